@@ -1,0 +1,29 @@
+"""The errors that a user can mend.
+
+::
+
+    HeadraceError            exit code 2, one line: the rule, what came, what to do
+    ├── DefinitionError      a definition that breaks a rule, or that no engine computes
+    ├── SettingError         a setting, flag or file that does not fit
+    └── StackError           a process or server that did not start, stop or answer
+"""
+
+
+class HeadraceError(Exception):
+    """Something a user can mend; its text says the rule, what came, and what to do."""
+
+    retriable = False
+
+
+class DefinitionError(HeadraceError):
+    """A definition breaks a rule, or asks for what is not computed."""
+
+
+class SettingError(HeadraceError):
+    """A setting, a flag or a file does not fit."""
+
+
+class StackError(HeadraceError):
+    """A process or a server did not start, stop or answer in time."""
+
+    retriable = True

@@ -1,0 +1,176 @@
+"""The plan: a service's definitions as one small immutable value, which every engine turns into work."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import Literal
+
+import msgspec
+
+from features.errors import DefinitionError
+
+Mode = Literal["arrival", "event_time"]
+DAY_MS = 86_400_000
+
+
+class ColumnType(msgspec.Struct, frozen=True):
+    """One of int64, float64, decimal(precision, scale), string, bool, timestamp (UTC milliseconds)."""
+
+    kind: Literal["int64", "float64", "decimal", "string", "bool", "timestamp"]
+    precision: int = 0
+    scale: int = 0
+
+    def __str__(self) -> str:
+        return f"decimal({self.precision},{self.scale})" if self.kind == "decimal" else self.kind
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of a source."""
+
+    name: str
+    type: ColumnType
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A Kafka topic and the history of the same rows in Parquet."""
+
+    name: str
+    topic: str
+    columns: tuple[Column, ...]
+    time: str
+    """The column with the event time."""
+    event_id: str
+    """The column that identifies an event; the scorer answers each id once."""
+    history: str
+    """Path of the Parquet file or glob, relative to the project."""
+    delay_ms: int
+    """How far the watermark stays behind the newest event, in event-time mode."""
+    arrival: str | None = None
+    """The column of the history that orders rows of equal key and time; None: the row order (rule 3)."""
+
+    def column(self, name: str) -> Column:
+        """The column called ``name``."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        known = ", ".join(c.name for c in self.columns)
+        raise DefinitionError(f"source '{self.name}' has no column '{name}'; it has {known}")
+
+
+class WindowFeature(msgspec.Struct, frozen=True):
+    """``function`` of ``column`` over the rows of one key in (t - window_ms, t] (the window contract, rules 1 to 5)."""
+
+    name: str
+    """``<view>__<feature>``."""
+    function: str
+    """A row of `features.aggregations.FUNCTIONS`."""
+    column: str
+    window_ms: int
+    fill: float | None = None
+    """The value of an empty window, where the function has none (rule 4)."""
+
+
+class Windows(msgspec.Struct, frozen=True):
+    """All windows over one source by one key: one state, whichever views asked for them."""
+
+    source: str
+    key: tuple[str, ...]
+    """Columns of the source, and of the spine, with the entity's key."""
+    features: tuple[WindowFeature, ...]
+
+    @property
+    def name(self) -> str:
+        """A stable name: the operator's uid."""
+        return f"{self.source}_by_{'_'.join(self.key)}"
+
+    @property
+    def longest_ms(self) -> int:
+        """The longest window."""
+        return max(f.window_ms for f in self.features)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are aggregated, each once, in the order of first use."""
+        return tuple(dict.fromkeys(f.column for f in self.features))
+
+
+class OnDemand(msgspec.Struct, frozen=True):
+    """A Python function of the event's columns and of other features, for whole columns at once: dict of lists → dict of lists."""
+
+    view: str
+    event_inputs: tuple[str, ...]
+    """Columns of the spine, given to the function under their own names."""
+    feature_inputs: tuple[tuple[str, str], ...]
+    """(name that the function sees, ``<view>__<feature>``)."""
+    outputs: tuple[str, ...]
+    """The function's own names of its outputs; the feature is ``<view>__<output>``."""
+    source_sha256: str
+    """Of the function's source text, so that the digest moves when the code does."""
+
+
+class BatchView(msgspec.Struct, frozen=True):
+    """A view computed daily from history and read from Feast's online store."""
+
+    view: str
+    key: tuple[str, ...]
+    features: tuple[str, ...]
+    """Bare names; the feature is ``<view>__<name>``."""
+    source: str
+    """The source whose history is read, under this name, by ``sql``."""
+    sql: str
+    """DuckDB SQL over the rows of ``source`` before ``$day`` (a TIMESTAMPTZ); gives the key and the features."""
+    path: str
+    """Parquet file of the daily rows, relative to the project: key, ``timestamp``, features."""
+    timestamp: str
+
+
+class Plan(msgspec.Struct, frozen=True, dict=True):
+    """Everything that a service computes."""
+
+    service: str
+    spine: str
+    """The source whose every event is answered."""
+    sources: tuple[Source, ...]
+    windows: tuple[Windows, ...]
+    on_demand: tuple[OnDemand, ...]
+    batch: tuple[BatchView, ...]
+    inputs: tuple[str, ...]
+    """The model's inputs, ``<view>__<feature>``, in the order of the service."""
+    mode: Mode
+    lateness_ms: int
+    """How long beyond the longest window rows are kept (rule 6)."""
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the plan: equal digests mean equal values."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
+
+    @property
+    def short_digest(self) -> str:
+        """What the messages carry."""
+        return self.digest[:12]
+
+    def source(self, name: str) -> Source:
+        """The source called ``name``."""
+        return next(s for s in self.sources if s.name == name)
+
+    @property
+    def spine_source(self) -> Source:
+        """The spine as a source."""
+        return self.source(self.spine)
+
+    @property
+    def window_features(self) -> tuple[WindowFeature, ...]:
+        """All windows' features, in the order of the stages."""
+        return tuple(f for w in self.windows for f in w.features)
+
+    @property
+    def features_topic(self) -> str:
+        """The topic of feature vectors."""
+        return f"features.{self.service}"
+
+    @property
+    def predictions_topic(self) -> str:
+        """The topic of predictions."""
+        return f"predictions.{self.service}"

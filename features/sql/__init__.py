@@ -1,0 +1,1 @@
+"""A plan as SQL text, one file an engine."""

@@ -1,0 +1,1 @@
+"""Work over data: the stream job, features over history, batch views, training."""

@@ -1,0 +1,7 @@
+"""What travels: one file per message, and the codecs. Nothing else, and nothing imported from the other packages."""
+
+from schemas.dead_letter import DeadLetter, Reason
+from schemas.features import FeatureVector, Origin
+from schemas.prediction import Prediction, Receipt
+
+__all__ = ["DeadLetter", "FeatureVector", "Origin", "Prediction", "Reason", "Receipt"]

@@ -1,0 +1,38 @@
+"""The message on ``predictions.<service>``: the score of one event and the receipt that lets anyone redo it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.features import Origin, Value
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What is needed to compute the same score again, and when each step was done. Times are UTC milliseconds."""
+
+    origin: Origin
+    plan: str
+    """The first 12 hex digits of the plan's digest."""
+    model: str
+    version: int
+    sha256: str
+    """Of the ONNX file."""
+    inputs: dict[str, Value]
+    """The input vector, by name, in the model's order."""
+    batch_as_of: dict[str, int]
+    """For each batch view, the time of the row that was read from the online store; a view without a row is absent."""
+    complete: bool
+    arrived_at: int
+    """Kafka's timestamp of the event's record."""
+    featured_at: int
+    """Kafka's timestamp of the feature vector's record."""
+    scored_at: int
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """The score of one event."""
+
+    event_id: int | str
+    event_time: int
+    score: float
+    receipt: Receipt

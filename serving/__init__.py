@@ -1,0 +1,1 @@
+"""What answers: the model registry and the scorer."""

@@ -1,0 +1,230 @@
+"""The simulated card transactions: the figures of their description, and the files."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer import Typer
+from typer.testing import CliRunner
+
+pytestmark = pytest.mark.core
+
+SMALL = {"customers": 50, "terminals": 100, "days": 30}
+SOURCE = Path(__file__).parents[1] / "examples" / "fraud" / "simulate.py"
+
+
+def load() -> Any:
+    """The example as a module: examples/ is no package."""
+    spec = importlib.util.spec_from_file_location("fraud_simulate", SOURCE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+simulation = load()
+
+
+@pytest.fixture(scope="session")
+def full() -> pd.DataFrame:
+    """The simulation in its described size."""
+    frame: pd.DataFrame = simulation.simulate()
+    return frame
+
+
+@pytest.fixture(scope="session")
+def small() -> pd.DataFrame:
+    """A simulation that takes no time."""
+    frame: pd.DataFrame = simulation.simulate(**SMALL)
+    return frame
+
+
+def run(folder: Path, days: int = SMALL["days"]) -> str:
+    """What the command says on standard output when asked for a small simulation."""
+    app = Typer()
+    app.command()(simulation.main)
+    size = ["--customers", str(SMALL["customers"]), "--terminals", str(SMALL["terminals"]), "--days", str(days)]
+    result = CliRunner().invoke(app, [str(folder), *size])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_full_run_gives_the_described_figures(full: pd.DataFrame) -> None:
+    """The described size gives 1,754,155 transactions and 14,681 frauds: 973, 9,077 and 4,631 by scenario."""
+    assert len(full) == 1_754_155
+    assert full["is_fraud"].sum() == 14_681
+    assert full["scenario"].value_counts().to_dict() == {0: 1_739_474, 1: 973, 2: 9_077, 3: 4_631}
+
+
+def test_transactions_are_numbered_in_order_of_time(full: pd.DataFrame) -> None:
+    """Transactions count from 0 in order of event time, within the 183 days from 2018-04-01."""
+    assert full["transaction_id"].tolist() == list(range(len(full)))
+    assert full["event_time"].is_monotonic_increasing
+    assert full["event_time"].iloc[0] > pd.Timestamp("2018-04-01", tz="UTC")
+    assert full["event_time"].iloc[-1] < pd.Timestamp("2018-10-01", tz="UTC")
+
+
+def test_large_amounts_are_always_fraud(full: pd.DataFrame) -> None:
+    """Nothing above 220 is genuine, and scenario 1 marks nothing else."""
+    assert (full.loc[full["amount"] > 220, "is_fraud"] == 1).all()
+    assert (full.loc[full["scenario"] == 1, "amount"] > 220).all()
+
+
+def test_payments_follow_the_described_draws(small: pd.DataFrame) -> None:
+    """Drawing one by one as the description words it gives the same payments; only stolen cards pay other amounts."""
+    expected = pd.DataFrame(draw_word_for_word(**SMALL), columns=["second", "customer_id", "terminal_id", "amount"])
+    second = (small["event_time"] - pd.Timestamp("2018-04-01", tz="UTC")) // pd.Timedelta(seconds=1)
+    assert second.tolist() == expected["second"].tolist()
+    assert small["customer_id"].tolist() == expected["customer_id"].tolist()
+    assert small["terminal_id"].tolist() == expected["terminal_id"].tolist()
+    stolen = small["scenario"] == 3
+    assert small["amount"][~stolen].tolist() == expected["amount"][~stolen].tolist()
+    # A card can be stolen again while it still is: times 5 each time.
+    times = (small["amount"][stolen] / expected["amount"][stolen]).round(6)
+    assert set(times) <= {5.0**n for n in range(1, 15)}
+    assert 5.0 in set(times)
+
+
+def draw_word_for_word(customers: int, terminals: int, days: int) -> list[tuple[int, int, int, float]]:
+    """The slow obvious answer: (second, customer, terminal, amount) in order of time, before the frauds."""
+    draws = np.random.RandomState(0)
+    people = [[draws.uniform(*span) for span in ((0, 100), (0, 100), (5, 100), (0, 4))] for _ in range(customers)]
+    draws = np.random.RandomState(1)
+    places = [(draws.uniform(0, 100), draws.uniform(0, 100)) for _ in range(terminals)]
+    payments = []
+    for customer, (x, y, mean, rate) in enumerate(people):
+        draws, choose = np.random.RandomState(customer), random.Random(customer)
+        reachable = [t for t, (there_x, there_y) in enumerate(places) if (there_x - x) ** 2 + (there_y - y) ** 2 < 25]
+        for day in range(days):
+            for _ in range(draws.poisson(rate)):
+                second = int(draws.normal(43_200, 20_000))
+                if 0 < second < 86_400:
+                    amount = draws.normal(mean, mean / 2)
+                    if amount < 0:
+                        amount = draws.uniform(0, 2 * mean)
+                    if reachable:
+                        payment = day * 86_400 + second, customer, choose.choice(reachable), np.round(amount, 2)
+                        payments.append(payment)
+    return sorted(payments, key=lambda payment: payment[0])
+
+
+def test_a_compromised_terminal_takes_only_frauds(small: pd.DataFrame) -> None:
+    """From a day on which a terminal is drawn, all that is paid there in 28 days is fraud."""
+    day = (small["event_time"] - pd.Timestamp("2018-04-01", tz="UTC")).dt.days
+    for first in range(SMALL["days"] - 1):
+        drawn = pd.Series(range(SMALL["terminals"])).sample(n=2, random_state=first)
+        hit = small[small["terminal_id"].isin(drawn) & day.between(first, first + 27)]
+        assert hit["scenario"].isin([2, 3]).all()
+
+
+def test_same_parameters_give_the_same_frame(small: pd.DataFrame) -> None:
+    """A second run gives the same frame, whatever state the global generators are in."""
+    random.seed(7)
+    np.random.seed(7)
+    pd.testing.assert_frame_equal(simulation.simulate(**SMALL), small)
+
+
+def test_progress_counts_the_customers() -> None:
+    """Whoever follows the run hears of every customer in turn."""
+    heard: list[int] = []
+    simulation.simulate(**SMALL, on_progress=heard.append)
+    assert heard == list(range(1, SMALL["customers"] + 1))
+
+
+def test_too_small_a_simulation_is_refused() -> None:
+    """Where a day's frauds cannot be drawn, the error names what came and what to ask for."""
+    with pytest.raises(ValueError, match="got customers=2, terminals=100, days=30; raise them to 3, 2 and 1"):
+        simulation.simulate(**{**SMALL, "customers": 2})
+
+
+def test_files_have_the_documented_columns(small: pd.DataFrame, tmp_path: Path) -> None:
+    """The folder holds the two files, with exact types, and nothing unfinished."""
+    simulation.write(small, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.parquet", "transactions.parquet"]
+    keys = [
+        ("transaction_id", "int64"),
+        ("event_time", "timestamp[ms, tz=UTC]"),
+        ("customer_id", "int64"),
+        ("terminal_id", "int64"),
+    ]
+    assert columns_of(tmp_path / "transactions.parquet") == [*keys, ("amount", "decimal128(12, 2)")]
+    assert columns_of(tmp_path / "labels.parquet") == [*keys, ("is_fraud", "int64"), ("scenario", "int64")]
+
+
+def columns_of(path: Path) -> list[tuple[str, str]]:
+    """Names and types of a Parquet file's columns."""
+    return [(field.name, str(field.type)) for field in pq.read_schema(path)]
+
+
+@pytest.mark.parametrize("name", ["transactions.parquet", "labels.parquet"])
+def test_files_are_in_order(full: pd.DataFrame, tmp_path: Path, name: str) -> None:
+    """Rows stand in order of event time, then of transaction id."""
+    simulation.write(full, tmp_path)
+    rows = pq.read_table(tmp_path / name, columns=["event_time", "transaction_id"])
+    assert rows.num_rows == len(full)
+    assert rows.equals(rows.sort_by([("event_time", "ascending"), ("transaction_id", "ascending")]))
+
+
+def test_amounts_are_exact_to_the_cent(small: pd.DataFrame, tmp_path: Path) -> None:
+    """The decimal in the file is the amount in the frame, as its two places are printed."""
+    simulation.write(small, tmp_path)
+    amounts = pq.read_table(tmp_path / "transactions.parquet")["amount"].to_pylist()
+    assert amounts == [Decimal(f"{amount:.2f}") for amount in small["amount"]]
+
+
+def test_labels_come_seven_days_later(small: pd.DataFrame, tmp_path: Path) -> None:
+    """Each transaction has one label, with the same ids, exactly 7 days after it."""
+    simulation.write(small, tmp_path)
+    transactions = pq.read_table(tmp_path / "transactions.parquet").to_pandas()
+    labels = pq.read_table(tmp_path / "labels.parquet").to_pandas()
+    ids = ["transaction_id", "customer_id", "terminal_id"]
+    pd.testing.assert_frame_equal(labels[ids], transactions[ids])
+    assert (labels["event_time"] - transactions["event_time"] == pd.Timedelta(days=7)).all()
+    assert labels["is_fraud"].tolist() == small["is_fraud"].tolist()
+    assert labels["scenario"].tolist() == small["scenario"].tolist()
+
+
+def test_command_ends_with_a_summary(small: pd.DataFrame, tmp_path: Path) -> None:
+    """The command writes both files and says in one line how many transactions and frauds they hold."""
+    said = run(tmp_path / "new")
+    assert said.startswith(f"{len(small):,} transactions, {small['is_fraud'].sum():,} frauds in {tmp_path / 'new'}")
+    assert said.count("\n") == 1
+    assert pq.read_metadata(tmp_path / "new" / "labels.parquet").num_rows == len(small)
+
+
+def test_command_reuses_the_same_simulation(tmp_path: Path) -> None:
+    """A second run with the same parameters says so and leaves both files untouched."""
+    run(tmp_path)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert run(tmp_path) == f"{tmp_path} already holds this simulation; nothing to do\n"
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+def test_command_replaces_another_simulation(tmp_path: Path) -> None:
+    """Files of other parameters, or one file alone, are not taken for the simulation that was asked for."""
+    run(tmp_path, days=10)
+    assert "transactions" in run(tmp_path)
+    (tmp_path / "labels.parquet").unlink()
+    assert "transactions" in run(tmp_path)
+    assert (tmp_path / "labels.parquet").exists()
+
+
+def test_a_broken_write_leaves_what_was_there(small: pd.DataFrame, tmp_path: Path) -> None:
+    """When rows cannot be written, the earlier files stay whole and nothing unfinished is left."""
+    simulation.write(small, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(pa.ArrowInvalid):
+        simulation.write(small.assign(amount=1e12), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
