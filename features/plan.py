@@ -96,7 +96,7 @@ class Windows(msgspec.Struct, frozen=True):
 
 
 class OnDemand(msgspec.Struct, frozen=True):
-    """A Python function of the event's columns and of other features, for whole columns at once: dict of lists → dict of lists."""
+    """A Python function of event columns and other features, for whole columns at once: dict of lists → dict of lists."""
 
     view: str
     event_inputs: tuple[str, ...]

@@ -1,0 +1,315 @@
+"""A plan as Flink SQL: statements that make the tables, a view for each stage, and the inserts.
+
+Columns whose names start with an underscore are ours; the others are the event's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import msgspec
+
+from features.aggregations import FUNCTIONS
+from features.plan import ColumnType, Plan, Source, WindowFeature, Windows
+
+SQL_TYPES = {"int64": "BIGINT", "float64": "DOUBLE", "string": "STRING", "bool": "BOOLEAN", "timestamp": "BIGINT"}
+OPERATORS = (
+    "CREATE TEMPORARY SYSTEM FUNCTION sliding_windows AS 'headrace.SlidingWindows'",
+    "CREATE TEMPORARY SYSTEM FUNCTION epoch_millis AS 'headrace.EpochMillis'",
+)
+
+
+class JobOptions(msgspec.Struct, frozen=True):
+    """What the plan does not say: where Kafka is and how the job reads it. Times in milliseconds."""
+
+    bootstrap: str = "localhost:9092"
+    group: str = "headrace"
+    dead_letters: str = "dead_letters"
+    max_ahead_ms: int = 3_600_000
+    """How far an event may be ahead of the clock (rule 8)."""
+    answer_from_ms: int | None = None
+    """Spine events before this time fill the windows and are not answered: a backfill from the topic."""
+    idle_timeout_ms: int = 1_000
+    """Event-time mode: a partition that is silent this long no longer holds the watermark back."""
+    drift_ms: int = 86_400_000
+    """Event-time mode: how far one source may read ahead of another, so that the waiting rows stay few."""
+    bounded: bool = False
+    """Stop at the offsets that the topics have at the start."""
+
+
+class Job(msgspec.Struct, frozen=True):
+    """The statements, in order: ``setup`` one by one, then ``inserts`` as one set."""
+
+    setup: tuple[str, ...]
+    inserts: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """All of it, for a person."""
+        return ";\n\n".join([*self.setup, *self.inserts]) + ";\n"
+
+
+def job_sql(plan: Plan, options: JobOptions) -> Job:
+    """The Flink job of ``plan``."""
+    views: list[str] = []
+    rows = plan.spine
+    features: tuple[WindowFeature, ...] = ()
+    for index, stage in enumerate(plan.windows):
+        views.append(_stage_rows(plan, index, rows, features, options))
+        views.append(_stage(plan, index, features))
+        rows, features = stage.name, (*features, *stage.features)
+    sources = [_source_table(plan, s, options) for s in plan.sources]
+    return Job(
+        setup=(*OPERATORS, *sources, _features_table(plan, options), _dead_letters_table(options), *views),
+        inserts=(_insert_features(plan, rows, options), *(_insert_dead_letters(s) for s in plan.sources)),
+    )
+
+
+def identifier(name: str) -> str:
+    """``name`` quoted."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _lines(items: Iterable[str], indent: str = "  ") -> str:
+    return ",\n".join(indent + item for item in items)
+
+
+def _options(options: dict[str, str]) -> str:
+    return _lines(f"{_literal(k)} = {_literal(v)}" for k, v in options.items())
+
+
+def sql_type(column: ColumnType) -> str:
+    """The Flink type of a column."""
+    return f"DECIMAL({column.precision}, {column.scale})" if column.kind == "decimal" else SQL_TYPES[column.kind]
+
+
+def _source_table(plan: Plan, source: Source, options: JobOptions) -> str:
+    columns = [f"{identifier(c.name)} {sql_type(c.type)}" for c in source.columns]
+    columns += ["`_reason` STRING", "`_detail` STRING", "`_value` BYTES"]
+    columns += ["`_partition` INT METADATA FROM 'partition' VIRTUAL", "`_offset` BIGINT METADATA FROM 'offset' VIRTUAL"]
+    columns += ["`_arrived` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL"]
+    settings = {
+        "connector": "kafka",
+        "topic": source.topic,
+        "properties.bootstrap.servers": options.bootstrap,
+        "properties.group.id": f"{options.group}.{plan.service}",
+        "scan.startup.mode": "earliest-offset",
+        "format": "headrace-event",
+        "headrace-event.required": ";".join(_required(plan, source)),
+        "headrace-event.time": source.time,
+        "headrace-event.timestamps": ";".join(c.name for c in source.columns if c.type.kind == "timestamp"),
+        "headrace-event.max-ahead-ms": str(options.max_ahead_ms),
+    }
+    if options.bounded:
+        settings["scan.bounded.mode"] = "latest-offset"
+    if plan.mode == "event_time":
+        columns.append(f"`_rt` AS TO_TIMESTAMP_LTZ({identifier(source.time)}, 3)")
+        # One millisecond behind: rows of the newest time may still come.
+        columns.append(f"WATERMARK FOR `_rt` AS TO_TIMESTAMP_LTZ({identifier(source.time)} - {source.delay_ms + 1}, 3)")
+        settings |= {
+            "scan.watermark.idle-timeout": f"{options.idle_timeout_ms} ms",
+            "scan.watermark.alignment.group": plan.service,
+            "scan.watermark.alignment.max-drift": f"{options.drift_ms} ms",
+            "scan.watermark.alignment.update-interval": "50 ms",
+        }
+    return f"CREATE TEMPORARY TABLE {identifier(source.name)} (\n{_lines(columns)}\n) WITH (\n{_options(settings)}\n)"
+
+
+def _required(plan: Plan, source: Source) -> list[str]:
+    """The columns without which an event is bad input (rule 8)."""
+    names = [source.event_id]
+    for stage in plan.windows:
+        if source.name in (stage.source, plan.spine):
+            names += stage.key
+    return list(dict.fromkeys(names))
+
+
+def _stage_rows(plan: Plan, index: int, rows: str, features: tuple[WindowFeature, ...], options: JobOptions) -> str:
+    """The rows of a stage's source, which contribute, and those of the spine, which ask; a row may do both."""
+    stage = plan.windows[index]
+    selects = [_spine_rows(plan, index, rows, features, options)]
+    if stage.source != plan.spine:
+        selects.append(_other_rows(plan, stage, features, first=index == 0))
+    return f"CREATE TEMPORARY VIEW {identifier(stage.name + '_rows')} AS\n" + "\nUNION ALL\n".join(selects)
+
+
+def _spine_rows(plan: Plan, index: int, rows: str, features: tuple[WindowFeature, ...], options: JobOptions) -> str:
+    stage, spine, first = plan.windows[index], plan.spine_source, index == 0
+    contributes = stage.source == plan.spine
+    contributes_later = any(later.source == plan.spine for later in plan.windows[index + 1 :])
+    answered = _answered(spine, options)
+    columns = [f"{identifier(k)} AS {identifier('_key_' + k)}" for k in stage.key]
+    columns += [f"{identifier(spine.time)} AS `_time`", f"{str(contributes).upper()} AS `_contributes`"]
+    # What a later stage still needs goes on, answered or not.
+    columns += [f"{answered if contributes and not contributes_later else 'TRUE'} AS `_asks`", "`_partition`", "`_offset`"]
+    for name in stage.columns:
+        value = identifier(name) if contributes else _null(plan.source(stage.source).column(name).type)
+        columns.append(f"{value} AS {identifier('_value_' + name)}")
+    columns.append("epoch_millis(`_arrived`) AS `_arrived`" if first else "`_arrived`")
+    columns += [identifier(c.name) for c in spine.columns]
+    columns += [identifier(f.name) for f in features]
+    if not first:
+        columns.append("`_complete` AS `_complete_before`")
+    if plan.mode == "event_time":
+        columns.append("`_rt`")
+    conditions = ["`_reason` IS NULL"] if first else []
+    if first and not contributes and not contributes_later and options.answer_from_ms is not None:
+        conditions.append(answered)
+    where = f"\nWHERE {' AND '.join(conditions)}" if conditions else ""
+    return f"SELECT\n{_lines(columns)}\nFROM {identifier(rows)}{where}"
+
+
+def _answered(spine: Source, options: JobOptions) -> str:
+    return "TRUE" if options.answer_from_ms is None else f"{identifier(spine.time)} >= {options.answer_from_ms}"
+
+
+def _null(column: ColumnType) -> str:
+    return f"CAST(NULL AS {sql_type(column)})"
+
+
+def _other_rows(plan: Plan, stage: Windows, features: tuple[WindowFeature, ...], *, first: bool) -> str:
+    source = plan.source(stage.source)
+    columns = [*map(identifier, stage.key), identifier(source.time), "TRUE", "FALSE", "`_partition`", "`_offset`"]
+    columns += [identifier(name) for name in stage.columns]
+    columns += ["CAST(NULL AS BIGINT)"]
+    columns += [_null(c.type) for c in plan.spine_source.columns]
+    columns += [f"CAST(NULL AS {_feature_type(plan, f)})" for f in features]
+    if not first:
+        columns.append("CAST(NULL AS BOOLEAN)")
+    if plan.mode == "event_time":
+        columns.append("`_rt`")
+    return f"SELECT\n{_lines(columns)}\nFROM {identifier(source.name)}\nWHERE `_reason` IS NULL"
+
+
+def _feature_type(plan: Plan, feature: WindowFeature) -> str:
+    """The type of a feature's values: what the operator gives."""
+    stage = next(w for w in plan.windows if feature in w.features)
+    column = plan.source(stage.source).column(feature.column).type
+    if feature.function == "sum" and column.kind != "float64":
+        return f"DECIMAL(38, {column.scale})"
+    gives = FUNCTIONS[feature.function].gives
+    return sql_type(column) if gives == "same" else SQL_TYPES[gives]
+
+
+def _stage(plan: Plan, index: int, features: tuple[WindowFeature, ...]) -> str:
+    stage, first = plan.windows[index], index == 0
+    carry = ["_partition", "_offset", "_arrived", *(c.name for c in plan.spine_source.columns), *(f.name for f in features)]
+    if not first:
+        carry.append("_complete_before")
+    spec = {
+        "mode": plan.mode,
+        "retention": stage.longest_ms + plan.lateness_ms,
+        "values": [f"_value_{name}" for name in stage.columns],
+        "features": [
+            {
+                "name": f.name,
+                "function": f.function,
+                "value": stage.columns.index(f.column),
+                "window": f.window_ms,
+                "fill": f.fill,
+            }
+            for f in stage.features
+        ],
+        "carry": carry,
+    }
+    out = [identifier(c) for c in carry if c != "_complete_before"] + [identifier(f.name) for f in stage.features]
+    out.append("`_complete`" if first else "`_complete` AND `_complete_before` AS `_complete`")
+    on_time = ""
+    if plan.mode == "event_time":
+        out.append("`rowtime` AS `_rt`")
+        on_time = ",\n  on_time => DESCRIPTOR(`_rt`)"
+    keys = ", ".join(identifier("_key_" + k) for k in stage.key)
+    return (
+        f"CREATE TEMPORARY VIEW {identifier(stage.name)} AS\nSELECT\n{_lines(out)}\nFROM sliding_windows(\n"
+        f"  r => TABLE {identifier(stage.name + '_rows')} PARTITION BY ({keys}),\n"
+        f"  spec => {_literal(json.dumps(spec))}{on_time},\n"
+        f"  uid => {_literal(stage.name)}\n)"
+    )
+
+
+def _features_table(plan: Plan, options: JobOptions) -> str:
+    spine = plan.spine_source
+    event = ", ".join(f"{identifier(c.name)} {sql_type(c.type)}" for c in spine.columns)
+    features = ", ".join(f"{identifier(f.name)} {_feature_type(plan, f)}" for f in plan.window_features)
+    columns = [
+        "`_key` STRING",
+        f"`event_id` {sql_type(spine.column(spine.event_id).type)}",
+        "`event_time` BIGINT",
+        "`plan` STRING",
+        "`origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT>",
+        "`arrived_at` BIGINT",
+        "`complete` BOOLEAN",
+        f"`event` ROW<{event}>",
+        f"`features` ROW<{features}>",
+    ]
+    settings = {
+        **_sink(plan.features_topic, options),
+        "key.format": "raw",
+        "key.fields": "_key",
+        "value.format": "json",
+        "value.json.encode.decimal-as-plain-number": "true",
+        "value.fields-include": "EXCEPT_KEY",
+    }
+    return f"CREATE TEMPORARY TABLE `_features` (\n{_lines(columns)}\n) WITH (\n{_options(settings)}\n)"
+
+
+def _dead_letters_table(options: JobOptions) -> str:
+    columns = [
+        "`reason` STRING",
+        "`detail` STRING",
+        "`origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT>",
+        "`arrived_at` BIGINT",
+        "`value` BYTES",
+    ]
+    settings = {
+        **_sink(options.dead_letters, options),
+        "properties.max.request.size": str(8 * 1024 * 1024),  # base64 makes a record of 1 MB longer than Kafka's default
+        "format": "json",
+    }
+    return f"CREATE TEMPORARY TABLE `_dead_letters` (\n{_lines(columns)}\n) WITH (\n{_options(settings)}\n)"
+
+
+def _sink(topic: str, options: JobOptions) -> dict[str, str]:
+    return {
+        "connector": "kafka",
+        "topic": topic,
+        "properties.bootstrap.servers": options.bootstrap,
+        "properties.linger.ms": "0",
+        "sink.delivery-guarantee": "at-least-once",
+    }
+
+
+def _insert_features(plan: Plan, rows: str, options: JobOptions) -> str:
+    spine = plan.spine_source
+    # A key's predictions stay in order, and a repeat after a restart falls on the partition of the first.
+    key = next((w.key for w in plan.windows if w.source == plan.spine), (spine.event_id,))
+    key_text = ", ".join(f"CAST({identifier(k)} AS STRING)" for k in key)
+    columns = [
+        f"CONCAT_WS('|', {key_text})" if len(key) > 1 else key_text,
+        identifier(spine.event_id),
+        identifier(spine.time),
+        _literal(plan.short_digest),
+        f"ROW({_literal(spine.topic)}, `_partition`, `_offset`)",
+        "`_arrived`" if plan.windows else "epoch_millis(`_arrived`)",
+        "`_complete`" if plan.windows else "TRUE",
+        f"ROW({', '.join(identifier(c.name) for c in spine.columns)})",
+        f"ROW({', '.join(identifier(f.name) for f in plan.window_features)})" if plan.windows else "ROW()",
+    ]
+    where = "" if plan.windows else f"\nWHERE `_reason` IS NULL AND {_answered(spine, options)}"
+    return f"INSERT INTO `_features`\nSELECT\n{_lines(columns)}\nFROM {identifier(rows)}{where}"
+
+
+def _insert_dead_letters(source: Source) -> str:
+    columns = [
+        "`_reason`",
+        "`_detail`",
+        f"ROW({_literal(source.topic)}, `_partition`, `_offset`)",
+        "epoch_millis(`_arrived`)",
+        "`_value`",
+    ]
+    return f"INSERT INTO `_dead_letters`\nSELECT\n{_lines(columns)}\nFROM {identifier(source.name)}\nWHERE `_reason` IS NOT NULL"

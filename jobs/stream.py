@@ -1,0 +1,239 @@
+"""The stream job: a plan as a PyFlink job, in this process or on a running cluster, watched until it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydantic import BaseModel, ConfigDict
+
+from features.errors import StackError
+from features.plan import Plan
+from features.sql.flink import JobOptions, job_sql
+
+log = structlog.get_logger()
+
+POLL_SECONDS = 0.25
+RESTARTS_IN_A_ROW = 10
+"""A job that fails this often without a checkpoint in between will not mend itself."""
+
+
+class StreamConfig(BaseModel):
+    """Where the job runs and reads, and what it may cost."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bootstrap: str
+    jars: tuple[Path, ...]
+    """The operator's and the Kafka connector's."""
+    checkpoints: Path
+    """A folder; the job's own state is below it, by service and plan."""
+    parallelism: int = 1
+    checkpoint_interval_ms: int = 5_000
+    cluster: str | None = None
+    """``host:port`` of a running Flink cluster; None: in this process."""
+    max_ahead_ms: int = 3_600_000
+    answer_from_ms: int | None = None
+    buffer_timeout_ms: int = 0
+    """How long a record may wait for others before it goes to the next task; 0: not at all."""
+    idle_timeout_ms: int = 1_000
+    drift_ms: int = 86_400_000
+    bounded: bool = False
+    ready_file: Path | None = None
+
+
+def run(plan: Plan, config: StreamConfig, stop: threading.Event | None = None) -> None:
+    """Run the job of ``plan`` until it ends, ``stop`` is set, or SIGTERM or SIGINT comes.
+
+    Starts from the newest checkpoint of the same plan, if there is one. Raises `StackError` when the job fails for good.
+    """
+    stop = stop or threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+    state = config.checkpoints / plan.service / plan.short_digest
+    restored = newest_checkpoint(state)
+    rest = config.cluster or f"127.0.0.1:{_free_port()}"
+    log.info("stream.start", service=plan.service, plan=plan.short_digest, restored=str(restored or ""), rest=rest)
+    client = _submit(plan, config, state, restored, rest)
+    result = client.get_job_execution_result()
+    job = Watch(rest, str(client.get_job_id()), result.done)
+    try:
+        job.until_running(stop)
+        if config.ready_file and not stop.is_set():
+            config.ready_file.write_text(json.dumps({"rest": f"http://{rest}", "job": job.id}))
+        log.info("stream.running", service=plan.service, job=job.id)
+        job.until_end(stop)
+    finally:
+        if not result.done():
+            client.cancel().result()
+    if job.ended:
+        _raise_failure(result)
+    log.info("stream.stop", service=plan.service, restarts=job.restarts)
+
+
+def _raise_failure(result: Any) -> None:
+    try:
+        result.result()
+    except Exception as e:  # py4j's, of any Java exception
+        raise StackError(f"the Flink job failed: {str(e).strip().splitlines()[0]}; see the job's log") from e
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest completed checkpoint below ``folder``: the one whose ``_metadata`` was written last."""
+    done = sorted(folder.glob("*/chk-*/_metadata"), key=lambda p: p.stat().st_mtime)
+    return done[-1].parent if done else None
+
+
+def _free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def _submit(plan: Plan, config: StreamConfig, state: Path, restored: Path | None, rest: str) -> Any:
+    from pyflink.common import Configuration
+    from pyflink.table import EnvironmentSettings, TableEnvironment
+
+    settings = Configuration()
+    for key, value in _flink_settings(plan, config, state, restored, rest).items():
+        settings.set_string(key, value)
+    environment = TableEnvironment.create(
+        EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(settings).build()
+    )
+    job = job_sql(
+        plan,
+        JobOptions(
+            bootstrap=config.bootstrap,
+            max_ahead_ms=config.max_ahead_ms,
+            answer_from_ms=config.answer_from_ms,
+            idle_timeout_ms=config.idle_timeout_ms,
+            drift_ms=config.drift_ms,
+            bounded=config.bounded,
+        ),
+    )
+    for statement in job.setup:
+        environment.execute_sql(statement)
+    inserts = environment.create_statement_set()
+    for statement in job.inserts:
+        inserts.add_insert_sql(statement)
+    return inserts.execute().get_job_client()
+
+
+def _flink_settings(plan: Plan, config: StreamConfig, state: Path, restored: Path | None, rest: str) -> dict[str, str]:
+    host, _, port = rest.partition(":")
+    settings = {
+        "pipeline.name": f"headrace.{plan.service}",
+        "pipeline.jars": ";".join(p.resolve().as_uri() for p in config.jars),
+        "pipeline.object-reuse": "true",
+        "pipeline.max-parallelism": "128",
+        "pipeline.auto-watermark-interval": "20 ms",
+        "parallelism.default": str(config.parallelism),
+        "execution.buffer-timeout.interval": f"{config.buffer_timeout_ms} ms",
+        "execution.checkpointing.interval": f"{config.checkpoint_interval_ms} ms",
+        # Without a folder, a checkpoint of more than 5 MB fails and the job restarts for ever.
+        "execution.checkpointing.dir": state.resolve().as_uri(),
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.checkpointing.num-retained": "2",
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "500 ms",
+        "restart-strategy.exponential-delay.max-backoff": "10 s",
+        "rest.address": host,
+        "rest.port": port,
+        "rest.bind-address": host,
+        "jobmanager.bind-host": "127.0.0.1",
+        "taskmanager.bind-host": "127.0.0.1",
+        "table.exec.source.idle-timeout": f"{config.idle_timeout_ms} ms",
+    }
+    if config.cluster:
+        settings["execution.target"] = "remote"
+    if restored:
+        settings["execution.state-recovery.path"] = restored.resolve().as_uri()
+        settings["execution.state-recovery.claim-mode"] = "CLAIM"
+    return settings
+
+
+class Watch:
+    """A running job, seen through Flink's REST API.
+
+    ``done`` says whether the job has come to an end: a job in this process takes the API with it.
+    """
+
+    def __init__(self, rest: str, job: str, done: Callable[[], bool], get: Callable[[str], Any] | None = None) -> None:
+        self.id = job
+        self.restarts = 0
+        self.ended = False
+        self._url = f"http://{rest}/jobs/{job}"
+        self._done = done
+        self._get = get or _get_json
+        self._failures = 0
+        self._checkpoints = 0
+
+    def until_running(self, stop: threading.Event, seconds: float = 120) -> None:
+        """Return when every task runs; raise `StackError` when it doesn't come to that."""
+        deadline = time.monotonic() + seconds
+        while not self._done() and not stop.wait(POLL_SECONDS):
+            job = self._get(self._url)
+            if all(v["status"] in {"RUNNING", "FINISHED"} for v in job["vertices"]):
+                return
+            if job["state"] in {"FAILED", "CANCELED"} or time.monotonic() > deadline:
+                raise StackError(f"the Flink job did not start: {job['state']}: {self._cause()}; see the job's log")
+
+    def until_end(self, stop: threading.Event) -> None:
+        """Return when the job ends or ``stop`` is set; log each restart; raise `StackError` when it fails for good."""
+        while not stop.wait(POLL_SECONDS):
+            try:
+                self._count_restarts()
+            except StackError:
+                if not self._ends_soon():
+                    raise
+            if self._done():
+                self.ended = True
+                return
+            if self._failures >= RESTARTS_IN_A_ROW:
+                raise StackError(f"the Flink job failed {self._failures} times in a row: {self._cause()}; see the job's log")
+
+    def _ends_soon(self, seconds: float = 5) -> bool:
+        deadline = time.monotonic() + seconds
+        while not self._done() and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        return self._done()
+
+    def _count_restarts(self) -> None:
+        metrics = self._get(f"{self._url}/metrics?get=numRestarts,numberOfCompletedCheckpoints")
+        values = {m["id"]: int(m["value"]) for m in metrics}
+        restarts, checkpoints = values.get("numRestarts", 0), values.get("numberOfCompletedCheckpoints", 0)
+        if checkpoints > self._checkpoints:
+            self._checkpoints, self._failures = checkpoints, 0
+        if restarts > self.restarts:
+            self._failures += restarts - self.restarts
+            self.restarts = restarts
+            log.warning("stream.restart", restarts=restarts, cause=self._cause())
+
+    def _cause(self) -> str:
+        """The first line of the newest failure's innermost cause."""
+        entries = self._get(f"{self._url}/exceptions").get("exceptionHistory", {}).get("entries", [])
+        if not entries:
+            return "no exception is known"
+        lines = str(entries[0]["stacktrace"]).splitlines()
+        causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+        return causes[-1] if causes else lines[0]
+
+
+def _get_json(url: str) -> Any:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - http to the job's own address
+            return json.load(answer)
+    except (urllib.error.URLError, TimeoutError) as e:
+        raise StackError(
+            f"Flink's REST API does not answer at {url}: {e}; the JVM may have been killed: see the job's log"
+        ) from e
