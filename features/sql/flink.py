@@ -111,12 +111,13 @@ def _source_table(plan: Plan, source: Source, options: JobOptions) -> str:
         columns.append(f"`_rt` AS TO_TIMESTAMP_LTZ({identifier(source.time)}, 3)")
         # One millisecond behind: rows of the newest time may still come.
         columns.append(f"WATERMARK FOR `_rt` AS TO_TIMESTAMP_LTZ({identifier(source.time)} - {source.delay_ms + 1}, 3)")
-        settings |= {
-            "scan.watermark.idle-timeout": f"{options.idle_timeout_ms} ms",
-            "scan.watermark.alignment.group": plan.service,
-            "scan.watermark.alignment.max-drift": f"{options.drift_ms} ms",
-            "scan.watermark.alignment.update-interval": "50 ms",
-        }
+        settings["scan.watermark.idle-timeout"] = f"{options.idle_timeout_ms} ms"
+        if not options.bounded:  # flink-connector-kafka 5.0.0 fails when alignment pauses a partition that has come to its end
+            settings |= {
+                "scan.watermark.alignment.group": plan.service,
+                "scan.watermark.alignment.max-drift": f"{options.drift_ms} ms",
+                "scan.watermark.alignment.update-interval": "50 ms",
+            }
     return f"CREATE TEMPORARY TABLE {identifier(source.name)} (\n{_lines(columns)}\n) WITH (\n{_options(settings)}\n)"
 
 

@@ -153,7 +153,12 @@ final class EventDecoder {
         expectFinite(parser, token, i);
         expect(token.isNumeric(), parser, i);
         DecimalType type = (DecimalType) types[i];
-        BigDecimal value = parser.getDecimalValue();
+        BigDecimal value;
+        try {
+            value = parser.getDecimalValue();
+        } catch (NumberFormatException e) { // an exponent beyond an int; Jackson 2.20 lets it through
+            throw wrongType(parser, i);
+        }
         // The digits are counted before they are written out: 1e999999999 has one.
         boolean fits = value.signum() == 0 || (long) value.precision() - value.scale() <= type.getPrecision() - type.getScale();
         if (!fits || value.stripTrailingZeros().scale() > type.getScale()) {

@@ -124,11 +124,10 @@ final class RowLog {
         if (at(count) + width <= bytes.length) {
             return;
         }
-        byte[] target = bytes;
-        if (start <= count) { // else at least half is free: each row is moved once per doubling or halving
-            target = new byte[Math.addExact(HEADER, Math.multiplyExact(2 * Math.max(count, FIRST_ROOM), width))];
-            System.arraycopy(bytes, 0, target, 0, HEADER);
-        }
+        // As much again: a row is moved once for each that comes, and a log with fewer rows gives its room back.
+        int room = 2 * Math.max(count, FIRST_ROOM);
+        byte[] target = new byte[Math.addExact(HEADER, Math.multiplyExact(room, width))];
+        System.arraycopy(bytes, 0, target, 0, HEADER);
         System.arraycopy(bytes, at(0), target, HEADER, count * width);
         bytes = target;
         start = 0;

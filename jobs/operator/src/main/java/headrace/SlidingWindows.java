@@ -97,8 +97,8 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
     /** One row of the table. */
     public void eval(
             Context context,
-            @StateHint(name = "retained") Retained retained,
-            @StateHint(name = "waiting") Waiting waiting,
+            @StateHint(name = "retained", ttl = "0 ms") Retained retained,
+            @StateHint(name = "waiting", ttl = "0 ms") Waiting waiting,
             @ArgumentHint(name = "r", value = SET_SEMANTIC_TABLE) Row r,
             @ArgumentHint(name = "spec") String spec) {
         StagedRow row = new StagedRow(stage, r);

@@ -2,6 +2,7 @@ package headrace;
 
 import java.io.IOException;
 import java.io.Serializable;
+import java.math.BigDecimal;
 import java.util.List;
 import java.util.TreeSet;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.annotation.JsonProperty;
@@ -91,7 +92,7 @@ final class Stage implements Serializable {
                                                 Aggregation.of(feature.function()),
                                                 feature.value(),
                                                 lengths.headSet(feature.window()).size(),
-                                                feature.fill()))
+                                                fill(feature, resultType(table, spec, feature))))
                         .toArray(Feature[]::new);
     }
 
@@ -110,11 +111,28 @@ final class Stage implements Serializable {
             fields[i++] = DataTypes.FIELD(name, columns.get(position(type, name)).nullable());
         }
         for (FeatureSpec feature : spec.features()) {
-            LogicalType column = type.getTypeAt(position(type, spec.values().get(feature.value())));
-            fields[i++] = DataTypes.FIELD(feature.name(), Aggregation.of(feature.function()).type(column));
+            fields[i++] = DataTypes.FIELD(feature.name(), resultType(type, spec, feature));
         }
         fields[i] = DataTypes.FIELD("_complete", DataTypes.BOOLEAN());
         return DataTypes.ROW(fields);
+    }
+
+    private static DataType resultType(RowType table, Spec spec, FeatureSpec feature) {
+        LogicalType column = table.getTypeAt(position(table, spec.values().get(feature.value())));
+        return Aggregation.of(feature.function()).type(column);
+    }
+
+    /** The fill value as a value of {@code type}; features/load.py has seen that it is one. */
+    private static Object fill(FeatureSpec feature, DataType type) {
+        if (feature.fill() == null) {
+            return null;
+        }
+        BigDecimal fill = BigDecimal.valueOf(feature.fill());
+        return switch (type.getLogicalType().getTypeRoot()) {
+            case BIGINT -> fill.longValueExact();
+            case DECIMAL -> fill.setScale(((DecimalType) type.getLogicalType()).getScale());
+            default -> feature.fill();
+        };
     }
 
     private static Spec parse(String text) {

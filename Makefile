@@ -1,0 +1,60 @@
+# make run: set up what is missing, then the main job. Every tool that is missing is one line of advice.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := run
+PYTHON ?= python3.11
+JAVA := $(if $(JAVA_HOME),$(JAVA_HOME)/bin/java,java)
+UV := $(or $(shell command -v uv),.tools/uv/bin/uv)
+VENV := .venv/bin
+MVN := mvn -q -B -f jobs/operator/pom.xml
+SOURCES := schemas features jobs serving infra tests bench examples
+
+.PHONY: run test check lint bench setup clean
+
+run: setup ## The main job: history, model, Kafka, stream job, scorer, a report.
+	@$(VENV)/headrace run --project examples/fraud
+
+test: setup lint ## Everything: linters, types, the operator's tests, all of pytest.
+	$(MVN) test
+	$(VENV)/pytest
+
+check: setup ## What is quick: linters, types, the tests that need no server.
+	$(VENV)/ruff check $(SOURCES)
+	$(VENV)/mypy
+	$(VENV)/pytest -q -m core
+
+lint: setup ## Style, format and types.
+	$(VENV)/ruff check $(SOURCES)
+	$(VENV)/ruff format --check $(SOURCES)
+	$(VENV)/mypy
+
+bench: setup ## The figures of docs/benchmarks.md.
+	$(VENV)/python -m bench
+
+# The stamp holds the digest of what the environment was made from; the jars keep stamps of their own.
+setup: ## Python packages, the jars of Kafka and of Flink's connector, the operator.
+	@$(call need,$(PYTHON),Python 3.11,apt install python3.11 python3.11-venv)
+	@$(call need,$(JAVA),a JDK 17 or newer,apt install openjdk-17-jdk-headless)
+	@$(call need,mvn,Maven,apt install maven)
+	@mkdir -p .stamps; digest=$$(cat requirements/dev.txt pyproject.toml | sha256sum); \
+	if [[ ! -x $(VENV)/headrace || "$$(cat .stamps/python 2>/dev/null)" != "$$digest" ]]; then \
+	  $(PACKAGES); echo "$$digest" > .stamps/python; \
+	fi
+	@$(VENV)/headrace setup
+
+clean: ## Remove what was made; data, models and the environment stay.
+	rm -rf .stamps infra/jars jobs/operator/target jobs/operator/*.jar .mypy_cache .ruff_cache .pytest_cache
+	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
+
+# $(1): command, $(2): what it is, $(3): how to get it
+define need
+command -v $(1) >/dev/null || { echo "error: the setup needs $(2); there is no $(1); try: $(3)" >&2; exit 2; }
+endef
+
+# Versions and hashes are those of requirements/dev.txt, and nothing else is installed.
+define PACKAGES
+[[ -x $(UV) ]] || { $(PYTHON) -m venv .tools/uv && .tools/uv/bin/pip install --quiet --disable-pip-version-check uv; }; \
+[[ -x $(VENV)/python ]] || $(UV) venv --quiet --python $(PYTHON) .venv; \
+$(UV) pip sync --python .venv --require-hashes requirements/dev.txt; \
+$(UV) pip install --quiet --python .venv --no-deps -e .
+endef

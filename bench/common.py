@@ -1,0 +1,78 @@
+"""What the benches share: the handbook's data, the row of a result, processes that end with their block."""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "fraud"
+DATA = EXAMPLE / "data"
+
+
+def row(
+    name: str, value: float, unit: str, *, goal: float | None = None, better: str = "higher", baseline: float | None = None
+) -> dict[str, Any]:
+    """One line of the result."""
+    return {"name": name, "value": value, "unit": unit, "goal": goal, "better": better, "baseline": baseline}
+
+
+def simulation() -> ModuleType:
+    """``examples/fraud/simulate.py``, which is in no package."""
+    spec = importlib.util.spec_from_file_location("simulate", EXAMPLE / "simulate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def handbook_data() -> Path:
+    """The folder with the whole handbook stream, made where it is missing."""
+    simulate = simulation()
+    if not simulate.already_written(DATA, simulate.parameters(5000, 10_000, 183)):
+        simulate.write(simulate.simulate(), DATA)
+    return DATA
+
+
+@contextmanager
+def process(target: Callable[..., None], *arguments: Any) -> Iterator[Any]:
+    """``target`` in a process of its own, ended after the block."""
+    made = multiprocessing.get_context("spawn").Process(target=target, args=arguments, daemon=True)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.terminate()
+        made.join(20)
+        if made.is_alive():
+            made.kill()
+
+
+def times(bootstrap: str, topic: str, partitions: int) -> list[int]:
+    """The timestamps of all records of a topic, in order."""
+    places = [TopicPartition(topic, partition) for partition in range(partitions)]
+    with closing(KafkaConsumer(bootstrap_servers=bootstrap, max_poll_records=5000)) as consumer:
+        consumer.assign(places)
+        consumer.seek_to_beginning(*places)
+        ends: Mapping[TopicPartition, int] = consumer.end_offsets(places)
+        seen: list[int] = []
+        while any(consumer.position(place) < ends[place] for place in places):
+            for records in consumer.poll(timeout_ms=500).values():
+                seen += [record.timestamp for record in records]
+    return sorted(seen)
+
+
+def rate(stamps: list[int], skip: float = 0.0) -> float:
+    """Records a second from the first to the last, or from the one at ``skip`` of them."""
+    first = int(len(stamps) * skip)
+    return (len(stamps) - first) / max(stamps[-1] - stamps[first], 1) * 1000

@@ -1,0 +1,121 @@
+"""The stream job flat out, Kafka to features, beside a Flink job that only passes the same records on.
+
+    python -m bench.throughput
+
+Both read the transactions and labels of 61 days from a full topic, parallelism 2, with the broker on the same cores, and write a
+record per transaction. The rate is of transactions, by the timestamps of the records that were written; "warm" leaves out the
+first half, in which the JVM still compiles.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+
+from bench.common import EXAMPLE, handbook_data, process, rate, row, times
+from features.plan import Plan
+from infra import jars
+from infra.broker import Broker
+from jobs.event_files import Span
+from jobs.publish import feed, merged, publish
+from jobs.stream import StreamConfig, run
+
+PARALLELISM = 2
+SPAN = Span(*(int(datetime(2018, month, 1, tzinfo=UTC).timestamp()) * 1000 for month in (5, 7)))
+
+
+def rows() -> list[dict[str, Any]]:
+    """Pass-through first, then ours in both modes, on one broker."""
+    from features.load import load
+
+    data, plan = handbook_data(), load(EXAMPLE).plan("handbook")
+    jars.ensure()
+    with tempfile.TemporaryDirectory() as temporary, Broker(Path(temporary) / "kafka") as broker:
+        broker.create_topics({source.topic: 2 for source in plan.sources})
+        feeds = [feed(data / Path(source.history).name, source.topic, [plan]) for source in plan.sources]
+        publish(merged(feeds, SPAN), {"bootstrap_servers": broker.bootstrap})
+        measured = {}
+        for name in ("pass-through", "arrival", "event_time"):
+            measured[name] = _measure(name, plan, broker, Path(temporary))
+    lines = []
+    for mode in ("arrival", "event_time"):
+        for number, what in enumerate(("", ", warm")):
+            ours, base = measured[mode][number], measured["pass-through"][number]
+            lines.append(row(f"stream job, {mode} mode{what}", round(ours), "events/s", baseline=round(base)))
+            goal = 0.6 if mode == "arrival" else None
+            lines.append(
+                row(f"stream job / pass-through, {mode} mode{what}", round(ours / base, 2), "ratio", goal=goal, baseline=1.0)
+            )
+    return lines
+
+
+def _measure(name: str, plan: Plan, broker: Broker, folder: Path) -> tuple[float, float]:
+    """Events a second, of all and of the second half."""
+    if name == "pass-through":
+        topic, target, arguments = "passed", pass_through, (plan, broker.bootstrap)
+    else:
+        service = f"handbook-{name}"
+        plan = msgspec.structs.replace(plan, service=service, mode=name)
+        config = StreamConfig(
+            bootstrap=broker.bootstrap,
+            jars=jars.flink_jars(),
+            checkpoints=folder / "checkpoints",
+            parallelism=PARALLELISM,
+            buffer_timeout_ms=1,
+            bounded=True,
+        )
+        topic, target, arguments = plan.features_topic, run, (plan, config)
+    broker.create_topics({topic: 2, "dead_letters": 1})
+    with process(target, *arguments) as job:
+        job.join(600)
+        if job.exitcode:
+            raise RuntimeError(f"the job {name} ended with {job.exitcode}")
+    stamps = times(broker.bootstrap, topic, 2)
+    return rate(stamps), rate(stamps, 0.5)
+
+
+def pass_through(plan: Plan, bootstrap: str) -> None:
+    """Flink's own JSON format in and out, and nothing between: transactions to a topic, labels to nowhere."""
+    from pyflink.common import Configuration
+    from pyflink.table import EnvironmentSettings, TableEnvironment
+
+    from features.sql.flink import sql_type
+
+    settings = Configuration()
+    for key, value in {
+        "pipeline.jars": ";".join(jar.resolve().as_uri() for jar in jars.flink_jars()),
+        "pipeline.object-reuse": "true",
+        "parallelism.default": str(PARALLELISM),
+        "execution.buffer-timeout.interval": "1 ms",
+    }.items():
+        settings.set_string(key, value)
+    environment = TableEnvironment.create(
+        EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(settings).build()
+    )
+    kafka = f"'connector' = 'kafka', 'properties.bootstrap.servers' = '{bootstrap}', 'format' = 'json'"
+    inserts = environment.create_statement_set()
+    for source in plan.sources:
+        columns = ", ".join(f"`{c.name}` {sql_type(c.type)}" for c in source.columns)
+        environment.execute_sql(
+            f"CREATE TEMPORARY TABLE `{source.name}` ({columns}) WITH ({kafka}, 'topic' = '{source.topic}', "
+            "'properties.group.id' = 'pass', 'scan.startup.mode' = 'earliest-offset', 'scan.bounded.mode' = 'latest-offset')"
+        )
+        out = (
+            f"{kafka}, 'topic' = 'passed', 'properties.linger.ms' = '0'"
+            if source.name == plan.spine
+            else "'connector' = 'blackhole'"
+        )
+        environment.execute_sql(f"CREATE TEMPORARY TABLE `{source.name}_out` ({columns}) WITH ({out})")
+        inserts.add_insert_sql(f"INSERT INTO `{source.name}_out` SELECT * FROM `{source.name}`")
+    inserts.execute().wait()
+
+
+if __name__ == "__main__":
+    from bench.report import table
+
+    Console().print(table(rows()))

@@ -1,0 +1,95 @@
+"""``headrace plan``: what the definitions come to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
+
+if TYPE_CHECKING:
+    from features.plan import Plan, WindowFeature
+
+UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms"))
+
+
+Engine = Literal["flink", "duckdb"]
+
+
+@app.command(epilog="Example: headrace plan fraud --project examples/fraud")
+def plan(
+    service: Annotated[str | None, typer.Argument(help="A feature service; none: all.", show_default=False)] = None,
+    sql: Annotated[Engine | None, typer.Option(help="Print the engine's SQL instead.", show_default=False)] = None,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a service computes, from what, and its digest."""
+    from features.load import load
+    from infra.cli import show
+
+    loaded = load(folder(project))
+    plans = [loaded.plan(service)] if service else list(loaded.plans.values())
+    if sql:
+        show.out.out("\n".join(_sql(one, sql) for one in plans), end="")
+    elif as_json:
+        show.json([{"digest": one.digest, "plan": one} for one in plans])
+    else:
+        for one in plans:
+            _show(one)
+
+
+def duration(ms: int) -> str:
+    """``7d`` for 604800000."""
+    unit, name = next(pair for pair in UNITS if ms % pair[0] == 0)
+    return f"{ms // unit}{name}"
+
+
+def _sql(plan: Plan, engine: Engine) -> str:
+    if engine == "duckdb":
+        from features.sql.duckdb import features_sql
+
+        return features_sql(plan)
+    from features.sql.flink import JobOptions, job_sql
+
+    return job_sql(plan, JobOptions()).text
+
+
+def _show(plan: Plan) -> None:
+    from infra.cli import show
+
+    show.out.print(f"[bold]{plan.service}[/]  answers every event of [cyan]{plan.spine}[/] in mode {plan.mode}")
+    show.out.print(f"[dim]digest[/] {plan.digest}  [dim]allowed lateness[/] {duration(plan.lateness_ms)}\n")
+    computed = _computed(plan)
+    show.table(
+        "Inputs of the model",
+        ("#", "input", "computed"),
+        [(n, i, computed[i]) for n, i in enumerate(plan.inputs, 1)],
+        right=("#",),
+    )
+    sources = [(s.name, s.topic, s.event_id, s.time, s.history) for s in plan.sources]
+    show.out.print()
+    show.table("Sources", ("source", "topic", "event id", "event time", "history"), sources)
+    show.out.print(f"\n[dim]answers[/] {plan.features_topic} → {plan.predictions_topic}\n")
+
+
+def _computed(plan: Plan) -> dict[str, str]:
+    """For each input, how it is computed, of what, by which key; and its value where there is nothing."""
+    found: dict[str, str] = {}
+    for stage in plan.windows:
+        by = f"of {stage.source} by {', '.join(stage.key)}"
+        found |= {f.name: f"{f.function}({f.column}), {duration(f.window_ms)} {by}; else {_empty(f)}" for f in stage.features}
+    for view in plan.on_demand:
+        inputs = ", ".join([*view.event_inputs, *(name for name, _ in view.feature_inputs)])
+        found |= {f"{view.view}__{name}": f"Python, {view.view}({inputs})" for name in view.outputs}
+    for batch in plan.batch:
+        by = f"{batch.source} by {', '.join(batch.key)}"
+        found |= {f"{batch.view}__{name}": f"SQL, daily, of {by}" for name in batch.features}
+    return found
+
+
+def _empty(feature: WindowFeature) -> str:
+    from features.aggregations import FUNCTIONS
+
+    value = FUNCTIONS[feature.function].empty if feature.fill is None else feature.fill
+    return "null" if value is None else f"{value:g}"

@@ -1,0 +1,110 @@
+"""``headrace publish`` and ``headrace tail``: events in, and any topic as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from features.errors import SettingError
+from infra.cli.app import HERE, ProjectOption, app, folder, utc_ms
+
+if TYPE_CHECKING:
+    from features.plan import Plan
+    from infra.settings import Settings
+
+
+@app.command(epilog="Example: headrace publish data/transactions.parquet --topic transactions --rate 2000")
+def publish(
+    file: Annotated[Path, typer.Argument(help="Events as .parquet, .csv or .jsonl.", show_default=False)],
+    topic: Annotated[str, typer.Option(help="Where they go.", show_default=False)],
+    rate: Annotated[float | None, typer.Option(help="Events a second; none: flat out.", min=0.001, show_default=False)] = None,
+    speed: Annotated[
+        float | None, typer.Option(help="Replay this many times as fast as it happened.", show_default=False)
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="From this event time, UTC.", metavar="DATE", show_default=False)
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="To before this event time, UTC.", metavar="DATE", show_default=False)
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many.", min=1, show_default=False)] = None,
+    project: ProjectOption = HERE,
+) -> None:
+    """Send a file's rows as events.
+
+    JSON, keyed as the project's definitions key the topic; times are UTC milliseconds.
+    """
+    from infra import stack, topics
+    from infra.cli import show
+    from infra.settings import load_settings
+    from jobs import publish as job
+    from jobs.event_files import Span, row_count
+
+    if rate and speed:
+        raise SettingError(f"events go at a rate or at a speed; got --rate {rate:g} and --speed {speed:g}; give one of them")
+    where = folder(project)
+    settings = load_settings(where)
+    client = settings.kafka.client(stack.bootstrap(where, settings))
+    topics.require(client, topic)
+    feed = job.feed(file, topic, _plans(where, settings, topic))
+    span = Span(utc_ms(start), utc_ms(end))
+    due = job.at_rate(rate) if rate else job.at_speed(speed) if speed else None
+    total = limit if start or end else min(filter(None, (limit, row_count(file))), default=None)
+    with show.sending(total) as on_progress, topics.connected(client):
+        sent = job.publish(islice(job.events(feed, span), limit), client, due, on_progress)
+    per_second = sent.events / max(sent.seconds, 1e-3)
+    show.out.print(f"{sent.events:,} events to [cyan]{topic}[/] in {sent.seconds:.1f} s ({per_second:,.0f} events/s)")
+
+
+@app.command(epilog="Example: headrace tail predictions.fraud --from-beginning --limit 10")
+def tail(
+    topic: Annotated[str, typer.Argument(help="Any topic.", show_default=False)],
+    limit: Annotated[int | None, typer.Option(help="Stop after so many.", min=1, show_default=False)] = None,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="Start with the oldest, not with what comes next.")
+    ] = False,
+    project: ProjectOption = HERE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each record as one line of JSON.")] = False,
+) -> None:
+    """Read a topic, one line for each message, until Ctrl-C."""
+    from infra import stack, topics
+    from infra.cli import messages
+    from infra.settings import load_settings
+
+    where = folder(project)
+    settings = load_settings(where)
+    client = settings.kafka.client(stack.bootstrap(where, settings))
+    topics.require(client, topic)
+    line = messages.as_json if as_json else messages.line_of(topic)
+    with topics.connected(client):
+        for record in islice(_records(client, topic, from_beginning), limit):
+            messages.write(line(record))
+
+
+def _records(client: dict[str, Any], topic: str, from_beginning: bool) -> Iterator[Any]:
+    from contextlib import closing
+
+    from kafka import KafkaConsumer, TopicPartition
+
+    with closing(KafkaConsumer(**client, enable_auto_commit=False)) as consumer:
+        consumer.assign([TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()])
+        (consumer.seek_to_beginning if from_beginning else consumer.seek_to_end)()
+        while True:
+            for records in consumer.poll(timeout_ms=500).values():
+                yield from records
+
+
+def _plans(project: Path, settings: Settings, topic: str) -> list[Plan]:
+    """The plans that are up, if one reads the topic: no need to import Feast. Else those of definitions.py."""
+    from infra import stack
+
+    plans = stack.plans_in_use(project, settings)
+    if any(source.topic == topic for plan in plans for source in plan.sources):
+        return plans
+    from features.load import load
+
+    return list(load(project).plans.values())

@@ -1,0 +1,114 @@
+"""A record of each kind of topic as one line for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from rich.highlighter import JSONHighlighter
+from rich.text import Text
+
+from infra.cli import show
+from schemas.codec import decode_dead_letter, decode_features, decode_prediction
+
+Line = Callable[[Any], Text | str]
+
+BAR = 10
+"""Characters of a score's bar."""
+
+
+def line_of(topic: str) -> Line:
+    """How the records of ``topic`` are shown: by its name, and as plain JSON where that says nothing."""
+    kind = topic.partition(".")[0]
+    return {"predictions": _prediction, "features": _features, "dead_letters": _dead_letter}.get(kind, _plain)
+
+
+def as_json(record: Any) -> str:
+    """The whole record, its value as it is if that is JSON and as text if not."""
+    key = None if record.key is None else record.key.decode(errors="replace")
+    fields = {"topic": record.topic, "partition": record.partition, "offset": record.offset, "timestamp": record.timestamp}
+    return msgspec.json.encode({**fields, "key": key, "value": _value(record.value)}).decode()
+
+
+def _value(value: bytes | None) -> msgspec.Raw | str | None:
+    if value is None:
+        return None
+    try:
+        msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return value.decode(errors="replace")
+    return msgspec.Raw(value)
+
+
+def write(line: Text | str) -> None:
+    """One line on stdout."""
+    if isinstance(line, str):
+        show.out.out(line)
+    else:
+        show.out.print(line)
+
+
+def _prediction(record: Any) -> Text:
+    """Event time, event id, score as a bar, model and version, and the milliseconds from the event's arrival to its answer."""
+    try:
+        said = decode_prediction(record.value)
+    except (msgspec.DecodeError, TypeError):
+        return _plain(record)
+    colour = "red" if said.score >= 0.5 else "yellow" if said.score >= 0.1 else "green"
+    filled = round(max(0.0, min(1.0, said.score)) * BAR)
+    parts = [
+        (f"{_clock(said.event_time)}  ", "dim"),
+        (f"{said.event_id!s:>10}  ", "bold"),
+        (f"{'█' * filled}{'░' * (BAR - filled)} {said.score:6.4f}", colour),
+        (f"  {said.receipt.model} v{said.receipt.version}", "cyan"),
+        (f"  {record.timestamp - said.receipt.arrived_at} ms", ""),
+        ("" if said.receipt.complete else "  incomplete", "yellow"),
+    ]
+    return Text.assemble(*parts)
+
+
+def _features(record: Any) -> Text:
+    try:
+        vector = decode_features(record.value)
+    except (msgspec.DecodeError, TypeError):
+        return _plain(record)
+    views: dict[str, list[str]] = {}
+    for name, value in vector.features.items():
+        view, _, feature = name.partition("__")
+        views.setdefault(view, []).append(f"{feature}={_short(value)}")
+    values = "  ".join(f"{view}[{' '.join(inner)}]" for view, inner in views.items())
+    state = "" if vector.complete else "  incomplete"
+    return Text.assemble(
+        (f"{_clock(vector.event_time)}  ", "dim"), (f"{vector.event_id!s:>10}  ", "bold"), values, (state, "yellow")
+    )
+
+
+def _dead_letter(record: Any) -> Text:
+    try:
+        letter = decode_dead_letter(record.value)
+    except (msgspec.DecodeError, TypeError):
+        return _plain(record)
+    origin = f"{letter.origin.topic}/{letter.origin.partition}@{letter.origin.offset}"
+    value = "" if letter.value is None else letter.value[:120].decode(errors="replace")
+    return Text.assemble(
+        (f"{_clock(letter.arrived_at)}  ", "dim"),
+        (letter.reason, "red"),
+        f"  {letter.detail}  ",
+        (f"{origin}  ", "cyan"),
+        (value, "dim"),
+    )
+
+
+def _plain(record: Any) -> Text:
+    value = "(no value)" if record.value is None else record.value.decode(errors="replace")
+    return Text.assemble((f"{record.partition}@{record.offset}  ", "dim"), JSONHighlighter()(Text(value)))
+
+
+def _clock(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _short(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

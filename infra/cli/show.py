@@ -1,0 +1,101 @@
+"""What commands show: tables, steps and progress bars. Tables go to stdout, the rest to stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.status import Status
+from rich.table import Table
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+err = Console(stderr=True, highlight=False)
+
+
+def json(value: Any) -> None:
+    """``value`` as indented JSON on stdout."""
+    out.out(msgspec.json.format(msgspec.json.encode(value)).decode())
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[str] = ()) -> None:
+    """A table on stdout; the columns named in ``right`` are numbers."""
+    made = Table(title=title or None, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    for name in columns:
+        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*("" if cell is None else str(cell) for cell in row))
+    out.print(made, soft_wrap=False)
+
+
+class Steps:
+    """To be called with what is done next; each step is shown with its seconds once it is over."""
+
+    def __init__(self, spinner: Status) -> None:
+        self._spinner = spinner
+        self._current: tuple[str, float] | None = None
+
+    def __call__(self, step: str) -> None:
+        """The step before is over, and ``step`` begins."""
+        self.over("[green]✓[/]")
+        self._current = step, time.monotonic()
+        self._spinner.update(step)
+
+    def look(self, picture: RenderableType) -> None:
+        """Show ``picture`` in place of the step's name."""
+        self._spinner.update(picture)
+
+    def over(self, mark: str) -> None:
+        """The step has ended."""
+        if self._current:
+            step, began = self._current
+            err.print(f"{mark} {step} [dim]{time.monotonic() - began:.1f} s[/]")
+        self._current = None
+
+
+@contextmanager
+def steps() -> Iterator[Steps]:
+    """Steps that are shown as they are done."""
+    with err.status("starting") as spinner:
+        made = Steps(spinner)
+        try:
+            yield made
+        except BaseException:
+            made.over("[red]✗[/]")
+            raise
+        made.over("[green]✓[/]")
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A function to be told a step, and how much of how much of it is done."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=err, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def on_progress(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total)
+            bars.update(tasks[step], completed=done, total=total)
+
+        yield on_progress
+
+
+@contextmanager
+def sending(total: int | None) -> Iterator[Callable[[int], None]]:
+    """A function to be told how many events have been sent."""
+    rate = TextColumn("{task.fields[rate]} events/s")
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeElapsedColumn()
+    with Progress(*columns, console=err, transient=True) as bars:
+        task = bars.add_task("publishing", total=total, rate="")
+        began = time.monotonic()
+
+        def on_progress(count: int) -> None:
+            bars.update(task, completed=count, rate=f"{count / max(time.monotonic() - began, 1e-3):,.0f}")
+
+        yield on_progress

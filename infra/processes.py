@@ -1,0 +1,165 @@
+"""Local processes that outlive the command which started them: each in a session of its own, with a log and a record.
+
+A record (``processes/<name>.json``) holds pid and creation time: a pid alone may belong to someone else by now. Processes that a
+dead leader left behind are known by `MARK` in their environment.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from features.errors import StackError
+
+MARK = "_HEADRACE_PROCESS"
+"""The environment variable that says which record a process belongs to; the underscore keeps it out of the settings' names."""
+
+STOP_SECONDS = 20.0
+
+
+class Process(msgspec.Struct, frozen=True):
+    """A process that was started here: the leader of its session."""
+
+    name: str
+    pid: int
+    created: float
+    """psutil's create_time, seconds since the epoch."""
+    mark: str
+    command: tuple[str, ...]
+    log: str
+
+
+class Processes:
+    """The processes of one run folder.
+
+    ::
+
+        <folder>/processes/<name>.json   the record
+        <folder>/logs/<name>.log         stdout and stderr, of the current run and those before
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.records = folder / "processes"
+        self.logs = folder / "logs"
+        self._lock = folder / "lock"
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder; raises `StackError` at once where another command holds it."""
+        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StackError(f"one command at a time may change the stack; another holds {self._lock}; wait for it") from None
+            yield
+
+    def start(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> Process:
+        """Start ``command`` unless it runs, with ``environment`` over this one's; what a dead run left behind is ended first."""
+        running = self.running(name)
+        if running:
+            return running
+        self.stop(name)
+        for folder in (self.records, self.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+        mark, log = f"{name}:{uuid.uuid4().hex}", self.logs / f"{name}.log"
+        with log.open("ab") as output:
+            child = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {}), MARK: mark},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._children.append(child)
+        process = Process(name, child.pid, psutil.Process(child.pid).create_time(), mark, tuple(command), str(log))
+        self._record(process)
+        return process
+
+    def running(self, name: str) -> Process | None:
+        """The process called ``name``, if it runs."""
+        process = self.recorded(name)
+        return process if process and _is_alive(process) else None
+
+    def recorded(self, name: str) -> Process | None:
+        """What was started last as ``name`` and not stopped, running or not."""
+        try:
+            return msgspec.json.decode(self._file(name).read_bytes(), type=Process)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    def names(self) -> list[str]:
+        """Of all that was started and not stopped."""
+        return sorted(file.stem for file in self.records.glob("*.json"))
+
+    def stop(self, name: str, seconds: float = STOP_SECONDS) -> bool:
+        """End ``name`` and all of its session: SIGTERM, then SIGKILL after ``seconds``. False where nothing of it ran."""
+        process = self.recorded(name)
+        members = _members(process) if process else []
+        if process and members:
+            _signal(members, signal.SIGTERM)
+            if not _gone(process, seconds):
+                _signal(_members(process), signal.SIGKILL)
+                _gone(process, seconds)
+        self._file(name).unlink(missing_ok=True)
+        return bool(members)
+
+    def _file(self, name: str) -> Path:
+        return self.records / f"{name}.json"
+
+    def _record(self, process: Process) -> None:
+        unfinished = self._file(process.name).with_suffix(f".{os.getpid()}")
+        unfinished.write_bytes(msgspec.json.encode(process))
+        unfinished.replace(self._file(process.name))
+
+
+def _is_alive(process: Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        leader = psutil.Process(process.pid)
+        return leader.create_time() == process.created and leader.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _members(process: Process) -> list[psutil.Process]:
+    """The live processes of the session that ``process`` leads or led; none where its pid is someone else's now."""
+    return [member for member in psutil.process_iter() if _belongs(member, process)]
+
+
+def _belongs(member: psutil.Process, process: Process) -> bool:
+    with suppress(psutil.Error, ProcessLookupError):
+        if os.getsid(member.pid) != process.pid or member.status() == psutil.STATUS_ZOMBIE:
+            return False
+        if member.pid == process.pid:
+            return member.create_time() == process.created
+        return member.environ().get(MARK) == process.mark
+    return False
+
+
+def _signal(members: Sequence[psutil.Process], number: signal.Signals) -> None:
+    for member in members:
+        with suppress(psutil.NoSuchProcess):
+            member.send_signal(number)
+
+
+def _gone(process: Process, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while _members(process):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

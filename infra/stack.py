@@ -1,0 +1,262 @@
+"""The local stack: Kafka, and a stream job and a scorer for each service, as processes that go on when the command ends.
+
+::
+
+    <run_dir>/stack.json          where Kafka is, and which services were started
+             /processes, /logs    see `infra.processes`
+             /ready/<name>        written by a process once it does its work
+             /plans/<service>     the compiled plan, so that the stream job needn't import Feast
+             /kafka, /checkpoints what --wipe deletes
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from features.errors import StackError
+from features.plan import Plan
+from infra import jars, topics
+from infra.broker import Broker
+from infra.processes import Processes
+from infra.settings import Settings, run_folder
+
+KAFKA = "kafka"
+ROLES = ("stream", "scorer")
+"""What runs for each service: ``headrace stream SERVICE`` and ``headrace scorer SERVICE``."""
+READY_SECONDS = 120.0
+DEAD_LETTERS = "dead_letters"
+DEAD_LETTER_BYTES = 8 * 1024 * 1024
+"""A dead letter holds a record as base64; other topics take 1 MB, Kafka's default."""
+
+OnStep = Callable[[str], None]
+
+
+class Folders(NamedTuple):
+    """Where the parts of a project's stack are."""
+
+    run: Path
+
+    @property
+    def stack(self) -> Path:
+        """Where Kafka is, for those who come later."""
+        return self.run / "stack.json"
+
+    @property
+    def kafka(self) -> Path:
+        """The local broker's data."""
+        return self.run / "kafka"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The stream jobs' state."""
+        return self.run / "checkpoints"
+
+    def ready(self, name: str) -> Path:
+        """The file that the process called ``name`` writes when it does its work."""
+        return self.run / "ready" / name
+
+    def plan(self, service: str) -> Path:
+        """The compiled plan."""
+        return self.run / "plans" / f"{service}.json"
+
+
+class Stack(msgspec.Struct, frozen=True):
+    """What stack.json holds."""
+
+    bootstrap: str
+    services: tuple[str, ...]
+
+
+class Row(NamedTuple):
+    """One process of the stack, as ``headrace status`` shows it."""
+
+    name: str
+    state: str
+    """``running``, ``starting`` or ``died``."""
+    pid: int | None
+    uptime: float | None
+    """Seconds."""
+    address: str | None
+    log: str | None
+
+
+def up(project: Path, settings: Settings, services: Sequence[str] = (), on_step: OnStep = lambda step: None) -> Stack:
+    """Start what does not run yet of Kafka, the topics and the services, and wait until all do their work.
+
+    ``services``: those of the settings where none is named, and all of definitions.py where they name none either. Raises
+    `StackError` with the last line of its log for a process that ends or isn't ready within two minutes.
+    """
+    folders, processes = Folders(run_folder(project, settings)), Processes(run_folder(project, settings))
+    with processes.lock():
+        asked, running = tuple(services or settings.services), recorded(folders)
+        if running and asked and all(_works(folders, processes, name) for name in _names(asked, settings)):
+            return running
+        broker = None if settings.kafka.bootstrap else _start_broker(folders, processes, on_step)
+        on_step("reading definitions.py")
+        plans = _plans(project, asked)
+        if broker:
+            on_step("waiting for Kafka")
+            broker.wait(lambda: processes.running(KAFKA) is not None)
+        others = running.services if running else ()
+        stack = Stack(broker.bootstrap if broker else str(settings.kafka.bootstrap), tuple(sorted({*plans, *others})))
+        _write(folders.stack, stack)
+        on_step("creating topics")
+        _create_topics(settings, stack.bootstrap, plans.values())
+        for plan in plans.values():
+            _write(folders.plan(plan.service), plan)
+        names = [name for name in _names(plans, settings) if name != KAFKA]
+        for name in names:
+            _start(project, folders, processes, name)
+        for name in names:
+            on_step(f"waiting for {name}")
+            _wait(folders, processes, name)
+    return stack
+
+
+def down(project: Path, settings: Settings, on_step: OnStep = lambda step: None, *, wipe: bool = False) -> None:
+    """Stop everything, the broker last. Data stay, unless ``wipe`` says to delete Kafka's and the checkpoints."""
+    folders, processes = Folders(run_folder(project, settings)), Processes(run_folder(project, settings))
+    with processes.lock():
+        for name in sorted(processes.names(), key=_stop_order):
+            on_step(f"stopping {name}")
+            processes.stop(name)
+        folders.stack.unlink(missing_ok=True)
+        shutil.rmtree(folders.ready(""), ignore_errors=True)
+        if wipe:
+            on_step("deleting Kafka's data and the checkpoints")
+            for folder in (folders.kafka, folders.checkpoints):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def status(project: Path, settings: Settings) -> list[Row]:
+    """Every process that was started and not stopped."""
+    folders, processes = Folders(run_folder(project, settings)), Processes(run_folder(project, settings))
+    return [_row(folders, processes, name) for name in sorted(processes.names(), key=_stop_order, reverse=True)]
+
+
+def bootstrap(project: Path, settings: Settings) -> str:
+    """The address of Kafka: of the settings, else of the local stack. Raises `StackError` where neither is."""
+    stack = recorded(Folders(run_folder(project, settings)))
+    if settings.kafka.bootstrap is None and stack is None:
+        raise StackError(f"Kafka is at kafka.bootstrap or on the local stack; {project} has neither; run 'headrace up'")
+    return settings.kafka.bootstrap or (stack.bootstrap if stack else "")
+
+
+def plans_in_use(project: Path, settings: Settings) -> list[Plan]:
+    """The plans of the stack that is up, without importing Feast; none where there is no such stack."""
+    folders = Folders(run_folder(project, settings))
+    stack = recorded(folders)
+    files = [folders.plan(service) for service in (stack.services if stack else ())]
+    return [msgspec.json.decode(file.read_bytes(), type=Plan) for file in files if file.is_file()]
+
+
+def recorded(folders: Folders) -> Stack | None:
+    """The stack that was started last and not stopped."""
+    try:
+        return msgspec.json.decode(folders.stack.read_bytes(), type=Stack)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def _names(services: Iterable[str], settings: Settings) -> list[str]:
+    """The processes of ``services``, in the order in which they start."""
+    kafka = [] if settings.kafka.bootstrap else [KAFKA]
+    return kafka + [f"{role}-{service}" for service in services for role in ROLES]
+
+
+def _stop_order(name: str) -> tuple[int, str]:
+    """Readers before those who write to them; Kafka last."""
+    role = name.partition("-")[0]
+    order = ("scorer", "stream", KAFKA)
+    return (order.index(role) if role in order else -1, name)
+
+
+def _start_broker(folders: Folders, processes: Processes, on_step: OnStep) -> Broker:
+    on_step("checking the jars")
+    jars.ensure(on_step)
+    broker = Broker(folders.kafka)
+    if not processes.running(KAFKA):
+        on_step("starting Kafka")
+        processes.start(KAFKA, broker.prepare())
+    return broker
+
+
+def _plans(project: Path, services: Sequence[str]) -> dict[str, Plan]:
+    from features.load import load  # imports Feast: seconds
+
+    loaded = load(project)
+    return {name: loaded.plan(name) for name in services or loaded.plans}
+
+
+def _create_topics(settings: Settings, address: str, plans: Iterable[Plan]) -> None:
+    client, replication = settings.kafka.client(address), settings.kafka.replication
+    names = {topic for p in plans for topic in (p.features_topic, p.predictions_topic, *(s.topic for s in p.sources))}
+    topics.create(client, dict.fromkeys(names, settings.kafka.partitions), replication=replication)
+    topics.create(client, {DEAD_LETTERS: 1}, {"max.message.bytes": str(DEAD_LETTER_BYTES)}, replication)
+
+
+def _start(project: Path, folders: Folders, processes: Processes, name: str) -> None:
+    if processes.running(name):
+        return
+    role, _, service = name.partition("-")
+    folders.ready(name).parent.mkdir(parents=True, exist_ok=True)
+    folders.ready(name).unlink(missing_ok=True)
+    # -P: a definitions.py's neighbour must not stand in for one of our packages.
+    command = [sys.executable, "-P", "-m", "infra.cli", role, service, "--project", str(project.absolute())]
+    command += ["--plan", str(folders.plan(service))] if role == "stream" else []
+    processes.start(name, command, cwd=project)
+
+
+def _works(folders: Folders, processes: Processes, name: str) -> bool:
+    return processes.running(name) is not None and (name == KAFKA or folders.ready(name).is_file())
+
+
+def _wait(folders: Folders, processes: Processes, name: str) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not _works(folders, processes, name):
+        ended = processes.running(name) is None
+        if ended or time.monotonic() > deadline:
+            what = "ended" if ended else f"was not ready within {READY_SECONDS:.0f} s"
+            log = processes.logs / f"{name}.log"
+            raise StackError(f"{name} {what}; {log} ends: {_last_line(log)}")
+        time.sleep(0.1)
+
+
+def _last_line(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.is_file() else []
+    return lines[-1] if lines else "(nothing)"
+
+
+def _row(folders: Folders, processes: Processes, name: str) -> Row:
+    process = processes.running(name)
+    log = processes.logs / f"{name}.log"
+    if process is None:
+        return Row(name, "died", None, None, None, str(log))
+    state = "running" if _works(folders, processes, name) else "starting"
+    return Row(name, state, process.pid, time.time() - process.created, _address(folders, name), str(log))
+
+
+def _address(folders: Folders, name: str) -> str | None:
+    if name == KAFKA:
+        stack = recorded(folders)
+        return stack.bootstrap if stack else None
+    try:
+        written = json.loads(folders.ready(name).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return written.get("rest") if isinstance(written, dict) else None
+
+
+def _write(file: Path, value: msgspec.Struct) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_suffix(".unfinished")
+    unfinished.write_bytes(msgspec.json.encode(value))
+    unfinished.replace(file)

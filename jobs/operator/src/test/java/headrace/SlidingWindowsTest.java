@@ -1,0 +1,360 @@
+package headrace;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.math.BigDecimal;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import org.apache.flink.api.common.functions.MapFunction;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.core.execution.JobClient;
+import org.apache.flink.core.execution.SavepointFormatType;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
+import org.apache.flink.streaming.api.functions.source.legacy.SourceFunction;
+import org.apache.flink.streaming.api.watermark.Watermark;
+import org.apache.flink.table.api.DataTypes;
+import org.apache.flink.table.api.Schema;
+import org.apache.flink.table.api.Table;
+import org.apache.flink.table.api.ValidationException;
+import org.apache.flink.table.api.bridge.java.StreamTableEnvironment;
+import org.apache.flink.types.Row;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * The function in a real job, in this process, a row and a watermark at a time. Flink 2.3 has no test
+ * harness for process table functions (2.4 is to bring one), hence jobs.
+ */
+class SlidingWindowsTest {
+    private static final String COLUMNS = "rowid, sum_100, mean_100, _complete";
+
+    private Running running;
+
+    @AfterEach
+    void stop() throws Exception {
+        if (running != null) {
+            running.cancel();
+        }
+    }
+
+    /** In arrival mode every row is answered as it comes, late ones as of their own time, keys apart. */
+    @Test
+    void arrivalModeAnswersAtOnce() throws Exception {
+        running = start(stages(), null);
+        running.send(spine("a", 1, 1_000, 1L));
+        assertEquals("+I[a, 1, 1.0, true]", running.answer());
+        running.send(spine("other key", 2, 1_000, 5L));
+        assertEquals("+I[other key, 5, 5.0, true]", running.answer());
+        running.send(spine("b", 1, 1_050, 2L));
+        assertEquals("+I[b, 3, 1.5, true]", running.answer());
+        running.send(spine("late", 1, 1_000, 4L));
+        assertEquals("+I[late, 5, 2.5, true]", running.answer());
+        running.send(spine("null", 1, 1_100, null));
+        assertEquals("+I[null, 2, 2.0, true]", running.answer());
+    }
+
+    /** In arrival mode rows of another source contribute and are not answered. */
+    @Test
+    void arrivalModeTakesRowsThatOnlyContributeOrAsk() throws Exception {
+        running = start(stages(), null);
+        running.send(asking("a", 1, 1_000, 0));
+        assertEquals("+I[a, 0, null, true]", running.answer());
+        running.send(other(1, 1_000, 7L));
+        running.send(asking("b", 1, 1_000, 1));
+        assertEquals("+I[b, 7, 7.0, true]", running.answer());
+    }
+
+    /** In event-time mode a row waits for the watermark; at equal times rows of other sources come first. */
+    @Test
+    void eventTimeModeWaitsForTheWatermark() throws Exception {
+        running = start(stages().eventTime(), null);
+        running.send(asking("third", 1, 1_010, 2));
+        running.send(asking("second", 1, 1_000, 1));
+        running.send(asking("first", 1, 1_000, 0));
+        running.watermark(999);
+        running.send(other(1, 1_000, 7L));
+        assertEquals(0, running.answers.size());
+        running.watermark(1_000);
+        assertEquals("+I[first, 7, 7.0, true]", running.answer());
+        assertEquals("+I[second, 7, 7.0, true]", running.answer());
+        running.send(other(1, 1_005, 1L));
+        running.watermark(2_000);
+        assertEquals("+I[third, 8, 4.0, true]", running.answer());
+    }
+
+    /** In event-time mode a row behind the watermark is answered at once, as of its time, and is kept for the next. */
+    @Test
+    void eventTimeModeAnswersLateRowsAtOnce() throws Exception {
+        running = start(stages().eventTime(), null);
+        running.send(spine("a", 1, 1_000, 1L));
+        running.watermark(1_500);
+        assertEquals("+I[a, 1, 1.0, true]", running.answer());
+        running.send(spine("late", 1, 1_000, 2L));
+        assertEquals("+I[late, 3, 1.5, true]", running.answer());
+        running.send(spine("b", 1, 1_501, 4L));
+        running.send(other(1, 1_490, 8L));
+        running.watermark(1_501);
+        assertEquals("+I[b, 12, 6.0, true]", running.answer());
+    }
+
+    /** Rows of one key that fall due together are answered in order, though they wait under one timer. */
+    @Test
+    void eventTimeModeAnswersInOrderAcrossAJumpOfTheWatermark() throws Exception {
+        running = start(stages().eventTime(), null);
+        for (long time : new long[] {1_030, 1_010, 1_020}) {
+            running.send(spine("at " + time, 1, time, 1L));
+        }
+        running.watermark(5_000);
+        assertEquals("+I[at 1010, 1, 1.0, true]", running.answer());
+        assertEquals("+I[at 1020, 2, 1.0, true]", running.answer());
+        assertEquals("+I[at 1030, 3, 1.0, true]", running.answer());
+    }
+
+    /** After a restore a row that waited is answered by its timer, before any other row has come. */
+    @Test
+    void eventTimeModeAnswersWhatWaitedAfterARestore(@TempDir Path folder) throws Exception {
+        running = start(stages().eventTime(), null);
+        running.send(spine("before", 1, 1_000, 1L));
+        running.watermark(1_000);
+        assertEquals("+I[before, 1, 1.0, true]", running.answer());
+        running.send(spine("waits", 1, 1_050, 2L));
+        running.send(spine("late, and so answered at once", 2, 1_000, 1L));
+        assertEquals("+I[late, and so answered at once, 1, 1.0, true]", running.answer());
+        String savepoint = running.stopWithSavepoint(folder);
+        assertEquals(0, running.answers.size());
+        running = start(stages().eventTime(), savepoint);
+        running.watermark(2_000);
+        assertEquals("+I[waits, 3, 1.5, true]", running.answer());
+    }
+
+    /** After a restore in arrival mode the windows are as full as they were. */
+    @Test
+    void arrivalModeGoesOnAfterARestore(@TempDir Path folder) throws Exception {
+        running = start(stages(), null);
+        running.send(spine("a", 1, 1_000, 1L));
+        assertEquals("+I[a, 1, 1.0, true]", running.answer());
+        String savepoint = running.stopWithSavepoint(folder);
+        running = start(stages(), savepoint);
+        running.send(spine("b", 1, 1_010, 2L));
+        assertEquals("+I[b, 3, 1.5, true]", running.answer());
+    }
+
+    /** Every type of column and of result goes through a job, fill values too. */
+    @Test
+    void everyTypeComesOut() throws Exception {
+        Stages stages =
+                Stages.over(DataTypes.BIGINT())
+                        .feature("count", 100)
+                        .feature("sum", 100)
+                        .feature("mean", 100, 0.5)
+                        .feature("min", 100, 3.0)
+                        .feature("max", 100)
+                        .carrying("rowid", DataTypes.STRING());
+        running = start(stages, null, "count_100, sum_100, mean_100, min_100, max_100");
+        running.send(asking("a", 1, 1_000, 0));
+        assertEquals("+I[0, 0, 0.5, 3, null]", running.answer());
+        running.send(spine("b", 1, 1_000, Long.MAX_VALUE));
+        running.answer();
+        running.send(spine("c", 1, 1_000, Long.MAX_VALUE));
+        BigDecimal sum = BigDecimal.valueOf(Long.MAX_VALUE).multiply(BigDecimal.valueOf(2));
+        String same = ", 9.223372036854776E18, 9223372036854775807, 9223372036854775807]";
+        assertEquals("+I[2, " + sum + same, running.answer());
+    }
+
+    /** A spec that names a column which the table lacks is refused when the job is planned. */
+    @Test
+    void aSpecThatDoesNotFitTheTableIsRefused() {
+        Stages stages = stages().carrying("nowhere", DataTypes.STRING());
+        ValidationException refused = assertThrows(ValidationException.class, () -> start(stages, null));
+        assertTrue(causes(refused).contains("the table has no column nowhere"), causes(refused));
+    }
+
+    private static Stages stages() {
+        return Stages.over(DataTypes.BIGINT())
+                .feature("sum", 100)
+                .feature("mean", 100)
+                .carrying("rowid", DataTypes.STRING());
+    }
+
+    private static String causes(Throwable thrown) {
+        StringBuilder text = new StringBuilder();
+        for (Throwable t = thrown; t != null; t = t.getCause()) {
+            text.append(t.getMessage()).append('\n');
+        }
+        return text.toString();
+    }
+
+    private static long offsets;
+
+    /** A row that contributes and asks. */
+    private static Row spine(String id, long key, long time, Long value) {
+        return Row.of(key, time, true, true, 0, offsets++, value, id);
+    }
+
+    /** A row of the spine, of another source than the windows. */
+    private static Row asking(String id, long key, long time, long offset) {
+        return Row.of(key, time, false, true, 0, offset, null, id);
+    }
+
+    /** A row of a source that is not the spine. */
+    private static Row other(long key, long time, Long value) {
+        return Row.of(key, time, true, false, 0, offsets++, value, null);
+    }
+
+    private static Running start(Stages stages, String savepoint) throws Exception {
+        return start(stages, savepoint, COLUMNS);
+    }
+
+    private static Running start(Stages stages, String savepoint, String columns) throws Exception {
+        Configuration settings = new Configuration();
+        settings.setString("parallelism.default", "1");
+        settings.setString("pipeline.auto-watermark-interval", "0 ms");
+        settings.setString("execution.buffer-timeout.interval", "0 ms");
+        settings.setString("rest.port", "0");
+        if (savepoint != null) {
+            settings.setString("execution.state-recovery.path", savepoint);
+        }
+        StreamExecutionEnvironment environment = StreamExecutionEnvironment.getExecutionEnvironment(settings);
+        StreamTableEnvironment tables = StreamTableEnvironment.create(environment);
+        Running running = new Running();
+        boolean eventTime = stages.spec().contains("event_time");
+        tables.createTemporaryView("arrivals", arrivals(environment, tables, running.id));
+        tables.createTemporarySystemFunction("sliding_windows", SlidingWindows.class);
+        String onTime = eventTime ? ", on_time => DESCRIPTOR(rt)" : "";
+        Table answers =
+                tables.sqlQuery(
+                        "SELECT "
+                                + columns
+                                + " FROM sliding_windows(r => TABLE arrivals PARTITION BY k, spec => '"
+                                + stages.spec()
+                                + "', uid => 'windows'"
+                                + onTime
+                                + ")");
+        tables.toDataStream(answers).map(new Note(running.id)).sinkTo(new DiscardingSink<>());
+        running.job = environment.executeAsync();
+        return running;
+    }
+
+    @SuppressWarnings("deprecation") // a source whose watermarks are ours to the millisecond has no successor as short
+    private static Table arrivals(StreamExecutionEnvironment environment, StreamTableEnvironment tables, String id) {
+        TypeInformation<Row> type =
+                Types.ROW_NAMED(
+                        new String[] {"k", "_time", "_contributes", "_asks", "_partition", "_offset", "v", "rowid"},
+                        Types.LONG,
+                        Types.LONG,
+                        Types.BOOLEAN,
+                        Types.BOOLEAN,
+                        Types.INT,
+                        Types.LONG,
+                        Types.LONG,
+                        Types.STRING);
+        DataStream<Row> rows = environment.addSource(new Tap(id), type);
+        Schema schema =
+                Schema.newBuilder()
+                        .columnByMetadata("rt", DataTypes.TIMESTAMP_LTZ(3), "rowtime", true)
+                        .watermark("rt", "SOURCE_WATERMARK()")
+                        .build();
+        return tables.fromDataStream(rows, schema);
+    }
+
+    /** A running job: what goes in, and what has come out. Found by its id, as the job's parts are copies. */
+    private static final class Running {
+        private static final Map<String, Running> ALL = new ConcurrentHashMap<>();
+
+        final BlockingQueue<Object> arrivals = new LinkedBlockingQueue<>();
+        final BlockingQueue<String> answers = new LinkedBlockingQueue<>();
+        final String id = String.valueOf(ALL.size());
+        JobClient job;
+
+        Running() {
+            ALL.put(id, this);
+        }
+
+        void send(Row row) {
+            arrivals.add(row);
+        }
+
+        void watermark(long time) {
+            arrivals.add(new Watermark(time));
+        }
+
+        String answer() throws InterruptedException {
+            return answers.poll(20, TimeUnit.SECONDS);
+        }
+
+        String stopWithSavepoint(Path folder) throws Exception {
+            return job.stopWithSavepoint(false, folder.toUri().toString(), SavepointFormatType.CANONICAL)
+                    .get(20, TimeUnit.SECONDS);
+        }
+
+        void cancel() throws Exception {
+            if (!job.getJobStatus().get().isGloballyTerminalState()) {
+                job.cancel().get(20, TimeUnit.SECONDS);
+            }
+        }
+    }
+
+    /** Gives what a test sends, as it is sent. */
+    @SuppressWarnings("deprecation")
+    private static final class Tap implements SourceFunction<Row> {
+        private static final long serialVersionUID = 1L;
+
+        private final String id;
+        private volatile boolean stopped;
+
+        Tap(String id) {
+            this.id = id;
+        }
+
+        @Override
+        public void run(SourceContext<Row> context) throws Exception {
+            BlockingQueue<Object> arrivals = Running.ALL.get(id).arrivals;
+            while (!stopped) {
+                Object next = arrivals.poll(5, TimeUnit.MILLISECONDS);
+                synchronized (context.getCheckpointLock()) {
+                    if (next instanceof Watermark watermark) {
+                        context.emitWatermark(watermark);
+                    } else if (next instanceof Row row) {
+                        context.collectWithTimestamp(row, row.<Long>getFieldAs(1));
+                    }
+                }
+            }
+        }
+
+        @Override
+        public void cancel() {
+            stopped = true;
+        }
+    }
+
+    /** Notes every answer as text. */
+    private static final class Note implements MapFunction<Row, Row> {
+        private static final long serialVersionUID = 1L;
+
+        private final String id;
+
+        Note(String id) {
+            this.id = id;
+        }
+
+        @Override
+        public Row map(Row row) {
+            Running.ALL.get(id).answers.add(row.toString());
+            return row;
+        }
+    }
+}

@@ -1,0 +1,107 @@
+"""Predictions on their way: sent at once, many polls in flight, an offset committed only when all before it is acknowledged."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import structlog
+from kafka import OffsetAndMetadata, TopicPartition
+from kafka.errors import KafkaError
+
+from features.errors import StackError
+
+MAX_IN_FLIGHT = 8
+"""Polls that may be without acknowledgement; the next one waits for the oldest."""
+COMMIT_SECONDS = 0.5
+"""Between commits, of which there is one even where nothing is new: from its refusal a scorer learns that another took over.
+(kafka-python 3.0.12 hears it from a heartbeat as well, and goes on polling.)"""
+ACK_SECONDS = 150
+"""Longer than the producer's own delivery timeout, after which it fails a record itself."""
+
+log = structlog.get_logger()
+
+
+class _Poll(NamedTuple):
+    sent: list[Any]
+    """The futures of its records."""
+    offsets: dict[TopicPartition, int]
+    """What is done with once they are acknowledged: the next offsets to read."""
+
+
+class Delivery:
+    """Sends the answers of each poll, and commits the poll's offsets when the broker has them.
+
+    A record that cannot be sent raises `StackError`: to go on would skip an event; after a restart it is answered.
+    """
+
+    def __init__(self, producer: Any, consumer: Any, clock: Callable[[], float] = time.monotonic) -> None:
+        self._producer = producer
+        self._consumer = consumer
+        self._clock = clock
+        self._sent: list[Any] = []
+        self._polls: deque[_Poll] = deque()
+        self._done: dict[TopicPartition, int] = {}
+        self._next_commit = clock() + COMMIT_SECONDS
+
+    def begin(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Go on with these partitions, from these offsets, once what is on its way has arrived."""
+        self.drain()
+        self._done = dict(offsets)
+
+    def send(self, topic: str, value: bytes, key: bytes | None = None, partition: int | None = None) -> None:
+        """Send one record of the poll in hand."""
+        self._sent.append(self._producer.send(topic, value=value, key=key, partition=partition))
+
+    def end_poll(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Close the poll in hand: ``offsets`` are the next to read once its records are acknowledged."""
+        self._polls.append(_Poll(self._sent, dict(offsets)))
+        self._sent = []
+        while len(self._polls) > MAX_IN_FLIGHT:
+            self._wait_for_oldest()
+
+    def settle(self) -> None:
+        """Take note of what was acknowledged; commit, without waiting, when it is time to."""
+        while self._polls and all(future.is_done for future in reversed(self._polls[0].sent)):
+            self._wait_for_oldest()
+        if self._done and self._clock() >= self._next_commit:
+            self._next_commit = self._clock() + COMMIT_SECONDS
+            self._consumer.commit_async(_commits(self._done), callback=_on_commit)
+
+    def drain(self) -> None:
+        """Wait until every record is acknowledged."""
+        self._producer.flush(timeout=ACK_SECONDS)
+        while self._polls:
+            self._wait_for_oldest()
+
+    def commit(self) -> None:
+        """Commit what is acknowledged, and wait for it."""
+        self._consumer.commit(_commits(self._done))
+
+    def _wait_for_oldest(self) -> None:
+        poll = self._polls.popleft()
+        for future in poll.sent:
+            if not future.succeeded():
+                _wait(future)
+        self._done.update(poll.offsets)
+
+
+def _wait(future: Any) -> None:
+    try:
+        future.get(timeout=ACK_SECONDS)
+    except KafkaError as error:
+        raise StackError(
+            f"every answer is written before the next is committed; Kafka did not take one: {error!r}; "
+            "see to the broker and start the scorer again: it goes on where it was"
+        ) from error
+
+
+def _commits(offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
+    return {place: OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()}
+
+
+def _on_commit(offsets: object, result: object) -> None:
+    if isinstance(result, Exception):  # the next commit holds these offsets too
+        log.warning("commit failed", error=repr(result))

@@ -1,0 +1,103 @@
+WITH
+"transactions_by_customer_id_rows" AS (
+  SELECT _row, _arrival, "customer_id" AS _key_1, "event_time" AS _time, "amount", CAST(CAST("amount" AS DECIMAL(38, 2)) * 100 AS BIGINT) AS "_amount_units"
+  FROM "transactions"
+),
+"transactions_by_customer_id_places" AS (
+  SELECT
+    *,
+    row_number() OVER (PARTITION BY _key_1 ORDER BY _time, _arrival) AS _place,
+    count(*) OVER (PARTITION BY _key_1 ORDER BY _time RANGE BETWEEN UNBOUNDED PRECEDING AND 86400000 PRECEDING) AS _left_1d,
+    count(*) OVER (PARTITION BY _key_1 ORDER BY _time RANGE BETWEEN UNBOUNDED PRECEDING AND 604800000 PRECEDING) AS _left_7d,
+    count(*) OVER (PARTITION BY _key_1 ORDER BY _time RANGE BETWEEN UNBOUNDED PRECEDING AND 2592000000 PRECEDING) AS _left_30d
+  FROM "transactions_by_customer_id_rows"
+),
+"transactions_by_customer_id_frames" AS (
+  SELECT
+    _row,
+    count("amount") OVER _1d AS "count_amount_1d",
+    sum("_amount_units") OVER _1d AS "total_amount_1d",
+    count("amount") OVER _7d AS "count_amount_7d",
+    sum("_amount_units") OVER _7d AS "total_amount_7d",
+    count("amount") OVER _30d AS "count_amount_30d",
+    sum("_amount_units") OVER _30d AS "total_amount_30d"
+  FROM "transactions_by_customer_id_places"
+  WINDOW
+    _1d AS (PARTITION BY _key_1 ORDER BY _time, _arrival ROWS BETWEEN _place - _left_1d - 1 PRECEDING AND CURRENT ROW),
+    _7d AS (PARTITION BY _key_1 ORDER BY _time, _arrival ROWS BETWEEN _place - _left_7d - 1 PRECEDING AND CURRENT ROW),
+    _30d AS (PARTITION BY _key_1 ORDER BY _time, _arrival ROWS BETWEEN _place - _left_30d - 1 PRECEDING AND CURRENT ROW)
+  QUALIFY _row IS NOT NULL
+),
+"transactions_by_customer_id" AS (
+  SELECT
+    _row,
+    "count_amount_1d" AS "customer_spend__count_1d",
+    coalesce(CAST("total_amount_1d" AS DOUBLE) / (CAST(nullif("count_amount_1d", 0) AS DOUBLE) * 100), CAST(0.0 AS DOUBLE)) AS "customer_spend__mean_1d",
+    "count_amount_7d" AS "customer_spend__count_7d",
+    coalesce(CAST("total_amount_7d" AS DOUBLE) / (CAST(nullif("count_amount_7d", 0) AS DOUBLE) * 100), CAST(0.0 AS DOUBLE)) AS "customer_spend__mean_7d",
+    "count_amount_30d" AS "customer_spend__count_30d",
+    coalesce(CAST("total_amount_30d" AS DOUBLE) / (CAST(nullif("count_amount_30d", 0) AS DOUBLE) * 100), CAST(0.0 AS DOUBLE)) AS "customer_spend__mean_30d"
+  FROM "transactions_by_customer_id_frames"
+),
+"labels_by_terminal_id_rows" AS (
+  SELECT NULL AS _row, _arrival, false AS _asks, "terminal_id" AS _key_1, "event_time" AS _time, "is_fraud"
+  FROM "labels"
+  UNION ALL
+  SELECT _row, _arrival, true AS _asks, "terminal_id" AS _key_1, "event_time" AS _time, NULL AS "is_fraud"
+  FROM "transactions"
+  WHERE _row IS NOT NULL
+),
+"labels_by_terminal_id_places" AS (
+  SELECT
+    *,
+    row_number() OVER (PARTITION BY _key_1 ORDER BY _time, _asks, _arrival) AS _place,
+    count(*) OVER (PARTITION BY _key_1 ORDER BY _time RANGE BETWEEN UNBOUNDED PRECEDING AND 86400000 PRECEDING) AS _left_1d,
+    count(*) OVER (PARTITION BY _key_1 ORDER BY _time RANGE BETWEEN UNBOUNDED PRECEDING AND 604800000 PRECEDING) AS _left_7d,
+    count(*) OVER (PARTITION BY _key_1 ORDER BY _time RANGE BETWEEN UNBOUNDED PRECEDING AND 2592000000 PRECEDING) AS _left_30d
+  FROM "labels_by_terminal_id_rows"
+),
+"labels_by_terminal_id_frames" AS (
+  SELECT
+    _row,
+    count("is_fraud") OVER _1d AS "count_is_fraud_1d",
+    sum("is_fraud") OVER _1d AS "total_is_fraud_1d",
+    count("is_fraud") OVER _7d AS "count_is_fraud_7d",
+    sum("is_fraud") OVER _7d AS "total_is_fraud_7d",
+    count("is_fraud") OVER _30d AS "count_is_fraud_30d",
+    sum("is_fraud") OVER _30d AS "total_is_fraud_30d"
+  FROM "labels_by_terminal_id_places"
+  WINDOW
+    _1d AS (PARTITION BY _key_1 ORDER BY _time, _asks, _arrival ROWS BETWEEN _place - _left_1d - 1 PRECEDING AND CURRENT ROW),
+    _7d AS (PARTITION BY _key_1 ORDER BY _time, _asks, _arrival ROWS BETWEEN _place - _left_7d - 1 PRECEDING AND CURRENT ROW),
+    _30d AS (PARTITION BY _key_1 ORDER BY _time, _asks, _arrival ROWS BETWEEN _place - _left_30d - 1 PRECEDING AND CURRENT ROW)
+  QUALIFY _row IS NOT NULL
+),
+"labels_by_terminal_id" AS (
+  SELECT
+    _row,
+    "count_is_fraud_1d" AS "terminal_risk__count_1d",
+    coalesce(CAST("total_is_fraud_1d" AS DOUBLE) / CAST(nullif("count_is_fraud_1d", 0) AS DOUBLE), CAST(0.0 AS DOUBLE)) AS "terminal_risk__mean_1d",
+    "count_is_fraud_7d" AS "terminal_risk__count_7d",
+    coalesce(CAST("total_is_fraud_7d" AS DOUBLE) / CAST(nullif("count_is_fraud_7d", 0) AS DOUBLE), CAST(0.0 AS DOUBLE)) AS "terminal_risk__mean_7d",
+    "count_is_fraud_30d" AS "terminal_risk__count_30d",
+    coalesce(CAST("total_is_fraud_30d" AS DOUBLE) / CAST(nullif("count_is_fraud_30d", 0) AS DOUBLE), CAST(0.0 AS DOUBLE)) AS "terminal_risk__mean_30d"
+  FROM "labels_by_terminal_id_frames"
+)
+SELECT
+  _row,
+  "customer_spend__count_1d",
+  "customer_spend__mean_1d",
+  "customer_spend__count_7d",
+  "customer_spend__mean_7d",
+  "customer_spend__count_30d",
+  "customer_spend__mean_30d",
+  "terminal_risk__count_1d",
+  "terminal_risk__mean_1d",
+  "terminal_risk__count_7d",
+  "terminal_risk__mean_7d",
+  "terminal_risk__count_30d",
+  "terminal_risk__mean_30d"
+FROM (SELECT _row FROM "transactions" WHERE _row IS NOT NULL)
+JOIN "transactions_by_customer_id" USING (_row)
+JOIN "labels_by_terminal_id" USING (_row)
+ORDER BY _row
