@@ -28,8 +28,8 @@ lint: setup ## Style, format and types.
 	$(VENV)/ruff format --check $(SOURCES)
 	$(VENV)/mypy
 
-bench: setup ## The figures of docs/benchmarks.md.
-	$(VENV)/python -m bench
+bench: setup ## The figures in bench/results, one module after the other.
+	@for name in batch throughput scorer; do $(VENV)/python -m bench.$$name; done
 
 # The stamp holds the digest of what the environment was made from; the jars keep stamps of their own.
 setup: ## Python packages, the jars of Kafka and of Flink's connector, the operator.

@@ -75,7 +75,7 @@ class _Declared(msgspec.Struct, frozen=True):
         if name not in self.views:
             raise DefinitionError(
                 f"{user} takes stream, batch and on-demand views that definitions.py binds to a name; got view '{name}'; "
-                f"bind it, make it one of these, or use {_listed(self.views)}"
+                "bind it, or make it one of these kinds"
             )
         return self.views[name]
 
@@ -144,10 +144,9 @@ def _import(folder: Path) -> ModuleType:
             spec.loader.exec_module(module)
         except Exception as e:
             lines = [frame.lineno for frame in traceback.extract_tb(e.__traceback__) if frame.filename == str(path)]
-            line = e.lineno if isinstance(e, SyntaxError) else lines[-1]
-            text = (str(e).splitlines() or [""])[0]
+            line, text = (e.lineno, e.msg) if isinstance(e, SyntaxError) else (lines[-1], (str(e).splitlines() or [""])[0])
             raise DefinitionError(
-                f"{path}, line {line}: definitions are imported; got {type(e).__name__}: {text}; mend it"
+                f"{path} is run as Python; got {type(e).__name__} on line {line}: {text}; mend that line"
             ) from e
     return module
 
@@ -159,13 +158,13 @@ def _by_name(kind: str, objects: Iterable[Any], *types: type) -> dict[str, Any]:
     for definition in chosen:
         rules.check_name(kind, definition.name)
         if definition.name.lower() in map(str.lower, found):
-            raise DefinitionError(f"two definitions are {kind} '{definition.name}'; names differ in more than case; rename one")
+            raise DefinitionError(f"{kind} '{definition.name}': names differ in more than case; got two of this name; rename one")
         found[definition.name] = definition
     return found
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none: there is none yet"
+    return ", ".join(names) or "(none yet)"
 
 
 def _source(source: KafkaSource) -> Source:
@@ -217,6 +216,7 @@ def _derive_schema(view: StreamFeatureView, declared: _Declared) -> None:
     key_rule = f"view '{view.name}': the join key of its entity is a column of its source"
     keys = [rules.column(source, key, key_rule) for key in declared.key(view)]
     for key in keys:
+        rules.check_name("join key", key.name)
         rules.check_key(f"view '{view.name}': a join key", key)
     features = _window_features(view, source)
     view.features = [Field(name=f.name.removeprefix(f"{view.name}__"), dtype=FEAST_TYPES[_kind(f, source)]) for f in features]
@@ -239,15 +239,15 @@ def _window_features(view: StreamFeatureView, source: Source) -> tuple[WindowFea
     for aggregation in view.aggregations:
         name = aggregation.resolved_name(aggregation.time_window)
         full = f"{view.name}__{name}"
+        window = rules.window(full, aggregation.time_window, aggregation.slide_interval)
+        column = rules.column(source, aggregation.column, f"feature '{full}': an aggregation is of a column of the view's source")
+        empty = check(view.name, name, aggregation.function, column).empty
         rules.check_name("feature", name)
         if name.lower() in features:
             raise DefinitionError(
                 f"view '{view.name}': the names of its features differ in more than case; got '{name}' twice; "
                 "write Aggregation(name=…)"
             )
-        window = rules.window(full, aggregation.time_window, aggregation.slide_interval)
-        column = rules.column(source, aggregation.column, f"feature '{full}': an aggregation is of a column of the view's source")
-        empty = check(view.name, name, aggregation.function, column).empty
         wants_fill = empty is None and "fill" in view.tags
         fill = rules.fill(full, view.tags["fill"], aggregation.function, column) if wants_fill else None
         features[name.lower()] = WindowFeature(full, aggregation.function, column.name, window, fill)
@@ -281,7 +281,9 @@ def _compile(service: FeatureService, declared: _Declared) -> Plan:
     inputs = tuple(f"{p.name}__{f.name}" for p in service.feature_view_projections for f in p.features)
     twice = [name for name in inputs if inputs.count(name) > 1]
     if twice or not inputs:
-        raise DefinitionError(f"{where}: each feature is an input once; got {twice[0] if twice else 'none'}; mend features=[…]")
+        raise DefinitionError(
+            f"{where}: each feature is an input once; got {twice[0] if twice else 'none'}; write features=[…] with each view once"
+        )
     spine = _spine(service, declared)
     mode = service.tags.get("mode", "arrival")
     if mode not in {"arrival", "event_time"}:

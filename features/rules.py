@@ -22,10 +22,10 @@ LONGEST_WINDOW = timedelta(days=90)
 
 
 def check_name(kind: str, name: str) -> None:
-    """Refuse a name that a Kafka topic could not have, or that could not be read back from ``<view>__<feature>``."""
-    if not re.fullmatch(r"(?!.*__)[A-Za-z][A-Za-z0-9_.-]*", name):
+    """Refuse a name that a topic or Flink's uid could not have, or that could not be read back from ``<view>__<feature>``."""
+    if not re.fullmatch(r"(?!.*__)[A-Za-z][A-Za-z0-9_-]*", name):
         raise DefinitionError(
-            f"{kind} '{name}': a name is letters, digits, '_', '-' and '.', a letter first and no '__'; got '{name}'; rename it"
+            f"{kind} '{name}': a name is ASCII letters, digits, '_' and '-', a letter first and no '__'; got '{name}'; rename it"
         )
 
 
@@ -78,7 +78,12 @@ def check_key(what: str, key: Column) -> None:
 def check_spine_key(where: str, spine: Source, key: tuple[str, ...], source: Source) -> None:
     """Refuse a key of ``source`` that the spine lacks, or has with another type."""
     for name in key:
-        theirs = column(spine, name, f"{where}: the key of each of its views is a column of the spine")
+        if name not in {c.name for c in spine.columns}:
+            raise DefinitionError(
+                f"{where}: the key of each of its views is a column of its spine; got '{name}', which '{spine.name}' lacks; "
+                "add it to the spine's schema, or leave the view out"
+            )
+        theirs = spine.column(name)
         check_key(f"{where}: a key", theirs)
         if theirs.type != source.column(name).type:
             raise DefinitionError(

@@ -71,6 +71,11 @@ class StreamSettings(Section):
     answer_from_ms: int | None = None
     """Events before this time fill the windows and are not answered; None: each is answered."""
     buffer_timeout_ms: int = Field(default=0, ge=0)
+    """How long a record may wait for others between two of the job's tasks."""
+    idle_timeout_ms: int = Field(default=10_000, ge=0)
+    """Event-time mode: a partition that is silent this long no longer holds the watermark back."""
+    drift_ms: int = Field(default=86_400_000, ge=1)
+    """Event-time mode: how far one source may read ahead of another, in event time."""
 
 
 class ScorerSettings(Section):

@@ -9,7 +9,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class StreamConfig(BaseModel):
     answer_from_ms: int | None = None
     buffer_timeout_ms: int = 0
     """How long a record may wait for others before it goes to the next task; 0: not at all."""
-    idle_timeout_ms: int = 1_000
+    idle_timeout_ms: int = 10_000
     drift_ms: int = 86_400_000
     bounded: bool = False
     ready_file: Path | None = None
@@ -152,7 +153,6 @@ def _flink_settings(plan: Plan, config: StreamConfig, state: Path, restored: Pat
         "rest.bind-address": host,
         "jobmanager.bind-host": "127.0.0.1",
         "taskmanager.bind-host": "127.0.0.1",
-        "table.exec.source.idle-timeout": f"{config.idle_timeout_ms} ms",
     }
     if config.cluster:
         settings["execution.target"] = "remote"
@@ -182,31 +182,33 @@ class Watch:
         """Return when every task runs; raise `StackError` when it doesn't come to that."""
         deadline = time.monotonic() + seconds
         while not self._done() and not stop.wait(POLL_SECONDS):
-            job = self._get(self._url)
-            if all(v["status"] in {"RUNNING", "FINISHED"} for v in job["vertices"]):
-                return
-            if job["state"] in {"FAILED", "CANCELED"} or time.monotonic() > deadline:
-                raise StackError(f"the Flink job did not start: {job['state']}: {self._cause()}; see the job's log")
+            with self._unless_it_ended():
+                job = self._get(self._url)
+                if all(v["status"] in {"RUNNING", "FINISHED"} for v in job["vertices"]):
+                    return
+                if job["state"] in {"FAILED", "CANCELED"} or time.monotonic() > deadline:
+                    raise StackError(f"the Flink job did not start: {job['state']}: {self._cause()}; see the job's log")
 
     def until_end(self, stop: threading.Event) -> None:
         """Return when the job ends or ``stop`` is set; log each restart; raise `StackError` when it fails for good."""
-        while not stop.wait(POLL_SECONDS):
-            try:
+        while not self._done() and not stop.wait(POLL_SECONDS):
+            with self._unless_it_ended():
                 self._count_restarts()
-            except StackError:
-                if not self._ends_soon():
-                    raise
-            if self._done():
-                self.ended = True
-                return
             if self._failures >= RESTARTS_IN_A_ROW:
                 raise StackError(f"the Flink job failed {self._failures} times in a row: {self._cause()}; see the job's log")
+        self.ended = self._done()
 
-    def _ends_soon(self, seconds: float = 5) -> bool:
-        deadline = time.monotonic() + seconds
-        while not self._done() and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
-        return self._done()
+    @contextmanager
+    def _unless_it_ended(self, seconds: float = 5) -> Iterator[None]:
+        """An API that does not answer is no error where the job has come to its end, or soon does."""
+        try:
+            yield
+        except StackError:
+            deadline = time.monotonic() + seconds
+            while not self._done():
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_SECONDS)
 
     def _count_restarts(self) -> None:
         metrics = self._get(f"{self._url}/metrics?get=numRestarts,numberOfCompletedCheckpoints")

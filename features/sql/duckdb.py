@@ -1,14 +1,15 @@
 """A plan as DuckDB SQL: every window of every asked row of history, in one statement.
 
 The statement reads one table for each source, under the source's name: its columns, the event time as BIGINT milliseconds,
-and ``_arrival`` BIGINT, which orders rows of equal key and time (rule 3). The spine's table has ``_row`` BIGINT too: the
-number of the asked row, NULL for a row that is only history. The result has ``_row`` and every window feature.
+and ``_arrival`` BIGINT, from 0 to 10^17, which orders rows of equal key and time (rule 3). The spine's table has ``_row``
+BIGINT too: the number of the asked row, NULL for a row that is only history. The result has ``_row`` and every feature.
 
 Where the view's source is the spine, an asked row is a row of its own windows (rule 2). Where it is another source, the
 asked rows are put among its rows with null values, after those of equal time (rule 6).
 
-A window is a count and a frame: a row's place among its key's rows, less the count of rows at or before ``t - w``, says
-how many rows back the frame begins. A frame by RANGE alone would hold rows of equal time that arrived later.
+A frame by RANGE over the time would hold rows of equal time that arrived later, so the frames are over ``_order``, which is
+one number for time and arrival, different for each row of a key. (Frames by ROWS, for which the rows of each are counted
+first, are as exact and take another sort.)
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from textwrap import indent
 import msgspec
 
 from features import aggregations
-from features.plan import Column, ColumnType, Plan, WindowFeature, Windows
+from features.plan import Column, ColumnType, Plan, Source, WindowFeature, Windows
 
 SQL_TYPES = {"int64": "BIGINT", "float64": "DOUBLE"}
+MILLISECOND = 10**18
+"""In ``_order``. In it are the arrivals of a source, then those of the asked rows among another source's."""
 UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 
 
@@ -55,12 +58,11 @@ def _with(steps: list[tuple[str, str]]) -> str:
 
 
 def _steps(plan: Plan, stage: Windows) -> list[tuple[str, str]]:
-    """Rows, their places, what is in their frames, and the features: each a name and a SELECT."""
-    rows, places, frames = (_quoted(f"{stage.name}_{step}") for step in ("rows", "places", "frames"))
+    """Rows, what is in their frames, and the features: each a name and a SELECT."""
+    rows, frames = (_quoted(f"{stage.name}_{step}") for step in ("rows", "frames"))
     return [
         (rows, _rows(plan, stage)),
-        (places, _places(plan, stage, rows)),
-        (frames, _frames(plan, stage, places)),
+        (frames, _frames(plan, stage, rows)),
         (_quoted(stage.name), _features(plan, stage, frames)),
     ]
 
@@ -68,16 +70,19 @@ def _steps(plan: Plan, stage: Windows) -> list[tuple[str, str]]:
 def _rows(plan: Plan, stage: Windows) -> str:
     """The rows that contribute and the rows that ask, one of a kind where the source is the spine."""
     keys = [f"{_quoted(key)} AS _key_{n}" for n, key in enumerate(stage.key, 1)]
-    time = _quoted(plan.source(stage.source).time)
     values = _values(plan, stage)
+    ordered = _ordered(plan.source(stage.source), "_arrival")
     if stage.source == plan.spine:
-        return _select(["_row", "_arrival", *keys, f"{time} AS _time", *_named(values)], stage.source)
-    contributes = _select(
-        ["NULL AS _row", "_arrival", "false AS _asks", *keys, f"{time} AS _time", *_named(values)], stage.source
-    )
-    time, nulls = _quoted(plan.spine_source.time), dict.fromkeys(values, "NULL")
-    asks = _select(["_row", "_arrival", "true AS _asks", *keys, f"{time} AS _time", *_named(nulls)], plan.spine)
+        return _select(["_row", *keys, *ordered, *_named(values)], stage.source)
+    contributes = _select(["NULL AS _row", *keys, *ordered, *_named(values)], stage.source)
+    last = _ordered(plan.spine_source, f"_arrival + {MILLISECOND // 2}")
+    asks = _select(["_row", *keys, *last, *_named(dict.fromkeys(values, "NULL"))], plan.spine)
     return f"{contributes}\nUNION ALL\n{asks}\nWHERE _row IS NOT NULL"
+
+
+def _ordered(source: Source, arrival: str) -> list[str]:
+    """A row's order among those of its millisecond, and among all of its key."""
+    return [f"{arrival} AS _among", f"CAST({_quoted(source.time)} AS HUGEINT) * {MILLISECOND} + {arrival} AS _order"]
 
 
 def _values(plan: Plan, stage: Windows) -> dict[str, str]:
@@ -91,20 +96,8 @@ def _values(plan: Plan, stage: Windows) -> dict[str, str]:
     }
 
 
-def _places(plan: Plan, stage: Windows, rows: str) -> str:
-    """Each row's place among its key's rows, and for each window the rows that have left it (rule 1)."""
-    keys = _keys(stage)
-    left = [
-        f"count(*) OVER (PARTITION BY {keys} ORDER BY _time "
-        f"RANGE BETWEEN UNBOUNDED PRECEDING AND {ms} PRECEDING) AS _left_{_duration(ms)}"
-        for ms in _lengths(stage)
-    ]
-    place = f"row_number() OVER (PARTITION BY {keys} ORDER BY {_order(plan, stage)}) AS _place"
-    return f"SELECT\n  *,\n{indent(_lines([place, *left]), '  ')}\nFROM {rows}"
-
-
-def _frames(plan: Plan, stage: Windows, places: str) -> str:
-    """The aggregates of every frame, each once, for the rows that ask."""
+def _frames(plan: Plan, stage: Windows, rows: str) -> str:
+    """The aggregates of every frame, each once, for the rows that ask; a frame begins with its first millisecond (rule 1)."""
     of = plan.source(stage.source).column
     aggregates = dict.fromkeys(
         f"{_aggregate(aggregate, column)} OVER _{_duration(feature.window_ms)} AS {_taken(aggregate, feature)}"
@@ -113,12 +106,12 @@ def _frames(plan: Plan, stage: Windows, places: str) -> str:
         for aggregate in FUNCTIONS[feature.function].aggregates
     )
     windows = [
-        f"_{_duration(ms)} AS (PARTITION BY {_keys(stage)} ORDER BY {_order(plan, stage)} "
-        f"ROWS BETWEEN _place - _left_{_duration(ms)} - 1 PRECEDING AND CURRENT ROW)"
-        for ms in _lengths(stage)
+        f"_{_duration(ms)} AS (PARTITION BY {_keys(stage)} ORDER BY _order "
+        f"RANGE BETWEEN CAST({ms - 1} AS HUGEINT) * {MILLISECOND} + _among PRECEDING AND CURRENT ROW)"
+        for ms in sorted({feature.window_ms for feature in stage.features})
     ]
     return (
-        f"SELECT\n  _row,\n{indent(_lines(list(aggregates)), '  ')}\nFROM {places}\n"
+        f"SELECT\n  _row,\n{indent(_lines(list(aggregates)), '  ')}\nFROM {rows}\n"
         f"WINDOW\n{indent(_lines(windows), '  ')}\nQUALIFY _row IS NOT NULL"
     )
 
@@ -186,16 +179,8 @@ def _named(values: dict[str, str]) -> list[str]:
     return [sql if sql == _quoted(name) else f"{sql} AS {_quoted(name)}" for name, sql in values.items()]
 
 
-def _order(plan: Plan, stage: Windows) -> str:
-    return "_time, _arrival" if stage.source == plan.spine else "_time, _asks, _arrival"
-
-
 def _keys(stage: Windows) -> str:
     return ", ".join(f"_key_{n}" for n in range(1, len(stage.key) + 1))
-
-
-def _lengths(stage: Windows) -> list[int]:
-    return sorted({feature.window_ms for feature in stage.features})
 
 
 def _duration(ms: int) -> str:
@@ -204,7 +189,7 @@ def _duration(ms: int) -> str:
 
 
 def _select(columns: list[str], table: str) -> str:
-    return f"SELECT {', '.join(columns)}\nFROM {_quoted(table)}"
+    return f"SELECT\n{indent(_lines(columns), '  ')}\nFROM {_quoted(table)}"
 
 
 def _lines(items: list[str]) -> str:

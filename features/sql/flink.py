@@ -30,8 +30,8 @@ class JobOptions(msgspec.Struct, frozen=True):
     """How far an event may be ahead of the clock (rule 8)."""
     answer_from_ms: int | None = None
     """Spine events before this time fill the windows and are not answered: a backfill from the topic."""
-    idle_timeout_ms: int = 1_000
-    """Event-time mode: a partition that is silent this long no longer holds the watermark back."""
+    idle_timeout_ms: int = 10_000
+    """Event-time mode: a partition that is silent this long no longer holds the watermark back; what it sends then may be late."""
     drift_ms: int = 86_400_000
     """Event-time mode: how far one source may read ahead of another, so that the waiting rows stay few."""
     bounded: bool = False
@@ -111,9 +111,11 @@ def _source_table(plan: Plan, source: Source, options: JobOptions) -> str:
         columns.append(f"`_rt` AS TO_TIMESTAMP_LTZ({identifier(source.time)}, 3)")
         # One millisecond behind: rows of the newest time may still come.
         columns.append(f"WATERMARK FOR `_rt` AS TO_TIMESTAMP_LTZ({identifier(source.time)} - {source.delay_ms + 1}, 3)")
-        settings["scan.watermark.idle-timeout"] = f"{options.idle_timeout_ms} ms"
-        if not options.bounded:  # flink-connector-kafka 5.0.0 fails when alignment pauses a partition that has come to its end
+        # A bounded source ends its watermark itself, and flink-connector-kafka 5.0.0 fails when alignment pauses a partition that
+        # has come to its end.
+        if not options.bounded:
             settings |= {
+                "scan.watermark.idle-timeout": f"{options.idle_timeout_ms} ms",
                 "scan.watermark.alignment.group": plan.service,
                 "scan.watermark.alignment.max-drift": f"{options.drift_ms} ms",
                 "scan.watermark.alignment.update-interval": "50 ms",

@@ -1,16 +1,13 @@
 WITH
 "transactions_by_customer_id_rows" AS (
-  SELECT _row, _arrival, "customer_id" AS _key_1, "event_time" AS _time, "amount", CAST(CAST("amount" AS DECIMAL(38, 2)) * 100 AS BIGINT) AS "_amount_units"
-  FROM "transactions"
-),
-"transactions_by_customer_id_places" AS (
   SELECT
-    *,
-    row_number() OVER (PARTITION BY _key_1 ORDER BY _time, _arrival) AS _place,
-    count(*) OVER (PARTITION BY _key_1 ORDER BY _time RANGE BETWEEN UNBOUNDED PRECEDING AND 86400000 PRECEDING) AS _left_1d,
-    count(*) OVER (PARTITION BY _key_1 ORDER BY _time RANGE BETWEEN UNBOUNDED PRECEDING AND 604800000 PRECEDING) AS _left_7d,
-    count(*) OVER (PARTITION BY _key_1 ORDER BY _time RANGE BETWEEN UNBOUNDED PRECEDING AND 2592000000 PRECEDING) AS _left_30d
-  FROM "transactions_by_customer_id_rows"
+    _row,
+    "customer_id" AS _key_1,
+    _arrival AS _among,
+    CAST("event_time" AS HUGEINT) * 1000000000000000000 + _arrival AS _order,
+    "amount",
+    CAST(CAST("amount" AS DECIMAL(38, 2)) * 100 AS BIGINT) AS "_amount_units"
+  FROM "transactions"
 ),
 "transactions_by_customer_id_frames" AS (
   SELECT
@@ -21,11 +18,11 @@ WITH
     sum("_amount_units") OVER _7d AS "total_amount_7d",
     count("amount") OVER _30d AS "count_amount_30d",
     sum("_amount_units") OVER _30d AS "total_amount_30d"
-  FROM "transactions_by_customer_id_places"
+  FROM "transactions_by_customer_id_rows"
   WINDOW
-    _1d AS (PARTITION BY _key_1 ORDER BY _time, _arrival ROWS BETWEEN _place - _left_1d - 1 PRECEDING AND CURRENT ROW),
-    _7d AS (PARTITION BY _key_1 ORDER BY _time, _arrival ROWS BETWEEN _place - _left_7d - 1 PRECEDING AND CURRENT ROW),
-    _30d AS (PARTITION BY _key_1 ORDER BY _time, _arrival ROWS BETWEEN _place - _left_30d - 1 PRECEDING AND CURRENT ROW)
+    _1d AS (PARTITION BY _key_1 ORDER BY _order RANGE BETWEEN CAST(86399999 AS HUGEINT) * 1000000000000000000 + _among PRECEDING AND CURRENT ROW),
+    _7d AS (PARTITION BY _key_1 ORDER BY _order RANGE BETWEEN CAST(604799999 AS HUGEINT) * 1000000000000000000 + _among PRECEDING AND CURRENT ROW),
+    _30d AS (PARTITION BY _key_1 ORDER BY _order RANGE BETWEEN CAST(2591999999 AS HUGEINT) * 1000000000000000000 + _among PRECEDING AND CURRENT ROW)
   QUALIFY _row IS NOT NULL
 ),
 "transactions_by_customer_id" AS (
@@ -40,21 +37,22 @@ WITH
   FROM "transactions_by_customer_id_frames"
 ),
 "labels_by_terminal_id_rows" AS (
-  SELECT NULL AS _row, _arrival, false AS _asks, "terminal_id" AS _key_1, "event_time" AS _time, "is_fraud"
+  SELECT
+    NULL AS _row,
+    "terminal_id" AS _key_1,
+    _arrival AS _among,
+    CAST("event_time" AS HUGEINT) * 1000000000000000000 + _arrival AS _order,
+    "is_fraud"
   FROM "labels"
   UNION ALL
-  SELECT _row, _arrival, true AS _asks, "terminal_id" AS _key_1, "event_time" AS _time, NULL AS "is_fraud"
+  SELECT
+    _row,
+    "terminal_id" AS _key_1,
+    _arrival + 500000000000000000 AS _among,
+    CAST("event_time" AS HUGEINT) * 1000000000000000000 + _arrival + 500000000000000000 AS _order,
+    NULL AS "is_fraud"
   FROM "transactions"
   WHERE _row IS NOT NULL
-),
-"labels_by_terminal_id_places" AS (
-  SELECT
-    *,
-    row_number() OVER (PARTITION BY _key_1 ORDER BY _time, _asks, _arrival) AS _place,
-    count(*) OVER (PARTITION BY _key_1 ORDER BY _time RANGE BETWEEN UNBOUNDED PRECEDING AND 86400000 PRECEDING) AS _left_1d,
-    count(*) OVER (PARTITION BY _key_1 ORDER BY _time RANGE BETWEEN UNBOUNDED PRECEDING AND 604800000 PRECEDING) AS _left_7d,
-    count(*) OVER (PARTITION BY _key_1 ORDER BY _time RANGE BETWEEN UNBOUNDED PRECEDING AND 2592000000 PRECEDING) AS _left_30d
-  FROM "labels_by_terminal_id_rows"
 ),
 "labels_by_terminal_id_frames" AS (
   SELECT
@@ -65,11 +63,11 @@ WITH
     sum("is_fraud") OVER _7d AS "total_is_fraud_7d",
     count("is_fraud") OVER _30d AS "count_is_fraud_30d",
     sum("is_fraud") OVER _30d AS "total_is_fraud_30d"
-  FROM "labels_by_terminal_id_places"
+  FROM "labels_by_terminal_id_rows"
   WINDOW
-    _1d AS (PARTITION BY _key_1 ORDER BY _time, _asks, _arrival ROWS BETWEEN _place - _left_1d - 1 PRECEDING AND CURRENT ROW),
-    _7d AS (PARTITION BY _key_1 ORDER BY _time, _asks, _arrival ROWS BETWEEN _place - _left_7d - 1 PRECEDING AND CURRENT ROW),
-    _30d AS (PARTITION BY _key_1 ORDER BY _time, _asks, _arrival ROWS BETWEEN _place - _left_30d - 1 PRECEDING AND CURRENT ROW)
+    _1d AS (PARTITION BY _key_1 ORDER BY _order RANGE BETWEEN CAST(86399999 AS HUGEINT) * 1000000000000000000 + _among PRECEDING AND CURRENT ROW),
+    _7d AS (PARTITION BY _key_1 ORDER BY _order RANGE BETWEEN CAST(604799999 AS HUGEINT) * 1000000000000000000 + _among PRECEDING AND CURRENT ROW),
+    _30d AS (PARTITION BY _key_1 ORDER BY _order RANGE BETWEEN CAST(2591999999 AS HUGEINT) * 1000000000000000000 + _among PRECEDING AND CURRENT ROW)
   QUALIFY _row IS NOT NULL
 ),
 "labels_by_terminal_id" AS (

@@ -1,0 +1,5 @@
+"""Rewrites the golden files."""
+
+from tests.golden import write
+
+write()

@@ -1,0 +1,125 @@
+"""The stream job on a real broker and a real Flink: the values are the batch engine's, and bad input stops nothing."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pyarrow.compute as pc
+import pytest
+from kafka import KafkaProducer
+
+from features.load import Project, load
+from infra.broker import Broker
+from jobs.history import compute
+from jobs.parity import by_key, compare
+from tests.fixtures_data import fraud_project
+from tests.streams import dead_letters, own_topics, publish_history, records, run_to_end, vectors
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="module")
+def medium(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A fraud project with more than 100,000 transactions of 60 days."""
+    return load(fraud_project(tmp_path_factory.mktemp("medium"), customers=1000, terminals=2000, days=60))
+
+
+def test_event_time_values_are_the_batch_engines(broker: Broker, medium: Project, tmp_path: Path) -> None:
+    """In event-time mode every value of over 100,000 events equals the batch engine's, at parallelism 2."""
+    plan = own_topics(broker, medium.plan("handbook"), mode="event_time")
+    publish_history(broker, medium, plan)
+    run_to_end(broker, plan, tmp_path, parallelism=2)
+    batch = compute(medium, "handbook")
+    found = vectors(broker, plan)
+    parity = compare(plan, batch, found)
+    assert parity.events == batch.num_rows > 100_000
+    assert len({vector.event_id for vector in found}) == batch.num_rows
+    assert [stage.differing for stage in parity.stages] == [0, 0], parity
+    assert all(vector.complete for vector in found)
+    assert dead_letters(broker, plan) == []
+
+
+def test_arrival_values_differ_only_for_late_labels(broker: Broker, small: Project, tmp_path: Path) -> None:
+    """In arrival mode customer windows equal the batch engine's; a terminal window differs only where a label came late."""
+    plan = own_topics(broker, small.plan("handbook"))
+    publish_history(broker, small, plan)
+    run_to_end(broker, plan, tmp_path)
+    labels = plan.windows[1]
+    rows = ((json.loads(r.value), r.timestamp) for r in records(broker, plan.source("labels").topic))
+    published = {"labels": by_key(labels, "event_time", rows)}
+    parity = compare(plan, compute(small, "handbook"), vectors(broker, plan), published)
+    customers, terminals = parity.stages
+    assert customers.values > 0
+    assert customers.differing == 0
+    assert terminals.unexplained == 0, terminals
+
+
+def test_only_events_from_a_time_on_are_answered(broker: Broker, small: Project, tmp_path: Path) -> None:
+    """With answer_from, earlier events fill the windows, so that the first event answered finds them full."""
+    batch = compute(small, "handbook")
+    times = sorted(batch["event_time"].to_pylist())
+    start = times[len(times) * 3 // 4]
+    plan = own_topics(broker, small.plan("handbook"), mode="event_time")
+    publish_history(broker, small, plan)
+    run_to_end(broker, plan, tmp_path, answer_from_ms=start)
+    found = vectors(broker, plan)
+    answered = batch.filter(pc.greater_equal(batch["event_time"], start))
+    assert {vector.event_id for vector in found} == set(answered["transaction_id"].to_pylist())
+    assert [stage.differing for stage in compare(plan, batch, found).stages] == [0, 0]
+
+
+def test_bad_input_is_dead_lettered_and_its_neighbours_are_answered(broker: Broker, small: Project, tmp_path: Path) -> None:
+    """Each kind of bad event is on dead_letters with its reason, origin and bytes; the good ones around it are answered."""
+    plan = own_topics(broker, small.plan("handbook"))
+    now = int(time.time() * 1000)
+    good = {"transaction_id": 0, "event_time": now, "customer_id": 1, "terminal_id": 2, "amount": 10.25}
+    bad: dict[bytes | None, str] = {
+        None: "empty",
+        b"not json": "not_json",
+        random.Random(1).randbytes(1_000_000): "not_json",
+        json.dumps({**good, "amount": "ten"}).encode(): "wrong_type",
+        json.dumps({**good, "amount": 1.234}).encode(): "wrong_type",
+        json.dumps({**good, "customer_id": None}).encode(): "missing_key",
+        json.dumps({**good, "transaction_id": None}).encode(): "missing_key",
+        json.dumps({k: v for k, v in good.items() if k != "event_time"}).encode(): "missing_time",
+        json.dumps({**good, "event_time": now + 10**10}).encode(): "time_out_of_bounds",
+        json.dumps({**good, "event_time": -1}).encode(): "time_out_of_bounds",
+        json.dumps({**good, "amount": float("nan")}).encode(): "not_finite",
+    }
+    topic = plan.spine_source.topic
+    with closing(KafkaProducer(bootstrap_servers=broker.bootstrap, max_request_size=2_000_000)) as producer:
+        for number, value in enumerate(bad):
+            event = {**good, "transaction_id": number, "event_time": now + number, "new": {"fields": ["are", "ignored"]}}
+            producer.send(topic, value=json.dumps(event).encode(), partition=0)
+            producer.send(topic, key=b"1", value=value, partition=0)
+        producer.flush()
+    run_to_end(broker, plan, tmp_path)
+    letters = dead_letters(broker, plan)
+    assert Counter(letter.reason for letter in letters) == Counter(bad.values())
+    assert {letter.value: letter.reason for letter in letters} == bad
+    assert {letter.origin.offset for letter in letters} == set(range(1, 2 * len(bad), 2))
+    assert all(letter.detail and letter.arrived_at >= now for letter in letters)
+    assert sorted(vector.event_id for vector in vectors(broker, plan)) == list(range(len(bad)))
+
+
+def test_values_keep_every_digit(broker: Broker, small: Project, tmp_path: Path) -> None:
+    """Decimals, integers beyond 2^53 and string ids come out as they went in."""
+    plan = own_topics(broker, small.plan("handbook"))
+    event = {"transaction_id": 2**62 + 1, "event_time": 0, "customer_id": -1, "terminal_id": 2**60 + 1, "amount": 9999999999.99}
+    with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
+        producer.send(plan.spine_source.topic, value=json.dumps(event).encode())
+        producer.flush()
+    run_to_end(broker, plan, tmp_path)
+    (vector,) = vectors(broker, plan)
+    assert vector.event == event
+    assert vector.event_id == event["transaction_id"]
+    assert vector.features["customer_spend__mean_1d"] == 9999999999.99
+    assert msgspec.json.encode(vector.origin) == msgspec.json.encode(
+        {"topic": plan.spine_source.topic, "partition": vector.origin.partition, "offset": 0}
+    )
