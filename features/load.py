@@ -297,11 +297,11 @@ def _compile(service: FeatureService, declared: _Declared) -> Plan:
         rules.check_spine_key(where, spine, stage.key, declared.sources[stage.source])
     for view in batch:
         rules.check_spine_key(where, spine, view.key, spine)
-    used = {spine.name, *(w.source for w in windows), *(b.source for b in batch)}
+    used = dict.fromkeys([spine.name, *(w.source for w in windows), *(b.source for b in batch)])
     return Plan(
         service=service.name,
         spine=spine.name,
-        sources=tuple(s for n, s in declared.sources.items() if n in used),
+        sources=tuple(declared.sources[name] for name in used),
         windows=windows,
         on_demand=tuple(_on_demand(v, spine) for v in on_demand),
         batch=batch,

@@ -30,14 +30,14 @@ def check_name(kind: str, name: str) -> None:
 
 
 def columns(source: str, schema: str) -> tuple[Column, ...]:
-    """``a long, b decimal(12,2)`` as columns. Names that start with an underscore are the engines' own."""
+    """``a long, b decimal(12,2)`` as columns. Names that begin with an underscore are the engines' own; two make a feature's."""
     found: dict[str, Column] = {}
     for part in re.split(r",(?![^(]*\))", schema):
         name, _, written = part.strip().partition(" ")
-        if not re.fullmatch(r"[^\W\d_][\w.-]*", name):
+        if not re.fullmatch(r"(?!.*__)[^\W\d_][\w.-]*", name):
             raise DefinitionError(
-                f"source '{source}': a column's name is letters, digits, '_', '-' and '.', a letter first; got '{part.strip()}'; "
-                "rename it, or leave it out of the schema"
+                f"source '{source}': a column's name is letters, digits, '_', '-' and '.', a letter first and no '__'; "
+                f"got '{part.strip()}'; rename it, or leave it out of the schema"
             )
         if name.lower() in found:
             raise DefinitionError(f"source '{source}': columns differ in more than case; got '{name}' twice; leave one out")

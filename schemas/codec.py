@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,9 +28,22 @@ decode_dead_letter = msgspec.json.Decoder(DeadLetter).decode
 
 def json_schema(message: str) -> dict[str, Any]:
     """The JSON Schema (2020-12) of ``message``, one of `MESSAGES`."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(MESSAGES[message])}
+    schema = msgspec.json.schema(MESSAGES[message])
+    for definition in schema["$defs"].values():
+        definition["description"] = inspect.cleandoc(definition["description"])
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def json_schema_text(message: str) -> str:
     """`json_schema` as the text that ``docs/schemas/`` holds."""
     return json.dumps(json_schema(message), indent=2) + "\n"
+
+
+def write_json_schemas(folder: Path) -> None:
+    """Write ``<message>.json`` for every message."""
+    for message in MESSAGES:
+        (folder / f"{message}.json").write_text(json_schema_text(message))
+
+
+if __name__ == "__main__":  # python -m schemas.codec docs/schemas
+    write_json_schemas(Path(sys.argv[1]))

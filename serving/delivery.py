@@ -53,7 +53,10 @@ class Delivery:
 
     def send(self, topic: str, value: bytes, key: bytes | None = None, partition: int | None = None) -> None:
         """Send one record of the poll in hand."""
-        self._sent.append(self._producer.send(topic, value=value, key=key, partition=partition))
+        try:
+            self._sent.append(self._producer.send(topic, value=value, key=key, partition=partition))
+        except KafkaError as error:
+            raise _refused(error) from error
 
     def end_poll(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Close the poll in hand: ``offsets`` are the next to read once its records are acknowledged."""
@@ -77,8 +80,11 @@ class Delivery:
             self._wait_for_oldest()
 
     def commit(self) -> None:
-        """Commit what is acknowledged, and wait for it."""
-        self._consumer.commit(_commits(self._done))
+        """Commit what is acknowledged, and wait for it. What cannot be committed is read again, and known as answered."""
+        try:
+            self._consumer.commit(_commits(self._done))
+        except KafkaError as error:
+            _on_commit(self._done, error)
 
     def _wait_for_oldest(self) -> None:
         poll = self._polls.popleft()
@@ -92,10 +98,14 @@ def _wait(future: Any) -> None:
     try:
         future.get(timeout=ACK_SECONDS)
     except KafkaError as error:
-        raise StackError(
-            f"every answer is written before the next is committed; Kafka did not take one: {error!r}; "
-            "see to the broker and start the scorer again: it goes on where it was"
-        ) from error
+        raise _refused(error) from error
+
+
+def _refused(error: KafkaError) -> StackError:
+    return StackError(
+        f"every answer is written before its offset is committed; Kafka did not take one: {error!r}; "
+        "see to the broker and start the scorer again: it goes on where it was"
+    )
 
 
 def _commits(offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, OffsetAndMetadata]:

@@ -28,8 +28,7 @@ from infra.broker import Broker
 from schemas import DeadLetter, FeatureVector, Origin, Prediction
 from schemas.codec import decode_dead_letter, decode_prediction, encode
 from serving.registry import Registry, load_session, scores
-from serving.scorer import DEAD_LETTERS, ScorerConfig, run
-from serving.scorer import load as load_predictor
+from serving.scorer import DEAD_LETTER_BYTES, DEAD_LETTERS, ScorerConfig, load_predictor, run
 from tests.models import stumps
 
 ROOT = Path(__file__).parents[1]
@@ -48,8 +47,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.mktemp("project") / "fraud"
     shutil.copytree(ROOT / "examples" / "fraud", folder, ignore=shutil.ignore_patterns("data", "models", ".headrace"))
     (folder / "data" / "feast").mkdir(parents=True)
-    configuration = folder / "feature_store.yaml"
-    configuration.write_text(configuration.read_text().replace("type: duckdb", "type: dask"))  # nothing offline is read here
     loaded = load(folder)
     profile = next(o for o in loaded.objects if getattr(o, "name", "") == "customer_profile")
     store = FeatureStore(repo_path=str(folder))
@@ -310,14 +307,13 @@ def scorer_process(setting: Setting) -> Iterator[subprocess.Popen[bytes]]:
 def test_killed_in_mid_stream_every_event_is_answered_once(handbook: Setting) -> None:
     """After kill -9 and a restart nothing is lost and nothing is answered twice, though Flink repeats some."""
     events = 40_000
-    answers = lambda: ends(handbook)  # noqa: E731
     handbook.send(vectors(handbook.plan, range(events)))
     for share in (0.1, 0.5):
         with scorer_process(handbook) as process:
-            wait_until(lambda share=share: answers() > share * events)  # type: ignore[misc]
+            wait_for_answers(handbook, int(share * events))
             process.send_signal(signal.SIGKILL)
             process.wait(30)
-        assert answers() < events, "it was done before it was killed: send more events"
+        assert answers(handbook) < events, "it was done before it was killed: send more events"
         handbook.send(vectors(handbook.plan, range(events // 10)))
     began = time.monotonic()
     with scorer_process(handbook) as process:
@@ -327,11 +323,17 @@ def test_killed_in_mid_stream_every_event_is_answered_once(handbook: Setting) ->
     assert time.monotonic() - began < 60
 
 
-def ends(setting: Setting) -> int:
+def wait_for_answers(setting: Setting, count: int) -> None:
+    """Until there are more predictions than ``count``."""
+    wait_until(lambda: answers(setting) > count)
+
+
+def answers(setting: Setting) -> int:
     """How many predictions there are."""
     places = [TopicPartition(setting.plan.predictions_topic, partition) for partition in range(PARTITIONS)]
     with closing(KafkaConsumer(bootstrap_servers=setting.bootstrap)) as consumer:
-        return sum(consumer.end_offsets(places).values())
+        total: int = sum(consumer.end_offsets(places).values())
+        return total
 
 
 @pytest.mark.stack
@@ -389,6 +391,17 @@ def test_bad_record_goes_to_dead_letters_and_its_neighbours_are_answered(handboo
     assert "int" in details[6]
 
 
+@pytest.mark.stack
+def test_bad_record_too_long_for_a_dead_letter_is_told_without_its_bytes(handbook: Setting) -> None:
+    """It must not stop the scorer."""
+    handbook.send([(0, b"x" * (DEAD_LETTER_BYTES + 1)), (0, vector(handbook.plan, 0))])
+    with scoring(handbook):
+        answered_once(handbook, [0])
+        (letter,) = handbook.dead_letters(1)
+    assert letter.value is None
+    assert f"its {DEAD_LETTER_BYTES + 1} bytes are left out" in letter.detail
+
+
 def without(value: bytes, group: str, name: str) -> bytes:
     """The message less one of its values."""
     message = msgspec.json.decode(value)
@@ -416,12 +429,12 @@ def test_batch_features_are_joined(fraud: Setting) -> None:
     customers = {1: 1, 2: 2, 3: 99, 4: None}
     fraud.send([(0, vector(fraud.plan, event, event_columns={"customer_id": customer})) for event, customer in customers.items()])
     with scoring(fraud):
-        answers = {p.event_id: p.receipt for p in (decode_prediction(r.value) for r in fraud.predictions(len(customers)))}
-    means = {event: receipt.inputs["customer_profile__mean_amount"] for event, receipt in answers.items()}
+        receipts = {p.event_id: p.receipt for p in (decode_prediction(r.value) for r in fraud.predictions(len(customers)))}
+    means = {event: receipt.inputs["customer_profile__mean_amount"] for event, receipt in receipts.items()}
     assert means == {1: 10.5, 2: 20.25, 3: None, 4: None}
-    assert answers[1].inputs["customer_profile__transactions_per_day"] is None
+    assert receipts[1].inputs["customer_profile__transactions_per_day"] is None
     as_of = {"customer_profile": int(DAY.timestamp() * 1000)}
-    assert {event: receipt.batch_as_of for event, receipt in answers.items()} == {1: as_of, 2: as_of, 3: {}, 4: {}}
+    assert {event: receipt.batch_as_of for event, receipt in receipts.items()} == {1: as_of, 2: as_of, 3: {}, 4: {}}
 
 
 @pytest.mark.stack

@@ -124,7 +124,8 @@ def test_time_of_the_batch_row_is_told() -> None:
 def test_only_what_the_model_needs_is_asked_for() -> None:
     """No batch view is read, no function called, and no other field decoded for a model of windows."""
     made = Vectors(PLAN, ["by-shop__count"], {})
-    assert made.batch == made.on_demand == ()
+    assert not made.batch
+    assert not made.on_demand
     assert complete(made, message({"price": "unread"}, {"by-shop__mean": "unread"})) == [(3,)]
 
 

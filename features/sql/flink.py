@@ -31,7 +31,7 @@ class JobOptions(msgspec.Struct, frozen=True):
     answer_from_ms: int | None = None
     """Spine events before this time fill the windows and are not answered: a backfill from the topic."""
     idle_timeout_ms: int = 10_000
-    """Event-time mode: a partition that is silent this long no longer holds the watermark back; what it sends then may be late."""
+    """Event-time mode: a partition that is silent this long no longer holds the watermark back."""
     drift_ms: int = 86_400_000
     """Event-time mode: how far one source may read ahead of another, so that the waiting rows stay few."""
     bounded: bool = False
@@ -254,8 +254,7 @@ def _features_table(plan: Plan, options: JobOptions) -> str:
         **_sink(plan.features_topic, options),
         "key.format": "raw",
         "key.fields": "_key",
-        "value.format": "json",
-        "value.json.encode.decimal-as-plain-number": "true",
+        "value.format": "headrace-vector",
         "value.fields-include": "EXCEPT_KEY",
     }
     return f"CREATE TEMPORARY TABLE `_features` (\n{_lines(columns)}\n) WITH (\n{_options(settings)}\n)"
@@ -272,7 +271,7 @@ def _dead_letters_table(options: JobOptions) -> str:
     settings = {
         **_sink(options.dead_letters, options),
         "properties.max.request.size": str(8 * 1024 * 1024),  # base64 makes a record of 1 MB longer than Kafka's default
-        "format": "json",
+        "format": "headrace-vector",
     }
     return f"CREATE TEMPORARY TABLE `_dead_letters` (\n{_lines(columns)}\n) WITH (\n{_options(settings)}\n)"
 

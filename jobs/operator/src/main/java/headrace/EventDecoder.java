@@ -198,12 +198,14 @@ final class EventDecoder {
             DecimalType decimal = (DecimalType) type;
             return "decimal(" + decimal.getPrecision() + "," + decimal.getScale() + ")";
         }
-        return type.asSummaryString().toLowerCase(java.util.Locale.ROOT);
+        boolean integer = type.getTypeRoot() == LogicalTypeRoot.BIGINT;
+        return integer ? "long" : type.asSummaryString().toLowerCase(java.util.Locale.ROOT); // as definitions have it
     }
 
     private static String brief(JsonParser parser) throws IOException {
         String text = parser.getText();
-        return text.length() <= 40 ? text : text.substring(0, 40) + "…";
+        String quote = parser.currentToken() == JsonToken.VALUE_STRING ? "\"" : "";
+        return quote + (text.length() <= 40 ? text : text.substring(0, 40) + "…") + quote;
     }
 
     private void check(GenericRowData row) throws BadEventException {

@@ -79,11 +79,18 @@ final class RowLog {
 
     /** How many rows have a time of at most {@code time}. */
     int countThrough(long time) {
-        int i = count; // from the newest: most questions are about now
-        while (i > 0 && time(i - 1) > time) {
-            i--;
+        int low = 0;
+        int high = count;
+        int i = count - 1; // most questions are about now
+        while (low < high) {
+            if (time(i) <= time) {
+                low = i + 1;
+            } else {
+                high = i;
+            }
+            i = (low + high) >>> 1;
         }
-        return i;
+        return low;
     }
 
     /** Adds a row behind all rows of its time or before (rule 3). */

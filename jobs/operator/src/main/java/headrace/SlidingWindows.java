@@ -8,6 +8,7 @@ import org.apache.flink.metrics.Counter;
 import org.apache.flink.table.annotation.ArgumentHint;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.StateHint;
+import org.apache.flink.table.api.dataview.MapView;
 import org.apache.flink.table.catalog.DataTypeFactory;
 import org.apache.flink.table.functions.FunctionContext;
 import org.apache.flink.table.functions.ProcessTableFunction;
@@ -33,17 +34,8 @@ import org.apache.flink.types.Row;
 public final class SlidingWindows extends ProcessTableFunction<Row> implements SpecializedFunction {
     private static final long serialVersionUID = 1L;
 
-    /** The retained rows of a key, as {@link RowLog} has them. */
-    public static class Retained {
-        public byte[] rows;
-    }
-
-    /** The rows of a key that wait for the watermark, as {@link PendingRows} has them. */
-    public static class Waiting {
-        public byte[] rows;
-        /** The earliest timer that is set, or null. */
-        public Long timer;
-    }
+    /** The one key of each map: {@link RowLog}'s bytes, {@link PendingRows}'s bytes, the earliest timer that is set. */
+    private static final Integer ONLY = 0;
 
     private final Stage stage;
     private transient Windower windower;
@@ -94,13 +86,20 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
         late = context.getMetricGroup().counter("late_rows");
     }
 
-    /** One row of the table. */
+    /**
+     * One row of the table.
+     *
+     * <p>State is in maps of one entry: Flink 2.3 hashes a value state, all its bytes, at each row to see whether it has
+     * changed, and cleans up after a time to live that is not set where {@code ttl} is not given.
+     */
     public void eval(
             Context context,
-            @StateHint(name = "retained", ttl = "0 ms") Retained retained,
-            @StateHint(name = "waiting", ttl = "0 ms") Waiting waiting,
+            @StateHint(name = "retained", ttl = "0 ms") MapView<Integer, byte[]> retained,
+            @StateHint(name = "waiting", ttl = "0 ms") MapView<Integer, byte[]> waiting,
+            @StateHint(name = "timer", ttl = "0 ms") MapView<Integer, Long> timer,
             @ArgumentHint(name = "r", value = SET_SEMANTIC_TABLE) Row r,
-            @ArgumentHint(name = "spec") String spec) {
+            @ArgumentHint(name = "spec") String spec)
+            throws Exception {
         StagedRow row = new StagedRow(stage, r);
         if (!stage.eventTime) {
             answer(retained, row);
@@ -113,31 +112,44 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
             answer(retained, row);
             return;
         }
-        waiting.rows = pending.append(waiting.rows, row);
-        setTimer(time, waiting, row.time);
+        waiting.put(ONLY, pending.append(waiting.get(ONLY), row));
+        setTimer(time, timer, row.time);
     }
 
     /** The watermark has reached the earliest waiting row of this key. */
-    public void onTimer(OnTimerContext context, Retained retained, Waiting waiting) {
+    public void onTimer(
+            OnTimerContext context,
+            MapView<Integer, byte[]> retained,
+            MapView<Integer, byte[]> waiting,
+            MapView<Integer, Long> timer)
+            throws Exception {
         TimeContext<Long> time = context.timeContext(Long.class);
-        PendingRows.Split split = pending.split(waiting.rows, time.currentWatermark());
-        split.ready().forEach(row -> answer(retained, row));
-        waiting.rows = split.rest();
-        waiting.timer = null;
-        if (split.rest() != null) {
-            setTimer(time, waiting, split.earliest());
+        PendingRows.Split split = pending.split(waiting.get(ONLY), time.currentWatermark());
+        for (StagedRow row : split.ready()) {
+            answer(retained, row);
         }
+        timer.remove(ONLY);
+        if (split.rest() == null) {
+            waiting.remove(ONLY);
+            return;
+        }
+        waiting.put(ONLY, split.rest());
+        setTimer(time, timer, split.earliest());
     }
 
-    private static void setTimer(TimeContext<Long> time, Waiting waiting, long at) {
-        if (waiting.timer == null || at < waiting.timer) {
+    private static void setTimer(TimeContext<Long> time, MapView<Integer, Long> timer, long at) throws Exception {
+        Long set = timer.get(ONLY);
+        if (set == null || at < set) {
             time.registerOnTime(at);
-            waiting.timer = at;
+            timer.put(ONLY, at);
         }
     }
 
-    private void answer(Retained retained, StagedRow row) {
-        Object[] features = windower.step(retained, row);
+    private void answer(MapView<Integer, byte[]> retained, StagedRow row) throws Exception {
+        Object[] features = windower.step(retained.get(ONLY), row);
+        if (row.contributes) {
+            retained.put(ONLY, windower.rows());
+        }
         if (features == null) {
             return;
         }

@@ -18,20 +18,24 @@ final class Windower {
     }
 
     /**
-     * Adds {@code row} to the retained rows if it contributes, and answers it if it asks: the
-     * features, then whether they are complete (rule 6); else null.
+     * Adds {@code row} to the retained {@code rows} of its key, null if none, if it contributes, and answers it if it asks:
+     * the features, then whether they are complete (rule 6); else null.
      */
-    Object[] step(SlidingWindows.Retained retained, StagedRow row) {
-        log.wrap(retained.rows);
+    Object[] step(byte[] rows, StagedRow row) {
+        log.wrap(rows);
         if (row.contributes) {
             log.insert(row.time, row.values, row.nulls);
         }
         Object[] answer = row.asks ? answer(row.time) : null;
         if (row.contributes) {
             log.evictThrough(log.time(log.count() - 1) - stage.retention);
-            retained.rows = log.unwrap();
         }
         return answer;
+    }
+
+    /** The retained rows after the last {@link #step}. */
+    byte[] rows() {
+        return log.unwrap();
     }
 
     private Object[] answer(long time) {
