@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import psutil
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from rich.console import Console
 
@@ -56,11 +57,14 @@ def rows(records: int = 200_000) -> list[dict[str, Any]]:
         broker.create_topics({plan.features_topic: PARTITIONS, plan.predictions_topic: PARTITIONS, "bare": PARTITIONS})
         broker.create_topics({scorer.DEAD_LETTERS: 1})
         contenders: dict[str, Callable[..., None]] = {"bare": run_bare, plan.predictions_topic: run_scorer}
+        cpu: dict[str, list[float]] = {topic: [] for topic in contenders}
         for number in range(ROUNDS):
             fill(kafka, plan, number * records, records)
             for topic, target in contenders.items():
-                with running(target, kafka, folder):
+                with running(target, kafka, folder) as made:
+                    began = cpu_seconds(made)
                     wait_for(kafka, topic, (number + 1) * records)
+                    cpu[topic].append((cpu_seconds(made) - began) / records * 1e6)
         bare, ours = (best_rate(times(kafka, topic, PARTITIONS), records) for topic in contenders)
         first = ROUNDS * records
         direct = latency(kafka, plan, plan.features_topic, first)
@@ -69,9 +73,11 @@ def rows(records: int = 200_000) -> list[dict[str, Any]]:
             with running(target, kafka, folder):
                 way[topic] = latency(kafka, plan, topic, first + number * LATENCY_RECORDS)
     through_bare, through_ours = way["bare"], way[plan.predictions_topic]
+    best_cpu = [round(min(rounds), 1) for rounds in cpu.values()]
     at = f"at {LATENCY_RATE}/s"
     return [
         row("scorer", round(ours), "records/s", baseline=round(bare)),
+        row("scorer, CPU", best_cpu[1], "µs/record", better="lower", baseline=best_cpu[0]),
         row("scorer / bare loop", round(ours / bare, 2), "ratio", goal=0.5, baseline=1.0),
         row(f"features → predictions {at}, p50", through_ours[0], "ms", better="lower", baseline=through_bare[0]),
         row(f"features → predictions {at}, p99", through_ours[1], "ms", better="lower", baseline=through_bare[1]),
@@ -170,7 +176,7 @@ def vector(plan: Plan, event: int, generator: random.Random) -> tuple[bytes, byt
 
 
 @contextmanager
-def running(target: Callable[..., None], bootstrap: str, folder: Path) -> Iterator[None]:
+def running(target: Callable[..., None], bootstrap: str, folder: Path) -> Iterator[psutil.Process]:
     """The scorer or the bare loop at work, ready, until the end of the block."""
     ready = folder / "ready"
     ready.unlink(missing_ok=True)
@@ -179,7 +185,7 @@ def running(target: Callable[..., None], bootstrap: str, folder: Path) -> Iterat
             if made.exitcode is not None:
                 raise RuntimeError(f"{target.__name__} ended with {made.exitcode}")
             time.sleep(0.05)
-        yield
+        yield psutil.Process(made.pid)
 
 
 def run_scorer(bootstrap: str, folder: Path, ready: Path) -> None:
@@ -214,6 +220,12 @@ def run_bare(bootstrap: str, folder: Path, ready: Path) -> None:
                 producer.send("bare", value=record.value, key=record.key, partition=record.partition)
     producer.flush()
     consumer.close()
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """What the process has used so far."""
+    used = process.cpu_times()
+    return float(used.user + used.system)
 
 
 def wait_for(bootstrap: str, topic: str, records: int) -> None:

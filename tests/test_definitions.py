@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -151,3 +152,23 @@ def test_functions_are_there_to_be_called(tmp_path: Path) -> None:
     case = next(case for case in CASES if case.name == "on_demand_over_windows")
     (tmp_path / "definitions.py").write_text(PRELUDE + case.definitions)
     assert load(tmp_path).functions["ratio"]({"amount": [6.0], "mean_amount_3600s": [2.0]}) == {"ratio": [3.0]}
+
+
+def test_the_code_of_the_documentation_is_accepted(tmp_path: Path) -> None:
+    """Each block of ``docs/definitions.md`` can be added to the example, one after the other."""
+    root = Path(__file__).parents[1]
+    blocks = re.findall(r"^```python\n(.*?)^```", (root / "docs" / "definitions.md").read_text(), re.DOTALL | re.MULTILINE)
+    example = (root / "examples" / "fraud" / "definitions.py").read_text()
+    (tmp_path / "definitions.py").write_text("\n".join([example, *blocks]))
+    project = load(tmp_path)
+    plan = project.plan("chargeback_risk")
+    assert plan.inputs == (
+        "spend_ratio__to_mean",
+        "customer_peak__max_1h",
+        "customer_peak__max_1d",
+        "terminal_chargebacks__sum_7d",
+        "terminal_profile__customers",
+        "customer_spend__count_7d",
+    )
+    ratio = project.functions["spend_ratio"]({"amount": [Decimal("3.00"), 3.0, 3.0], "mean_30d": [2.0, 0.0, None]})
+    assert ratio == {"to_mean": [1.5, None, None]}
