@@ -55,6 +55,6 @@ endef
 define PACKAGES
 [[ -x $(UV) ]] || { $(PYTHON) -m venv .tools/uv && .tools/uv/bin/pip install --quiet --disable-pip-version-check uv; }; \
 [[ -x $(VENV)/python ]] || $(UV) venv --quiet --python $(PYTHON) .venv; \
-$(UV) pip sync --python .venv --require-hashes requirements/dev.txt; \
+echo "installing Python packages into .venv"; $(UV) pip sync --quiet --python .venv --require-hashes requirements/dev.txt; \
 $(UV) pip install --quiet --python .venv --no-deps -e .
 endef

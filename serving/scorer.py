@@ -65,7 +65,7 @@ READER: dict[str, Any] = {
 SENDER: dict[str, Any] = {
     "enable_idempotence": True,  # a send that kafka-python tries again is not written twice
     "linger_ms": 0,
-    # A poll's records in one batch, near Kafka's default of message.max.bytes: full batches wake the sender at every further record.
+    # Room for a poll's records, below Kafka's default message.max.bytes: behind a full batch every record wakes the sender.
     "batch_size": 900 * 1024,
     "max_request_size": 8 * 1024 * 1024,
     "metrics_enabled": False,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -170,5 +169,5 @@ def test_the_code_of_the_documentation_is_accepted(tmp_path: Path) -> None:
         "terminal_profile__customers",
         "customer_spend__count_7d",
     )
-    ratio = project.functions["spend_ratio"]({"amount": [Decimal("3.00"), 3.0, 3.0], "mean_30d": [2.0, 0.0, None]})
+    ratio = project.functions["spend_ratio"]({"amount": [3.0, 3.0, 3.0], "mean_30d": [2.0, 0.0, None]})
     assert ratio == {"to_mean": [1.5, None, None]}

@@ -82,8 +82,7 @@ CREATE TEMPORARY TABLE `_features` (
   'sink.delivery-guarantee' = 'at-least-once',
   'key.format' = 'raw',
   'key.fields' = '_key',
-  'value.format' = 'json',
-  'value.json.encode.decimal-as-plain-number' = 'true',
+  'value.format' = 'headrace-vector',
   'value.fields-include' = 'EXCEPT_KEY'
 );
 
@@ -100,7 +99,7 @@ CREATE TEMPORARY TABLE `_dead_letters` (
   'properties.linger.ms' = '0',
   'sink.delivery-guarantee' = 'at-least-once',
   'properties.max.request.size' = '8388608',
-  'format' = 'json'
+  'format' = 'headrace-vector'
 );
 
 CREATE TEMPORARY VIEW `transactions_by_customer_id_rows` AS

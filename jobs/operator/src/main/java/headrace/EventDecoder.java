@@ -1,5 +1,7 @@
 package headrace;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.io.IOException;
 import java.io.Serializable;
 import java.math.BigDecimal;
@@ -76,7 +78,7 @@ final class EventDecoder {
         GenericRowData row = new GenericRowData(width + DIAGNOSTICS);
         String line = detail.length() <= DETAIL_LENGTH ? detail : detail.substring(0, DETAIL_LENGTH) + "…";
         row.setField(width, StringData.fromString(reason));
-        row.setField(width + 1, StringData.fromString(line));
+        row.setField(width + 1, StringData.fromBytes(line.getBytes(UTF_8))); // half a pair, where it was cut, becomes '?'
         row.setField(width + 2, value);
         return row;
     }
@@ -119,7 +121,7 @@ final class EventDecoder {
             case DECIMAL:
                 return decimal(parser, token, i);
             case VARCHAR:
-                expect(token == JsonToken.VALUE_STRING, parser, i);
+                expect(token == JsonToken.VALUE_STRING && isUnicode(parser.getText()), parser, i);
                 return StringData.fromString(parser.getText());
             case BOOLEAN:
                 expect(token == JsonToken.VALUE_TRUE || token == JsonToken.VALUE_FALSE, parser, i);
@@ -127,6 +129,11 @@ final class EventDecoder {
             default:
                 throw new IllegalStateException("no column of an event has the type " + types[i]);
         }
+    }
+
+    /** JSON can escape half a surrogate pair, but no UTF-8 holds one: it could be read, and never be written. */
+    private static boolean isUnicode(String text) {
+        return text.codePoints().noneMatch(point -> Character.MIN_SURROGATE <= point && point <= Character.MAX_SURROGATE);
     }
 
     private Object integer(JsonParser parser, JsonToken token, int i) throws IOException, BadEventException {

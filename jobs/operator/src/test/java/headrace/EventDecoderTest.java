@@ -310,6 +310,29 @@ class EventDecoderTest {
         assertBad("time_out_of_bounds", event("\"at\": \"1969-12-31T23:59:59.999Z\""), "got -1");
     }
 
+    /** Half a surrogate pair is no text: it is refused, alone or beside text, and a whole pair is not. */
+    @Test
+    void halfASurrogatePairIsRefused() {
+        String pair = "\\ud83c\\udf0a";
+        assertEquals("🌊", decode("{\"id\": 7, \"at\": 1, \"shop\": \"" + pair + "\"}").getString(2).toString());
+        for (String half : new String[] {"\\ud83c", "\\udf0a", "\\udf0a\\ud83c", "a\\ud83cb"}) {
+            assertBad("wrong_type", decode("{\"id\": 7, \"at\": 1, \"shop\": \"" + half + "\"}"), "shop is string");
+        }
+    }
+
+    /** The line for a person can be written out, wherever it was cut. */
+    @Test
+    void aDetailIsAlwaysText() {
+        for (int before = 0; before < 4; before++) {
+            String waves = "a".repeat(before) + "🌊".repeat(500);
+            for (String value : new String[] {"{\"at\": 1, \"amount\": \"" + waves + "\"}", "{\"at\": 1, " + waves, waves}) {
+                String detail = decode(value).getString(DETAIL).toString();
+                assertEquals(detail, new String(detail.getBytes(UTF_8), UTF_8));
+                assertTrue(detail.length() <= 201, detail);
+            }
+        }
+    }
+
     /** Only the event time has bounds: a date of birth may lie before 1970. */
     @Test
     void otherTimestampsHaveNoBounds() {
