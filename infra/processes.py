@@ -113,9 +113,10 @@ class Processes:
         members = _members(process) if process else []
         if process and members:
             _signal(members, signal.SIGTERM)
-            if not _gone(process, seconds):
-                _signal(_members(process), signal.SIGKILL)
-                _gone(process, seconds)
+            if not _gone(process, members, seconds):
+                left = _members(process)
+                _signal(left, signal.SIGKILL)
+                _gone(process, left, seconds)
         self._file(name).unlink(missing_ok=True)
         return bool(members)
 
@@ -156,10 +157,17 @@ def _signal(members: Sequence[psutil.Process], number: signal.Signals) -> None:
             member.send_signal(number)
 
 
-def _gone(process: Process, seconds: float) -> bool:
+def _gone(process: Process, signalled: Sequence[psutil.Process], seconds: float) -> bool:
+    """Wait until none is left. One that is ending has lost its environment, and is no member any more: it is waited for too."""
     deadline = time.monotonic() + seconds
-    while _members(process):
+    while _members(process) or any(_runs(member) for member in signalled):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
     return True
+
+
+def _runs(member: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return member.is_running() and member.status() != psutil.STATUS_ZOMBIE
+    return False

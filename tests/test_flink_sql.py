@@ -87,6 +87,15 @@ def test_a_plan_without_windows_passes_the_events_on() -> None:
     insert = statement(job, "INSERT INTO `_features`")
     assert insert.endswith("FROM `payments`\nWHERE `_reason` IS NULL AND `at` >= 5")
     assert "CAST(`id` AS STRING)" in insert
+    assert "ROW()" not in insert  # which Flink does not parse
+
+
+def test_a_key_of_two_columns_is_one_row() -> None:
+    """Flink partitions a table argument by one column; the vector's Kafka key is the two as text."""
+    job = job_sql(plan(stage("payments", "card", "shop"), stage("reports", "card", "shop")), JobOptions())
+    assert select(job, "payments_by_card_shop_rows")["_key"] == "ROW(`card`, `shop`)"
+    assert job.text.count("PARTITION BY `_key`") == 2
+    assert "CONCAT_WS('|', CAST(`card` AS STRING), CAST(`shop` AS STRING))" in statement(job, "INSERT INTO `_features`")
 
 
 def test_stages_that_share_a_source_read_it_once() -> None:

@@ -14,6 +14,8 @@ from features.aggregations import FUNCTIONS
 from features.plan import ColumnType, Plan, Source, WindowFeature, Windows
 
 SQL_TYPES = {"int64": "BIGINT", "float64": "DOUBLE", "string": "STRING", "bool": "BOOLEAN", "timestamp": "BIGINT"}
+NO_FEATURES = "CAST(NULL AS ROW<>)"
+"""``ROW()`` does not parse; the sink writes an object without fields."""
 OPERATORS = (
     "CREATE TEMPORARY SYSTEM FUNCTION sliding_windows AS 'headrace.SlidingWindows'",
     "CREATE TEMPORARY SYSTEM FUNCTION epoch_millis AS 'headrace.EpochMillis'",
@@ -129,6 +131,8 @@ def _required(plan: Plan, source: Source) -> list[str]:
     for stage in plan.windows:
         if source.name in (stage.source, plan.spine):
             names += stage.key
+    if source.name == plan.spine:
+        names += [key for view in plan.batch for key in view.key]
     return list(dict.fromkeys(names))
 
 
@@ -146,8 +150,8 @@ def _spine_rows(plan: Plan, index: int, rows: str, features: tuple[WindowFeature
     contributes = stage.source == plan.spine
     contributes_later = any(later.source == plan.spine for later in plan.windows[index + 1 :])
     answered = _answered(spine, options)
-    columns = [f"{identifier(k)} AS {identifier('_key_' + k)}" for k in stage.key]
-    columns += [f"{identifier(spine.time)} AS `_time`", f"{str(contributes).upper()} AS `_contributes`"]
+    columns = [f"{_key(stage)} AS `_key`", f"{identifier(spine.time)} AS `_time`"]
+    columns += [f"{str(contributes).upper()} AS `_contributes`"]
     # What a later stage still needs goes on, answered or not.
     columns += [f"{answered if contributes and not contributes_later else 'TRUE'} AS `_asks`", "`_partition`", "`_offset`"]
     for name in stage.columns:
@@ -167,6 +171,12 @@ def _spine_rows(plan: Plan, index: int, rows: str, features: tuple[WindowFeature
     return f"SELECT\n{_lines(columns)}\nFROM {identifier(rows)}{where}"
 
 
+def _key(stage: Windows) -> str:
+    """One column: Flink 2.3 fails on PARTITION BY of several in a table argument (FLINK-40205)."""
+    keys = ", ".join(map(identifier, stage.key))
+    return keys if len(stage.key) == 1 else f"ROW({keys})"
+
+
 def _answered(spine: Source, options: JobOptions) -> str:
     return "TRUE" if options.answer_from_ms is None else f"{identifier(spine.time)} >= {options.answer_from_ms}"
 
@@ -177,7 +187,7 @@ def _null(column: ColumnType) -> str:
 
 def _other_rows(plan: Plan, stage: Windows, features: tuple[WindowFeature, ...], *, first: bool) -> str:
     source = plan.source(stage.source)
-    columns = [*map(identifier, stage.key), identifier(source.time), "TRUE", "FALSE", "`_partition`", "`_offset`"]
+    columns = [_key(stage), identifier(source.time), "TRUE", "FALSE", "`_partition`", "`_offset`"]
     columns += [identifier(name) for name in stage.columns]
     columns += ["CAST(NULL AS BIGINT)"]
     columns += [_null(c.type) for c in plan.spine_source.columns]
@@ -226,10 +236,9 @@ def _stage(plan: Plan, index: int, features: tuple[WindowFeature, ...]) -> str:
     if plan.mode == "event_time":
         out.append("`rowtime` AS `_rt`")
         on_time = ",\n  on_time => DESCRIPTOR(`_rt`)"
-    keys = ", ".join(identifier("_key_" + k) for k in stage.key)
     return (
         f"CREATE TEMPORARY VIEW {identifier(stage.name)} AS\nSELECT\n{_lines(out)}\nFROM sliding_windows(\n"
-        f"  r => TABLE {identifier(stage.name + '_rows')} PARTITION BY ({keys}),\n"
+        f"  r => TABLE {identifier(stage.name + '_rows')} PARTITION BY `_key`,\n"
         f"  spec => {_literal(json.dumps(spec))}{on_time},\n"
         f"  uid => {_literal(stage.name)}\n)"
     )
@@ -300,7 +309,7 @@ def _insert_features(plan: Plan, rows: str, options: JobOptions) -> str:
         "`_arrived`" if plan.windows else "epoch_millis(`_arrived`)",
         "`_complete`" if plan.windows else "TRUE",
         f"ROW({', '.join(identifier(c.name) for c in spine.columns)})",
-        f"ROW({', '.join(identifier(f.name) for f in plan.window_features)})" if plan.windows else "ROW()",
+        f"ROW({', '.join(identifier(f.name) for f in plan.window_features)})" if plan.windows else NO_FEATURES,
     ]
     where = "" if plan.windows else f"\nWHERE `_reason` IS NULL AND {_answered(spine, options)}"
     return f"INSERT INTO `_features`\nSELECT\n{_lines(columns)}\nFROM {identifier(rows)}{where}"

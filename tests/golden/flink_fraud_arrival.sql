@@ -92,7 +92,7 @@ CREATE TEMPORARY TABLE `_dead_letters` (
 
 CREATE TEMPORARY VIEW `transactions_by_customer_id_rows` AS
 SELECT
-  `customer_id` AS `_key_customer_id`,
+  `customer_id` AS `_key`,
   `event_time` AS `_time`,
   TRUE AS `_contributes`,
   TRUE AS `_asks`,
@@ -126,14 +126,14 @@ SELECT
   `customer_spend__mean_30d`,
   `_complete`
 FROM sliding_windows(
-  r => TABLE `transactions_by_customer_id_rows` PARTITION BY (`_key_customer_id`),
+  r => TABLE `transactions_by_customer_id_rows` PARTITION BY `_key`,
   spec => '{"mode": "arrival", "retention": 2678400000, "values": ["_value_amount"], "features": [{"name": "customer_spend__count_1d", "function": "count", "value": 0, "window": 86400000, "fill": null}, {"name": "customer_spend__mean_1d", "function": "mean", "value": 0, "window": 86400000, "fill": 0.0}, {"name": "customer_spend__count_7d", "function": "count", "value": 0, "window": 604800000, "fill": null}, {"name": "customer_spend__mean_7d", "function": "mean", "value": 0, "window": 604800000, "fill": 0.0}, {"name": "customer_spend__count_30d", "function": "count", "value": 0, "window": 2592000000, "fill": null}, {"name": "customer_spend__mean_30d", "function": "mean", "value": 0, "window": 2592000000, "fill": 0.0}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount"]}',
   uid => 'transactions_by_customer_id'
 );
 
 CREATE TEMPORARY VIEW `labels_by_terminal_id_rows` AS
 SELECT
-  `terminal_id` AS `_key_terminal_id`,
+  `terminal_id` AS `_key`,
   `event_time` AS `_time`,
   FALSE AS `_contributes`,
   TRUE AS `_asks`,
@@ -203,7 +203,7 @@ SELECT
   `terminal_risk__mean_30d`,
   `_complete` AND `_complete_before` AS `_complete`
 FROM sliding_windows(
-  r => TABLE `labels_by_terminal_id_rows` PARTITION BY (`_key_terminal_id`),
+  r => TABLE `labels_by_terminal_id_rows` PARTITION BY `_key`,
   spec => '{"mode": "arrival", "retention": 2678400000, "values": ["_value_is_fraud"], "features": [{"name": "terminal_risk__count_1d", "function": "count", "value": 0, "window": 86400000, "fill": null}, {"name": "terminal_risk__mean_1d", "function": "mean", "value": 0, "window": 86400000, "fill": 0.0}, {"name": "terminal_risk__count_7d", "function": "count", "value": 0, "window": 604800000, "fill": null}, {"name": "terminal_risk__mean_7d", "function": "mean", "value": 0, "window": 604800000, "fill": 0.0}, {"name": "terminal_risk__count_30d", "function": "count", "value": 0, "window": 2592000000, "fill": null}, {"name": "terminal_risk__mean_30d", "function": "mean", "value": 0, "window": 2592000000, "fill": 0.0}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount", "customer_spend__count_1d", "customer_spend__mean_1d", "customer_spend__count_7d", "customer_spend__mean_7d", "customer_spend__count_30d", "customer_spend__mean_30d", "_complete_before"]}',
   uid => 'labels_by_terminal_id'
 );

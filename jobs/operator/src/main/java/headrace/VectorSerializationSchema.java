@@ -62,16 +62,18 @@ final class VectorSerializationSchema implements SerializationSchema<RowData> {
         int width = type.getFieldCount();
         SerializableString[] names = new SerializableString[width];
         Field[] fields = new Field[width];
+        boolean[] nothing = new boolean[width]; // a row without fields: SQL has no value of that type but null
         for (int i = 0; i < width; i++) {
             names[i] = new SerializedString(type.getFieldNames().get(i));
             fields[i] = field(type.getTypeAt(i));
+            nothing[i] = type.getTypeAt(i) instanceof RowType inner && inner.getFieldCount() == 0;
         }
         return (outer, position, json) -> {
             RowData row = within.get(outer, position);
             json.writeStartObject();
             for (int i = 0; i < width; i++) {
                 json.writeFieldName(names[i]);
-                if (row.isNullAt(i)) {
+                if (row.isNullAt(i) && !nothing[i]) {
                     json.writeNull();
                 } else {
                     fields[i].write(row, i, json);

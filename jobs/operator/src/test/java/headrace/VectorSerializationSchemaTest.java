@@ -72,7 +72,7 @@ class VectorSerializationSchemaTest {
         assertEquals(nothing, text(schema.serialize(new GenericRowData(4))));
     }
 
-    /** Rows within rows are objects within objects, and a row without fields is an empty one. */
+    /** Rows within rows are objects within objects, and one without fields is empty: SQL has only a null for it. */
     @Test
     void rowsAreObjects() {
         DataType type =
@@ -81,7 +81,7 @@ class VectorSerializationSchemaTest {
                         DataTypes.FIELD("empty", DataTypes.ROW()));
         assertEquals(
                 "{\"outer\":{\"inner\":1},\"empty\":{}}",
-                write(type, GenericRowData.of(GenericRowData.of(1), new GenericRowData(0))));
+                write(type, GenericRowData.of(GenericRowData.of(1), null)));
     }
 
     /** Names are escaped as JSON has it. */
