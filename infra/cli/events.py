@@ -15,6 +15,7 @@ from infra.cli.app import HERE, ProjectOption, app, folder, utc_ms
 if TYPE_CHECKING:
     from features.plan import Plan
     from infra.settings import Settings
+    from jobs.publish import Due
 
 
 @app.command(epilog="Example: headrace publish data/transactions.parquet --topic transactions --rate 2000")
@@ -44,18 +45,16 @@ def publish(
     from jobs import publish as job
     from jobs.event_files import Span, row_count
 
-    if rate and speed:
-        raise SettingError(f"events go at a rate or at a speed; got --rate {rate:g} and --speed {speed:g}; give one of them")
+    pace = due(rate, speed)
     where = folder(project)
     settings = load_settings(where)
     client = settings.kafka.client(stack.bootstrap(where, settings))
     topics.require(client, topic)
     feed = job.feed(file, topic, _plans(where, settings, topic))
     span = Span(utc_ms(start), utc_ms(end))
-    due = job.at_rate(rate) if rate else job.at_speed(speed) if speed else None
     total = limit if start or end else min(filter(None, (limit, row_count(file))), default=None)
     with show.sending(total) as on_progress, topics.connected(client):
-        sent = job.publish(islice(job.events(feed, span), limit), client, due, on_progress)
+        sent = job.publish(islice(job.events(feed, span), limit), client, pace, on_progress)
     per_second = sent.events / max(sent.seconds, 1e-3)
     show.out.print(f"{sent.events:,} events to [cyan]{topic}[/] in {sent.seconds:.1f} s ({per_second:,.0f} events/s)")
 
@@ -83,6 +82,15 @@ def tail(
     with topics.connected(client):
         for record in islice(_records(client, topic, from_beginning), limit):
             messages.write(line(record))
+
+
+def due(rate: float | None, speed: float | None) -> Due | None:
+    """When each event is sent; None: at once."""
+    from jobs import publish as job
+
+    if rate and speed:
+        raise SettingError(f"events go at a rate or at a speed; got --rate {rate:g} and --speed {speed:g}; give one of them")
+    return job.at_rate(rate) if rate else job.at_speed(speed) if speed else None
 
 
 def _records(client: dict[str, Any], topic: str, from_beginning: bool) -> Iterator[Any]:

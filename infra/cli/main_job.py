@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from features.errors import SettingError
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, utc_ms
+from infra.cli.events import due
 from infra.cli.history import ServiceArgument
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ def replay(
     from jobs import publish as job
     from jobs.event_files import Span
 
-    if rate and speed:
-        raise SettingError(f"events go at a rate or at a speed; got --rate {rate:g} and --speed {speed:g}; give one of them")
+    pace = due(rate, speed)
     where = folder(project)
     settings = load_settings(where)
     client = settings.kafka.client(stack.bootstrap(where, settings))
@@ -47,9 +46,8 @@ def replay(
     for source in plan.sources:
         topics.require(client, source.topic)
     feeds = [job.feed(where / source.history, source.topic, [plan]) for source in plan.sources]
-    due = job.at_rate(rate) if rate else job.at_speed(speed) if speed else None
     with show.sending(None) as on_progress, topics.connected(client):
-        sent = job.publish(job.merged(feeds, Span(utc_ms(start), utc_ms(end))), client, due, on_progress)
+        sent = job.publish(job.merged(feeds, Span(utc_ms(start), utc_ms(end))), client, pace, on_progress)
     per_second = sent.events / max(sent.seconds, 1e-3)
     show.out.print(f"{sent.events:,} events of {len(feeds)} sources in {sent.seconds:.1f} s ({per_second:,.0f} events/s)")
 

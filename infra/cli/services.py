@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from features.errors import SettingError
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
 
 if TYPE_CHECKING:
@@ -97,6 +98,11 @@ def stream(
 
     where = folder(project)
     settings = load_settings(where)
+    if settings.kafka.security_protocol != "PLAINTEXT":
+        raise SettingError(
+            f"the stream job speaks PLAINTEXT to Kafka; got kafka.security_protocol={settings.kafka.security_protocol}; "
+            "give it a listener of its own, or a proxy"
+        )
     folders = stack.Folders(run_folder(where, settings))
     _log_plainly()
     config = StreamConfig(
@@ -104,6 +110,7 @@ def stream(
         jars=jars.flink_jars(),
         checkpoints=folders.checkpoints,
         ready_file=_fresh(folders.ready(f"stream-{service}")),
+        logs=folders.run / "logs",
         **settings.stream.model_dump(),
     )
     run(_plan(where, service, plan), config)
