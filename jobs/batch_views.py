@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,6 +91,7 @@ def push_online(project: Project, service: str, day: date) -> dict[str, int]:
     with warnings.catch_warnings():  # of what is "experimental" in Feast 0.67; a user can do nothing about it
         warnings.simplefilter("ignore")
         store.apply(list(project.objects))
+    _let_readers_read(store)
     definitions = {o.name: o for o in project.objects if isinstance(o, BatchFeatureView)}
     entities = {o.join_key: o for o in project.objects if isinstance(o, Entity)}
     written: dict[str, int] = {}
@@ -102,6 +105,14 @@ def push_online(project: Project, service: str, day: date) -> dict[str, int]:
                 store._get_provider().ingest_df(definitions[view.view], part)  # the registry cannot give back a SQL view
             written[view.view] = written.get(view.view, 0) + len(part)
     return written
+
+
+def _let_readers_read(store: Any) -> None:
+    """SQLite's write-ahead log, which a database keeps once set: without it the scorer's reads wait until a day is written."""
+    online = store.config.online_store
+    if online.type == "sqlite":
+        with closing(sqlite3.connect(store.repo_path / online.path)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _load(connection: duckdb.DuckDBPyConnection, request: Request, source: Source) -> None:

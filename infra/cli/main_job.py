@@ -109,7 +109,10 @@ def _print(report: Report, project: str) -> None:
         f"  {seen.published:,} published {sign} {seen.predictions:,} predicted + {seen.dead_letters:,} dead letters, "
         f"{report.events_per_second:,.0f} events/s"
     )
-    show.out.print(f"  event to prediction: p50 {report.p50:.0f} ms, p99 {report.p99:.0f} ms")
+    show.out.print(
+        f"  event to prediction: p50 {report.warm_p50:.0f} ms, p99 {report.warm_p99:.0f} ms in the second half; "
+        f"{report.p50:.0f} and {report.p99:.0f} ms from the cold start on"
+    )
     share = f"{seen.caught / seen.alerts:.0%}" if seen.alerts else "none"
     show.out.print(f"  {seen.alerts:,} alerts, {seen.caught:,} of them fraud ({share})\n")
     names = sorted(report.streamed)
