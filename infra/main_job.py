@@ -19,7 +19,7 @@ from infra import stack
 from infra.report import Report, Stream, build
 from infra.settings import RunSettings, Settings, load_settings
 from infra.watch import Seen, Watch, caught_up, day_of
-from jobs.batch_views import materialize, push_online
+from jobs.batch_views import clear_online, materialize, push_online
 from jobs.experiment import Labels, positives
 from jobs.train import TrainConfig, train
 from serving.registry import Manifest, Registry
@@ -74,6 +74,7 @@ def execute(folder: Path, on_step: OnStep, on_seen: OnSeen) -> Report:
         manifest = _model(project, settings, run, on_step)
         if plan.batch:
             on_step(f"pushing batch features of {run.start} to the online store")
+            clear_online(project, run.service)
             push_online(project, run.service, run.start)
         try:
             started = stack.up(folder, settings, [run.service], on_step)

@@ -84,14 +84,10 @@ def push_online(project: Project, service: str, day: date) -> dict[str, int]:
     The definitions are applied first. Feast lets an older value overwrite a newer one: a key that has a row of a later
     day keeps it.
     """
-    from feast import Entity, FeatureStore
+    from feast import Entity
     from feast.batch_feature_view import BatchFeatureView
 
-    store = FeatureStore(repo_path=str(project.folder))
-    with warnings.catch_warnings():  # of what is "experimental" in Feast 0.67; a user can do nothing about it
-        warnings.simplefilter("ignore")
-        store.apply(list(project.objects))
-    _let_readers_read(store)
+    store = _applied(project)
     definitions = {o.name: o for o in project.objects if isinstance(o, BatchFeatureView)}
     entities = {o.join_key: o for o in project.objects if isinstance(o, Entity)}
     written: dict[str, int] = {}
@@ -105,6 +101,27 @@ def push_online(project: Project, service: str, day: date) -> dict[str, int]:
                 store._get_provider().ingest_df(definitions[view.view], part)  # the registry cannot give back a SQL view
             written[view.view] = written.get(view.view, 0) + len(part)
     return written
+
+
+def clear_online(project: Project, service: str) -> None:
+    """Forget the online rows of every batch view of the service: newer ones would keep out those of a replay of the past."""
+    from feast.batch_feature_view import BatchFeatureView
+
+    store, names = _applied(project), {view.view for view in project.plan(service).batch}
+    views = [o for o in project.objects if isinstance(o, BatchFeatureView) and o.name in names]
+    store._get_provider().update_infra(store.project, views, [], [], [], partial=True)
+
+
+def _applied(project: Project) -> Any:
+    """Feast's store, with the project's definitions in its registry."""
+    from feast import FeatureStore
+
+    store = FeatureStore(repo_path=str(project.folder))
+    with warnings.catch_warnings():  # of what is "experimental" in Feast 0.67; a user can do nothing about it
+        warnings.simplefilter("ignore")
+        store.apply(list(project.objects))
+    _let_readers_read(store)
+    return store
 
 
 def _let_readers_read(store: Any) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from features.errors import DefinitionError, SettingError
 from features.load import Project, load
-from jobs.batch_views import compute_days, materialize, push_online
+from jobs.batch_views import clear_online, compute_days, materialize, push_online
 from jobs.history import compute
 from serving.online import open_online_store
 
@@ -125,6 +125,18 @@ def test_an_older_day_never_overwrites_a_newer_one_online(project: Project) -> N
         assert row is not None
         assert row.as_of == midnight(day(3)).timestamp() * 1000
         assert row.values == tuple(rows[customer][name] for name in view.features)
+
+
+def test_after_clearing_an_older_day_is_read(project: Project) -> None:
+    """A replay of the past starts with no rows online, and is given its own days'."""
+    materialize(project, "fraud", day(3), day(9))
+    push_online(project, "fraud", day(9))
+    clear_online(project, "fraud")
+    push_online(project, "fraud", day(3))
+    view = project.plan("fraud").batch[0]
+    customers = compute_days(project, "fraud", day(3), day(3))["customer_profile"]["customer_id"].to_pylist()
+    rows = open_online_store(project.folder, project.objects, [view])(view, [(customer,) for customer in customers])
+    assert {row and row.as_of for row in rows} == {midnight(day(3)).timestamp() * 1000}
 
 
 def test_a_day_that_was_not_materialized_is_not_pushed(project: Project) -> None:
