@@ -93,7 +93,7 @@ def _build_operator(on_step: OnStep) -> None:
     if not pom.is_file():  # an installed wheel holds the jar alone
         operator_jar()
         return
-    wanted = _digest([pom, *sorted((OPERATOR / "src" / "main").rglob("*.java"))])
+    wanted = _digest([pom, *sorted(file for file in (OPERATOR / "src" / "main").rglob("*") if file.is_file())])
     if jar.is_file() and stamp.is_file() and stamp.read_text() == wanted:
         return
     on_step("building the operator")
