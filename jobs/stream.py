@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def run(plan: Plan, config: StreamConfig, stop: threading.Event | None = None) -
     log.info("stream.start", service=plan.service, plan=plan.short_digest, restored=str(restored or ""), rest=rest)
     client = _submit(plan, config, state, restored, rest)
     result = client.get_job_execution_result()
-    job = Watch(rest, str(client.get_job_id()), result.done)
+    job = Watch(rest, str(client.get_job_id()), lambda: _is_done(result))
     try:
         job.until_running(stop)
         if config.ready_file and not stop.is_set():
@@ -80,11 +80,34 @@ def run(plan: Plan, config: StreamConfig, stop: threading.Event | None = None) -
         log.info("stream.running", service=plan.service, job=job.id)
         job.until_end(stop)
     finally:
-        if not result.done():
-            client.cancel().result()
+        if config.cluster:
+            job.cancel()
+        elif not job.ended:
+            _cancel(client)
     if job.ended:
         _raise_failure(result)
     log.info("stream.stop", service=plan.service, restarts=job.restarts)
+
+
+def _is_done(result: Any) -> bool:
+    """Whether the job has come to its end, as far as the JVM here can still tell."""
+    try:
+        return bool(result.done())
+    except _jvm_errors():
+        return False
+
+
+def _cancel(client: Any) -> None:
+    """End a job in this process; a signal to the whole process group may have ended its JVM, and the job with it."""
+    with suppress(*_jvm_errors()):
+        client.cancel().result()
+
+
+def _jvm_errors() -> tuple[type[Exception], ...]:
+    """What a call of a JVM that is gone raises."""
+    from py4j.protocol import Py4JError
+
+    return Py4JError, OSError
 
 
 def _raise_failure(result: Any) -> None:
@@ -218,6 +241,13 @@ class Watch:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(POLL_SECONDS)
+
+    def cancel(self) -> None:
+        """End the job on its cluster; one that has ended stays as it is."""
+        if not self.ended:
+            request = urllib.request.Request(f"{self._url}?mode=cancel", method="PATCH")  # noqa: S310
+            with self._unless_it_ended(), urllib.request.urlopen(request, timeout=10):  # noqa: S310
+                log.info("stream.cancelled", job=self.id)
 
     def _count_restarts(self) -> None:
         metrics = self._get(f"{self._url}/metrics?get=numRestarts,numberOfCompletedCheckpoints")

@@ -165,6 +165,7 @@ def _log_plainly() -> None:
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s [%(levelname)s] %(name)s %(message)s")
     logging.getLogger("kafka").setLevel(logging.WARNING)
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # its errors reach us as exceptions
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
