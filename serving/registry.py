@@ -178,7 +178,7 @@ def read_onnx(model: Model) -> bytes:
 
 
 def load_session(model: Model) -> ort.InferenceSession:
-    """A session for ``model``, warm, on one thread: two take the 99th percentile from 0.7 to 8.4 ms.
+    """A session for ``model``, warm, on one thread: a second one waits more than it helps in batches this small.
 
     The bytes are checked again, and handed over as bytes, so that what is scored is what was checked.
     """
