@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from bench.common import EXAMPLE, simulation
 from features.load import Project, load
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "fraud"
+LEFT_BEHIND = shutil.ignore_patterns("data", "models", ".headrace", "__pycache__")
+"""What a run in the example's own folder may have made."""
 
 
 @pytest.fixture(scope="session")
@@ -41,18 +40,7 @@ def small(small_data: Path) -> Project:
 
 def fraud_project(folder: Path, *, customers: int, terminals: int, days: int) -> Path:
     """The fraud example in ``folder``, with simulated data."""
-    shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("data", "__pycache__"))
-    simulate = simulator()
+    shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True, ignore=LEFT_BEHIND)
+    simulate = simulation()
     simulate.write(simulate.simulate(customers, terminals, days), folder / "data")
     return folder
-
-
-def simulator() -> ModuleType:
-    """The example's ``simulate.py``, imported by path."""
-    spec = importlib.util.spec_from_file_location("fraud_simulate", EXAMPLE / "simulate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module

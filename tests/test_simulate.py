@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
-import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,24 +14,12 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
+from bench.common import simulation as example
+
 pytestmark = pytest.mark.core
 
 SMALL = {"customers": 50, "terminals": 100, "days": 30}
-SOURCE = Path(__file__).parents[1] / "examples" / "fraud" / "simulate.py"
-
-
-def load() -> Any:
-    """The example as a module: examples/ is no package."""
-    spec = importlib.util.spec_from_file_location("fraud_simulate", SOURCE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-simulation = load()
+simulation = example()
 
 
 @pytest.fixture(scope="session")
