@@ -1,32 +1,34 @@
 package headrace;
 
+import java.io.Serializable;
+import java.io.Serializable;
 import java.util.Locale;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.apache.flink.table.api.DataTypes;
 import org.apache.flink.table.types.DataType;
-import org.apache.flink.table.types.logical.DecimalType;
-import org.apache.flink.table.types.logical.LogicalType;
-import org.apache.flink.table.types.logical.LogicalTypeRoot;
 
 /**
- * The aggregation functions: what each gives of a {@link Fold}, and of which type. The table of their
- * names is in {@code features/aggregations.py}.
+ * The aggregation functions: the partials that each needs and its result, or the scan that gives it. The table of their names is
+ * in {@code features/aggregations.py}.
  */
 enum Aggregation {
-    COUNT {
+    COUNT(Partial.Kind.COUNT) {
         @Override
-        DataType type(LogicalType column) {
+        DataType type(Stage.Value value) {
             return DataTypes.BIGINT();
         }
 
         @Override
         Object result(Fold fold) {
-            return fold.count;
+            return fold.count();
         }
     },
-    SUM {
+    SUM(Partial.Kind.SUM) {
         @Override
-        DataType type(LogicalType column) {
-            return column.is(LogicalTypeRoot.DOUBLE) ? DataTypes.DOUBLE() : DataTypes.DECIMAL(38, scale(column));
+        DataType type(Stage.Value value) {
+            return value.floating() ? DataTypes.DOUBLE() : DataTypes.DECIMAL(38, value.scale());
         }
 
         @Override
@@ -34,58 +36,150 @@ enum Aggregation {
             return fold.sum();
         }
     },
-    MEAN {
-        @Override
-        DataType type(LogicalType column) {
-            return DataTypes.DOUBLE();
-        }
-
+    MEAN(Partial.Kind.COUNT, Partial.Kind.SUM) {
         @Override
         Object result(Fold fold) {
-            return fold.count == 0 ? null : (Object) fold.mean();
+            return fold.count() == 0 ? null : (Object) fold.mean();
         }
     },
-    MIN {
+    MIN(Partial.Kind.COUNT, Partial.Kind.LEAST) {
         @Override
-        DataType type(LogicalType column) {
-            return same(column);
+        DataType type(Stage.Value value) {
+            return value.type();
         }
 
         @Override
         Object result(Fold fold) {
-            return fold.count == 0 ? null : fold.min();
+            return fold.count() == 0 ? null : fold.least();
         }
     },
-    MAX {
+    MAX(Partial.Kind.COUNT, Partial.Kind.MOST) {
         @Override
-        DataType type(LogicalType column) {
-            return same(column);
+        DataType type(Stage.Value value) {
+            return value.type();
         }
 
         @Override
         Object result(Fold fold) {
-            return fold.count == 0 ? null : fold.max();
+            return fold.count() == 0 ? null : fold.most();
+        }
+    },
+    VAR_POP(Partial.Kind.COUNT, Partial.Kind.SUM, Partial.Kind.SQUARES) {
+        @Override
+        Object result(Fold fold) {
+            return fold.count() == 0 ? null : (Object) (fold.squaredDistances() / fold.count());
+        }
+    },
+    VAR_SAMP(Partial.Kind.COUNT, Partial.Kind.SUM, Partial.Kind.SQUARES) {
+        @Override
+        Object result(Fold fold) {
+            return fold.count() < 2 ? null : (Object) (fold.squaredDistances() / (fold.count() - 1));
+        }
+    },
+    STD_POP(Partial.Kind.COUNT, Partial.Kind.SUM, Partial.Kind.SQUARES) {
+        @Override
+        Object result(Fold fold) {
+            return fold.count() == 0 ? null : (Object) Math.sqrt(fold.squaredDistances() / fold.count());
+        }
+    },
+    STD_SAMP(Partial.Kind.COUNT, Partial.Kind.SUM, Partial.Kind.SQUARES) {
+        @Override
+        Object result(Fold fold) {
+            return fold.count() < 2 ? null : (Object) Math.sqrt(fold.squaredDistances() / (fold.count() - 1));
+        }
+    },
+    FIRST(Partial.Kind.FIRST) {
+        @Override
+        DataType type(Stage.Value value) {
+            return value.type();
+        }
+
+        @Override
+        Object result(Fold fold) {
+            return fold.end(Partial.Kind.FIRST);
+        }
+    },
+    LAST(Partial.Kind.LAST) {
+        @Override
+        DataType type(Stage.Value value) {
+            return value.type();
+        }
+
+        @Override
+        Object result(Fold fold) {
+            return fold.end(Partial.Kind.LAST);
+        }
+    },
+    LAST_N {
+        @Override
+        DataType type(Stage.Value value) {
+            return DataTypes.ARRAY(value.type());
+        }
+
+        @Override
+        Scan scan(Stage.Value value, Call call) {
+            return new Scan.Last(value, (int) call.numerator());
+        }
+    },
+    COUNT_DISTINCT {
+        @Override
+        DataType type(Stage.Value value) {
+            return DataTypes.BIGINT();
+        }
+
+        @Override
+        Scan scan(Stage.Value value, Call call) {
+            return new Scan.Distinct();
+        }
+    },
+    QUANTILE {
+        @Override
+        Scan scan(Stage.Value value, Call call) {
+            return new Scan.Quantile(value, call.numerator(), call.denominator());
         }
     };
 
-    /** The type of the result over {@code column}. */
-    abstract DataType type(LogicalType column);
+    private static final Pattern LAST_OF = Pattern.compile("last_(\\d+)");
+    private static final Pattern PERCENT = Pattern.compile("p(\\d+)(?:_(\\d+))?");
+
+    /** What it needs of a window's rows; none where it scans them. */
+    final Set<Partial.Kind> partials;
+
+    Aggregation(Partial.Kind... partials) {
+        this.partials = Set.of(partials);
+    }
+
+    /** A function as a definition names it: {@code last_10} has the numerator 10, {@code p99_9} is 999 of 1000. */
+    record Call(Aggregation aggregation, long numerator, long denominator) implements Serializable {
+        private static final long serialVersionUID = 1L;
+
+        static Call of(String name) {
+            Matcher last = LAST_OF.matcher(name);
+            if (last.matches()) {
+                return new Call(LAST_N, Long.parseLong(last.group(1)), 1);
+            }
+            Matcher percent = PERCENT.matcher(name);
+            if (percent.matches()) {
+                String behind = percent.group(2) == null ? "" : percent.group(2);
+                long denominator = (long) Math.pow(10, 2 + behind.length());
+                return new Call(QUANTILE, Long.parseLong(percent.group(1) + behind), denominator);
+            }
+            return new Call(valueOf(name.toUpperCase(Locale.ROOT)), 0, 1);
+        }
+    }
+
+    /** The type of the result; most are doubles. */
+    DataType type(Stage.Value value) {
+        return DataTypes.DOUBLE();
+    }
 
     /** The value of a window whose rows {@code fold} has seen; null where an empty window has none. */
-    abstract Object result(Fold fold);
-
-    static Aggregation of(String name) {
-        return valueOf(name.toUpperCase(Locale.ROOT));
+    Object result(Fold fold) {
+        throw new IllegalStateException(this + " scans");
     }
 
-    private static int scale(LogicalType column) {
-        return column instanceof DecimalType decimal ? decimal.getScale() : 0;
-    }
-
-    private static DataType same(LogicalType column) {
-        if (column instanceof DecimalType decimal) {
-            return DataTypes.DECIMAL(decimal.getPrecision(), decimal.getScale());
-        }
-        return column.is(LogicalTypeRoot.DOUBLE) ? DataTypes.DOUBLE() : DataTypes.BIGINT();
+    /** What sees each row, for a function without partials. */
+    Scan scan(Stage.Value value, Call call) {
+        throw new IllegalStateException(this + " has partials");
     }
 }

@@ -1,49 +1,40 @@
 package headrace;
 
-/** Doubles, with Neumaier's compensated sum (1974): the error does not grow with the window. */
+/** Doubles, from sums whose error does not grow with the window. */
 final class FloatFold extends Fold {
-    private double sum;
-    private double lost;
-    private double least;
-    private double most;
-
-    @Override
-    void clear() {
-        count = 0;
-        sum = 0;
-        lost = 0;
-        least = Double.POSITIVE_INFINITY;
-        most = Double.NEGATIVE_INFINITY;
-    }
-
-    @Override
-    void add(long bits) {
-        double value = Double.longBitsToDouble(bits);
-        count++;
-        double next = sum + value;
-        lost += Math.abs(sum) >= Math.abs(value) ? (sum - next) + value : (value - next) + sum;
-        sum = next;
-        least = Math.min(least, value);
-        most = Math.max(most, value);
+    FloatFold(Stage.Value value, long[] state, int[] slot) {
+        super(value, state, slot);
     }
 
     @Override
     Object sum() {
-        return sum + lost;
+        return high(Partial.Kind.SUM) + low(Partial.Kind.SUM);
     }
 
     @Override
     double mean() {
-        return (sum + lost) / count;
+        return (high(Partial.Kind.SUM) + low(Partial.Kind.SUM)) / count();
     }
 
+    /** Of n values: (n · Σx² - (Σx)²) / n, in pairs of doubles (Dekker 1971), so that what cancels has 32 digits. */
     @Override
-    Object min() {
-        return least;
+    double squaredDistances() {
+        double n = count();
+        double sum = high(Partial.Kind.SUM) + low(Partial.Kind.SUM);
+        double sumRest = high(Partial.Kind.SUM) - sum + low(Partial.Kind.SUM);
+        double squares = high(Partial.Kind.SQUARES);
+        double left = n * squares;
+        double leftRest = Math.fma(n, squares, -left) + n * low(Partial.Kind.SQUARES);
+        double right = sum * sum;
+        double rightRest = Math.fma(sum, sum, -right) + 2 * sum * sumRest;
+        return Math.max(0, (left - right + (leftRest - rightRest)) / n);
     }
 
-    @Override
-    Object max() {
-        return most;
+    private double high(Partial.Kind kind) {
+        return Double.longBitsToDouble(state[slot(kind)]);
+    }
+
+    private double low(Partial.Kind kind) {
+        return Double.longBitsToDouble(state[slot(kind) + 1]);
     }
 }

@@ -1,25 +1,50 @@
 package headrace;
 
 /**
- * What all functions of one column need, folded over the rows of a window, newest first. A value
- * comes as the 64 bits that {@link RowLog} keeps.
+ * What has been seen of one column: the results that functions are made of, read from the column's partials. Which of them are
+ * there follows from {@link Aggregation#partials}.
  */
 abstract class Fold {
-    long count;
+    final Stage.Value value;
+    final long[] state;
+    private final int[] slot;
 
-    abstract void clear();
+    Fold(Stage.Value value, long[] state, int[] slot) {
+        this.value = value;
+        this.state = state;
+        this.slot = slot;
+    }
 
-    abstract void add(long bits);
+    /** {@code slot} is the first slot of each kind of partial in {@code state}. */
+    static Fold of(Stage.Value value, long[] state, int[] slot) {
+        return value.floating() ? new FloatFold(value, state, slot) : new IntegerFold(value, state, slot);
+    }
+
+    final int slot(Partial.Kind kind) {
+        return slot[kind.ordinal()];
+    }
+
+    final long count() {
+        return state[slot(Partial.Kind.COUNT)];
+    }
 
     abstract Object sum();
 
     abstract double mean();
 
-    abstract Object min();
+    /** The sum of squared distances from the mean. */
+    abstract double squaredDistances();
 
-    abstract Object max();
+    final Object least() {
+        return value.typed(state[slot(Partial.Kind.LEAST)]);
+    }
 
-    static Fold of(Stage.Value value) {
-        return value.floating() ? new FloatFold() : new IntegerFold(value.root(), value.scale());
+    final Object most() {
+        return value.typed(state[slot(Partial.Kind.MOST)]);
+    }
+
+    /** The value of {@code kind}, {@code FIRST} or {@code LAST}; null where there is none. */
+    final Object end(Partial.Kind kind) {
+        return state[slot(kind)] == 0 ? null : value.typed(state[slot(kind) + 1]);
     }
 }

@@ -2,71 +2,48 @@ package headrace;
 
 import java.math.BigDecimal;
 import java.math.BigInteger;
-import org.apache.flink.table.types.logical.LogicalTypeRoot;
 
-/** Integers, and decimals as their unscaled integers: exact, with a sum of 128 bits. */
+/** Integers, and decimals as their unscaled integers: exact. */
 final class IntegerFold extends Fold {
-    private final boolean decimal;
-    private final int scale;
     private final double unit;
-    private long high;
-    private long low;
-    private long least;
-    private long most;
 
-    IntegerFold(LogicalTypeRoot root, int scale) {
-        decimal = root == LogicalTypeRoot.DECIMAL;
-        this.scale = scale;
-        unit = Math.pow(10, scale);
-    }
-
-    @Override
-    void clear() {
-        count = 0;
-        high = 0;
-        low = 0;
-        least = Long.MAX_VALUE;
-        most = Long.MIN_VALUE;
-    }
-
-    @Override
-    void add(long value) {
-        count++;
-        long sum = low + value;
-        high += (value >> 63) + (Long.compareUnsigned(sum, low) < 0 ? 1 : 0);
-        low = sum;
-        least = Math.min(least, value);
-        most = Math.max(most, value);
+    IntegerFold(Stage.Value value, long[] state, int[] slot) {
+        super(value, state, slot);
+        unit = Math.pow(10, value.scale());
     }
 
     @Override
     Object sum() {
-        return new BigDecimal(total(), scale);
+        return new BigDecimal(total(), value.scale());
     }
 
     /** One division of two doubles, both exact below 2^53: what every engine does. */
     @Override
     double mean() {
-        double sum = high == low >> 63 ? (double) low : total().doubleValue();
-        return sum / (count * unit);
+        int at = slot(Partial.Kind.SUM);
+        double sum = state[at] == state[at + 1] >> 63 ? (double) state[at + 1] : total().doubleValue();
+        return sum / (count() * unit);
     }
 
+    /** Of n values: (n · Σx² - (Σx)²) / n, whole numbers up to the division. */
     @Override
-    Object min() {
-        return typed(least);
-    }
-
-    @Override
-    Object max() {
-        return typed(most);
+    double squaredDistances() {
+        BigInteger n = BigInteger.valueOf(count());
+        BigInteger total = total();
+        BigInteger squares = whole(slot(Partial.Kind.SQUARES), 3);
+        return n.multiply(squares).subtract(total.multiply(total)).doubleValue() / (count() * unit * unit);
     }
 
     private BigInteger total() {
-        BigInteger unsignedLow = BigInteger.valueOf(low >>> 1).shiftLeft(1).or(BigInteger.valueOf(low & 1));
-        return BigInteger.valueOf(high).shiftLeft(64).add(unsignedLow);
+        int at = slot(Partial.Kind.SUM);
+        return state[at] == state[at + 1] >> 63 ? BigInteger.valueOf(state[at + 1]) : whole(at, 2);
     }
 
-    private Object typed(long value) {
-        return decimal ? (Object) BigDecimal.valueOf(value, scale) : (Object) value;
+    private BigInteger whole(int at, int longs) {
+        byte[] bytes = new byte[longs * Long.BYTES];
+        for (int i = 0; i < longs; i++) {
+            Bytes.setLong(bytes, i * Long.BYTES, state[at + i]);
+        }
+        return new BigInteger(bytes);
     }
 }

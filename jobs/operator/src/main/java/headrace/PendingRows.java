@@ -2,19 +2,21 @@ package headrace;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.math.BigDecimal;
-import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
-import org.apache.flink.core.memory.DataInputDeserializer;
 import org.apache.flink.core.memory.DataOutputSerializer;
-import org.apache.flink.table.types.logical.LogicalTypeRoot;
 
 /**
- * The rows of one key that wait for the watermark, one behind the other in one array of bytes: {@code
- * used int │ row │ row │ … room …}. Few wait at a time, so they are ordered when they are ready.
+ * The rows of one key that wait for the watermark, in chunks of a few kilobytes that don't overlap in time. Within a chunk they
+ * lie as they came, and are put in order when they are ready.
+ *
+ * <pre>
+ * head       header │ the earliest rows        one that waits behind few others is one block
+ * directory  (first time, number) of each further chunk, in order
+ * chunk      header │ rows from its first time up to the next chunk's
+ * </pre>
  */
 final class PendingRows {
     /** At equal times rows of other sources come first (rule 6), then the order of arrival (rule 3). */
@@ -24,158 +26,265 @@ final class PendingRows {
                     .thenComparingInt(row -> row.partition)
                     .thenComparingLong(row -> row.offset);
 
-    /** The rows that the watermark has reached, in order; the others, null if none; their earliest time. */
-    record Split(List<StagedRow> ready, byte[] rest, long earliest) {}
+    /** No time: nothing waits, or no timer is set. */
+    static final long NOTHING = Long.MAX_VALUE;
 
-    private final Stage stage;
+    private static final long HEAD = 0;
+    private static final long DIRECTORY = -1;
+    private static final int FULL = 4096;
+
+    // A chunk: how many bytes are used, the greatest time; the head also what follows.
+    private static final int USED = 0;
+    private static final int GREATEST = 4;
+    private static final int TIMER = 12;
+    private static final int NEXT_ID = 20;
+    private static final int CHUNKS = 28;
+    private static final int BOUND = 32;
+    private static final int ROWS = 40;
+
+    private static final int ENTRY = 2 * Long.BYTES; // of the directory
+
+    private final RowCodec codec;
     private final DataOutputSerializer out = new DataOutputSerializer(256);
+    private Blocks blocks;
+    private byte[] head;
 
     PendingRows(Stage stage) {
-        this.stage = stage;
+        codec = new RowCodec(stage);
     }
 
-    byte[] append(byte[] state, StagedRow row) {
+    /** Turns to the key whose blocks these are. */
+    void open(Blocks blocks) {
+        this.blocks = blocks;
+        head = blocks.get(HEAD);
+        if (head == null) {
+            head = emptyChunk(ROWS);
+            Bytes.setLong(head, TIMER, NOTHING);
+        }
+    }
+
+    /** The time of the timer that is set; {@link #NOTHING} where none is. */
+    long timer() {
+        return Bytes.getLong(head, TIMER);
+    }
+
+    void setTimer(long time) {
+        Bytes.setLong(head, TIMER, time);
+    }
+
+    /** Keeps what has changed. */
+    void save() {
+        if (used(head) == ROWS && chunks() == 0) {
+            blocks.remove(HEAD);
+        } else {
+            blocks.put(HEAD, head);
+        }
+    }
+
+    void add(StagedRow row) {
         try {
             out.clear();
-            write(row);
+            out.writeInt(0);
+            codec.write(row, out);
+            out.writeIntUnsafe(out.length() - Integer.BYTES, 0);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        int used = state == null ? Integer.BYTES : used(state);
-        int needed = Math.addExact(used, out.length());
-        byte[] target = state;
-        if (state == null) {
-            target = new byte[needed];
-        } else if (needed > state.length) {
-            target = Arrays.copyOf(state, Math.addExact(needed, needed / 2));
-        }
-        System.arraycopy(out.getSharedBuffer(), 0, target, used, out.length());
-        setUsed(target, needed);
-        return target;
+        add(row.time, out.getSharedBuffer(), 0, out.length());
     }
 
-    Split split(byte[] state, long watermark) {
+    /** The earliest rows that the watermark has reached, in order, which then no longer wait; none left: an empty list. */
+    List<StagedRow> take(long watermark) {
         List<StagedRow> ready = new ArrayList<>();
-        byte[] rest = null;
-        long earliest = Long.MAX_VALUE;
-        for (StagedRow row : read(state)) {
-            if (row.time <= watermark) {
-                ready.add(row);
-            } else {
-                rest = append(rest, row);
-                earliest = Math.min(earliest, row.time);
+        while (ready.isEmpty()) {
+            if (used(head) == ROWS && chunks() > 0) {
+                promote();
+            }
+            int kept = ROWS;
+            int used = used(head);
+            for (int at = ROWS; at < used; ) {
+                int size = Integer.BYTES + Bytes.getInt(head, at);
+                if (time(head, at) <= watermark) {
+                    ready.add(read(head, at));
+                } else {
+                    System.arraycopy(head, at, head, kept, size);
+                    kept += size;
+                }
+                at += size;
+            }
+            Bytes.setInt(head, USED, kept);
+            if (kept > ROWS || chunks() == 0) {
+                break;
             }
         }
         ready.sort(CONTRACT);
-        return new Split(ready, rest, earliest);
+        return ready;
     }
 
-    private List<StagedRow> read(byte[] state) {
-        List<StagedRow> rows = new ArrayList<>();
-        if (state == null) {
-            return rows;
+    /** The time of the earliest row; {@link #NOTHING} where none waits. */
+    long earliest() {
+        if (used(head) == ROWS && chunks() > 0) {
+            promote();
         }
-        try {
-            DataInputDeserializer in = new DataInputDeserializer(state, Integer.BYTES, used(state) - Integer.BYTES);
-            while (in.available() > 0) {
-                rows.add(read(in));
+        long earliest = NOTHING;
+        for (int at = ROWS; at < used(head); at += Integer.BYTES + Bytes.getInt(head, at)) {
+            earliest = Math.min(earliest, time(head, at));
+        }
+        return earliest;
+    }
+
+    private void add(long time, byte[] row, int start, int length) {
+        if (chunks() == 0 || time < Bytes.getLong(head, BOUND)) {
+            if (used(head) + length <= FULL || !split(0, head, time)) {
+                head = append(head, time, row, start, length);
+            } else {
+                add(time, row, start, length);
             }
+            return;
+        }
+        byte[] directory = blocks.get(DIRECTORY);
+        int i = chunks() - 1;
+        while (bound(directory, i) > time) {
+            i--;
+        }
+        byte[] chunk = blocks.get(id(directory, i));
+        if (used(chunk) + length <= FULL || !split(i + 1, chunk, time)) {
+            blocks.put(id(directory, i), append(chunk, time, row, start, length));
+        } else {
+            add(time, row, start, length);
+        }
+    }
+
+    /**
+     * Makes a new chunk behind {@code chunk}, for a row of {@code time}: empty if it is later than all, else with the later half
+     * of the rows. False where all are of one time: they stay together.
+     *
+     * @param next the new chunk's place in the directory
+     */
+    private boolean split(int next, byte[] chunk, long time) {
+        byte[] made = emptyChunk(ROWS);
+        long bound = time;
+        if (time <= Bytes.getLong(chunk, GREATEST)) {
+            bound = middle(chunk);
+            if (bound == Long.MIN_VALUE) {
+                return false;
+            }
+            int kept = ROWS;
+            long greatest = Long.MIN_VALUE;
+            int used = used(chunk);
+            for (int at = ROWS; at < used; ) {
+                int size = Integer.BYTES + Bytes.getInt(chunk, at);
+                long of = time(chunk, at);
+                if (of >= bound) {
+                    made = append(made, of, chunk, at, size);
+                } else {
+                    System.arraycopy(chunk, at, chunk, kept, size);
+                    kept += size;
+                    greatest = Math.max(greatest, of);
+                }
+                at += size;
+            }
+            Bytes.setInt(chunk, USED, kept);
+            Bytes.setLong(chunk, GREATEST, greatest);
+            if (next > 0) {
+                blocks.put(id(blocks.get(DIRECTORY), next - 1), chunk);
+            }
+        }
+        long id = Bytes.getLong(head, NEXT_ID) + 1;
+        Bytes.setLong(head, NEXT_ID, id);
+        blocks.put(id, made);
+        enter(next, bound, id);
+        return true;
+    }
+
+    /** A time that about half of the rows come before, and at least one; the least long where all are of one time. */
+    private static long middle(byte[] chunk) {
+        long[] times = new long[used(chunk) / Integer.BYTES];
+        int count = 0;
+        for (int at = ROWS; at < used(chunk); at += Integer.BYTES + Bytes.getInt(chunk, at)) {
+            times[count++] = time(chunk, at);
+        }
+        Arrays.sort(times, 0, count);
+        int i = count / 2;
+        while (i < count && times[i] == times[0]) {
+            i++;
+        }
+        return i == count ? Long.MIN_VALUE : times[i];
+    }
+
+    private void enter(int place, long bound, long id) {
+        int chunks = chunks();
+        byte[] old = chunks == 0 ? new byte[0] : blocks.get(DIRECTORY);
+        byte[] directory = new byte[old.length + ENTRY];
+        System.arraycopy(old, 0, directory, 0, place * ENTRY);
+        Bytes.setLong(directory, place * ENTRY, bound);
+        Bytes.setLong(directory, place * ENTRY + Long.BYTES, id);
+        System.arraycopy(old, place * ENTRY, directory, (place + 1) * ENTRY, old.length - place * ENTRY);
+        keep(directory);
+    }
+
+    /** The first chunk takes the place of the head's rows, which are gone. */
+    private void promote() {
+        byte[] directory = blocks.get(DIRECTORY);
+        long id = id(directory, 0);
+        byte[] chunk = blocks.get(id);
+        System.arraycopy(head, TIMER, chunk, TIMER, ROWS - TIMER);
+        head = chunk;
+        blocks.remove(id);
+        keep(Arrays.copyOfRange(directory, ENTRY, directory.length));
+    }
+
+    private void keep(byte[] directory) {
+        Bytes.setInt(head, CHUNKS, directory.length / ENTRY);
+        if (directory.length == 0) {
+            blocks.remove(DIRECTORY);
+        } else {
+            Bytes.setLong(head, BOUND, bound(directory, 0));
+            blocks.put(DIRECTORY, directory);
+        }
+    }
+
+    private static byte[] emptyChunk(int room) {
+        byte[] chunk = new byte[room];
+        Bytes.setInt(chunk, USED, ROWS);
+        Bytes.setLong(chunk, GREATEST, Long.MIN_VALUE);
+        return chunk;
+    }
+
+    private static byte[] append(byte[] chunk, long time, byte[] row, int start, int length) {
+        int used = used(chunk);
+        byte[] target = used + length <= chunk.length ? chunk : Arrays.copyOf(chunk, 2 * used + length);
+        System.arraycopy(row, start, target, used, length);
+        Bytes.setInt(target, USED, used + length);
+        Bytes.setLong(target, GREATEST, Math.max(Bytes.getLong(target, GREATEST), time));
+        return target;
+    }
+
+    private StagedRow read(byte[] chunk, int at) {
+        try {
+            return codec.read(chunk, at + Integer.BYTES, Bytes.getInt(chunk, at));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        return rows;
     }
 
-    private void write(StagedRow row) throws IOException {
-        out.writeLong(row.time);
-        out.writeBoolean(row.contributes);
-        out.writeBoolean(row.asks);
-        out.writeInt(row.partition);
-        out.writeLong(row.offset);
-        for (int i = 0; row.contributes && i < row.values.length; i++) {
-            out.writeBoolean(row.nulls[i]);
-            out.writeLong(row.values[i]);
-        }
-        for (int i = 0; i < row.carry.length; i++) {
-            writeField(stage.carryRoots[i], row.carry[i]);
-        }
+    private int chunks() {
+        return Bytes.getInt(head, CHUNKS);
     }
 
-    private StagedRow read(DataInputDeserializer in) throws IOException {
-        long time = in.readLong();
-        boolean contributes = in.readBoolean();
-        boolean asks = in.readBoolean();
-        int partition = in.readInt();
-        long offset = in.readLong();
-        long[] values = new long[stage.values.length];
-        boolean[] nulls = new boolean[values.length];
-        for (int i = 0; contributes && i < values.length; i++) {
-            nulls[i] = in.readBoolean();
-            values[i] = in.readLong();
-        }
-        Object[] carry = new Object[asks ? stage.carry.length : 0];
-        for (int i = 0; i < carry.length; i++) {
-            carry[i] = readField(stage.carryRoots[i], in);
-        }
-        return new StagedRow(time, contributes, asks, partition, offset, values, nulls, carry);
+    private static int used(byte[] chunk) {
+        return Bytes.getInt(chunk, USED);
     }
 
-    private void writeField(LogicalTypeRoot root, Object value) throws IOException {
-        out.writeBoolean(value != null);
-        if (value == null) {
-            return;
-        }
-        switch (root) {
-            case BIGINT -> out.writeLong((Long) value);
-            case INTEGER -> out.writeInt((Integer) value);
-            case DOUBLE -> out.writeDouble((Double) value);
-            case BOOLEAN -> out.writeBoolean((Boolean) value);
-            case VARCHAR -> writeBytes(((String) value).getBytes(java.nio.charset.StandardCharsets.UTF_8));
-            case DECIMAL -> {
-                out.writeInt(((BigDecimal) value).scale());
-                writeBytes(((BigDecimal) value).unscaledValue().toByteArray());
-            }
-            default -> throw new IllegalStateException("no row carries a column of type " + root);
-        }
+    private static long time(byte[] chunk, int row) {
+        return Bytes.getLong(chunk, row + Integer.BYTES);
     }
 
-    private void writeBytes(byte[] value) throws IOException {
-        out.writeInt(value.length);
-        out.write(value);
+    private static long bound(byte[] directory, int i) {
+        return Bytes.getLong(directory, i * ENTRY);
     }
 
-    private static Object readField(LogicalTypeRoot root, DataInputDeserializer in) throws IOException {
-        if (!in.readBoolean()) {
-            return null;
-        }
-        return switch (root) {
-            case BIGINT -> in.readLong();
-            case INTEGER -> in.readInt();
-            case DOUBLE -> in.readDouble();
-            case BOOLEAN -> in.readBoolean();
-            case VARCHAR -> new String(readBytes(in), java.nio.charset.StandardCharsets.UTF_8);
-            case DECIMAL -> {
-                int scale = in.readInt();
-                yield new BigDecimal(new BigInteger(readBytes(in)), scale);
-            }
-            default -> throw new IllegalStateException("no row carries a column of type " + root);
-        };
-    }
-
-    private static byte[] readBytes(DataInputDeserializer in) throws IOException {
-        byte[] value = new byte[in.readInt()];
-        in.readFully(value);
-        return value;
-    }
-
-    private static int used(byte[] state) {
-        return state[0] << 24 | (state[1] & 0xff) << 16 | (state[2] & 0xff) << 8 | state[3] & 0xff;
-    }
-
-    private static void setUsed(byte[] state, int used) {
-        state[0] = (byte) (used >>> 24);
-        state[1] = (byte) (used >>> 16);
-        state[2] = (byte) (used >>> 8);
-        state[3] = (byte) used;
+    private static long id(byte[] directory, int i) {
+        return Bytes.getLong(directory, i * ENTRY + Long.BYTES);
     }
 }

@@ -2,9 +2,8 @@ package headrace;
 
 import static org.apache.flink.table.annotation.ArgumentTrait.SET_SEMANTIC_TABLE;
 
-import java.math.BigDecimal;
+import java.util.List;
 import java.util.Optional;
-import org.apache.flink.metrics.Counter;
 import org.apache.flink.table.annotation.ArgumentHint;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.StateHint;
@@ -34,13 +33,17 @@ import org.apache.flink.types.Row;
 public final class SlidingWindows extends ProcessTableFunction<Row> implements SpecializedFunction {
     private static final long serialVersionUID = 1L;
 
-    /** The one key of each map: {@link RowLog}'s bytes, {@link PendingRows}'s bytes, the earliest timer that is set. */
-    private static final Integer ONLY = 0;
+    /** Timers that clear a key are set on whole minutes: many fall on one, and few others do. */
+    private static final long MINUTE = 60_000;
 
     private final Stage stage;
     private transient Windower windower;
     private transient PendingRows pending;
-    private transient Counter late;
+    private transient StateBlocks blocks;
+    private transient StateBlocks waitingBlocks;
+    private transient StagedRow current;
+    private transient Row out;
+    private transient LedgerMetrics[] metrics;
 
     /** As SQL makes it, before the spec is known. */
     public SlidingWindows() {
@@ -83,97 +86,102 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
     public void open(FunctionContext context) {
         windower = new Windower(stage);
         pending = new PendingRows(stage);
-        late = context.getMetricGroup().counter("late_rows");
+        blocks = new StateBlocks();
+        waitingBlocks = new StateBlocks();
+        current = new StagedRow(stage);
+        out = new Row(stage.carry.length + stage.features.length + 2);
+        metrics = LedgerMetrics.of(stage.views, context.getMetricGroup());
     }
 
     /**
      * One row of the table.
      *
-     * <p>State is in maps of one entry: Flink 2.3 hashes a value state, all its bytes, at each row to see whether it has
-     * changed, and cleans up after a time to live that is not set where {@code ttl} is not given.
+     * <p>State is in maps: Flink 2.3 hashes a value state, all its bytes, at each row to see whether it has changed, and cleans
+     * up after a time to live that is not set where {@code ttl} is not given.
      */
     public void eval(
             Context context,
-            @StateHint(name = "retained", ttl = "0 ms") MapView<Integer, byte[]> retained,
-            @StateHint(name = "waiting", ttl = "0 ms") MapView<Integer, byte[]> waiting,
-            @StateHint(name = "timer", ttl = "0 ms") MapView<Integer, Long> timer,
+            @StateHint(name = "retained", ttl = "0 ms") MapView<Long, byte[]> retained,
+            @StateHint(name = "waiting", ttl = "0 ms") MapView<Long, byte[]> waiting,
             @ArgumentHint(name = "r", value = SET_SEMANTIC_TABLE) Row r,
             @ArgumentHint(name = "spec") String spec)
             throws Exception {
-        StagedRow row = new StagedRow(stage, r);
-        if (!stage.eventTime) {
-            answer(retained, row);
-            return;
-        }
+        current.read(stage, r);
         TimeContext<Long> time = context.timeContext(Long.class);
-        Long watermark = time.currentWatermark();
-        if (watermark != null && row.time <= watermark) {
-            late.inc();
-            answer(retained, row);
-            return;
+        Long known = time.currentWatermark();
+        long watermark = known == null ? Long.MIN_VALUE : known;
+        if (stage.eventTime && current.time > watermark) {
+            pending.open(waitingBlocks.open(waiting));
+            pending.add(current);
+            setTimer(time, current.time);
+            pending.save();
+        } else {
+            answer(time, retained, current, watermark);
         }
-        waiting.put(ONLY, pending.append(waiting.get(ONLY), row));
-        setTimer(time, timer, row.time);
     }
 
-    /** The watermark has reached the earliest waiting row of this key. */
-    public void onTimer(
-            OnTimerContext context,
-            MapView<Integer, byte[]> retained,
-            MapView<Integer, byte[]> waiting,
-            MapView<Integer, Long> timer)
+    /** The watermark has reached the earliest waiting row of this key, or the time at which the key may be cleared. */
+    public void onTimer(OnTimerContext context, MapView<Long, byte[]> retained, MapView<Long, byte[]> waiting)
             throws Exception {
         TimeContext<Long> time = context.timeContext(Long.class);
-        PendingRows.Split split = pending.split(waiting.get(ONLY), time.currentWatermark());
-        for (StagedRow row : split.ready()) {
-            answer(retained, row);
+        if (time.time() % MINUTE == 0) {
+            setClearing(time, windower.clear(blocks.open(retained), time.time()));
         }
-        timer.remove(ONLY);
-        if (split.rest() == null) {
-            waiting.remove(ONLY);
+        if (!stage.eventTime) {
             return;
         }
-        waiting.put(ONLY, split.rest());
-        setTimer(time, timer, split.earliest());
+        pending.open(waitingBlocks.open(waiting));
+        if (pending.timer() > time.time()) {
+            return;
+        }
+        List<StagedRow> ready = pending.take(time.currentWatermark());
+        while (!ready.isEmpty()) {
+            for (StagedRow row : ready) {
+                answer(time, retained, row, row.time - 1);
+            }
+            ready = pending.take(time.currentWatermark());
+        }
+        pending.setTimer(PendingRows.NOTHING);
+        setTimer(time, pending.earliest());
+        pending.save();
     }
 
-    private static void setTimer(TimeContext<Long> time, MapView<Integer, Long> timer, long at) throws Exception {
-        Long set = timer.get(ONLY);
-        if (set == null || at < set) {
+    private void setTimer(TimeContext<Long> time, long at) {
+        if (at < pending.timer()) {
             time.registerOnTime(at);
-            timer.put(ONLY, at);
+            pending.setTimer(at);
         }
     }
 
-    private void answer(MapView<Integer, byte[]> retained, StagedRow row) throws Exception {
-        Object[] features = windower.step(retained.get(ONLY), row);
-        if (row.contributes) {
-            retained.put(ONLY, windower.rows());
+    private static void setClearing(TimeContext<Long> time, long expires) {
+        if (expires != Windower.NOTHING) {
+            time.registerOnTime(Math.floorDiv(expires + MINUTE - 1, MINUTE) * MINUTE);
         }
-        if (features == null) {
-            return;
+    }
+
+    /** {@code watermark}: for a row that has waited for it, less than its time. */
+    private void answer(TimeContext<Long> time, MapView<Long, byte[]> retained, StagedRow row, long watermark) {
+        Object[] answer = windower.step(blocks.open(retained), row, watermark);
+        setClearing(time, windower.expires());
+        for (LateRow late : windower.late()) {
+            metrics[late.index()].count(late);
+            emit(row, null, late);
         }
-        Row out = new Row(row.carry.length + features.length);
-        for (int i = 0; i < row.carry.length; i++) {
-            out.setField(i, row.carry[i]);
+        if (answer != null) {
+            emit(row, answer, null);
         }
-        for (int i = 0; i < features.length; i++) {
-            out.setField(row.carry.length + i, features[i]);
+    }
+
+    /** The carried columns, the answer's features and completeness, the ledger's entry. */
+    private void emit(StagedRow row, Object[] answer, LateRow late) {
+        int at = 0;
+        for (Object carried : row.carry) {
+            out.setField(at++, carried);
         }
+        for (int i = 0; i <= stage.features.length; i++) {
+            out.setField(at++, answer == null ? null : answer[i]);
+        }
+        out.setField(at, late == null ? null : late.row());
         collect(out);
-    }
-
-    /** The 64 bits that {@link RowLog} keeps of a column's value. */
-    static long bits(Object value) {
-        if (value instanceof Long number) {
-            return number;
-        }
-        if (value instanceof Double number) {
-            return Double.doubleToRawLongBits(number);
-        }
-        if (value instanceof BigDecimal number) {
-            return number.unscaledValue().longValueExact();
-        }
-        return 0; // a column of another type is only counted
     }
 }

@@ -3,6 +3,11 @@ package headrace;
 import java.io.IOException;
 import java.io.Serializable;
 import java.math.BigDecimal;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.TreeSet;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.annotation.JsonProperty;
@@ -28,6 +33,8 @@ final class Stage implements Serializable {
     record Spec(
             @JsonProperty("mode") String mode,
             @JsonProperty("retention") long retention,
+            @JsonProperty("lateness") long lateness,
+            @JsonProperty("cache") long cache,
             @JsonProperty("values") List<String> values,
             @JsonProperty("features") List<FeatureSpec> features,
             @JsonProperty("carry") List<String> carry) {}
@@ -35,27 +42,21 @@ final class Stage implements Serializable {
     /** One feature; {@code value} is an index into {@link Spec#values}. */
     record FeatureSpec(
             @JsonProperty("name") String name,
+            @JsonProperty("view") String view,
             @JsonProperty("function") String function,
             @JsonProperty("value") int value,
             @JsonProperty("window") long window,
             @JsonProperty("fill") Double fill) {}
 
-    /** A feature bound to its column: {@code window} is an index into {@link #windows}. */
-    record Feature(Aggregation aggregation, int value, int window, Object fill) implements Serializable {
+    /** A feature bound to its column: {@code view} and {@code window} are indexes into {@link #views} and {@link #windows}. */
+    record Feature(Aggregation.Call call, int view, int value, int window, Object fill) implements Serializable {
         private static final long serialVersionUID = 1L;
-    }
-
-    /** Where an aggregated column is, and the digits behind its point. */
-    record Value(int position, LogicalTypeRoot root, int scale) implements Serializable {
-        private static final long serialVersionUID = 1L;
-
-        boolean floating() {
-            return root == LogicalTypeRoot.DOUBLE;
-        }
     }
 
     final boolean eventTime;
     final long retention;
+    final long lateness;
+    final long cache;
     final int time;
     final int contributes;
     final int asks;
@@ -63,63 +64,127 @@ final class Stage implements Serializable {
     final int offset;
     final Value[] values;
     final int[] carry;
-    final LogicalTypeRoot[] carryRoots;
+    final LogicalType[] carryTypes;
     final long[] windows;
+    final String[] views;
     final Feature[] features;
 
-    private Stage(Spec spec, RowType table) {
+    private Stage(Spec spec, DataType table) {
+        RowType type = (RowType) table.getLogicalType();
         eventTime = spec.mode().equals("event_time");
         retention = spec.retention();
-        time = position(table, "_time");
-        contributes = position(table, "_contributes");
-        asks = position(table, "_asks");
-        partition = position(table, "_partition");
-        offset = position(table, "_offset");
-        values = spec.values().stream().map(name -> value(table, name)).toArray(Value[]::new);
-        carry = spec.carry().stream().mapToInt(name -> position(table, name)).toArray();
-        carryRoots =
-                spec.carry().stream()
-                        .map(name -> table.getTypeAt(position(table, name)).getTypeRoot())
-                        .toArray(LogicalTypeRoot[]::new);
+        lateness = spec.lateness();
+        cache = spec.cache();
+        time = position(type, "_time");
+        contributes = position(type, "_contributes");
+        asks = position(type, "_asks");
+        partition = position(type, "_partition");
+        offset = position(type, "_offset");
+        values = values(spec, table);
+        carry = spec.carry().stream().mapToInt(name -> position(type, name)).toArray();
+        carryTypes = Arrays.stream(carry).mapToObj(type::getTypeAt).toArray(LogicalType[]::new);
         TreeSet<Long> lengths = new TreeSet<>();
         spec.features().forEach(feature -> lengths.add(feature.window()));
         windows = lengths.stream().mapToLong(Long::longValue).toArray();
+        List<String> named = spec.features().stream().map(FeatureSpec::view).distinct().toList();
+        views = named.toArray(String[]::new);
         features =
                 spec.features().stream()
                         .map(
                                 feature ->
                                         new Feature(
-                                                Aggregation.of(feature.function()),
+                                                Aggregation.Call.of(feature.function()),
+                                                named.indexOf(feature.view()),
                                                 feature.value(),
                                                 lengths.headSet(feature.window()).size(),
-                                                fill(feature, resultType(table, spec, feature))))
+                                                fill(feature, resultType(values, feature))))
                         .toArray(Feature[]::new);
     }
 
-    static Stage bind(String spec, DataType table) {
-        return new Stage(parse(spec), (RowType) table.getLogicalType());
+    /** Where an aggregated column is, its type, and how many longs of a row its value takes. */
+    record Value(int position, DataType type, int words) implements Serializable {
+        private static final long serialVersionUID = 1L;
+
+        private LogicalTypeRoot root() {
+            return type.getLogicalType().getTypeRoot();
+        }
+
+        boolean floating() {
+            return root() == LogicalTypeRoot.DOUBLE;
+        }
+
+        int scale() {
+            return type.getLogicalType() instanceof DecimalType decimal ? decimal.getScale() : 0;
+        }
+
+        /** Writes a value as longs that are in the order of the values; of a string, 128 bits of its SHA-256. */
+        void write(Object value, long[] words, int at) {
+            switch (root()) {
+                case BIGINT -> words[at] = (Long) value;
+                case DOUBLE -> words[at] = ordered((Double) value);
+                case DECIMAL -> words[at] = ((BigDecimal) value).unscaledValue().longValueExact();
+                case BOOLEAN -> words[at] = (Boolean) value ? 1 : 0;
+                default -> digest((String) value, words, at);
+            }
+        }
+
+        /** The value that {@link #write} wrote as {@code word}. */
+        Object typed(long word) {
+            return switch (root()) {
+                case BIGINT -> word;
+                case DOUBLE -> real(word);
+                case DECIMAL -> BigDecimal.valueOf(word, scale());
+                case BOOLEAN -> word == 1;
+                default -> throw new IllegalStateException("no value of type " + type + " comes back");
+            };
+        }
     }
 
-    /** The columns that come out: the carried ones, the features, and {@code _complete BOOLEAN}. */
+    /** The bits of a double as a long of the same order; -0.0 is 0.0. */
+    static long ordered(double value) {
+        long bits = Double.doubleToRawLongBits(value + 0.0);
+        return bits ^ bits >> 63 & Long.MAX_VALUE;
+    }
+
+    /** The double of which {@link #ordered} made {@code bits}. */
+    static double real(long bits) {
+        return Double.longBitsToDouble(bits ^ bits >> 63 & Long.MAX_VALUE);
+    }
+
+    private static void digest(String text, long[] words, int at) {
+        try {
+            byte[] digest = MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8));
+            words[at] = Bytes.getLong(digest, 0);
+            words[at + 1] = Bytes.getLong(digest, Long.BYTES);
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every Java has SHA-256", e);
+        }
+    }
+
+    static Stage bind(String spec, DataType table) {
+        return new Stage(parse(spec), table);
+    }
+
+    /** The columns that come out: the carried ones, the features, {@code _complete}, and {@code _late} of a ledger's entry. */
     static DataType output(String text, DataType table) {
         Spec spec = parse(text);
         RowType type = (RowType) table.getLogicalType();
         List<DataType> columns = DataType.getFieldDataTypes(table);
-        DataTypes.Field[] fields = new DataTypes.Field[spec.carry().size() + spec.features().size() + 1];
-        int i = 0;
+        Value[] values = values(spec, table);
+        List<DataTypes.Field> fields = new ArrayList<>();
         for (String name : spec.carry()) {
-            fields[i++] = DataTypes.FIELD(name, columns.get(position(type, name)).nullable());
+            fields.add(DataTypes.FIELD(name, columns.get(position(type, name)).nullable()));
         }
         for (FeatureSpec feature : spec.features()) {
-            fields[i++] = DataTypes.FIELD(feature.name(), resultType(type, spec, feature));
+            fields.add(DataTypes.FIELD(feature.name(), resultType(values, feature)));
         }
-        fields[i] = DataTypes.FIELD("_complete", DataTypes.BOOLEAN());
+        fields.add(DataTypes.FIELD("_complete", DataTypes.BOOLEAN()));
+        fields.add(DataTypes.FIELD("_late", LateRow.TYPE));
         return DataTypes.ROW(fields);
     }
 
-    private static DataType resultType(RowType table, Spec spec, FeatureSpec feature) {
-        LogicalType column = table.getTypeAt(position(table, spec.values().get(feature.value())));
-        return Aggregation.of(feature.function()).type(column);
+    private static DataType resultType(Value[] values, FeatureSpec feature) {
+        return Aggregation.Call.of(feature.function()).aggregation().type(values[feature.value()]);
     }
 
     /** The fill value as a value of {@code type}; features/load.py has seen that it is one. */
@@ -151,10 +216,23 @@ final class Stage implements Serializable {
         return position;
     }
 
-    private static Value value(RowType table, String name) {
-        int position = position(table, name);
-        LogicalType type = table.getTypeAt(position);
-        int scale = type instanceof DecimalType decimal ? decimal.getScale() : 0;
-        return new Value(position, type.getTypeRoot(), scale);
+    private static Value[] values(Spec spec, DataType table) {
+        RowType type = (RowType) table.getLogicalType();
+        List<DataType> columns = DataType.getFieldDataTypes(table);
+        Value[] values = new Value[spec.values().size()];
+        for (int i = 0; i < values.length; i++) {
+            int position = position(type, spec.values().get(i));
+            values[i] = new Value(position, columns.get(position).nullable(), words(spec, i, type.getTypeAt(position)));
+        }
+        return values;
+    }
+
+    /** None for a column that is only counted. */
+    private static int words(Spec spec, int value, LogicalType type) {
+        boolean counted =
+                spec.features().stream()
+                        .filter(feature -> feature.value() == value)
+                        .allMatch(feature -> Aggregation.Call.of(feature.function()).aggregation() == Aggregation.COUNT);
+        return counted ? 0 : type.is(LogicalTypeRoot.VARCHAR) ? 2 : 1;
     }
 }

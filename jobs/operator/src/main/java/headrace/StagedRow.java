@@ -2,52 +2,51 @@ package headrace;
 
 import org.apache.flink.types.Row;
 
-/** One row of a stage's table, taken apart. */
+/** One row of a stage's table, taken apart; it may be read anew for each row. */
 final class StagedRow {
-    final long time;
-    final boolean contributes;
-    final boolean asks;
-    final int partition;
-    final long offset;
-    final long[] values;
+    long time;
+    boolean contributes;
+    boolean asks;
+    int partition;
+    long offset;
+
+    /** The words of the aggregated columns, one behind the other, and which columns are null. */
+    final long[] words;
+
     final boolean[] nulls;
     final Object[] carry;
 
-    StagedRow(Stage stage, Row row) {
+    StagedRow(Stage stage) {
+        int words = 0;
+        for (Stage.Value value : stage.values) {
+            words += value.words();
+        }
+        this.words = new long[words];
+        nulls = new boolean[stage.values.length];
+        carry = new Object[stage.carry.length];
+    }
+
+    void read(Stage stage, Row row) {
         time = (Long) row.getField(stage.time);
         contributes = (Boolean) row.getField(stage.contributes);
         asks = (Boolean) row.getField(stage.asks);
         partition = (Integer) row.getField(stage.partition);
         offset = (Long) row.getField(stage.offset);
-        values = new long[stage.values.length];
-        nulls = new boolean[stage.values.length];
-        for (int i = 0; contributes && i < values.length; i++) {
-            Object value = row.getField(stage.values[i].position());
+        int at = 0;
+        for (int i = 0; contributes && i < nulls.length; i++) {
+            Stage.Value column = stage.values[i];
+            Object value = row.getField(column.position());
             nulls[i] = value == null;
-            values[i] = nulls[i] ? 0 : SlidingWindows.bits(value);
+            for (int w = 0; w < column.words(); w++) {
+                words[at + w] = 0;
+            }
+            if (value != null && column.words() > 0) {
+                column.write(value, words, at);
+            }
+            at += column.words();
         }
-        carry = new Object[asks ? stage.carry.length : 0];
         for (int i = 0; i < carry.length; i++) {
             carry[i] = row.getField(stage.carry[i]);
         }
-    }
-
-    StagedRow(
-            long time,
-            boolean contributes,
-            boolean asks,
-            int partition,
-            long offset,
-            long[] values,
-            boolean[] nulls,
-            Object[] carry) {
-        this.time = time;
-        this.contributes = contributes;
-        this.asks = asks;
-        this.partition = partition;
-        this.offset = offset;
-        this.values = values;
-        this.nulls = nulls;
-        this.carry = carry;
     }
 }

@@ -9,12 +9,15 @@ import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonGenerator
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.SerializableString;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.StreamWriteFeature;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.io.SerializedString;
+import org.apache.flink.table.data.ArrayData;
+import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.types.logical.ArrayType;
 import org.apache.flink.table.types.logical.DecimalType;
 import org.apache.flink.table.types.logical.LogicalType;
 import org.apache.flink.table.types.logical.RowType;
 
-/** Rows of numbers, strings, booleans, bytes (base64) and rows as JSON objects; a null is {@code null}. */
+/** Rows of numbers, strings, booleans, bytes (base64), lists and rows as JSON objects; a null is {@code null}. */
 final class VectorSerializationSchema implements SerializationSchema<RowData> {
     private static final long serialVersionUID = 1L;
 
@@ -92,8 +95,29 @@ final class VectorSerializationSchema implements SerializationSchema<RowData> {
             case VARCHAR, CHAR -> (row, i, json) -> json.writeString(row.getString(i).toString());
             case VARBINARY, BINARY -> (row, i, json) -> json.writeBinary(row.getBinary(i));
             case DECIMAL -> decimal((DecimalType) type);
+            case ARRAY -> array(((ArrayType) type).getElementType());
             case ROW -> object((RowType) type, (row, i) -> row.getRow(i, ((RowType) type).getFieldCount()));
             default -> throw new IllegalArgumentException("no message has a field of type " + type);
+        };
+    }
+
+    /** An element is written as a field is: of a row of one field, in its turn. */
+    private static Field array(LogicalType type) {
+        ArrayData.ElementGetter element = ArrayData.createElementGetter(type);
+        Field field = field(type);
+        return (row, i, json) -> {
+            ArrayData list = row.getArray(i);
+            GenericRowData one = new GenericRowData(1);
+            json.writeStartArray();
+            for (int at = 0; at < list.size(); at++) {
+                one.setField(0, element.getElementOrNull(list, at));
+                if (one.isNullAt(0)) {
+                    json.writeNull();
+                } else {
+                    field.write(one, 0, json);
+                }
+            }
+            json.writeEndArray();
         };
     }
 

@@ -1,74 +1,117 @@
 package headrace;
 
-/** The windows of one key: takes rows in the order of the contract, answers those that ask. */
+import java.util.List;
+
+/** The windows of one key at a time: takes its rows in the order of the contract, answers those that ask. */
 final class Windower {
-    private final Stage stage;
-    private final RowLog log;
-    private final Fold[] folds;
-    private final long longest;
+    /** The numbers of the heads of a key's two trees. */
+    private static final long ROWS = 0;
+
+    private static final long ASKED = -1;
+
+    /** No time: nothing of the key is left, or nothing has to be cleared that was not known before. */
+    static final long NOTHING = Long.MAX_VALUE;
+
+    private final boolean eventTime;
+    private final RowTree rows;
+
+    /** The times of the answered rows of another source; an answered row of the stage's own is marked among the rows. */
+    private final RowTree asked;
+
+    private final Answers answers;
+    private final LateRows lateRows;
+    private long expires;
 
     Windower(Stage stage) {
-        this.stage = stage;
-        log = new RowLog(stage.values.length);
-        folds = new Fold[stage.values.length];
-        for (int i = 0; i < folds.length; i++) {
-            folds[i] = Fold.of(stage.values[i]);
-        }
-        longest = stage.windows[stage.windows.length - 1];
+        this(stage, RowTree.LEAF_ROWS, RowTree.FANOUT);
+    }
+
+    /** With blocks of these sizes: a test's few rows are many blocks. */
+    Windower(Stage stage, int leafRows, int fanout) {
+        eventTime = stage.eventTime;
+        Layout layout = Layout.of(stage);
+        rows = new RowTree(layout, stage.retention, ROWS, leafRows, fanout);
+        // In event-time mode a row that is as late as is allowed comes before the answers of its own time (rule 6).
+        asked = new RowTree(Layout.ofTimes(), stage.lateness + 1, ASKED, leafRows, fanout);
+        answers = new Answers(stage, layout, rows);
+        lateRows = new LateRows(stage, answers, rows, asked);
     }
 
     /**
-     * Adds {@code row} to the retained {@code rows} of its key, null if none, if it contributes, and answers it if it asks:
-     * the features, then whether they are complete (rule 6); else null.
+     * Adds {@code row} to the rows of the key whose {@code blocks} these are, if it contributes, and answers it, if it asks: the
+     * features, then whether they are complete (rule 6); else null. The next answer overwrites it.
+     *
+     * @param watermark the least long where there is none yet; for a row that has waited for it, less than its time
      */
-    Object[] step(byte[] rows, StagedRow row) {
-        log.wrap(rows);
-        if (row.contributes) {
-            log.insert(row.time, row.values, row.nulls);
+    Object[] step(Blocks blocks, StagedRow row, long watermark) {
+        lateRows.clear();
+        expires = NOTHING;
+        rows.open(blocks, watermark);
+        boolean ofAnother = !(row.contributes && row.asks);
+        if (ofAnother) {
+            asked.open(blocks, watermark);
         }
-        Object[] answer = row.asks ? answer(row.time) : null;
         if (row.contributes) {
-            log.evictThrough(log.time(log.count() - 1) - stage.retention);
+            long newest = eventTime ? watermark : Math.max(rows.newest(), ofAnother ? asked.newest() : Long.MIN_VALUE);
+            boolean late = eventTime ? newest >= row.time : newest > row.time;
+            boolean first = rows.newest() == Long.MIN_VALUE;
+            rows.advance(row.time);
+            if (late && !ofAnother) {
+                asked.open(blocks, watermark);
+            }
+            if (late) {
+                lateRows.add(row, newest - row.time);
+            } else {
+                rows.insert(row);
+            }
+            rows.save();
+            noteExpiry(rows, first);
+        }
+        Object[] answer = row.asks ? answers.at(row.time) : null;
+        if (row.asks && !row.contributes) {
+            boolean first = asked.newest() == Long.MIN_VALUE;
+            asked.advance(row.time);
+            asked.insert(row);
+            asked.save();
+            noteExpiry(asked, first);
         }
         return answer;
     }
 
-    /** The retained rows after the last {@link #step}. */
-    byte[] rows() {
-        return log.unwrap();
-    }
-
-    private Object[] answer(long time) {
-        Object[] out = new Object[stage.features.length + 1];
-        for (Fold fold : folds) {
-            fold.clear();
-        }
-        int i = log.countThrough(time) - 1;
-        for (int w = 0; w < stage.windows.length; w++) { // the windows nest: each goes on where the last one ended
-            for (long after = time - stage.windows[w]; i >= 0 && log.time(i) > after; i--) {
-                add(i);
-            }
-            results(w, out);
-        }
-        out[stage.features.length] = log.evictedThrough() <= time - longest;
-        return out;
-    }
-
-    private void add(int i) {
-        for (int c = 0; c < folds.length; c++) {
-            if (!log.isNull(i, c)) {
-                folds[c].add(log.value(i, c));
-            }
+    private void noteExpiry(RowTree tree, boolean first) {
+        if (first) {
+            expires = tree.expires();
         }
     }
 
-    private void results(int window, Object[] out) {
-        for (int f = 0; f < stage.features.length; f++) {
-            Stage.Feature feature = stage.features[f];
-            if (feature.window() == window) {
-                Object result = feature.aggregation().result(folds[feature.value()]);
-                out[f] = result == null ? feature.fill() : result;
-            }
+    /** When to {@link #clear} the key, if the last {@link #step} was the first of one of its trees; else {@link #NOTHING}. */
+    long expires() {
+        return expires;
+    }
+
+    /** What the row of the last {@link #step} would have changed, had it not come late; empty where it was not late. */
+    List<LateRow> late() {
+        return lateRows.entries();
+    }
+
+    /**
+     * Removes what no window of the key can hold any more, now that the watermark has come to {@code watermark}; says when to ask
+     * again, {@link #NOTHING} where nothing is left.
+     */
+    long clear(Blocks blocks, long watermark) {
+        rows.open(blocks, watermark);
+        asked.open(blocks, watermark);
+        return Math.min(clear(rows, watermark), clear(asked, watermark));
+    }
+
+    private static long clear(RowTree tree, long watermark) {
+        if (tree.newest() == Long.MIN_VALUE) {
+            return NOTHING;
         }
+        if (tree.expires() <= watermark) {
+            tree.clear();
+            return NOTHING;
+        }
+        return tree.expires();
     }
 }

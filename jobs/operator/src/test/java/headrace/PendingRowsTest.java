@@ -2,7 +2,7 @@ package headrace;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.math.BigDecimal;
 import java.util.ArrayList;
@@ -13,46 +13,64 @@ import org.apache.flink.table.api.DataTypes;
 import org.junit.jupiter.api.Test;
 
 class PendingRowsTest {
-    private static final Object[] NOTHING = new Object[0];
+    private static final Stages LONGS = Stages.over(DataTypes.BIGINT()).feature("max", 100);
 
-    private final PendingRows pending = new PendingRows(Stages.over(DataTypes.BIGINT()).feature("count", 100).bind());
+    private Stage stage = LONGS.bind();
+    private PendingRows pending = new PendingRows(stage);
+    private MemoryBlocks blocks = new MemoryBlocks(true);
 
     /** The rows at or before the watermark are ready, those after it stay. */
     @Test
     void splitsAtTheWatermark() {
-        byte[] state = null;
         for (long time : new long[] {30, 10, 20, 40}) {
-            state = pending.append(state, spine(time, 0, time));
+            add(spine(time, 0, time));
         }
-        PendingRows.Split split = pending.split(state, 20);
-        assertEquals(List.of(10L, 20L), times(split.ready()));
-        assertEquals(30, split.earliest());
-        assertEquals(List.of(30L, 40L), times(pending.split(split.rest(), 50).ready()));
+        assertEquals(List.of(10L, 20L), times(take(20)));
+        assertEquals(30, earliest());
+        assertEquals(List.of(30L, 40L), times(take(50)));
     }
 
     /** Where the watermark has reached every row, nothing is kept. */
     @Test
     void keepsNothingWhenAllAreReady() {
-        byte[] state = pending.append(null, spine(10, 0, 0));
-        assertNull(pending.split(state, 10).rest());
+        add(spine(10, 0, 0));
+        assertEquals(1, take(10).size());
+        assertTrue(blocks.blocks.isEmpty());
     }
 
     /** Where the watermark has reached no row, all are kept and none is ready. */
     @Test
     void keepsAllWhenNoneIsReady() {
-        byte[] state = pending.append(pending.append(null, spine(10, 0, 0)), spine(11, 0, 1));
-        PendingRows.Split split = pending.split(state, 9);
-        assertEquals(List.of(), split.ready());
-        assertEquals(10, split.earliest());
-        assertEquals(List.of(10L, 11L), times(pending.split(split.rest(), 99).ready()));
+        add(spine(10, 0, 0));
+        add(spine(11, 0, 1));
+        assertEquals(List.of(), take(9));
+        assertEquals(10, earliest());
+        assertEquals(List.of(10L, 11L), times(take(99)));
     }
 
     /** A timer may come when nothing waits any more. */
     @Test
-    void splitsNothingIntoNothing() {
-        PendingRows.Split split = pending.split(null, 10);
-        assertEquals(List.of(), split.ready());
-        assertNull(split.rest());
+    void takesNothingOfNothing() {
+        assertEquals(List.of(), take(10));
+        assertEquals(PendingRows.NOTHING, earliest());
+        assertTrue(blocks.blocks.isEmpty());
+    }
+
+    /** The timer that is set is kept with the rows, and is gone with the last of them. */
+    @Test
+    void remembersItsTimer() {
+        assertEquals(PendingRows.NOTHING, timer());
+        for (int i = 0; i < 500; i++) {
+            pending.open(blocks);
+            pending.add(spine(1_000 - i, 0, i));
+            pending.setTimer(1_000 - i);
+            pending.save();
+            assertEquals(1_000 - i, timer());
+        }
+        take(600);
+        assertEquals(501, timer());
+        take(1_000);
+        assertEquals(PendingRows.NOTHING, timer());
     }
 
     /** Rows stand by time, then those of other sources, then by partition, then by offset: however they came. */
@@ -72,19 +90,62 @@ class PendingRowsTest {
         for (int seed = 0; seed < 200; seed++) {
             List<StagedRow> shuffled = new ArrayList<>(expected);
             Collections.shuffle(shuffled, new Random(seed));
-            byte[] state = null;
-            for (StagedRow row : shuffled) {
-                state = pending.append(state, row);
-            }
-            List<String> got = pending.split(state, 11).ready().stream().map(PendingRowsTest::line).toList();
+            shuffled.forEach(this::add);
+            List<String> got = take(11).stream().map(PendingRowsTest::line).toList();
             assertEquals(expected.stream().map(PendingRowsTest::line).toList(), got, "seed " + seed);
         }
     }
 
-    /** Every type that a row may carry comes back as it was, and so does null. */
+    /** Of random rows and watermarks, many at a time, all come, in order, once; and nothing is left. */
+    @Test
+    void agreesWithASortedList() {
+        for (int seed = 0; seed < 300; seed++) {
+            Random random = new Random(seed);
+            blocks = new MemoryBlocks(random.nextBoolean());
+            List<String> expected = new ArrayList<>();
+            List<StagedRow> waiting = new ArrayList<>();
+            long watermark = 0;
+            int spread = 1 + random.nextInt(300); // of times: ties to fill many chunks, or few
+            int often = 1 + random.nextInt(400);
+            for (int step = 0; step < 1_200; step++) {
+                StagedRow row = spine(watermark + 1 + random.nextInt(spread), random.nextInt(3), step);
+                row.contributes = random.nextBoolean();
+                add(row);
+                waiting.add(row);
+                if (random.nextInt(often) == 0 || step == 1_199) {
+                    watermark += step == 1_199 ? spread : random.nextInt(spread);
+                    long through = watermark;
+                    List<StagedRow> ready = new ArrayList<>(waiting.stream().filter(r -> r.time <= through).toList());
+                    ready.sort(PendingRowsTest::byContract);
+                    waiting.removeAll(ready);
+                    assertEquals(
+                            ready.stream().map(PendingRowsTest::line).toList(),
+                            take(watermark).stream().map(PendingRowsTest::line).toList(),
+                            "seed " + seed);
+                    long earliest = waiting.stream().mapToLong(r -> r.time).min().orElse(PendingRows.NOTHING);
+                    assertEquals(earliest, earliest(), "seed " + seed);
+                }
+            }
+            assertTrue(blocks.blocks.isEmpty(), "seed " + seed);
+        }
+    }
+
+    /** However many rows wait, one more touches a few kilobytes. */
+    @Test
+    void blocksStaySmall() {
+        Random random = new Random(1);
+        for (int i = 0; i < 20_000; i++) {
+            add(spine(random.nextInt(1_000_000), 0, i));
+        }
+        assertTrue(blocks.blocks.entrySet().stream().filter(e -> e.getKey() >= 0).allMatch(e -> e.getValue().length < 16_384));
+        assertEquals(20_000, take(1_000_000).size());
+        assertTrue(blocks.blocks.isEmpty());
+    }
+
+    /** Every type that a row may carry comes back as it was, lists too, and so does null. */
     @Test
     void carriesEveryType() {
-        Stages stages =
+        stage =
                 Stages.over(DataTypes.BIGINT())
                         .feature("count", 100)
                         .carrying("long", DataTypes.BIGINT())
@@ -92,56 +153,105 @@ class PendingRowsTest {
                         .carrying("double", DataTypes.DOUBLE())
                         .carrying("boolean", DataTypes.BOOLEAN())
                         .carrying("string", DataTypes.STRING())
-                        .carrying("decimal", DataTypes.DECIMAL(38, 2));
-        PendingRows wide = new PendingRows(stages.bind());
+                        .carrying("decimal", DataTypes.DECIMAL(38, 2))
+                        .carrying("longs", DataTypes.ARRAY(DataTypes.BIGINT()))
+                        .carrying("decimals", DataTypes.ARRAY(DataTypes.DECIMAL(12, 2)))
+                        .carrying("booleans", DataTypes.ARRAY(DataTypes.BOOLEAN()))
+                        .bind();
+        pending = new PendingRows(stage);
         BigDecimal digits = new BigDecimal("-123456789012345678901234.50");
-        Object[] full = {Long.MIN_VALUE, Integer.MAX_VALUE, -0.5, true, "naïve 水 🌊", digits};
-        byte[] state = wide.append(null, new StagedRow(1, false, true, 0, 0, new long[1], new boolean[1], full));
-        Object[] empty = new Object[full.length];
-        state = wide.append(state, new StagedRow(2, false, true, 0, 0, new long[1], new boolean[1], empty));
-        List<StagedRow> got = wide.split(state, 2).ready();
-        assertArrayEquals(full, got.get(0).carry);
-        assertArrayEquals(empty, got.get(1).carry);
+        Object[] full = {
+            Long.MIN_VALUE,
+            Integer.MAX_VALUE,
+            -0.5,
+            true,
+            "naïve 水 🌊",
+            digits,
+            new Long[] {1L, Long.MAX_VALUE},
+            new BigDecimal[] {new BigDecimal("0.10")},
+            new Boolean[0]
+        };
+        for (int time = 0; time < 200; time++) {
+            StagedRow row = asking(time, 0, 0);
+            if (time % 2 == 0) {
+                System.arraycopy(full, 0, row.carry, 0, full.length);
+            }
+            add(row);
+        }
+        for (StagedRow row : take(200)) {
+            assertArrayEquals(row.time % 2 == 0 ? full : new Object[full.length], row.carry);
+            assertTrue(row.time % 2 != 0 || row.carry[6] instanceof Long[]);
+        }
     }
 
     /** The values of a row that contributes come back as they were, and so does null. */
     @Test
     void keepsValues() {
-        byte[] state = pending.append(null, value(1, Long.MIN_VALUE, false));
-        state = pending.append(state, value(2, 0, true));
-        List<StagedRow> got = pending.split(state, 2).ready();
-        assertArrayEquals(new long[] {Long.MIN_VALUE}, got.get(0).values);
+        add(Stages.row(stage, 1, true, false, Long.MIN_VALUE));
+        add(Stages.row(stage, 2, true, false));
+        List<StagedRow> got = take(2);
+        assertArrayEquals(new long[] {Long.MIN_VALUE}, got.get(0).words);
         assertArrayEquals(new boolean[] {false}, got.get(0).nulls);
         assertArrayEquals(new boolean[] {true}, got.get(1).nulls);
     }
 
-    /** Five thousand rows that wait at once are all there. */
-    @Test
-    void holdsManyRows() {
-        byte[] state = null;
-        for (int i = 0; i < 5_000; i++) {
-            state = pending.append(state, spine(i, 0, i));
-        }
-        PendingRows.Split split = pending.split(state, 2_499);
-        assertEquals(2_500, split.ready().size());
-        assertEquals(2_500, pending.split(split.rest(), 4_999).ready().size());
+    private void add(StagedRow row) {
+        pending.open(blocks);
+        pending.add(row);
+        pending.save();
     }
 
-    private static StagedRow spine(long time, int partition, long offset) {
-        return new StagedRow(time, true, true, partition, offset, new long[1], new boolean[1], NOTHING);
+    /** All that are ready, as a timer takes them. */
+    private List<StagedRow> take(long watermark) {
+        List<StagedRow> all = new ArrayList<>();
+        pending.open(blocks);
+        for (List<StagedRow> some = pending.take(watermark); !some.isEmpty(); some = pending.take(watermark)) {
+            all.addAll(some);
+        }
+        pending.earliest();
+        pending.save();
+        return all;
+    }
+
+    private long earliest() {
+        pending.open(blocks);
+        long earliest = pending.earliest();
+        pending.save();
+        return earliest;
+    }
+
+    private long timer() {
+        pending.open(blocks);
+        return pending.timer();
+    }
+
+    private StagedRow spine(long time, int partition, long offset) {
+        return row(time, true, true, partition, offset);
     }
 
     /** A row of the spine at a stage over another source. */
-    private static StagedRow asking(long time, int partition, long offset) {
-        return new StagedRow(time, false, true, partition, offset, new long[1], new boolean[1], NOTHING);
+    private StagedRow asking(long time, int partition, long offset) {
+        return row(time, false, true, partition, offset);
     }
 
-    private static StagedRow other(long time, int partition, long offset) {
-        return new StagedRow(time, true, false, partition, offset, new long[1], new boolean[1], NOTHING);
+    private StagedRow other(long time, int partition, long offset) {
+        return row(time, true, false, partition, offset);
     }
 
-    private static StagedRow value(long time, long value, boolean isNull) {
-        return new StagedRow(time, true, false, 0, 0, new long[] {value}, new boolean[] {isNull}, NOTHING);
+    private StagedRow row(long time, boolean contributes, boolean asks, int partition, long offset) {
+        StagedRow row = Stages.row(stage, time, contributes, asks);
+        row.partition = partition;
+        row.offset = offset;
+        return row;
+    }
+
+    private static int byContract(StagedRow one, StagedRow other) {
+        if (one.time != other.time) {
+            return Long.compare(one.time, other.time);
+        }
+        return one.partition != other.partition
+                ? Integer.compare(one.partition, other.partition)
+                : Long.compare(one.offset, other.offset);
     }
 
     private static String line(StagedRow row) {

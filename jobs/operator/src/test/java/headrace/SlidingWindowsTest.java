@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.math.BigDecimal;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -14,6 +13,7 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 import org.apache.flink.api.common.functions.MapFunction;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
@@ -34,6 +34,8 @@ import org.apache.flink.types.Row;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * The function in a real job, in this process, a row and a watermark at a time. Flink 2.3 has no test
@@ -63,6 +65,7 @@ class SlidingWindowsTest {
         assertEquals("+I[b, 3, 1.5, true]", running.answer());
         running.send(spine("late", 1, 1_000, 4L));
         assertEquals("+I[late, 5, 2.5, true]", running.answer());
+        assertEquals("late of key 1: +I[view, 1000, 50, 1, 2, true]", running.late());
         running.send(spine("null", 1, 1_100, null));
         assertEquals("+I[null, 2, 2.0, true]", running.answer());
     }
@@ -153,9 +156,95 @@ class SlidingWindowsTest {
         assertEquals("+I[b, 3, 1.5, true]", running.answer());
     }
 
-    /** Every type of column and of result goes through a job, fill values too. */
+    /** After a restore, at another parallelism, a key's many blocks are all there, and so is what waited. */
     @Test
-    void everyTypeComesOut() throws Exception {
+    void manyBlocksGoOnAfterARestoreAtAnotherParallelism(@TempDir Path folder) throws Exception {
+        Stages stages = stages(10_000).eventTime();
+        running = start(stages, null);
+        for (int i = 0; i < 600; i++) {
+            running.send(other(i % 3, 1_000 + i, 1L));
+        }
+        running.send(asking("all of key 0", 0, 2_000, 0));
+        running.watermark(2_000);
+        assertEquals("+I[all of key 0, 200, 1.0, true]", running.answer());
+        for (int i = 0; i < 300; i++) {
+            running.send(other(1, 2_001 + i, 2L)); // kilobytes that wait
+        }
+        running.send(asking("all of key 1", 1, 2_400, 1));
+        running.send(asking("late", 2, 1_500, 2));
+        assertEquals("+I[late, 167, 1.0, true]", running.answer());
+        String savepoint = running.stopWithSavepoint(folder);
+        running = start(stages, savepoint, COLUMNS.replace("100", "10000"), 2);
+        running.watermark(2_000); // it is not in a savepoint
+        running.send(other(0, 1_500, 10L));
+        running.send(asking("late too", 0, 1_500, 3));
+        assertEquals("+I[late too, 177, 1.0535714285714286, true]", running.answer());
+        assertEquals("other of key 0: +I[view, 1500, 500, 1, 2, true]", running.late());
+        running.watermark(3_000);
+        assertEquals("+I[all of key 1, 800, 1.6, true]", running.answer());
+    }
+
+    /** A row that comes late has an entry in the ledger of each view, before its answer. */
+    @Test
+    void arrivalModeKeepsALedgerOfLateRows() throws Exception {
+        Stages stages = stages().view("far").feature("count", 1_000);
+        running = start(stages, null);
+        running.send(spine("a", 1, 1_000, 1L));
+        running.send(spine("b", 1, 1_200, 1L));
+        running.send(spine("late", 1, 1_150, 0L));
+        assertEquals("+I[a, 1, 1.0, true]", running.answer());
+        assertEquals("+I[b, 1, 1.0, true]", running.answer());
+        assertEquals("+I[late, 0, 0.0, true]", running.answer());
+        assertEquals("late of key 1: +I[view, 1150, 50, 1, 1, true]", running.late());
+        assertEquals("late of key 1: +I[far, 1150, 50, 1, 1, true]", running.late());
+        assertEquals(0, running.ledger.size());
+    }
+
+    /** In event-time mode rows that wait are in time, in whatever order they came; one behind the watermark is not. */
+    @Test
+    void eventTimeModeKeepsALedgerOfLateRows() throws Exception {
+        running = start(stages().eventTime(), null);
+        running.send(asking("b", 1, 1_020, 1));
+        running.send(asking("a", 1, 1_010, 0));
+        running.watermark(1_050);
+        assertEquals("+I[a, 0, null, true]", running.answer());
+        assertEquals("+I[b, 0, null, true]", running.answer());
+        running.send(other(1, 1_020, 7L));
+        assertEquals("other of key 1: +I[view, 1020, 30, 1, 2, true]", running.late());
+        assertEquals(0, running.ledger.size());
+    }
+
+    /** A key that is silent for as long as its rows are kept is forgotten, as a question from before then shows. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aSilentKeyIsForgotten(boolean eventTime) throws Exception {
+        Stages stages = stages().lateness(1_000);
+        running = start(eventTime ? stages.eventTime() : stages, null);
+        running.send(other(1, 1_000, 1L));
+        running.send(asking("a", 1, 1_050, 0));
+        running.send(other(2, 59_500, 1L));
+        running.watermark(59_999);
+        assertEquals("+I[a, 1, 1.0, true]", running.answer());
+        running.send(asking("still there", 1, 1_050, 0));
+        assertEquals("+I[still there, 1, 1.0, true]", running.answer());
+        running.watermark(60_000);
+        running.send(asking("gone", 1, 1_050, 0));
+        assertEquals("+I[gone, 0, null, false]", running.answer());
+        running.send(asking("as late as is allowed", 1, 59_000, 0));
+        assertEquals("+I[as late as is allowed, 0, null, true]", running.answer());
+        running.send(asking("of a key that is not silent", 2, 59_500, 0));
+        assertEquals("+I[of a key that is not silent, 1, 1.0, true]", running.answer());
+        running.watermark(119_999);
+        running.send(asking("still there", 2, 59_500, 0));
+        assertEquals("+I[still there, 1, 1.0, true]", running.answer());
+        running.watermark(120_000);
+        running.send(asking("gone", 2, 59_500, 0));
+        assertEquals("+I[gone, 0, null, false]", running.answer());
+    }
+
+    /** Every type of result of a column of longs goes through a job, fill values too. */
+    @Test
+    void everyResultComesOut() throws Exception {
         Stages stages =
                 Stages.over(DataTypes.BIGINT())
                         .feature("count", 100)
@@ -163,16 +252,53 @@ class SlidingWindowsTest {
                         .feature("mean", 100, 0.5)
                         .feature("min", 100, 3.0)
                         .feature("max", 100)
+                        .feature("last_2", 100)
+                        .feature("p50", 100)
+                        .feature("std_samp", 100)
+                        .feature("count_distinct", 100)
                         .carrying("rowid", DataTypes.STRING());
-        running = start(stages, null, "count_100, sum_100, mean_100, min_100, max_100");
+        running =
+                start(
+                        stages,
+                        null,
+                        "rowid, count_100, sum_100, mean_100, min_100, max_100, last_2_100, p50_100, std_samp_100,"
+                                + " count_distinct_100");
         running.send(asking("a", 1, 1_000, 0));
-        assertEquals("+I[0, 0, 0.5, 3, null]", running.answer());
+        assertEquals("+I[a, 0, 0, 0.5, 3, null, [], null, null, 0]", running.answer());
         running.send(spine("b", 1, 1_000, Long.MAX_VALUE));
         running.answer();
         running.send(spine("c", 1, 1_000, Long.MAX_VALUE));
         BigDecimal sum = BigDecimal.valueOf(Long.MAX_VALUE).multiply(BigDecimal.valueOf(2));
-        String same = ", 9.223372036854776E18, 9223372036854775807, 9223372036854775807]";
-        assertEquals("+I[2, " + sum + same, running.answer());
+        String most = String.valueOf(Long.MAX_VALUE);
+        String real = "9.223372036854776E18";
+        String rest = String.join(", ", real, most, most, "[" + most + ", " + most + "]", real, "0.0", "1");
+        assertEquals("+I[c, 2, " + sum + ", " + rest + "]", running.answer());
+    }
+
+    /** Columns of every type are aggregated and come out, lists of them too. */
+    @Test
+    void everyTypeComesOut() throws Exception {
+        Stages stages = Stages.over(DataTypes.BIGINT()).feature("last_9", 100);
+        List<String> names = new ArrayList<>(List.of("rowid", "last_9_100"));
+        for (String column : List.of("real", "exact", "flag")) {
+            stages.column(column, DataTypes.BIGINT());
+            for (String function : List.of("first", "last", "last_9", "count_distinct")) {
+                stages.feature(function, 100);
+                names.add("`" + (names.size() + 2) / 4 + "_" + function + "_100`");
+            }
+        }
+        stages.column("text", DataTypes.STRING()).feature("count_distinct", 100).carrying("rowid", DataTypes.STRING());
+        running = start(stages, null, String.join(", ", names) + ", `4_count_distinct_100`");
+        running.send(typed("a", 0.5, "-1.10", true, "x"));
+        running.send(typed("b", -0.0, "2.20", false, "y"));
+        running.send(typed("c", null, null, null, null));
+        running.send(typed("d", 0.5, "2.20", true, "x"));
+        running.answer();
+        running.answer();
+        String half = "0.5, 0.0, [0.5, 0.0], 2, -1.10, 2.20, [-1.10, 2.20], 2, true, false, [true, false], 2, 2]";
+        assertEquals("+I[c, [7, 7, 7], " + half, running.answer());
+        String all = "0.5, 0.5, [0.5, 0.0, 0.5], 2, -1.10, 2.20, [-1.10, 2.20, 2.20], 2, true, true, [true, false, true], 2, 2]";
+        assertEquals("+I[d, [7, 7, 7, 7], " + all, running.answer());
     }
 
     /** A spec that names a column which the table lacks is refused when the job is planned. */
@@ -184,9 +310,13 @@ class SlidingWindowsTest {
     }
 
     private static Stages stages() {
+        return stages(100);
+    }
+
+    private static Stages stages(long window) {
         return Stages.over(DataTypes.BIGINT())
-                .feature("sum", 100)
-                .feature("mean", 100)
+                .feature("sum", window)
+                .feature("mean", window)
                 .carrying("rowid", DataTypes.STRING());
     }
 
@@ -202,26 +332,38 @@ class SlidingWindowsTest {
 
     /** A row that contributes and asks. */
     private static Row spine(String id, long key, long time, Long value) {
-        return Row.of(key, time, true, true, 0, offsets++, value, id);
+        return Row.of(key, time, true, true, 0, offsets++, value, id, null, null, null, null);
+    }
+
+    /** A row that contributes and asks, with a value of each type. */
+    private static Row typed(String id, Double real, String exact, Boolean flag, String text) {
+        BigDecimal digits = exact == null ? null : new BigDecimal(exact);
+        return Row.of(1L, 1_000L, true, true, 0, offsets++, 7L, id, real, digits, flag, text);
     }
 
     /** A row of the spine, of another source than the windows. */
     private static Row asking(String id, long key, long time, long offset) {
-        return Row.of(key, time, false, true, 0, offset, null, id);
+        return Row.of(key, time, false, true, 0, offset, null, id, null, null, null, null);
     }
 
     /** A row of a source that is not the spine. */
     private static Row other(long key, long time, Long value) {
-        return Row.of(key, time, true, false, 0, offsets++, value, null);
+        return Row.of(key, time, true, false, 0, offsets++, value, "other", null, null, null, null);
     }
 
     private static Running start(Stages stages, String savepoint) throws Exception {
-        return start(stages, savepoint, COLUMNS);
+        String window = "_" + stages.bind().windows[0];
+        return start(stages, savepoint, COLUMNS.replace("_100", window));
     }
 
     private static Running start(Stages stages, String savepoint, String columns) throws Exception {
+        return start(stages, savepoint, columns, 1);
+    }
+
+    /** A job over the rows that are sent; {@code columns} are those of the answers, the first the row's id. */
+    private static Running start(Stages stages, String savepoint, String columns, int parallelism) throws Exception {
         Configuration settings = new Configuration();
-        settings.setString("parallelism.default", "1");
+        settings.setString("parallelism.default", String.valueOf(parallelism));
         settings.setString("pipeline.auto-watermark-interval", "0 ms");
         settings.setString("execution.buffer-timeout.interval", "0 ms");
         settings.setString("rest.port", "0");
@@ -232,14 +374,19 @@ class SlidingWindowsTest {
         StreamTableEnvironment tables = StreamTableEnvironment.create(environment);
         Running running = new Running();
         boolean eventTime = stages.spec().contains("event_time");
-        tables.createTemporaryView("arrivals", arrivals(environment, tables, running.id));
+        tables.createTemporaryView("sent", arrivals(environment, tables, running.id));
+        tables.createTemporaryView(
+                "arrivals",
+                tables.sqlQuery(
+                        "SELECT k, `_time`, `_contributes`, `_asks`, `_partition`, `_offset`, v, rowid, `real`,"
+                                + " CAST(digits AS DECIMAL(12, 2)) AS `exact`, `flag`, `text`, rt FROM sent"));
         tables.createTemporarySystemFunction("sliding_windows", SlidingWindows.class);
         String onTime = eventTime ? ", on_time => DESCRIPTOR(rt)" : "";
         Table answers =
                 tables.sqlQuery(
                         "SELECT "
                                 + columns
-                                + " FROM sliding_windows(r => TABLE arrivals PARTITION BY k, spec => '"
+                                + ", CAST(k AS STRING), _late FROM sliding_windows(r => TABLE arrivals PARTITION BY k, spec => '"
                                 + stages.spec()
                                 + "', uid => 'windows'"
                                 + onTime
@@ -253,7 +400,8 @@ class SlidingWindowsTest {
     private static Table arrivals(StreamExecutionEnvironment environment, StreamTableEnvironment tables, String id) {
         TypeInformation<Row> type =
                 Types.ROW_NAMED(
-                        new String[] {"k", "_time", "_contributes", "_asks", "_partition", "_offset", "v", "rowid"},
+                        new String[] {"k", "_time", "_contributes", "_asks", "_partition", "_offset", "v", "rowid", "real", "digits", "flag",
+                            "text"},
                         Types.LONG,
                         Types.LONG,
                         Types.BOOLEAN,
@@ -261,6 +409,10 @@ class SlidingWindowsTest {
                         Types.INT,
                         Types.LONG,
                         Types.LONG,
+                        Types.STRING,
+                        Types.DOUBLE,
+                        Types.BIG_DEC,
+                        Types.BOOLEAN,
                         Types.STRING);
         DataStream<Row> rows = environment.addSource(new Tap(id), type);
         Schema schema =
@@ -277,6 +429,7 @@ class SlidingWindowsTest {
 
         final BlockingQueue<Object> arrivals = new LinkedBlockingQueue<>();
         final BlockingQueue<String> answers = new LinkedBlockingQueue<>();
+        final BlockingQueue<String> ledger = new LinkedBlockingQueue<>();
         final String id = String.valueOf(ALL.size());
         JobClient job;
 
@@ -294,6 +447,11 @@ class SlidingWindowsTest {
 
         String answer() throws InterruptedException {
             return answers.poll(20, TimeUnit.SECONDS);
+        }
+
+        /** An entry of the ledger: of which row, and what it says. */
+        String late() throws InterruptedException {
+            return ledger.poll(20, TimeUnit.SECONDS);
         }
 
         String stopWithSavepoint(Path folder) throws Exception {
@@ -341,7 +499,7 @@ class SlidingWindowsTest {
         }
     }
 
-    /** Notes every answer as text. */
+    /** Notes every answer, and every entry of the ledger, as text. */
     private static final class Note implements MapFunction<Row, Row> {
         private static final long serialVersionUID = 1L;
 
@@ -353,7 +511,13 @@ class SlidingWindowsTest {
 
         @Override
         public Row map(Row row) {
-            Running.ALL.get(id).answers.add(row.toString());
+            int width = row.getArity() - 2;
+            Object late = row.getField(width + 1);
+            if (late == null) {
+                Running.ALL.get(id).answers.add(Row.project(row, IntStream.range(0, width).toArray()).toString());
+            } else {
+                Running.ALL.get(id).ledger.add(row.getField(0) + " of key " + row.getField(width) + ": " + late);
+            }
             return row;
         }
     }

@@ -5,54 +5,72 @@ import java.util.List;
 import org.apache.flink.table.api.DataTypes;
 import org.apache.flink.table.types.DataType;
 
-/** Stages for tests: one aggregated column {@code v}, any carried ones, the features as they are listed. */
+/** Stages for tests: an aggregated column {@code v} and any others, carried columns, the features as they are listed. */
 final class Stages {
-    private final DataType value;
-    private final List<DataTypes.Field> carried = new ArrayList<>();
+    private final List<DataTypes.Field> columns = new ArrayList<>();
+    private final List<String> values = new ArrayList<>();
     private final List<String> carry = new ArrayList<>();
     private final List<String> features = new ArrayList<>();
     private String mode = "arrival";
+    private String view = "view";
+    private int value;
     private long longest;
     private long lateness = 1_000_000;
 
-    private Stages(DataType value) {
-        this.value = value;
+    private Stages() {
+        columns.add(DataTypes.FIELD("_time", DataTypes.BIGINT()));
+        columns.add(DataTypes.FIELD("_contributes", DataTypes.BOOLEAN()));
+        columns.add(DataTypes.FIELD("_asks", DataTypes.BOOLEAN()));
+        columns.add(DataTypes.FIELD("_partition", DataTypes.INT()));
+        columns.add(DataTypes.FIELD("_offset", DataTypes.BIGINT()));
     }
 
     static Stages over(DataType value) {
-        return new Stages(value);
+        return new Stages().column("v", value);
     }
 
-    /** A feature called {@code <function>_<window>}. */
+    /** One more aggregated column; the features that follow are of it. */
+    Stages column(String name, DataType type) {
+        columns.add(DataTypes.FIELD(name, type));
+        values.add("'" + name + "'");
+        value = values.size() - 1;
+        return this;
+    }
+
+    /** The features that follow are of this view; their names are the view's own. */
+    Stages view(String name) {
+        view = name;
+        return this;
+    }
+
+    /** A feature called {@code <function>_<window>}, in any but the first view {@code <view>__<function>_<window>}. */
     Stages feature(String function, long window) {
         return feature(function, window, null);
     }
 
     Stages feature(String function, long window, Double fill) {
-        String line = "{'name': '%s_%d', 'function': '%s', 'value': 0, 'window': %d, 'fill': %s}";
-        features.add(String.format(line, function, window, function, window, fill));
+        String prefix = (view.equals("view") ? "" : view + "__") + (value == 0 ? "" : value + "_");
+        String line = "{'name': '%s%s_%d', 'view': '%s', 'function': '%s', 'value': %d, 'window': %d, 'fill': %s}";
+        features.add(String.format(line, prefix, function, window, view, function, value, window, fill));
         longest = Math.max(longest, window);
         return this;
     }
 
-    /** Every function over one window. */
-    Stages allOf(long window) {
-        return feature("count", window)
-                .feature("sum", window)
-                .feature("mean", window)
-                .feature("min", window)
-                .feature("max", window);
+    /** Each of {@code functions} over one window. */
+    Stages all(List<String> functions, long window) {
+        functions.forEach(function -> feature(function, window));
+        return this;
     }
 
     Stages carrying(String name, DataType type) {
-        carried.add(DataTypes.FIELD(name, type));
+        columns.add(DataTypes.FIELD(name, type));
         carry.add("'" + name + "'");
         return this;
     }
 
-    /** A column that is neither aggregated nor carried, unless a spec of the test's own says so. */
-    Stages with(DataTypes.Field field) {
-        carried.add(field);
+    /** Carries what is not a column of the table. */
+    Stages carryingNothing(String name) {
+        carry.add("'" + name + "'");
         return this;
     }
 
@@ -67,23 +85,34 @@ final class Stages {
     }
 
     String spec() {
-        String spec = "{'mode': '%s', 'retention': %d, 'values': ['v'], 'features': %s, 'carry': %s}";
-        return String.format(spec, mode, longest + lateness, features, carry).replace('\'', '"');
+        String spec =
+                "{'mode': '%s', 'retention': %d, 'lateness': %d, 'cache': 0, 'values': %s, 'features': %s, 'carry': %s}";
+        return String.format(spec, mode, longest + lateness, lateness, values, features, carry).replace('\'', '"');
     }
 
     DataType table() {
-        List<DataTypes.Field> fields = new ArrayList<>();
-        fields.add(DataTypes.FIELD("_time", DataTypes.BIGINT()));
-        fields.add(DataTypes.FIELD("_contributes", DataTypes.BOOLEAN()));
-        fields.add(DataTypes.FIELD("_asks", DataTypes.BOOLEAN()));
-        fields.add(DataTypes.FIELD("_partition", DataTypes.INT()));
-        fields.add(DataTypes.FIELD("_offset", DataTypes.BIGINT()));
-        fields.add(DataTypes.FIELD("v", value));
-        fields.addAll(carried);
-        return DataTypes.ROW(fields);
+        return DataTypes.ROW(columns);
     }
 
     Stage bind() {
         return Stage.bind(spec(), table());
+    }
+
+    /** A row with a value of each aggregated column, null where {@code values} has too few. */
+    static StagedRow row(Stage stage, long time, boolean contributes, boolean asks, Object... values) {
+        StagedRow row = new StagedRow(stage);
+        row.time = time;
+        row.contributes = contributes;
+        row.asks = asks;
+        int at = 0;
+        for (int c = 0; c < stage.values.length; c++) {
+            Object value = c < values.length ? values[c] : null;
+            row.nulls[c] = value == null;
+            if (value != null && stage.values[c].words() > 0) {
+                stage.values[c].write(value, row.words, at);
+            }
+            at += stage.values[c].words();
+        }
+        return row;
     }
 }

@@ -8,6 +8,7 @@ import java.util.Random;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.ObjectMapper;
 import org.apache.flink.table.api.DataTypes;
 import org.apache.flink.table.data.DecimalData;
+import org.apache.flink.table.data.GenericArrayData;
 import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.types.DataType;
@@ -70,6 +71,33 @@ class VectorSerializationSchemaTest {
         GenericRowData row = GenericRowData.of(1L, null, null, GenericRowData.of((Object) null));
         assertEquals("{\"a\":1,\"b\":null,\"c\":null,\"d\":{\"e\":null}}", text(schema.serialize(row)));
         assertEquals(nothing, text(schema.serialize(new GenericRowData(4))));
+    }
+
+    /** Lists are arrays of what is in them, of any type, and are empty or null as they come. */
+    @Test
+    void listsAreArrays() {
+        DataType type =
+                DataTypes.ROW(
+                        DataTypes.FIELD("longs", DataTypes.ARRAY(DataTypes.BIGINT())),
+                        DataTypes.FIELD("doubles", DataTypes.ARRAY(DataTypes.DOUBLE())),
+                        DataTypes.FIELD("decimals", DataTypes.ARRAY(DataTypes.DECIMAL(12, 2))),
+                        DataTypes.FIELD("booleans", DataTypes.ARRAY(DataTypes.BOOLEAN())),
+                        DataTypes.FIELD("strings", DataTypes.ARRAY(DataTypes.STRING())));
+        GenericRowData row =
+                GenericRowData.of(
+                        new GenericArrayData(new Object[] {Long.MAX_VALUE, null, -1L}),
+                        new GenericArrayData(new double[] {0.1, -2e300}),
+                        new GenericArrayData(new Object[] {decimal("0.10", 12, 2)}),
+                        new GenericArrayData(new Object[] {true, false}),
+                        new GenericArrayData(new Object[] {StringData.fromString("水\"")}));
+        String expected =
+                "{'longs':[9223372036854775807,null,-1],'doubles':[0.1,-2.0E300],'decimals':[0.10],"
+                        + "'booleans':[true,false],'strings':['水\\'']}";
+        assertEquals(expected.replace('\'', '"'), write(type, row));
+        VectorSerializationSchema schema = open(type);
+        GenericRowData empty = GenericRowData.of(new GenericArrayData(new Object[0]), null, null, null, null);
+        String nothing = "{'longs':[],'doubles':null,'decimals':null,'booleans':null,'strings':null}";
+        assertEquals(nothing.replace('\'', '"'), text(schema.serialize(empty)));
     }
 
     /** Rows within rows are objects within objects, and one without fields is empty: SQL has only a null for it. */

@@ -1,0 +1,157 @@
+package headrace;
+
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+
+/**
+ * Where the parts of a row and of a block's summary are, in bytes.
+ *
+ * <pre>
+ * row      time long │ flags: a bit a column that is null, one for a row that was answered │ words of the columns
+ * summary  id long │ answered rows int │ first time long │ last time long │ partials of the columns
+ * </pre>
+ */
+final class Layout {
+    static final int ID = 0;
+    static final int ASKED = 8;
+    static final int FIRST = 12;
+    static final int LAST = 20;
+    private static final int PARTIALS = 28;
+    private static final int FLAGS = Long.BYTES;
+    private static final int NONE = -1;
+
+    /** Bytes of a row, of a summary. */
+    final int row;
+
+    final int summary;
+
+    /** Longs of all partials. */
+    final int slots;
+
+    /** The first word of each column's value; {@link #NONE} for a column that is only counted. */
+    final int[] word;
+
+    /** The first slot of each kind of partial, by column. */
+    final int[][] slotOf;
+
+    private final int columns;
+    private final int words;
+    private final int firstWord;
+    private final Partial[] partials;
+    private final int[] slot;
+    private final int[] column;
+
+    private Layout(Stage.Value[] values, List<EnumSet<Partial.Kind>> kinds) {
+        columns = values.length;
+        word = new int[columns];
+        slotOf = new int[columns][Partial.Kind.values().length];
+        List<Partial> found = new ArrayList<>();
+        List<int[]> places = new ArrayList<>(); // slot, column
+        int usedWords = 0;
+        int usedSlots = 0;
+        for (int c = 0; c < columns; c++) {
+            word[c] = values[c].words() == 0 ? NONE : usedWords;
+            usedWords += values[c].words();
+            for (Partial.Kind kind : kinds.get(c)) {
+                Partial partial = Partial.of(kind, values[c].floating());
+                found.add(partial);
+                places.add(new int[] {usedSlots, c});
+                slotOf[c][kind.ordinal()] = usedSlots;
+                usedSlots += partial.slots;
+            }
+        }
+        words = usedWords;
+        slots = usedSlots;
+        partials = found.toArray(Partial[]::new);
+        slot = places.stream().mapToInt(place -> place[0]).toArray();
+        column = places.stream().mapToInt(place -> place[1]).toArray();
+        firstWord = FLAGS + (columns + 1 + 7) / 8;
+        row = firstWord + words * Long.BYTES;
+        summary = PARTIALS + slots * Long.BYTES;
+    }
+
+    /** The rows of {@code stage}'s source. */
+    static Layout of(Stage stage) {
+        List<EnumSet<Partial.Kind>> kinds = new ArrayList<>();
+        for (int c = 0; c < stage.values.length; c++) {
+            kinds.add(EnumSet.noneOf(Partial.Kind.class));
+        }
+        for (Stage.Feature feature : stage.features) {
+            kinds.get(feature.value()).addAll(feature.call().aggregation().partials);
+        }
+        return new Layout(stage.values, kinds);
+    }
+
+    /** Times, and nothing else. */
+    static Layout ofTimes() {
+        return new Layout(new Stage.Value[0], List.of());
+    }
+
+    boolean isNull(byte[] block, int row, int column) {
+        return flag(block, row, column);
+    }
+
+    boolean asked(byte[] block, int row) {
+        return flag(block, row, columns);
+    }
+
+    long value(byte[] block, int row, int word) {
+        return word == NONE ? 0 : Bytes.getLong(block, row + firstWord + word * Long.BYTES);
+    }
+
+    void write(byte[] block, int at, StagedRow staged) {
+        Bytes.setLong(block, at, staged.time);
+        for (int b = at + FLAGS; b < at + firstWord; b++) {
+            block[b] = 0;
+        }
+        for (int c = 0; c < columns; c++) {
+            if (staged.nulls[c]) {
+                setFlag(block, at, c);
+            }
+        }
+        if (staged.asks) {
+            setFlag(block, at, columns);
+        }
+        for (int w = 0; w < words; w++) {
+            Bytes.setLong(block, at + firstWord + w * Long.BYTES, staged.words[w]);
+        }
+    }
+
+    void clear(long[] state) {
+        for (int p = 0; p < partials.length; p++) {
+            partials[p].clear(state, slot[p]);
+        }
+    }
+
+    /** Adds the row at {@code at}, which is older than all seen. */
+    void add(long[] state, byte[] block, int at) {
+        for (int p = 0; p < partials.length; p++) {
+            int c = column[p];
+            if (!flag(block, at, c)) {
+                partials[p].add(state, slot[p], value(block, at, word[c]));
+            }
+        }
+    }
+
+    /** Adds the block that is summarised at {@code at}, which is older than all seen. */
+    void merge(long[] state, byte[] node, int at) {
+        for (int p = 0; p < partials.length; p++) {
+            partials[p].merge(state, slot[p], node, at + PARTIALS + slot[p] * Long.BYTES);
+        }
+    }
+
+    void writePartials(long[] state, byte[] summary) {
+        for (int s = 0; s < slots; s++) {
+            Bytes.setLong(summary, PARTIALS + s * Long.BYTES, state[s]);
+        }
+    }
+
+    private static boolean flag(byte[] block, int row, int bit) {
+        return (block[row + FLAGS + (bit >> 3)] & 1 << (bit & 7)) != 0;
+    }
+
+    private static void setFlag(byte[] block, int row, int bit) {
+        block[row + FLAGS + (bit >> 3)] |= (byte) (1 << (bit & 7));
+    }
+}

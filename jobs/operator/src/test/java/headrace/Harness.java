@@ -1,0 +1,302 @@
+package headrace;
+
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.lang.reflect.Field;
+import java.math.BigDecimal;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.PriorityQueue;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.JsonNode;
+import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.ObjectMapper;
+import org.apache.flink.table.api.DataTypes;
+import org.apache.flink.table.api.dataview.MapView;
+import org.apache.flink.table.connector.ChangelogMode;
+import org.apache.flink.table.functions.FunctionContext;
+import org.apache.flink.table.functions.ProcessTableFunction;
+import org.apache.flink.table.functions.TableSemantics;
+import org.apache.flink.table.types.DataType;
+import org.apache.flink.types.Row;
+import org.apache.flink.util.Collector;
+
+/**
+ * {@link SlidingWindows} without Flink, for random streams by the thousand: rows, watermarks, event-time timers, keyed state that is
+ * kept as bytes and restored. {@code tests/harness.py} speaks to it.
+ *
+ * <p>A line of input is a stream: {@code spec}; {@code columns}, pairs of a name and a type as SQL has it; {@code restart}, after
+ * how many rows all that is in memory is dropped, 0: never; {@code copies}, whether what is read from the state is a copy, as in
+ * RocksDB; {@code leaf} and {@code fanout}, the sizes of blocks; {@code rows}, each a list of the key and the columns, or a
+ * watermark. A line of output is what came out: {@code rows}, and how much of the state was {@code left}.
+ */
+final class Harness {
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final Pattern DECIMAL = Pattern.compile("DECIMAL\\((\\d+), (\\d+)\\)");
+
+    private final Stage stage;
+    private final JsonNode stream;
+    private final List<DataTypes.Field> columns;
+    private final Map<String, Key> keys = new HashMap<>();
+    private final PriorityQueue<Timer> timers =
+            new PriorityQueue<>(Comparator.comparingLong(Timer::time).thenComparing(Timer::key));
+    private final Set<Timer> set = new HashSet<>();
+    private final List<Object> out = new ArrayList<>();
+    private SlidingWindows function;
+    private Long watermark;
+
+    private record Timer(long time, String key) {}
+
+    /** The state of one key. */
+    private static final class Key {
+        final MapView<Long, byte[]> retained;
+        final MapView<Long, byte[]> waiting;
+
+        Key(boolean copies) {
+            retained = copies ? new Copies() : new MapView<>();
+            waiting = copies ? new Copies() : new MapView<>();
+        }
+    }
+
+    /** What is changed and not put is not changed. */
+    private static final class Copies extends MapView<Long, byte[]> {
+        @Override
+        public byte[] get(Long id) throws Exception {
+            byte[] block = super.get(id);
+            return block == null ? null : block.clone();
+        }
+
+        @Override
+        public void put(Long id, byte[] block) throws Exception {
+            super.put(id, block.clone());
+        }
+    }
+
+    private Harness(JsonNode stream) throws Exception {
+        this.stream = stream;
+        columns = new ArrayList<>();
+        for (JsonNode column : stream.get("columns")) {
+            columns.add(DataTypes.FIELD(column.get(0).textValue(), type(column.get(1).textValue())));
+        }
+        stage = Stage.bind(stream.get("spec").textValue(), DataTypes.ROW(columns));
+        start();
+    }
+
+    public static void main(String[] args) throws Exception {
+        BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        PrintStream out = new PrintStream(System.out, false, StandardCharsets.UTF_8);
+        for (String line = in.readLine(); line != null; line = in.readLine()) {
+            out.println(JSON.writeValueAsString(new Harness(JSON.readTree(line)).run()));
+            out.flush();
+        }
+    }
+
+    /** The function as a job has it after a restart: nothing in memory. */
+    private void start() throws Exception {
+        var constructor = SlidingWindows.class.getDeclaredConstructor(Stage.class);
+        constructor.setAccessible(true);
+        function = constructor.newInstance(stage);
+        function.open(new FunctionContext(null));
+        function.setCollector(
+                new Collector<Row>() {
+                    @Override
+                    public void collect(Row row) {
+                        out.add(plain(row));
+                    }
+
+                    @Override
+                    public void close() {}
+                });
+        Field windower = SlidingWindows.class.getDeclaredField("windower");
+        windower.setAccessible(true);
+        windower.set(function, new Windower(stage, stream.get("leaf").intValue(), stream.get("fanout").intValue()));
+    }
+
+    private Map<String, Object> run() throws Exception {
+        int restart = stream.get("restart").intValue();
+        int rows = 0;
+        for (JsonNode next : stream.get("rows")) {
+            if (next.isArray()) {
+                Row row = new Row(columns.size());
+                for (int i = 0; i < columns.size(); i++) {
+                    row.setField(i, value(columns.get(i).getDataType(), next.get(i + 1)));
+                }
+                String key = next.get(0).toString();
+                Key state = keys.computeIfAbsent(key, made -> new Key(stream.get("copies").booleanValue()));
+                function.eval(new At(key, null), state.retained, state.waiting, row, "");
+                if (restart > 0 && ++rows % restart == 0) {
+                    restart();
+                }
+            } else {
+                reach(next.longValue());
+            }
+        }
+        int left = keys.values().stream().mapToInt(key -> key.retained.getMap().size() + key.waiting.getMap().size()).sum();
+        return Map.of("rows", out, "left", left, "timers", timers.size());
+    }
+
+    /** Timers fire in order of time; one that is set meanwhile, and is due, too. */
+    private void reach(long time) throws Exception {
+        watermark = time;
+        while (!timers.isEmpty() && timers.peek().time <= time) {
+            Timer timer = timers.poll();
+            set.remove(timer);
+            Key state = keys.get(timer.key);
+            function.onTimer(new At(timer.key, timer.time), state.retained, state.waiting);
+        }
+    }
+
+    /** A new function over copies of the bytes. */
+    private void restart() throws Exception {
+        for (Key key : keys.values()) {
+            key.retained.getMap().replaceAll((id, block) -> block.clone());
+            key.waiting.getMap().replaceAll((id, block) -> block.clone());
+        }
+        start();
+    }
+
+    private static DataType type(String name) {
+        Matcher decimal = DECIMAL.matcher(name);
+        if (decimal.matches()) {
+            return DataTypes.DECIMAL(Integer.parseInt(decimal.group(1)), Integer.parseInt(decimal.group(2)));
+        }
+        return switch (name) {
+            case "BIGINT" -> DataTypes.BIGINT();
+            case "INT" -> DataTypes.INT();
+            case "DOUBLE" -> DataTypes.DOUBLE();
+            case "BOOLEAN" -> DataTypes.BOOLEAN();
+            case "STRING" -> DataTypes.STRING();
+            default -> throw new IllegalArgumentException(name);
+        };
+    }
+
+    private static Object value(DataType type, JsonNode value) {
+        if (value.isNull()) {
+            return null;
+        }
+        return switch (type.getLogicalType().getTypeRoot()) {
+            case BIGINT -> value.longValue();
+            case INTEGER -> value.intValue();
+            case DOUBLE -> value.doubleValue();
+            case BOOLEAN -> value.booleanValue();
+            case DECIMAL -> new BigDecimal(value.textValue());
+            default -> value.textValue();
+        };
+    }
+
+    /** A row as lists; decimals as text, with all their digits. */
+    private static Object plain(Object value) {
+        if (value instanceof Row row) {
+            List<Object> fields = new ArrayList<>();
+            for (int i = 0; i < row.getArity(); i++) {
+                fields.add(plain(row.getField(i)));
+            }
+            return fields;
+        }
+        if (value instanceof Object[] list) {
+            List<Object> elements = new ArrayList<>();
+            for (Object element : list) {
+                elements.add(plain(element));
+            }
+            return elements;
+        }
+        return value instanceof BigDecimal decimal ? decimal.toPlainString() : value;
+    }
+
+    /** What the function is told of the time, for a row, or for a timer; it knows no other part of its context. */
+    private final class At implements ProcessTableFunction.OnTimerContext, ProcessTableFunction.TimeContext<Long> {
+        private final String key;
+        private final Long time;
+
+        At(String key, Long time) {
+            this.key = key;
+            this.time = time;
+        }
+
+        @Override
+        @SuppressWarnings("unchecked")
+        public <T> ProcessTableFunction.TimeContext<T> timeContext(Class<T> type) {
+            return (ProcessTableFunction.TimeContext<T>) this;
+        }
+
+        @Override
+        public Long time() {
+            return time;
+        }
+
+        @Override
+        public Long tableWatermark() {
+            return watermark;
+        }
+
+        @Override
+        public Long currentWatermark() {
+            return watermark;
+        }
+
+        @Override
+        public void registerOnTime(Long at) {
+            Timer timer = new Timer(at, key);
+            if (set.add(timer)) {
+                timers.add(timer);
+            }
+        }
+
+        @Override
+        public void registerOnTime(String name, Long at) {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
+        public void clearTimer(String name) {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
+        public void clearTimer(Long at) {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
+        public void clearAllTimers() {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
+        public String currentTimer() {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
+        public TableSemantics tableSemanticsFor(String argument) {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
+        public void clearState(String name) {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
+        public void clearAllState() {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
+        public void clearAll() {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
+        public ChangelogMode getChangelogMode() {
+            throw new UnsupportedOperationException();
+        }
+    }
+}

@@ -1,0 +1,37 @@
+package headrace;
+
+import java.util.HashMap;
+import java.util.Map;
+
+/** Blocks in memory. With copies, a block that is changed and not put is not changed, as in RocksDB. */
+final class MemoryBlocks implements Blocks {
+    final Map<Long, byte[]> blocks = new HashMap<>();
+    private final boolean copies;
+
+    MemoryBlocks(boolean copies) {
+        this.copies = copies;
+    }
+
+    @Override
+    public byte[] get(long id) {
+        return copy(blocks.get(id));
+    }
+
+    @Override
+    public void put(long id, byte[] block) {
+        blocks.put(id, copy(block));
+    }
+
+    @Override
+    public void remove(long id) {
+        blocks.remove(id);
+    }
+
+    long size() {
+        return blocks.values().stream().mapToLong(block -> block.length).sum();
+    }
+
+    private byte[] copy(byte[] block) {
+        return copies && block != null ? block.clone() : block;
+    }
+}
