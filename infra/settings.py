@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
@@ -64,6 +64,10 @@ class StreamSettings(Section):
 
     parallelism: int = Field(default=1, ge=1)
     checkpoint_interval_ms: int = Field(default=5000, ge=100)
+    state_backend: Literal["heap", "rocksdb"] = "heap"
+    """Where the windows' rows are kept: ``heap``, in the JVM's memory, or ``rocksdb``, on disk, for more than memory holds."""
+    rocksdb_memory_mb: int = Field(default=256, ge=64)
+    """What RocksDB may hold in memory, where Flink is in the job's own process; a cluster has a setting of its own."""
     cluster: str | None = None
     """``host:port`` of a running Flink cluster; None: Flink in the job's own process."""
     max_ahead_ms: int = Field(default=3_600_000, ge=0)
@@ -73,7 +77,7 @@ class StreamSettings(Section):
     buffer_timeout_ms: int = Field(default=0, ge=0)
     """How long a record may wait for others between two of the job's tasks."""
     idle_timeout_ms: int = Field(default=10_000, ge=0)
-    """Event-time mode: a partition that is silent this long no longer holds the watermark back."""
+    """A partition that is silent this long no longer holds the watermark back."""
     drift_ms: int = Field(default=86_400_000, ge=1)
     """Event-time mode: how far one source may read ahead of another, in event time."""
 

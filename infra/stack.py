@@ -1,8 +1,8 @@
-"""The local stack: Kafka, and a stream job and a scorer for each service, as processes that go on when the command ends.
+"""The local stack: Kafka, stream jobs and a scorer for each service, as processes that go on when the command ends.
 
 ::
 
-    <run_dir>/stack.json          where Kafka is, and which services were started
+    <run_dir>/stack.json          where Kafka is, which services were started, and which of them share a stream job
              /processes, /logs    see `infra.processes`
              /ready/<name>        written by a process once it does its work
              /plans/<service>     the compiled plan, so that the stream job needn't import Feast
@@ -15,13 +15,14 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from features.errors import StackError
+from features.job import job_plans
 from features.plan import Plan
 from infra import jars, topics
 from infra.broker import Broker
@@ -29,10 +30,9 @@ from infra.processes import Processes
 from infra.settings import Settings, run_folder
 
 KAFKA = "kafka"
-ROLES = ("stream", "scorer")
-"""What runs for each service: ``headrace stream SERVICE`` and ``headrace scorer SERVICE``."""
 READY_SECONDS = 120.0
 DEAD_LETTERS = "dead_letters"
+LATE_ROWS = "late_rows"
 DEAD_LETTER_BYTES = 8 * 1024 * 1024
 """A dead letter holds a record as base64; other topics take 1 MB, Kafka's default."""
 
@@ -73,6 +73,12 @@ class Stack(msgspec.Struct, frozen=True):
 
     bootstrap: str
     services: tuple[str, ...]
+    jobs: tuple[tuple[str, ...], ...] = ()
+    """The services of each stream job; the first names it (`features.job.JobPlan`)."""
+
+    def job_of(self, service: str) -> tuple[str, ...]:
+        """The services that share a job with ``service``, and itself; none where it has no job yet."""
+        return next((job for job in self.jobs if service in job), ())
 
 
 class Row(NamedTuple):
@@ -86,35 +92,39 @@ class Row(NamedTuple):
     """Seconds."""
     address: str | None
     log: str | None
+    services: tuple[str, ...] = ()
+    """Whom it serves."""
 
 
 def up(project: Path, settings: Settings, services: Sequence[str] = (), on_step: OnStep = lambda step: None) -> Stack:
     """Start what does not run yet of Kafka, the topics and the services, and wait until all do their work.
 
-    ``services``: those of the settings where none is named, and all of definitions.py where they name none either. Raises
+    ``services``: those of the settings where none is named, and all of definitions.py where they name none either. Services of
+    one spine and one mode share a stream job; one that runs is left as it is, and what comes later has a job of its own. Raises
     `StackError` with the last line of its log for a process that ends or isn't ready within two minutes.
     """
     folders, processes = Folders(run_folder(project, settings)), Processes(run_folder(project, settings))
     with processes.lock():
-        asked, running = tuple(services or settings.services), recorded(folders)
-        if running and asked and all(_works(folders, processes, name) for name in _names(asked, settings)):
-            return running
+        asked, before = tuple(services or settings.services), recorded(folders)
+        if before and asked and all(_works(folders, processes, name) for name in _names(before, asked, settings)):
+            return before
         broker = None if settings.kafka.bootstrap else _start_broker(folders, processes, on_step)
         on_step("reading definitions.py")
-        plans = _plans(project, asked)
+        dead = [job for job in (before.jobs if before else ()) if not processes.running(_stream(job))]
+        plans = _plans(project, _with_their_jobs(asked, dead))
         if broker:
             on_step("waiting for Kafka")
             broker.wait(lambda: processes.running(KAFKA) is not None)
-        others = running.services if running else ()
-        stack = Stack(broker.bootstrap if broker else str(settings.kafka.bootstrap), tuple(sorted({*plans, *others})))
+        stack = _stack(broker.bootstrap if broker else str(settings.kafka.bootstrap), plans, before, dead)
+        _forget(processes, {_stream(job) for job in dead} - {_stream(job) for job in stack.jobs})
         _write(folders.stack, stack)
         on_step("creating topics")
         _create_topics(settings, stack.bootstrap, plans.values())
         for plan in plans.values():
             _write(folders.plan(plan.service), plan)
-        names = [name for name in _names(plans, settings) if name != KAFKA]
+        names = [name for name in _names(stack, plans, settings) if name != KAFKA]
         for name in names:
-            _start(project, folders, processes, name)
+            _start(project, folders, processes, stack, name)
         for name in names:
             on_step(f"waiting for {name}")
             _wait(folders, processes, name)
@@ -166,10 +176,29 @@ def recorded(folders: Folders) -> Stack | None:
         return None
 
 
-def _names(services: Iterable[str], settings: Settings) -> list[str]:
+def _names(stack: Stack, services: Iterable[str], settings: Settings) -> list[str]:
     """The processes of ``services``, in the order in which they start."""
     kafka = [] if settings.kafka.bootstrap else [KAFKA]
-    return kafka + [f"{role}-{service}" for service in services for role in ROLES]
+    streams = dict.fromkeys(_stream(stack.job_of(service) or (service,)) for service in services)
+    return [*kafka, *streams, *(f"scorer-{service}" for service in services)]
+
+
+def _stream(job: Sequence[str]) -> str:
+    """The process of the stream job of these services."""
+    return f"stream-{job[0]}"
+
+
+def _with_their_jobs(asked: Sequence[str], dead: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """The services asked for, and those that shared a job with one of them which has died: its state is of them all."""
+    return tuple(dict.fromkeys([*asked, *(service for job in dead if not set(job).isdisjoint(asked) for service in job)]))
+
+
+def _stack(address: str, plans: Mapping[str, Plan], before: Stack | None, dead: Sequence[Sequence[str]]) -> Stack:
+    """The stack with ``plans``: a job that runs, or has none of these services, stays; the other services are grouped anew."""
+    kept = [job for job in (before.jobs if before else ()) if job not in dead or plans.keys().isdisjoint(job)]
+    new = job_plans(plan for plan in plans.values() if not any(plan.service in job for job in kept))
+    services = {*plans, *(before.services if before else ())}
+    return Stack(address, tuple(sorted(services)), (*kept, *(job.services for job in new)))
 
 
 def _stop_order(name: str) -> tuple[int, str]:
@@ -177,6 +206,12 @@ def _stop_order(name: str) -> tuple[int, str]:
     role = name.partition("-")[0]
     order = ("scorer", "stream", KAFKA)
     return (order.index(role) if role in order else -1, name)
+
+
+def _forget(processes: Processes, names: Iterable[str]) -> None:
+    """Clear away what died and comes back under another name."""
+    for name in names:
+        processes.stop(name)
 
 
 def _start_broker(folders: Folders, processes: Processes, on_step: OnStep) -> Broker:
@@ -201,17 +236,19 @@ def _create_topics(settings: Settings, address: str, plans: Iterable[Plan]) -> N
     names = {topic for p in plans for topic in (p.features_topic, p.predictions_topic, *(s.topic for s in p.sources))}
     topics.create(client, dict.fromkeys(names, settings.kafka.partitions), replication=replication)
     topics.create(client, {DEAD_LETTERS: 1}, {"max.message.bytes": str(DEAD_LETTER_BYTES)}, replication)
+    topics.create(client, {LATE_ROWS: 1}, replication=replication)
 
 
-def _start(project: Path, folders: Folders, processes: Processes, name: str) -> None:
+def _start(project: Path, folders: Folders, processes: Processes, stack: Stack, name: str) -> None:
     if processes.running(name):
         return
     role, _, service = name.partition("-")
     folders.ready(name).parent.mkdir(parents=True, exist_ok=True)
     folders.ready(name).unlink(missing_ok=True)
     # -P: a definitions.py's neighbour must not stand in for one of our packages.
-    command = [sys.executable, "-P", "-m", "infra.cli", role, service, "--project", str(project.absolute())]
-    command += ["--plan", str(folders.plan(service))] if role == "stream" else []
+    served = stack.job_of(service) if role == "stream" else (service,)
+    command = [sys.executable, "-P", "-m", "infra.cli", role, *served, "--project", str(project.absolute())]
+    command += [part for one in served for part in ("--plan", str(folders.plan(one)))] if role == "stream" else []
     processes.start(name, command, cwd=project)
 
 
@@ -237,11 +274,17 @@ def _last_line(log: Path) -> str:
 
 def _row(folders: Folders, processes: Processes, name: str) -> Row:
     process = processes.running(name)
-    log = processes.logs / f"{name}.log"
+    log, served = processes.logs / f"{name}.log", _served(folders, name)
     if process is None:
-        return Row(name, "died", None, None, None, str(log))
+        return Row(name, "died", None, None, None, str(log), served)
     state = "running" if _works(folders, processes, name) else "starting"
-    return Row(name, state, process.pid, time.time() - process.created, _address(folders, name), str(log))
+    return Row(name, state, process.pid, time.time() - process.created, _address(folders, name), str(log), served)
+
+
+def _served(folders: Folders, name: str) -> tuple[str, ...]:
+    role, _, service = name.partition("-")
+    stack = recorded(folders)
+    return (stack.job_of(service) if role == "stream" and stack else ()) or ((service,) if service else ())
 
 
 def _address(folders: Folders, name: str) -> str | None:

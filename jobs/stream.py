@@ -1,25 +1,26 @@
-"""The stream job: a plan as a PyFlink job, in this process or on a running cluster, watched until it ends."""
+"""The stream job: the plan of a job as a PyFlink job, in this process or on a running cluster, watched until it ends."""
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from pydantic import BaseModel, ConfigDict
 
 from features.errors import StackError
-from features.plan import Plan
+from features.job import JobPlan
 from features.sql.flink import JobOptions, job_sql
 
 log = structlog.get_logger()
@@ -27,6 +28,8 @@ log = structlog.get_logger()
 JVM = "-XX:+UseParallelGC"
 """Of an embedded Flink: a fifth more events a second than with G1, half as many again in event-time mode (2 cores)."""
 POLL_SECONDS = 0.25
+CACHE_BYTES = 64 * 1024 * 1024
+"""What a stage on RocksDB keeps of its state decoded, in memory; state on the heap is there as it is."""
 RESTARTS_IN_A_ROW = 10
 """A job that fails this often without a checkpoint in between will not mend itself."""
 
@@ -40,9 +43,13 @@ class StreamConfig(BaseModel):
     jars: tuple[Path, ...]
     """The operator's and the Kafka connector's."""
     checkpoints: Path
-    """A folder; the job's own state is below it, by service and plan."""
+    """A folder; the job's own state is below it, by its name, its plan's digest and the state backend."""
     parallelism: int = 1
     checkpoint_interval_ms: int = 5_000
+    state_backend: Literal["heap", "rocksdb"] = "heap"
+    """Where the windows' rows are: in the JVM's memory, or on disk, in RocksDB. Neither restores from the other's checkpoints."""
+    rocksdb_memory_mb: int = 256
+    """What RocksDB may hold in memory, of an embedded Flink; a cluster has managed memory of its own."""
     cluster: str | None = None
     """``host:port`` of a running Flink cluster; None: in this process."""
     max_ahead_ms: int = 3_600_000
@@ -57,36 +64,37 @@ class StreamConfig(BaseModel):
     """Folder of an embedded Flink's own log."""
 
 
-def run(plan: Plan, config: StreamConfig, stop: threading.Event | None = None) -> None:
-    """Run the job of ``plan`` until it ends, ``stop`` is set, or SIGTERM or SIGINT comes.
+def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None) -> None:
+    """Run ``job`` until it ends, ``stop`` is set, or SIGTERM or SIGINT comes.
 
-    Starts from the newest checkpoint of the same plan, if there is one. Raises `StackError` when the job fails for good.
+    Starts from the newest checkpoint of the same job, if there is one. Raises `StackError` when the job fails for good.
     """
     stop = stop or threading.Event()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-    state = config.checkpoints / plan.service / plan.short_digest
+    state = config.checkpoints / job.name / job.short_digest / config.state_backend
     restored = newest_checkpoint(state)
     rest = config.cluster or f"127.0.0.1:{_free_port()}"
-    log.info("stream.start", service=plan.service, plan=plan.short_digest, restored=str(restored or ""), rest=rest)
-    client = _submit(plan, config, state, restored, rest)
+    services = ",".join(job.services)
+    log.info("stream.start", services=services, job=job.short_digest, restored=str(restored or ""), rest=rest)
+    client = _submit(job, config, state, restored, rest)
     result = client.get_job_execution_result()
-    job = Watch(rest, str(client.get_job_id()), lambda: _is_done(result))
+    watch = Watch(rest, str(client.get_job_id()), lambda: _is_done(result))
     try:
-        job.until_running(stop)
+        watch.until_running(stop)
         if config.ready_file and not stop.is_set():
-            config.ready_file.write_text(json.dumps({"rest": f"http://{rest}", "job": job.id}))
-        log.info("stream.running", service=plan.service, job=job.id)
-        job.until_end(stop)
+            config.ready_file.write_text(json.dumps({"rest": f"http://{rest}", "job": watch.id}))
+        log.info("stream.running", services=services, job=watch.id)
+        watch.until_end(stop)
     finally:
         if config.cluster:
-            job.cancel()
-        elif not job.ended:
+            watch.cancel()
+        elif not watch.ended:
             _cancel(client)
-    if job.ended:
+    if watch.ended:
         _raise_failure(result)
-    log.info("stream.stop", service=plan.service, restarts=job.restarts)
+    log.info("stream.stop", services=services, restarts=watch.restarts)
 
 
 def _is_done(result: Any) -> bool:
@@ -129,8 +137,9 @@ def _free_port() -> int:
         return int(s.getsockname()[1])
 
 
-def _submit(plan: Plan, config: StreamConfig, state: Path, restored: Path | None, rest: str) -> Any:
+def _submit(job: JobPlan, config: StreamConfig, state: Path, restored: Path | None, rest: str) -> Any:
     os.environ.setdefault("JVM_ARGS", JVM)
+    shutil.rmtree(_rocksdb_files(job, config), ignore_errors=True)  # of a run that was killed
     if config.logs:
         config.logs.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("FLINK_LOG_DIR", str(config.logs.resolve()))
@@ -138,13 +147,13 @@ def _submit(plan: Plan, config: StreamConfig, state: Path, restored: Path | None
     from pyflink.table import EnvironmentSettings, TableEnvironment
 
     settings = Configuration()
-    for key, value in _flink_settings(plan, config, state, restored, rest).items():
+    for key, value in _flink_settings(job, config, state, restored, rest).items():
         settings.set_string(key, value)
     environment = TableEnvironment.create(
         EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(settings).build()
     )
-    job = job_sql(
-        plan,
+    sql = job_sql(
+        job,
         JobOptions(
             bootstrap=config.bootstrap,
             max_ahead_ms=config.max_ahead_ms,
@@ -152,20 +161,21 @@ def _submit(plan: Plan, config: StreamConfig, state: Path, restored: Path | None
             idle_timeout_ms=config.idle_timeout_ms,
             drift_ms=config.drift_ms,
             bounded=config.bounded,
+            cache_bytes=CACHE_BYTES if config.state_backend == "rocksdb" else 0,
         ),
     )
-    for statement in job.setup:
+    for statement in sql.setup:
         environment.execute_sql(statement)
     inserts = environment.create_statement_set()
-    for statement in job.inserts:
+    for statement in sql.inserts:
         inserts.add_insert_sql(statement)
     return inserts.execute().get_job_client()
 
 
-def _flink_settings(plan: Plan, config: StreamConfig, state: Path, restored: Path | None, rest: str) -> dict[str, str]:
+def _flink_settings(job: JobPlan, config: StreamConfig, state: Path, restored: Path | None, rest: str) -> dict[str, str]:
     host, _, port = rest.partition(":")
     settings = {
-        "pipeline.name": f"headrace.{plan.service}",
+        "pipeline.name": f"headrace.{job.name}",
         "pipeline.jars": ";".join(p.resolve().as_uri() for p in config.jars),
         "pipeline.object-reuse": "true",
         "pipeline.max-parallelism": "128",
@@ -186,12 +196,23 @@ def _flink_settings(plan: Plan, config: StreamConfig, state: Path, restored: Pat
         "jobmanager.bind-host": "127.0.0.1",
         "taskmanager.bind-host": "127.0.0.1",
     }
+    if config.state_backend == "rocksdb":
+        settings["state.backend.type"] = "rocksdb"
+        settings["execution.checkpointing.incremental"] = "true"
+        settings["state.backend.rocksdb.timer-service.factory"] = "HEAP"  # one timer a key; in RocksDB each is an iterator
     if config.cluster:
         settings["execution.target"] = "remote"
+    elif config.state_backend == "rocksdb":
+        settings["taskmanager.memory.managed.size"] = f"{config.rocksdb_memory_mb}m"  # of all slots; RocksDB alone asks for it
+        settings["state.backend.rocksdb.localdir"] = str(_rocksdb_files(job, config).resolve())  # /tmp may be memory
     if restored:
         settings["execution.state-recovery.path"] = restored.resolve().as_uri()
         settings["execution.state-recovery.claim-mode"] = "CLAIM"
     return settings
+
+
+def _rocksdb_files(job: JobPlan, config: StreamConfig) -> Path:
+    return config.checkpoints / job.name / "rocksdb"
 
 
 class Watch:
@@ -274,7 +295,7 @@ def _get_json(url: str) -> Any:
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - http to the job's own address
             return json.load(answer)
-    except (urllib.error.URLError, TimeoutError) as e:
+    except (OSError, http.client.HTTPException) as e:  # an API that ends resets its connections
         raise StackError(
             f"Flink's REST API does not answer at {url}: {e}; the JVM may have been killed: see the job's log"
         ) from e

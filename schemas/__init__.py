@@ -2,6 +2,7 @@
 
 from schemas.dead_letter import DeadLetter, Reason
 from schemas.features import FeatureVector, Origin
+from schemas.late_row import LateRow
 from schemas.prediction import Prediction, Receipt
 
-__all__ = ["DeadLetter", "FeatureVector", "Origin", "Prediction", "Reason", "Receipt"]
+__all__ = ["DeadLetter", "FeatureVector", "LateRow", "Origin", "Prediction", "Reason", "Receipt"]

@@ -12,18 +12,21 @@ import msgspec
 
 from schemas.dead_letter import DeadLetter
 from schemas.features import FeatureVector
+from schemas.late_row import LateRow
 from schemas.prediction import Prediction
 
 MESSAGES: dict[str, type[msgspec.Struct]] = {
     "features": FeatureVector,
     "prediction": Prediction,
     "dead_letter": DeadLetter,
+    "late_row": LateRow,
 }
 
 encode = msgspec.json.Encoder().encode
 decode_features = msgspec.json.Decoder(FeatureVector).decode
 decode_prediction = msgspec.json.Decoder(Prediction).decode
 decode_dead_letter = msgspec.json.Decoder(DeadLetter).decode
+decode_late_row = msgspec.json.Decoder(LateRow).decode
 
 
 def json_schema(message: str) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 
 Value = int | float | str | bool | None
+Values = list[int | float | bool]
+"""A list's values, oldest first; none of them is null."""
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -18,8 +20,8 @@ class Origin(msgspec.Struct, frozen=True):
 class FeatureVector(msgspec.Struct, frozen=True):
     """The windows of one event, as of its own time.
 
-    ``event`` holds the spine's columns and ``features`` the values named ``<view>__<feature>``; which of them exist is the plan's
-    affair, and ``plan`` is the first 12 hex digits of its digest. Times are UTC milliseconds.
+    ``event`` holds the spine's columns and ``features`` the values named ``<view>__<feature>``, a list for the last values; which
+    of them exist is the plan's affair, and ``plan`` is the first 12 hex digits of its digest. Times are UTC milliseconds.
     """
 
     event_id: int | str
@@ -31,4 +33,4 @@ class FeatureVector(msgspec.Struct, frozen=True):
     complete: bool
     """False where rows that the longest window should hold are older than the retained history (rule 6)."""
     event: dict[str, Value]
-    features: dict[str, Value]
+    features: dict[str, Value | Values]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from infra.cli import run
+from infra.cli import messages, run
+from schemas import LateRow, Origin
+from schemas.codec import encode
 
 pytestmark = pytest.mark.core
 
@@ -105,6 +108,29 @@ def test_plan_prints_the_sql_of_an_engine(engine: str, project: Path, capsys: py
     """The text that the engine runs."""
     assert run(["plan", "fraud", "--sql", engine, "--project", str(project)]) == 0
     assert "terminal_risk__mean_30d" in capsys.readouterr().out
+
+
+def test_services_of_one_job_are_one_text_of_flink(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both services of the example are over one spine: what `headrace up` would run for them is one job."""
+    assert run(["plan", "--sql", "flink", "--project", str(project)]) == 0
+    text = capsys.readouterr().out
+    assert text.count("CREATE TEMPORARY SYSTEM FUNCTION sliding_windows") == 1
+    assert "'topic' = 'features.fraud'" in text
+    assert "'topic' = 'features.handbook'" in text
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "counted", "wanted"),
+    [
+        (90_061_000, True, "1d 1h late  14 values of 3 answers would differ  labels/1@1277"),
+        (250, False, "250ms late  14 values of 3 answers would differ, as far as is known  labels/1@1277"),
+    ],
+)
+def test_a_late_row_is_one_line(late_ms: int, counted: bool, wanted: str) -> None:
+    """When it happened, the view, how late it came, what it would have changed, and where it lies."""
+    row = LateRow("terminal_risk", "labels", Origin("labels", 1, 1277), 0, late_ms, 3, 14, counted)
+    line = messages.line_of("late_rows")(SimpleNamespace(value=encode(row)))
+    assert str(line) == f"1970-01-01 00:00:00  terminal_risk  {wanted}"
 
 
 def test_status_of_nothing_says_how_to_start(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

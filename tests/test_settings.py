@@ -8,6 +8,7 @@ import pytest
 
 from features.errors import SettingError
 from infra.settings import Settings, load_settings
+from jobs.stream import StreamConfig
 
 pytestmark = pytest.mark.core
 
@@ -102,6 +103,21 @@ def test_a_secret_is_not_read_from_the_file_nor_shown(project: Path, monkeypatch
     settings = load_settings(project, kafka={"sasl_mechanism": "PLAIN", "sasl_username": "me"})
     assert "hunter2" not in repr(settings) + settings.model_dump_json()
     assert settings.kafka.client("a:1,b:2")["sasl_plain_password"] == "hunter2"  # noqa: S105 - a test's password
+
+
+def test_the_stream_jobs_settings_are_the_jobs_own(tmp_path: Path) -> None:
+    """Each key of [stream] is one that the stream job takes, with the same default."""
+    written = load_settings(tmp_path).stream.model_dump()
+    job = StreamConfig(bootstrap="", jars=(), checkpoints=tmp_path)
+    assert written == {name: getattr(job, name) for name in written}
+
+
+def test_a_state_backend_is_one_of_two(project: Path) -> None:
+    """State is on the heap or in RocksDB, which wants some memory."""
+    assert "stream.state_backend: input should be 'heap' or 'rocksdb'; got 'disk'" in refused(
+        project, '[stream]\nstate_backend = "disk"\n'
+    )
+    assert "stream.rocksdb_memory_mb" in refused(project, '[stream]\nstate_backend = "rocksdb"\nrocksdb_memory_mb = 8\n')
 
 
 def test_the_example_loads() -> None:

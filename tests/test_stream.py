@@ -15,11 +15,24 @@ import pytest
 from kafka import KafkaProducer
 
 from features.load import Project, load
+from features.plan import DAY_MS
 from infra.broker import Broker
 from jobs.history import compute
 from jobs.parity import by_key, compare
 from tests.fixtures_data import fraud_project
-from tests.streams import dead_letters, own_topics, publish_history, records, run_to_end, vectors
+from tests.streams import (
+    await_checkpoint,
+    await_vectors,
+    dead_letters,
+    of_history,
+    own_topics,
+    publish_history,
+    publish_one_more,
+    records,
+    run_to_end,
+    started,
+    vectors,
+)
 
 pytestmark = pytest.mark.stack
 
@@ -71,6 +84,63 @@ def test_only_events_from_a_time_on_are_answered(broker: Broker, small: Project,
     found = vectors(broker, plan)
     answered = batch.filter(pc.greater_equal(batch["event_time"], start))
     assert {vector.event_id for vector in found} == set(answered["transaction_id"].to_pylist())
+    assert [stage.differing for stage in compare(plan, batch, found).stages] == [0, 0]
+
+
+def test_services_of_one_job_have_the_vectors_they_would_have_alone(broker: Broker, small: Project, tmp_path: Path) -> None:
+    """Two services over one spine run in one job: each has its own windows' values, and a bad event is written once."""
+    whole = own_topics(broker, small.plan("handbook"), mode="event_time")
+    customers, _ = whole.windows
+    part = msgspec.structs.replace(customers, features=customers.features[2:4])
+    limits = msgspec.structs.replace(whole, service=f"limits-{whole.service}", sources=whole.sources[:1], windows=(part,))
+    broker.create_topics({limits.features_topic: 2})
+    publish_history(broker, small, whole)
+    with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
+        producer.send(whole.spine_source.topic, value=b"not json")
+        producer.flush()
+    run_to_end(broker, [whole, limits], tmp_path)
+    batch = compute(small, "handbook")
+    for plan in (whole, limits):
+        found = vectors(broker, plan)
+        parity = compare(plan, batch, found)
+        assert parity.events == batch.num_rows == len(found)
+        assert {stage.differing for stage in parity.stages} == {0}, parity
+        assert {vector.plan for vector in found} == {plan.short_digest}
+        assert all(vector.complete for vector in found)
+    assert list(vectors(broker, limits)[0].features) == [feature.name for feature in part.features]
+    assert [letter.reason for letter in dead_letters(broker, whole)] == ["not_json"]
+
+
+def test_rows_kept_in_rocksdb_give_the_same_values(broker: Broker, small: Project, tmp_path: Path) -> None:
+    """With state in RocksDB every value is the batch engine's, and its files are where they are wiped."""
+    plan = own_topics(broker, small.plan("handbook"), mode="event_time")
+    publish_history(broker, small, plan)
+    run_to_end(broker, plan, tmp_path, state_backend="rocksdb", parallelism=2)
+    parity = compare(plan, compute(small, "handbook"), vectors(broker, plan))
+    assert [stage.differing for stage in parity.stages] == [0, 0], parity
+    assert (tmp_path / plan.service / "rocksdb").is_dir()
+
+
+@pytest.mark.parametrize(("backend", "before", "after"), [("heap", 1, 2), ("rocksdb", 2, 1)])
+def test_a_job_goes_on_at_another_parallelism(
+    broker: Broker, medium: Project, tmp_path: Path, backend: str, before: int, after: int
+) -> None:
+    """Killed in mid-stream and restored from its checkpoint with more or fewer subtasks, every value is the batch engine's."""
+    plan = own_topics(broker, medium.plan("handbook"), mode="event_time")
+    publish_history(broker, medium, plan)
+    publish_one_more(broker, plan, later_ms=7 * DAY_MS)  # whose watermark lets the last of the others go
+    batch = compute(medium, "handbook")
+    options = {"state_backend": backend, "checkpoint_interval_ms": 200, "bounded": False}
+    with started(broker, plan, tmp_path, parallelism=before, **options):
+        await_vectors(broker, plan, batch.num_rows // 10)
+        await_checkpoint(tmp_path)
+    written = sum(1 for _ in records(broker, plan.features_topic))
+    assert written < batch.num_rows, "the kill is in mid-stream"
+    with started(broker, plan, tmp_path, parallelism=after, **options):
+        await_vectors(broker, plan, batch.num_rows)
+    found = of_history(vectors(broker, plan))
+    assert {vector.event_id for vector in found} == set(batch["transaction_id"].to_pylist())
+    assert batch.num_rows <= len(found) < written + batch.num_rows, "it went on where the checkpoint was"
     assert [stage.differing for stage in compare(plan, batch, found).stages] == [0, 0]
 
 

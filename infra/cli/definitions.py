@@ -9,6 +9,8 @@ import typer
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from features.plan import Plan, WindowFeature
 
 UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms"))
@@ -31,7 +33,7 @@ def plan(
     loaded = load(folder(project))
     plans = [loaded.plan(service)] if service else list(loaded.plans.values())
     if sql:
-        show.out.out("\n".join(_sql(one, sql) for one in plans), end="")
+        show.out.out("\n".join(_sql(plans, sql)), end="")
     elif as_json:
         show.json([{"digest": one.digest, "plan": one} for one in plans])
     else:
@@ -45,14 +47,16 @@ def duration(ms: int) -> str:
     return f"{ms // unit}{name}"
 
 
-def _sql(plan: Plan, engine: Engine) -> str:
+def _sql(plans: Sequence[Plan], engine: Engine) -> list[str]:
+    """The engine's text: for Flink one for each job, which several services may share; for DuckDB one for each service."""
     if engine == "duckdb":
         from features.sql.duckdb import features_sql
 
-        return features_sql(plan)
+        return [features_sql(plan) for plan in plans]
+    from features.job import job_plans
     from features.sql.flink import JobOptions, job_sql
 
-    return job_sql(plan, JobOptions()).text
+    return [job_sql(job, JobOptions()).text for job in job_plans(plans)]
 
 
 def _show(plan: Plan) -> None:

@@ -11,7 +11,7 @@ from rich.highlighter import JSONHighlighter
 from rich.text import Text
 
 from infra.cli import show
-from schemas.codec import decode_dead_letter, decode_features, decode_prediction
+from schemas.codec import decode_dead_letter, decode_features, decode_late_row, decode_prediction
 
 Line = Callable[[Any], Text | str]
 
@@ -22,7 +22,8 @@ BAR = 10
 def line_of(topic: str) -> Line:
     """How the records of ``topic`` are shown: by its name, and as plain JSON where that says nothing."""
     kind = topic.partition(".")[0]
-    return {"predictions": _prediction, "features": _features, "dead_letters": _dead_letter}.get(kind, _plain)
+    kinds = {"predictions": _prediction, "features": _features, "dead_letters": _dead_letter, "late_rows": _late_row}
+    return kinds.get(kind, _plain)
 
 
 def as_json(record: Any) -> str:
@@ -101,6 +102,22 @@ def _dead_letter(record: Any) -> Text:
     )
 
 
+def _late_row(record: Any) -> Text:
+    """Event time, view, how late, what it would have changed, and where the row lies."""
+    try:
+        row = decode_late_row(record.value)
+    except (msgspec.DecodeError, TypeError):
+        return _plain(record)
+    return Text.assemble(
+        (f"{_clock(row.event_time)}  ", "dim"),
+        (f"{row.view}  ", "bold"),
+        (f"{_duration(row.late_ms)} late", "yellow"),
+        f"  {row.changed:,} values of {row.answers:,} answers would differ",
+        ("" if row.counted else ", as far as is known", "dim"),
+        (f"  {row.origin.topic}/{row.origin.partition}@{row.origin.offset}", "cyan"),
+    )
+
+
 def _plain(record: Any) -> Text:
     value = "(no value)" if record.value is None else record.value.decode(errors="replace")
     return Text.assemble((f"{record.partition}@{record.offset}  ", "dim"), JSONHighlighter()(Text(value)))
@@ -108,6 +125,16 @@ def _plain(record: Any) -> Text:
 
 def _clock(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _duration(ms: int) -> str:
+    """The two largest units: ``1d 3h``, ``4min 10s``, ``250ms``."""
+    parts = []
+    for size, unit in ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms")):
+        if ms >= size:
+            parts.append(f"{ms // size}{unit}")
+            ms %= size
+    return " ".join(parts[:2]) or "0ms"
 
 
 def _short(value: object) -> str:

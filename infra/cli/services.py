@@ -1,9 +1,10 @@
-"""``headrace up``, ``down``, ``status``, and the processes of a service: ``stream`` and ``scorer``."""
+"""``headrace up``, ``down``, ``status``, and their processes: ``stream``, of one job, and ``scorer``, of one service."""
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
 
 if TYPE_CHECKING:
     from features.plan import Plan
+    from infra.stack import Row
 
 
 @app.command(epilog="Example: headrace setup")
@@ -36,9 +38,9 @@ def up(
     ] = None,
     project: ProjectOption = HERE,
 ) -> None:
-    """Start Kafka, and each service's stream job and scorer.
+    """Start Kafka, the stream jobs, and each service's scorer.
 
-    What runs already is left alone.
+    Services of one spine and one mode share a job. What runs already is left alone.
     """
     from infra import stack
     from infra.cli import show
@@ -82,16 +84,20 @@ def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     elif not rows:
         show.out.print("nothing runs; start it with 'headrace up'")
     else:
-        show.table("", ("name", "state", "pid", "up", "address", "log"), [_cells(row) for row in rows], right=("pid", "up"))
+        columns = ("name", "state", "pid", "up", "serves", "address", "log")
+        show.table("", columns, [_cells(row) for row in rows], right=("pid", "up"))
 
 
 @app.command(epilog="Example: headrace stream fraud --project examples/fraud")
 def stream(
-    service: Annotated[str, typer.Argument(help="A feature service.")],
-    plan: Annotated[Path | None, typer.Option(help="Its compiled plan; none: compile it.", show_default=False)] = None,
+    services: Annotated[list[str], typer.Argument(help="Feature services of one spine and one mode.", show_default=False)],
+    plan: Annotated[
+        list[Path] | None, typer.Option(help="A compiled plan, one for each service; none: compile them.", show_default=False)
+    ] = None,
     project: ProjectOption = HERE,
 ) -> None:
-    """Run the stream job of a service until it is stopped."""
+    """Run the stream job of one or more services until it is stopped."""
+    from features.job import job_plan
     from infra import jars, stack
     from infra.settings import load_settings, run_folder
     from jobs.stream import StreamConfig, run
@@ -105,15 +111,17 @@ def stream(
         )
     folders = stack.Folders(run_folder(where, settings))
     _log_plainly()
+    bootstrap = stack.bootstrap(where, settings)
+    job = job_plan(_plans(where, services, plan or ()))
     config = StreamConfig(
-        bootstrap=stack.bootstrap(where, settings),
+        bootstrap=bootstrap,
         jars=jars.flink_jars(),
         checkpoints=folders.checkpoints,
-        ready_file=_fresh(folders.ready(f"stream-{service}")),
+        ready_file=_fresh(folders.ready(f"stream-{job.name}")),
         logs=folders.run / "logs",
         **settings.stream.model_dump(),
     )
-    run(_plan(where, service, plan), config)
+    run(job, config)
 
 
 @app.command(epilog="Example: headrace scorer fraud --project examples/fraud")
@@ -140,16 +148,17 @@ def scorer(service: Annotated[str, typer.Argument(help="A feature service.")], p
     run(loaded, loaded.plan(service), config)
 
 
-def _plan(project: Path, service: str, file: Path | None) -> Plan:
-    if file is None:
+def _plans(project: Path, services: Sequence[str], files: Sequence[Path]) -> list[Plan]:
+    if not files:
         from features.load import load
 
-        return load(project).plan(service)
+        loaded = load(project)
+        return [loaded.plan(service) for service in dict.fromkeys(services)]
     import msgspec
 
     from features.plan import Plan
 
-    return msgspec.json.decode(file.read_bytes(), type=Plan)
+    return [msgspec.json.decode(file.read_bytes(), type=Plan) for file in files]
 
 
 def _fresh(ready: Path) -> Path:
@@ -175,8 +184,8 @@ def _log_plainly() -> None:
     )
 
 
-def _cells(row: tuple[object, ...]) -> list[object]:
-    name, state, pid, seconds, address, log = row
+def _cells(row: Row) -> list[object]:
+    name, state, pid, seconds, address, log, services = row
     up = None if not isinstance(seconds, float) else f"{seconds // 3600:.0f}:{seconds % 3600 // 60:02.0f}:{seconds % 60:02.0f}"
     colour = {"running": "green", "starting": "yellow"}.get(str(state), "red")
-    return [name, f"[{colour}]{state}[/]", pid, up, address, log]
+    return [name, f"[{colour}]{state}[/]", pid, up, ", ".join(services), address, log]

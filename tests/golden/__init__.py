@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from features.job import job_plan
 from features.load import load
 from features.plan import Mode, Plan
 from features.sql.duckdb import features_sql
@@ -23,9 +24,23 @@ def fraud(mode: Mode = "arrival") -> Plan:
     return msgspec.structs.replace(plan, mode=mode)
 
 
+def limits() -> Plan:
+    """A service beside the example's, in the same job: some of its windows over the spine, kept for longer."""
+    customers = msgspec.structs.replace(fraud().windows[0], features=fraud().windows[0].features[:2])
+    return msgspec.structs.replace(
+        fraud(),
+        service="limits",
+        sources=fraud().sources[:1],
+        windows=(customers,),
+        batch=(),
+        lateness_ms=2 * fraud().lateness_ms,
+    )
+
+
 TEXTS: dict[str, Callable[[], str]] = {
-    "flink_fraud_arrival.sql": lambda: job_sql(fraud(), JobOptions()).text,
-    "flink_fraud_event_time.sql": lambda: job_sql(fraud("event_time"), JobOptions()).text,
+    "flink_fraud_arrival.sql": lambda: job_sql(job_plan([fraud()]), JobOptions()).text,
+    "flink_fraud_event_time.sql": lambda: job_sql(job_plan([fraud("event_time")]), JobOptions()).text,
+    "flink_two_services.sql": lambda: job_sql(job_plan([fraud(), limits()]), JobOptions()).text,
     "duckdb_fraud.sql": lambda: features_sql(fraud()),
 }
 

@@ -13,7 +13,9 @@ CREATE TEMPORARY TABLE `transactions` (
   `_value` BYTES,
   `_partition` INT METADATA FROM 'partition' VIRTUAL,
   `_offset` BIGINT METADATA FROM 'offset' VIRTUAL,
-  `_arrived` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL
+  `_arrived` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  `_rt` AS TO_TIMESTAMP_LTZ(`event_time`, 3),
+  WATERMARK FOR `_rt` AS TO_TIMESTAMP_LTZ(`event_time` - 1, 3)
 ) WITH (
   'connector' = 'kafka',
   'topic' = 'transactions',
@@ -24,7 +26,8 @@ CREATE TEMPORARY TABLE `transactions` (
   'headrace-event.required' = 'transaction_id;customer_id;terminal_id',
   'headrace-event.time' = 'event_time',
   'headrace-event.timestamps' = 'event_time',
-  'headrace-event.max-ahead-ms' = '3600000'
+  'headrace-event.max-ahead-ms' = '3600000',
+  'scan.watermark.idle-timeout' = '10000 ms'
 );
 
 CREATE TEMPORARY TABLE `labels` (
@@ -38,7 +41,9 @@ CREATE TEMPORARY TABLE `labels` (
   `_value` BYTES,
   `_partition` INT METADATA FROM 'partition' VIRTUAL,
   `_offset` BIGINT METADATA FROM 'offset' VIRTUAL,
-  `_arrived` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL
+  `_arrived` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  `_rt` AS TO_TIMESTAMP_LTZ(`event_time`, 3),
+  WATERMARK FOR `_rt` AS TO_TIMESTAMP_LTZ(`event_time` - 1, 3)
 ) WITH (
   'connector' = 'kafka',
   'topic' = 'labels',
@@ -49,10 +54,11 @@ CREATE TEMPORARY TABLE `labels` (
   'headrace-event.required' = 'transaction_id;terminal_id',
   'headrace-event.time' = 'event_time',
   'headrace-event.timestamps' = 'event_time',
-  'headrace-event.max-ahead-ms' = '3600000'
+  'headrace-event.max-ahead-ms' = '3600000',
+  'scan.watermark.idle-timeout' = '10000 ms'
 );
 
-CREATE TEMPORARY TABLE `_features` (
+CREATE TEMPORARY TABLE `_features_fraud` (
   `_key` STRING,
   `event_id` BIGINT,
   `event_time` BIGINT,
@@ -90,6 +96,24 @@ CREATE TEMPORARY TABLE `_dead_letters` (
   'format' = 'headrace-vector'
 );
 
+CREATE TEMPORARY TABLE `_late_rows` (
+  `view` STRING,
+  `source` STRING,
+  `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT>,
+  `event_time` BIGINT,
+  `late_ms` BIGINT,
+  `answers` BIGINT,
+  `changed` BIGINT,
+  `counted` BOOLEAN
+) WITH (
+  'connector' = 'kafka',
+  'topic' = 'late_rows',
+  'properties.bootstrap.servers' = 'localhost:9092',
+  'properties.linger.ms' = '0',
+  'sink.delivery-guarantee' = 'at-least-once',
+  'format' = 'headrace-vector'
+);
+
 CREATE TEMPORARY VIEW `transactions_by_customer_id_rows` AS
 SELECT
   `customer_id` AS `_key`,
@@ -124,10 +148,11 @@ SELECT
   `customer_spend__mean_7d`,
   `customer_spend__count_30d`,
   `customer_spend__mean_30d`,
-  `_complete`
+  `_complete` AS `_complete_transactions_by_customer_id`,
+  `_late`
 FROM sliding_windows(
   r => TABLE `transactions_by_customer_id_rows` PARTITION BY `_key`,
-  spec => '{"mode": "arrival", "retention": 2678400000, "values": ["_value_amount"], "features": [{"name": "customer_spend__count_1d", "function": "count", "value": 0, "window": 86400000, "fill": null}, {"name": "customer_spend__mean_1d", "function": "mean", "value": 0, "window": 86400000, "fill": 0.0}, {"name": "customer_spend__count_7d", "function": "count", "value": 0, "window": 604800000, "fill": null}, {"name": "customer_spend__mean_7d", "function": "mean", "value": 0, "window": 604800000, "fill": 0.0}, {"name": "customer_spend__count_30d", "function": "count", "value": 0, "window": 2592000000, "fill": null}, {"name": "customer_spend__mean_30d", "function": "mean", "value": 0, "window": 2592000000, "fill": 0.0}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount"]}',
+  spec => '{"mode": "arrival", "retention": 2678400000, "lateness": 86400000, "cache": 0, "values": ["_value_amount"], "features": [{"name": "customer_spend__count_1d", "function": "count", "value": 0, "window": 86400000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_1d", "function": "mean", "value": 0, "window": 86400000, "fill": 0.0, "view": "customer_spend"}, {"name": "customer_spend__count_7d", "function": "count", "value": 0, "window": 604800000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_7d", "function": "mean", "value": 0, "window": 604800000, "fill": 0.0, "view": "customer_spend"}, {"name": "customer_spend__count_30d", "function": "count", "value": 0, "window": 2592000000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_30d", "function": "mean", "value": 0, "window": 2592000000, "fill": 0.0, "view": "customer_spend"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount"]}',
   uid => 'transactions_by_customer_id'
 );
 
@@ -152,8 +177,9 @@ SELECT
   `customer_spend__mean_7d`,
   `customer_spend__count_30d`,
   `customer_spend__mean_30d`,
-  `_complete` AS `_complete_before`
+  `_complete_transactions_by_customer_id`
 FROM `transactions_by_customer_id`
+WHERE `_late` IS NULL
 UNION ALL
 SELECT
   `terminal_id`,
@@ -195,31 +221,34 @@ SELECT
   `customer_spend__mean_7d`,
   `customer_spend__count_30d`,
   `customer_spend__mean_30d`,
+  `_complete_transactions_by_customer_id`,
   `terminal_risk__count_1d`,
   `terminal_risk__mean_1d`,
   `terminal_risk__count_7d`,
   `terminal_risk__mean_7d`,
   `terminal_risk__count_30d`,
   `terminal_risk__mean_30d`,
-  `_complete` AND `_complete_before` AS `_complete`
+  `_complete` AS `_complete_labels_by_terminal_id`,
+  `_late`
 FROM sliding_windows(
   r => TABLE `labels_by_terminal_id_rows` PARTITION BY `_key`,
-  spec => '{"mode": "arrival", "retention": 2678400000, "values": ["_value_is_fraud"], "features": [{"name": "terminal_risk__count_1d", "function": "count", "value": 0, "window": 86400000, "fill": null}, {"name": "terminal_risk__mean_1d", "function": "mean", "value": 0, "window": 86400000, "fill": 0.0}, {"name": "terminal_risk__count_7d", "function": "count", "value": 0, "window": 604800000, "fill": null}, {"name": "terminal_risk__mean_7d", "function": "mean", "value": 0, "window": 604800000, "fill": 0.0}, {"name": "terminal_risk__count_30d", "function": "count", "value": 0, "window": 2592000000, "fill": null}, {"name": "terminal_risk__mean_30d", "function": "mean", "value": 0, "window": 2592000000, "fill": 0.0}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount", "customer_spend__count_1d", "customer_spend__mean_1d", "customer_spend__count_7d", "customer_spend__mean_7d", "customer_spend__count_30d", "customer_spend__mean_30d", "_complete_before"]}',
+  spec => '{"mode": "arrival", "retention": 2678400000, "lateness": 86400000, "cache": 0, "values": ["_value_is_fraud"], "features": [{"name": "terminal_risk__count_1d", "function": "count", "value": 0, "window": 86400000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_1d", "function": "mean", "value": 0, "window": 86400000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_7d", "function": "count", "value": 0, "window": 604800000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_7d", "function": "mean", "value": 0, "window": 604800000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_30d", "function": "count", "value": 0, "window": 2592000000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_30d", "function": "mean", "value": 0, "window": 2592000000, "fill": 0.0, "view": "terminal_risk"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount", "customer_spend__count_1d", "customer_spend__mean_1d", "customer_spend__count_7d", "customer_spend__mean_7d", "customer_spend__count_30d", "customer_spend__mean_30d", "_complete_transactions_by_customer_id"]}',
   uid => 'labels_by_terminal_id'
 );
 
-INSERT INTO `_features`
+INSERT INTO `_features_fraud`
 SELECT
   CAST(`customer_id` AS STRING),
   `transaction_id`,
   `event_time`,
-  '3f0b317bd997',
+  '639288c73258',
   ROW('transactions', `_partition`, `_offset`),
   `_arrived`,
-  `_complete`,
+  `_complete_transactions_by_customer_id` AND `_complete_labels_by_terminal_id`,
   ROW(`transaction_id`, `event_time`, `customer_id`, `terminal_id`, `amount`),
   ROW(`customer_spend__count_1d`, `customer_spend__mean_1d`, `customer_spend__count_7d`, `customer_spend__mean_7d`, `customer_spend__count_30d`, `customer_spend__mean_30d`, `terminal_risk__count_1d`, `terminal_risk__mean_1d`, `terminal_risk__count_7d`, `terminal_risk__mean_7d`, `terminal_risk__count_30d`, `terminal_risk__mean_30d`)
-FROM `labels_by_terminal_id`;
+FROM `labels_by_terminal_id`
+WHERE `_late` IS NULL;
 
 INSERT INTO `_dead_letters`
 SELECT
@@ -240,3 +269,29 @@ SELECT
   `_value`
 FROM `labels`
 WHERE `_reason` IS NOT NULL;
+
+INSERT INTO `_late_rows`
+SELECT
+  `_late`.`view`,
+  'transactions',
+  ROW('transactions', `_partition`, `_offset`),
+  `_late`.`time`,
+  `_late`.`late_ms`,
+  `_late`.`answers`,
+  `_late`.`changed`,
+  `_late`.`counted`
+FROM `transactions_by_customer_id`
+WHERE `_late` IS NOT NULL;
+
+INSERT INTO `_late_rows`
+SELECT
+  `_late`.`view`,
+  'labels',
+  ROW('labels', `_partition`, `_offset`),
+  `_late`.`time`,
+  `_late`.`late_ms`,
+  `_late`.`answers`,
+  `_late`.`changed`,
+  `_late`.`counted`
+FROM `labels_by_terminal_id`
+WHERE `_late` IS NOT NULL;
