@@ -33,9 +33,9 @@ final class RowTree {
     private static final int FORGOTTEN_A_ROW = 2;
 
     /** What was measured to be good: see DESIGN.md. */
-    static final int LEAF_ROWS = 32;
+    static final int LEAF_ROWS = 16;
 
-    static final int FANOUT = 32;
+    static final int FANOUT = 16;
 
     /** Takes rows from the newest to the oldest; says whether it wants more. */
     @FunctionalInterface

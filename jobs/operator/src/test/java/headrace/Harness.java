@@ -29,8 +29,8 @@ import org.apache.flink.types.Row;
 import org.apache.flink.util.Collector;
 
 /**
- * {@link SlidingWindows} without Flink, for random streams by the thousand: rows, watermarks, event-time timers, keyed state that is
- * kept as bytes and restored. {@code tests/harness.py} speaks to it.
+ * {@link SlidingWindows} without Flink, for random streams by the thousand: rows, watermarks, event-time timers, keyed state
+ * that is kept as bytes and restored. {@code tests/harness.py} speaks to it.
  *
  * <p>A line of input is a stream: {@code spec}; {@code columns}, pairs of a name and a type as SQL has it; {@code restart}, after
  * how many rows all that is in memory is dropped, 0: never; {@code copies}, whether what is read from the state is a copy, as in

@@ -400,8 +400,10 @@ class SlidingWindowsTest {
     private static Table arrivals(StreamExecutionEnvironment environment, StreamTableEnvironment tables, String id) {
         TypeInformation<Row> type =
                 Types.ROW_NAMED(
-                        new String[] {"k", "_time", "_contributes", "_asks", "_partition", "_offset", "v", "rowid", "real", "digits", "flag",
-                            "text"},
+                        new String[] {
+                            "k", "_time", "_contributes", "_asks", "_partition", "_offset", "v", "rowid", "real", "digits",
+                            "flag", "text"
+                        },
                         Types.LONG,
                         Types.LONG,
                         Types.BOOLEAN,

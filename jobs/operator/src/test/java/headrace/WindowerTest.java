@@ -226,7 +226,8 @@ class WindowerTest {
     void columnsAreIndependent() {
         Stages stages = Stages.over(DataTypes.BIGINT()).feature("max", 100);
         for (int c = 1; c < 12; c++) {
-            stages.column("w" + c, c % 2 == 0 ? DataTypes.BIGINT() : DataTypes.STRING()).feature(c % 2 == 0 ? "max" : "count_distinct", 100);
+            stages.column("w" + c, c % 2 == 0 ? DataTypes.BIGINT() : DataTypes.STRING())
+                    .feature(c % 2 == 0 ? "max" : "count_distinct", 100);
         }
         windows(stages);
         Object[] values = new Object[12];
@@ -340,7 +341,8 @@ class WindowerTest {
     /** A row in order leaves nothing in the ledger; a late one an entry for each view, of what it would have changed. */
     @Test
     void theLedgerSaysWhatALateRowWouldHaveChanged() {
-        windows(Stages.over(DataTypes.BIGINT()).view("short").feature("count", 50).feature("max", 50).view("long").feature("sum", 100));
+        Stages stages = Stages.over(DataTypes.BIGINT()).view("short").feature("count", 50).feature("max", 50);
+        windows(stages.view("long").feature("sum", 100));
         row(1_000, 1L);
         row(1_030, 10L);
         row(1_060, 10L);
