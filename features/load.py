@@ -26,11 +26,12 @@ with warnings.catch_warnings():  # stream and batch views are "experimental" in 
     from feast.batch_feature_view import BatchFeatureView
     from feast.data_format import JsonFormat
     from feast.on_demand_feature_view import OnDemandFeatureView
-    from feast.types import Bool, FeastType, Float64, Int64, String
+    from feast.types import Array, Bool, FeastType, Float64, Int64, String
 
 from features import rules
-from features.aggregations import FUNCTIONS, check
+from features.aggregations import check, gives
 from features.errors import DefinitionError
+from features.inputs import list_columns
 from features.plan import BatchView, OnDemand, Plan, Source, WindowFeature, Windows
 
 DEFAULT_LATENESS = "1d"
@@ -219,14 +220,14 @@ def _derive_schema(view: StreamFeatureView, declared: _Declared) -> None:
         rules.check_name("join key", key.name)
         rules.check_key(f"view '{view.name}': a join key", key)
     features = _window_features(view, source)
-    view.features = [Field(name=f.name.removeprefix(f"{view.name}__"), dtype=FEAST_TYPES[_kind(f, source)]) for f in features]
+    view.features = [Field(name=f.name.removeprefix(f"{view.name}__"), dtype=_feast_type(f, source)) for f in features]
     view.entity_columns = [Field(name=key.name, dtype=FEAST_TYPES[key.type.kind]) for key in keys]
     view.projection.features = view.features
 
 
-def _kind(feature: WindowFeature, source: Source) -> str:
-    gives = FUNCTIONS[feature.function].gives
-    return source.column(feature.column).type.kind if gives == "same" else gives
+def _feast_type(feature: WindowFeature, source: Source) -> FeastType:
+    given = gives(feature.function, source.column(feature.column).type)
+    return Array(FEAST_TYPES[given.kind]) if given.length else FEAST_TYPES[given.kind]
 
 
 def _window_features(view: StreamFeatureView, source: Source) -> tuple[WindowFeature, ...]:
@@ -298,7 +299,7 @@ def _compile(service: FeatureService, declared: _Declared) -> Plan:
     for view in batch:
         rules.check_spine_key(where, spine, view.key, spine)
     used = dict.fromkeys([spine.name, *(w.source for w in windows), *(b.source for b in batch)])
-    return Plan(
+    plan = Plan(
         service=service.name,
         spine=spine.name,
         sources=tuple(declared.sources[name] for name in used),
@@ -311,6 +312,8 @@ def _compile(service: FeatureService, declared: _Declared) -> Plan:
             rules.duration(f"{where}: allowed_lateness", service.tags.get("allowed_lateness", DEFAULT_LATENESS))
         ),
     )
+    rules.check_list_inputs(where, list_columns(plan), {*inputs, *(feature.name for feature in plan.window_features)})
+    return plan
 
 
 def _spine(service: FeatureService, declared: _Declared) -> Source:

@@ -15,14 +15,21 @@ DAY_MS = 86_400_000
 
 
 class ColumnType(msgspec.Struct, frozen=True):
-    """One of int64, float64, decimal(precision, scale), string, bool, timestamp (UTC milliseconds)."""
+    """One of int64, float64, decimal(precision, scale), string, bool, timestamp (UTC milliseconds), or a list of one.
+
+    >>> str(ColumnType("decimal", 12, 2, length=10))
+    'decimal(12,2)[10]'
+    """
 
     kind: Literal["int64", "float64", "decimal", "string", "bool", "timestamp"]
     precision: int = 0
     scale: int = 0
+    length: int = 0
+    """Of a list, the most values that it has; 0: no list."""
 
     def __str__(self) -> str:
-        return f"decimal({self.precision},{self.scale})" if self.kind == "decimal" else self.kind
+        one = f"decimal({self.precision},{self.scale})" if self.kind == "decimal" else self.kind
+        return f"{one}[{self.length}]" if self.length else one
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -64,7 +71,7 @@ class WindowFeature(msgspec.Struct, frozen=True):
     name: str
     """``<view>__<feature>``."""
     function: str
-    """A row of `features.aggregations.FUNCTIONS`."""
+    """As the user wrote it: ``count``, ``last_10``, ``p99``; `features.aggregations.find` reads it."""
     column: str
     window_ms: int
     fill: float | None = None

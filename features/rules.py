@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 
-from features.aggregations import FUNCTIONS
+from features.aggregations import gives
 from features.errors import DefinitionError
 from features.plan import Column, ColumnType, Source
 
@@ -117,8 +118,16 @@ def duration(what: str, text: str) -> timedelta:
 
 def fill(feature: str, text: str, function: str, of: Column) -> float:
     """``text``, which stands for an empty window (rule 4), as a number: one that ``function`` of the column could be."""
-    kind = of.type.kind if FUNCTIONS[function].gives == "same" else FUNCTIONS[function].gives
-    before, behind = {"int64": (15, 0), "decimal": (of.type.precision - of.type.scale, of.type.scale)}.get(kind, (15, 15))
+    kind = gives(function, of.type).kind
+    if kind == "bool":
+        raise DefinitionError(
+            f"feature '{feature}': a fill value is a number, and {function} of {of.name} is a boolean; got fill='{text}'; "
+            "put the feature in a view of its own, without fill"
+        )
+    whole = (15, 0)
+    before, behind = {"int64": whole, "timestamp": whole, "decimal": (of.type.precision - of.type.scale, of.type.scale)}.get(
+        kind, (15, 15)
+    )
     match = re.fullmatch(r"-?0*([0-9]{0,15})(?:\.([0-9]{0,15}?)0*)?", text)
     if not match or not text.strip("-.") or len(match[1]) > before or len(match[2] or "") > behind:
         raise DefinitionError(
@@ -126,6 +135,16 @@ def fill(feature: str, text: str, function: str, of: Column) -> float:
             "write tags={'fill': '0'}, say"
         )
     return float(text)
+
+
+def check_list_inputs(where: str, columns: Iterable[str], features: Collection[str]) -> None:
+    """Refuse a list whose values would be inputs of the name of a feature."""
+    taken = [column for column in columns if column in features]
+    if taken:
+        raise DefinitionError(
+            f"{where}: the values of a list are its model's inputs <feature>_1, <feature>_2, …; got a feature '{taken[0]}' too; "
+            "write Aggregation(name=…) with another name"
+        )
 
 
 def milliseconds(duration: timedelta) -> int:

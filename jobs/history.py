@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from jobs.source_tables import Between, File, connect, create_table, quoted
 if TYPE_CHECKING:  # importing Feast takes seconds
     from features.load import Function, Project
 
+WIDE = pa.decimal128(38, 0)
+"""What DuckDB's HUGEINT is in Arrow."""
 Progress = Callable[[str, int, int], None]
 """Told what begins, how many steps are done, and of how many."""
 
@@ -72,7 +75,7 @@ def compute(
             step(f"reading {source.name}")
             create_table(connection, source, _files(request, source), _required(plan, source), _needed(request, source))
         step("windows")
-        features = _columns(connection.sql(features_sql(plan)).to_arrow_table())
+        features = _narrow(plan, _columns(connection.sql(features_sql(plan)).to_arrow_table()))
         spine = _spine(connection, plan)
         for view in plan.batch:
             step(view.view)
@@ -96,15 +99,22 @@ def write(table: pa.Table, path: Path) -> None:
 
 
 def floats(table: pa.Table) -> pa.Table:
-    """``table`` with decimals as the nearest doubles: pyarrow 16's own cast is an ulp off for one in eight."""
-    if not any(pa.types.is_decimal(field.type) for field in table.schema):
+    """``table`` with decimals, in lists too, as the nearest doubles: pyarrow 16's own cast is an ulp off for one in eight."""
+    types = {field.name: _float_type(field.type) for field in table.schema}
+    if not any(types.values()):
         return table
     columns = ", ".join(
-        f"CAST({quoted(field.name)} AS DOUBLE) AS {quoted(field.name)}" if pa.types.is_decimal(field.type) else quoted(field.name)
-        for field in table.schema
+        f"CAST({quoted(name)} AS {wanted}) AS {quoted(name)}" if wanted else quoted(name) for name, wanted in types.items()
     )
     with connect() as connection:
         return connection.from_arrow(table).project(columns).to_arrow_table()
+
+
+def _float_type(kind: pa.DataType) -> str:
+    """The DuckDB type that a type with decimals becomes; empty for another type."""
+    if pa.types.is_decimal(kind):
+        return "DOUBLE"
+    return "DOUBLE[]" if pa.types.is_list(kind) and pa.types.is_decimal(kind.value_type) else ""
 
 
 class _Steps:
@@ -150,6 +160,15 @@ def _needed(request: Request, source: Source) -> Between:
         return request.times
     longest = max((stage.longest_ms for stage in request.plan.windows if stage.source == source.name), default=1)
     return Between(request.times.after + 1 - longest, request.times.before)
+
+
+def _narrow(plan: Plan, features: dict[str, pa.ChunkedArray]) -> dict[str, pa.ChunkedArray]:
+    """Sums of longs as longs; where one of a feature's is beyond 64 bits, they stay decimals of 38 digits."""
+    for feature in plan.window_features:
+        if features[feature.name].type == WIDE:
+            with suppress(pa.ArrowInvalid):
+                features[feature.name] = features[feature.name].cast(pa.int64())
+    return features
 
 
 def _spine(connection: duckdb.DuckDBPyConnection, plan: Plan) -> pa.Table:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from features.aggregations import relative
 from features.errors import SettingError
 from features.plan import Plan, WindowFeature, Windows
 from jobs.history import floats
@@ -17,9 +18,6 @@ from schemas import FeatureVector
 
 CLOSE_MS = 1_000
 """Arrival mode: a row published less than this before an event may reach the windows after it."""
-
-FLOAT_RELATIVE = 1e-12
-"""Rule 7: how far sums and means of float columns may be apart."""
 
 Key = tuple[Any, ...]
 
@@ -98,13 +96,14 @@ def _compare(
     vectors: Sequence[FeatureVector],
     others: Mapping[Key, Sequence[Published]] | None,
 ) -> StageParity:
-    floating = {f.name for f in stage.features if plan.source(stage.source).column(f.column).type.kind == "float64"}
+    of = plan.source(stage.source).column
+    apart = {f.name: relative(f.function, of(f.column).type) for f in stage.features}
     differing = explained = 0
     examples: list[str] = []
     for vector in vectors:
         for feature in stage.features:
             ours, theirs = vector.features[feature.name], expected[vector.event_id][feature.name]
-            if _equal(feature, ours, theirs, floating):
+            if _equal(ours, theirs, apart[feature.name]):
                 continue
             differing += 1
             if others is not None and _late(vector, stage, feature, others):
@@ -114,10 +113,10 @@ def _compare(
     return StageParity(stage.name, len(vectors) * len(stage.features), differing, explained, tuple(examples))
 
 
-def _equal(feature: WindowFeature, ours: Any, theirs: Any, floating: set[str]) -> bool:
-    """To the bit, but for sums and means of float columns (rule 7)."""
-    if feature.name in floating and feature.function in {"sum", "mean"} and ours is not None and theirs is not None:
-        return bool(abs(ours - theirs) <= FLOAT_RELATIVE * max(abs(ours), abs(theirs)))
+def _equal(ours: Any, theirs: Any, relative: float) -> bool:
+    """To the bit, or as near as rule 7 says."""
+    if relative and ours is not None and theirs is not None:
+        return bool(abs(ours - theirs) <= relative * max(abs(ours), abs(theirs)))
     return bool(ours == theirs)
 
 

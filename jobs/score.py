@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from features.errors import DefinitionError
+from features.inputs import input_columns, list_columns
+from features.plan import Plan
 from jobs.history import Progress, compute, floats
 
 if TYPE_CHECKING:
@@ -47,9 +49,27 @@ def score_history(
         threads=threads,
         on_progress=on_progress,
     )
-    x = matrix(table, project.plan(service).inputs if inputs is None else inputs)
+    plan = project.plan(service)
+    x = matrix(flat(table, plan), input_columns(plan, plan.inputs if inputs is None else inputs))
     parts = [scores(x[first : first + BATCH]) for first in range(0, len(x), BATCH)]
     return table.append_column("score", pa.array(np.concatenate([np.empty(0, np.float32), *parts])))
+
+
+def flat(table: pa.Table, plan: Plan) -> pa.Table:
+    """``table`` with its lists as the columns that they are to a model, null where a list is shorter."""
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    for column, (feature, place) in list_columns(plan).items():
+        if feature in table.column_names:
+            columns[column] = _at(table[feature].combine_chunks(), place)
+    lists = {feature for feature, _ in list_columns(plan).values()}
+    return pa.table({name: column for name, column in columns.items() if name not in lists})
+
+
+def _at(lists: pa.ListArray, place: int) -> pa.Array:
+    """Of each list the value at ``place`` from its end."""
+    offsets = lists.offsets.to_numpy()
+    places = offsets[1:] + place
+    return lists.values.take(pa.array(places, mask=places < offsets[:-1]))
 
 
 def matrix(table: pa.Table, inputs: Sequence[str]) -> Floats:

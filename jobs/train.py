@@ -22,10 +22,11 @@ from pydantic import Field
 from xgboost import XGBClassifier
 
 from features.errors import HeadraceError, SettingError
+from features.inputs import input_columns
 from features.plan import DAY_MS
 from jobs.experiment import Labels, labels, metrics, outcomes, rows_to_test, rows_to_train
 from jobs.history import Progress, compute
-from jobs.score import Floats, Scores, matrix
+from jobs.score import Floats, Scores, flat, matrix
 from jobs.split import Split
 
 if TYPE_CHECKING:
@@ -105,13 +106,14 @@ def train(
         on_progress=on_progress,
     )
     frame = outcomes(plan, config, table, labels(project, config, histories))
-    x = matrix(table, plan.inputs)
+    inputs = input_columns(plan, plan.inputs)
+    x = matrix(flat(table, plan), inputs)
     training, test = rows_to_train(frame, split), rows_to_test(frame, split)
     _check_classes(frame["label"], training, f"training from {train_from} for {days} days")
     _check_classes(frame["label"], test, f"test of {test_days} days, {days + delay_days} days later")
     labelled = frame["label"].to_numpy(np.int64)
     classifier = _fit(x[training], labelled[training], config)
-    onnx = to_onnx(classifier, len(plan.inputs))
+    onnx = to_onnx(classifier, len(inputs))
     scores = _session_scores(onnx)(x[test])
     _check_agreement(scores, classifier.predict_proba(x[test])[:, 1])
     counts = {
@@ -125,7 +127,7 @@ def train(
         onnx,
         name=name or service,
         service=service,
-        inputs=plan.inputs,
+        inputs=inputs,
         plan=plan.digest,
         trained_from=start_ms,
         trained_until=start_ms + days * DAY_MS,

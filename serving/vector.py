@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.errors import DefinitionError
+from features.inputs import at, input_columns, list_columns
 from features.plan import BatchView, OnDemand, Plan
 from schemas.features import Value
 
@@ -57,16 +58,19 @@ class Known(NamedTuple):
 
 
 class Vectors:
-    """Makes the input vectors of one model of one plan; ``inputs`` are the model's, in its order.
+    """Makes the input vectors of one model of one plan; ``inputs`` are the model's, in its order, a list as its columns.
 
     Raises `DefinitionError` where the plan does not give one of them.
     """
 
     def __init__(self, plan: Plan, inputs: Sequence[str], functions: Mapping[str, Function]) -> None:
-        self.inputs = tuple(inputs)
+        of_lists = list_columns(plan)
+        self.inputs = input_columns(plan, inputs)
         self.plan = plan.short_digest
-        self.on_demand = tuple(v for v in plan.on_demand if not _features(v).isdisjoint(inputs))
-        wanted = {*inputs, *(full for v in self.on_demand for _, full in v.feature_inputs)}
+        self._of_lists = {name: of_lists[name] for name in self.inputs if name in of_lists}
+        features = {self._of_lists[name][0] if name in self._of_lists else name for name in self.inputs}
+        self.on_demand = tuple(v for v in plan.on_demand if not _features(v).isdisjoint(features))
+        wanted = {*features, *(full for v in self.on_demand for _, full in v.feature_inputs)}
         self.batch = tuple(v for v in plan.batch if not _features(v).isdisjoint(wanted))
         self._functions = functions
         self._windows = tuple(f.name for f in plan.window_features if f.name in wanted)
@@ -76,9 +80,9 @@ class Vectors:
         for view in views:
             given |= _features(view)
         _check_given(plan.service, wanted, given)
-        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(
-            _message_type(plan, self._event, self._windows, self.inputs)
-        ).decode
+        lists = {feature for feature, _ in of_lists.values()}
+        types = {n: list[Number] if n in lists else Number if n in features else Number | str for n in self._windows}
+        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(_message_type(plan, self._event, types)).decode
 
     def decode(self, value: bytes | None) -> Any:
         """The message with the fields that this model needs, and ``origin`` as it is written; raises `UnscorableError`."""
@@ -116,6 +120,8 @@ class Vectors:
             made = self._functions[view.view](given)
             for output in view.outputs:
                 columns[f"{view.view}__{output}"] = _output(view, made, output, len(known.batch_as_of))
+        for column, (feature, place) in self._of_lists.items():
+            columns[column] = [at(values, place) for values in columns[feature]]
         return list(zip(*(columns[name] for name in self.inputs), strict=True))
 
 
@@ -139,7 +145,7 @@ def slice_of(known: Known, part: slice) -> Known:
     )
 
 
-def _message_type(plan: Plan, event: Sequence[str], windows: Sequence[str], inputs: Collection[str]) -> type[msgspec.Struct]:
+def _message_type(plan: Plan, event: Sequence[str], windows: Mapping[str, Any]) -> type[msgspec.Struct]:
     """`schemas.FeatureVector` with this plan's names as fields: what the model does not need is not even decoded."""
     column = plan.spine_source.column
     fields: list[tuple[str, Any]] = [
@@ -150,13 +156,13 @@ def _message_type(plan: Plan, event: Sequence[str], windows: Sequence[str], inpu
         ("arrived_at", Int64),
         ("complete", bool),
         ("event", _struct("Event", {name: COLUMN_TYPES[column(name).type.kind] | None for name in event})),
-        ("features", _struct("Features", {name: Number if name in inputs else Number | str for name in windows})),
+        ("features", _struct("Features", windows)),
     ]
     return msgspec.defstruct("Message", fields, gc=False)
 
 
 def _struct(name: str, types: Mapping[str, Any]) -> type[msgspec.Struct]:
-    """A struct with fields of any name, which holds no containers: the collector need not look at it (gc=False)."""
+    """A struct with fields of any name, which holds no container of containers: the collector need not look at it (gc=False)."""
     places = {f"f{i}": written for i, written in enumerate(types)}
     return msgspec.defstruct(name, [(place, types[written]) for place, written in places.items()], rename=places, gc=False)
 

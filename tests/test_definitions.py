@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
+from features.aggregations import find, written
 from features.errors import DefinitionError
 from features.load import load
 from features.plan import Plan
@@ -131,6 +132,39 @@ def described(plan: Plan) -> Iterator[str]:
     for batch in plan.batch:
         yield f"batch {batch.view} of {batch.source} by {', '.join(batch.key)} gives {', '.join(batch.features)}: {batch.sql}"
     yield f"inputs {', '.join(plan.inputs)}"
+
+
+@pytest.mark.parametrize(
+    ("function", "instead"),
+    [
+        ("stddev", "std_pop or std_samp"),
+        ("var", "var_pop or var_samp"),
+        ("average", "mean"),
+        ("median", "p50"),
+        ("distinct", "count_distinct"),
+        ("nunique", "count_distinct"),
+        ("last_0", "last, or last_1 to last_100"),
+        ("last_010", "last, or last_1 to last_100"),
+        ("p0_0", "min, or p0_1, say"),
+        ("p050", "p1 to p99, or p99_9"),
+        ("p99_90", "p1 to p99, or p99_9"),
+        ("approx_quantile", "p1 to p99, or p99_9"),
+        ("quantile", "p1 to p99, or p99_9"),
+        ("COUNT", "use one of them"),
+    ],
+)
+def test_names_of_other_systems_are_met_with_ours(function: str, instead: str) -> None:
+    """Who writes what another system calls a function is told what it is called here."""
+    with pytest.raises(LookupError, match=instead):
+        find(function)
+
+
+def test_every_function_of_the_table_is_documented() -> None:
+    """``docs/definitions.md`` has a row for each function, as it is written, and no other."""
+    text = (Path(__file__).parents[1] / "docs" / "definitions.md").read_text()
+    table = text.partition("| function | of | gives | empty window |")[2].partition("\n\n")[0]
+    rows = [name for line in table.splitlines()[2:] for name in re.findall(r"`([^`]+)`", line.split("|")[1])]
+    assert rows == written()
 
 
 def test_a_folder_without_definitions_is_refused(tmp_path: Path) -> None:

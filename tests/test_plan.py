@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from feast import FeatureStore
 
+from features.job import job_plan
 from features.load import Project, load
 from features.sql.duckdb import features_sql
 from features.sql.flink import JobOptions, job_sql
@@ -121,7 +122,7 @@ def test_adding_a_window_is_one_line(fraud: Project, tmp_path: Path) -> None:
     assert [name for name in after.inputs if name not in before.inputs] == added
     assert [name for name in after.inputs if name not in added] == list(before.inputs)
     assert {f.window_ms for f in after.window_features if f.name in added} == {60 * 86_400_000}
-    for text in (job_sql(after, JobOptions()).text, features_sql(after)):
+    for text in (job_sql(job_plan([after]), JobOptions()).text, features_sql(after)):
         assert all(name in text for name in added)
     view = next(o for o in more.objects if o.name == "customer_spend")
     assert [f.name for f in view.features][-2:] == ["count_60d", "mean_60d"]

@@ -93,7 +93,7 @@ def _computed(plan: Plan) -> dict[str, str]:
 
 
 def _empty(feature: WindowFeature) -> str:
-    from features.aggregations import FUNCTIONS
+    from features.aggregations import find
 
-    value = FUNCTIONS[feature.function].empty if feature.fill is None else feature.fill
-    return "null" if value is None else f"{value:g}"
+    value = find(feature.function)[0].empty if feature.fill is None else feature.fill
+    return "null" if value is None else "[]" if value == () else f"{value:g}"

@@ -64,28 +64,28 @@ enum Aggregation {
             return fold.count() == 0 ? null : fold.most();
         }
     },
-    VAR_POP(Partial.Kind.COUNT, Partial.Kind.SUM, Partial.Kind.SQUARES) {
+    VAR_POP(Needs.SPREAD) {
         @Override
         Object result(Fold fold) {
-            return fold.count() == 0 ? null : (Object) (fold.squaredDistances() / fold.count());
+            return fold.count() == 0 ? null : (Object) (fold.distances() / fold.count());
         }
     },
-    VAR_SAMP(Partial.Kind.COUNT, Partial.Kind.SUM, Partial.Kind.SQUARES) {
+    VAR_SAMP(Needs.SPREAD) {
         @Override
         Object result(Fold fold) {
-            return fold.count() < 2 ? null : (Object) (fold.squaredDistances() / (fold.count() - 1));
+            return fold.count() < 2 ? null : (Object) (fold.distances() / (fold.count() - 1));
         }
     },
-    STD_POP(Partial.Kind.COUNT, Partial.Kind.SUM, Partial.Kind.SQUARES) {
+    STD_POP(Needs.SPREAD) {
         @Override
         Object result(Fold fold) {
-            return fold.count() == 0 ? null : (Object) Math.sqrt(fold.squaredDistances() / fold.count());
+            return fold.count() == 0 ? null : (Object) Math.sqrt(fold.distances() / fold.count());
         }
     },
-    STD_SAMP(Partial.Kind.COUNT, Partial.Kind.SUM, Partial.Kind.SQUARES) {
+    STD_SAMP(Needs.SPREAD) {
         @Override
         Object result(Fold fold) {
-            return fold.count() < 2 ? null : (Object) Math.sqrt(fold.squaredDistances() / (fold.count() - 1));
+            return fold.count() < 2 ? null : (Object) Math.sqrt(fold.distances() / (fold.count() - 1));
         }
     },
     FIRST(Partial.Kind.FIRST) {
@@ -138,6 +138,13 @@ enum Aggregation {
             return new Scan.Quantile(value, call.numerator(), call.denominator());
         }
     };
+
+    /** What a variance needs; that all values are equal is seen from the least and the most, to the bit. */
+    private static final class Needs {
+        static final Partial.Kind[] SPREAD = {
+            Partial.Kind.COUNT, Partial.Kind.SUM, Partial.Kind.SQUARES, Partial.Kind.LEAST, Partial.Kind.MOST
+        };
+    }
 
     private static final Pattern LAST_OF = Pattern.compile("last_(\\d+)");
     private static final Pattern PERCENT = Pattern.compile("p(\\d+)(?:_(\\d+))?");

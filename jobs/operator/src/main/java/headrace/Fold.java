@@ -33,6 +33,11 @@ abstract class Fold {
     abstract double mean();
 
     /** The sum of squared distances from the mean. */
+    final double distances() {
+        return state[slot(Partial.Kind.LEAST)] == state[slot(Partial.Kind.MOST)] ? 0 : squaredDistances();
+    }
+
+    /** The same, of values that are not all equal. */
     abstract double squaredDistances();
 
     final Object least() {

@@ -9,12 +9,13 @@ import java.util.Arrays;
  *                      ┌──────── node ────────┐            a node has a summary of each block below it
  *            ┌───── node ─────┐          ┌── node ──┐
  *         leaf leaf … leaf leaf        leaf … leaf leaf │ tip   the newest rows, beside the header
- *         └ 32 rows, oldest ┘                           │ 32 to 64 rows
+ *         └ 16 rows, oldest ┘                           │ 16 to 32 rows
  * </pre>
  *
  * <p>A B+ tree (Bayer and McCreight 1972) whose inner entries carry partial aggregates, as FiBA's do (Tangwongsan, Hirzel and
  * Schneider, VLDB 2019), with the newest rows outside of it: a row in order touches one block, a window that ends now is the
- * tip, some summaries and the half of one leaf. Nothing is ever subtracted, so nothing drifts. What is too old is forgotten leaf by leaf.
+ * tip, some summaries and the half of one leaf. Nothing is ever subtracted, so nothing drifts. What is too old is forgotten leaf by
+ * leaf.
  */
 final class RowTree {
     private static final int ROOT = 0;
