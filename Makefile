@@ -28,8 +28,14 @@ lint: setup ## Style, format and types.
 	$(VENV)/ruff format --check $(SOURCES)
 	$(VENV)/mypy
 
-bench: setup ## The figures in bench/results, one module after the other.
-	@for name in batch throughput scorer; do $(VENV)/python -m bench.$$name; done
+bench: setup .venv-bench/.stamp ## The figures in bench/results and the plot of hot keys.
+	@$(VENV)/python -m bench
+	@.venv-bench/bin/python -m bench.plot
+
+.venv-bench/.stamp: requirements/bench.txt ## What the benches compare with.
+	@$(FETCH_UV); [[ -x $(@D)/bin/python ]] || $(UV) venv --quiet --python $(PYTHON) $(@D)
+	@echo "installing what the benches compare with into $(@D)"; $(UV) pip sync --quiet --python $(@D) --require-hashes $<
+	@touch $@
 
 # The stamp holds the digest of what the environment was made from; the jars keep stamps of their own.
 setup: ## Python packages, the jars of Kafka and of Flink's connector, the operator.
@@ -51,9 +57,13 @@ define need
 command -v $(1) >/dev/null || { echo "error: the setup needs $(2); there is no $(1); try: $(3)" >&2; exit 2; }
 endef
 
+define FETCH_UV
+[[ -x $(UV) ]] || { $(PYTHON) -m venv .tools/uv && .tools/uv/bin/pip install --quiet --disable-pip-version-check uv; }
+endef
+
 # Versions and hashes are those of requirements/dev.txt, and nothing else is installed.
 define PACKAGES
-[[ -x $(UV) ]] || { $(PYTHON) -m venv .tools/uv && .tools/uv/bin/pip install --quiet --disable-pip-version-check uv; }; \
+$(FETCH_UV); \
 [[ -x $(VENV)/python ]] || $(UV) venv --quiet --python $(PYTHON) .venv; \
 echo "installing Python packages into .venv"; $(UV) pip sync --quiet --python .venv --require-hashes requirements/dev.txt; \
 $(UV) pip install --quiet --python .venv --no-deps -e .

@@ -5,12 +5,14 @@ python -m bench [NAME ...]
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from rich.console import Console
 
 from bench import batch, latency, scorer, throughput
 from bench.common import handbook_data
+from bench.peers import hot_keys, side_by_side
 from bench.report import machine, table, write
 
 BENCHES = {
@@ -18,11 +20,14 @@ BENCHES = {
     "scorer": scorer.rows,
     "latency": latency.rows,
     "batch": lambda: batch.rows(handbook_data()),
+    "peers": side_by_side.rows,
+    "hot_keys": hot_keys.rows,
 }
 
 
 def main() -> None:
     """Run those that are named, or all."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # through the blocks that end what was started
     console = Console()
     console.print(machine())
     for name in sys.argv[1:] or BENCHES:

@@ -17,15 +17,14 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from bench.common import EXAMPLE, handbook_data, process, rate, row, times
+from bench.common import EXAMPLE, handbook_data, row
+from bench.rates import PARALLELISM, output_rate, stream_rate
 from features.plan import Plan
 from infra import jars
 from infra.broker import Broker
 from jobs.event_files import Span
 from jobs.publish import feed, merged, publish
-from jobs.stream import StreamConfig, run
 
-PARALLELISM = 2
 RECORDS_A_TRANSACTION = 2
 """A transaction and a label: what ours reads for each vector that it writes."""
 SPAN = Span(*(int(datetime(2018, month, 1, tzinfo=UTC).timestamp()) * 1000 for month in (5, 7)))
@@ -59,27 +58,10 @@ def rows() -> list[dict[str, Any]]:
 def _measure(name: str, plan: Plan, broker: Broker, folder: Path) -> tuple[float, float]:
     """Records read a second, of all and of the second half."""
     if name == "pass-through":
-        topic, target, arguments = "passed", pass_through, (plan, broker.bootstrap)
-    else:
-        service = f"handbook-{name}"
-        plan = msgspec.structs.replace(plan, service=service, mode=name)
-        config = StreamConfig(
-            bootstrap=broker.bootstrap,
-            jars=jars.flink_jars(),
-            checkpoints=folder / "checkpoints",
-            parallelism=PARALLELISM,
-            buffer_timeout_ms=1,
-            bounded=True,
-        )
-        topic, target, arguments = plan.features_topic, run, (plan, config)
-    broker.create_topics({topic: 2, "dead_letters": 1})
-    with process(target, *arguments) as job:
-        job.join(600)
-        if job.exitcode:
-            raise RuntimeError(f"the job {name} ended with {job.exitcode}")
-    stamps = times(broker.bootstrap, topic, 2)
-    read_for_each = RECORDS_A_TRANSACTION if topic == plan.features_topic else 1
-    return rate(stamps) * read_for_each, rate(stamps, 0.5) * read_for_each
+        return output_rate(broker, "passed", pass_through, plan, broker.bootstrap)
+    plan = msgspec.structs.replace(plan, service=f"handbook-{name}", mode=name)
+    cold, warm = stream_rate(plan, broker, folder)
+    return cold * RECORDS_A_TRANSACTION, warm * RECORDS_A_TRANSACTION
 
 
 def pass_through(plan: Plan, bootstrap: str) -> None:

@@ -93,6 +93,15 @@ final class PendingRows {
         add(row.time, out.getSharedBuffer(), 0, out.length());
     }
 
+    /** The key that is turned to, as far as rows carry it; null where none does, or none waits. */
+    Object key() {
+        try {
+            return used(head) == ROWS ? null : codec.readKey(head, ROWS + Integer.BYTES, Bytes.getInt(head, ROWS));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     /** The earliest rows that the watermark has reached, in order, which then no longer wait; none left: an empty list. */
     List<StagedRow> take(long watermark) {
         List<StagedRow> ready = new ArrayList<>();

@@ -21,6 +21,9 @@ final class RowCodec {
 
     void write(StagedRow row, DataOutputSerializer out) throws IOException {
         out.writeLong(row.time);
+        if (stage.cached()) {
+            writeField(stage.keyType, row.key, out);
+        }
         out.writeBoolean(row.contributes);
         out.writeBoolean(row.asks);
         out.writeInt(row.partition);
@@ -37,9 +40,9 @@ final class RowCodec {
     }
 
     StagedRow read(byte[] bytes, int start, int length) throws IOException {
-        in.setBuffer(bytes, start, length);
         StagedRow row = new StagedRow(stage);
-        row.time = in.readLong();
+        row.key = readKey(bytes, start, length);
+        row.time = Bytes.getLong(bytes, start);
         row.contributes = in.readBoolean();
         row.asks = in.readBoolean();
         row.partition = in.readInt();
@@ -54,6 +57,12 @@ final class RowCodec {
             row.carry[i] = readField(stage.carryTypes[i]);
         }
         return row;
+    }
+
+    /** The key of a row, where the stage has a cache; else null. Leaves the reader behind it. */
+    Object readKey(byte[] bytes, int start, int length) throws IOException {
+        in.setBuffer(bytes, start + Long.BYTES, length - Long.BYTES);
+        return stage.cached() ? readField(stage.keyType) : null;
     }
 
     private static void writeField(LogicalType type, Object value, DataOutputSerializer out) throws IOException {

@@ -97,11 +97,6 @@ final class RowTree {
         return layout.asked(block, row);
     }
 
-    /** When no row is in any window any more. */
-    long expires() {
-        return newest() + retention;
-    }
-
     /** Forgets some of what is too old once there is a row of {@code time}. */
     void advance(long time) {
         Bytes.setLong(head, NEWEST, Math.max(newest(), time));

@@ -86,8 +86,9 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
     public void open(FunctionContext context) {
         windower = new Windower(stage);
         pending = new PendingRows(stage);
-        blocks = new StateBlocks();
-        waitingBlocks = new StateBlocks();
+        long cache = stage.cached() ? stage.cache : 0;
+        blocks = new StateBlocks(stage.eventTime ? cache / 2 : cache);
+        waitingBlocks = new StateBlocks(cache / 2);
         current = new StagedRow(stage);
         out = new Row(stage.carry.length + stage.features.length + 2);
         metrics = LedgerMetrics.of(stage.views, context.getMetricGroup());
@@ -111,7 +112,7 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
         Long known = time.currentWatermark();
         long watermark = known == null ? Long.MIN_VALUE : known;
         if (stage.eventTime && current.time > watermark) {
-            pending.open(waitingBlocks.open(waiting));
+            pending.open(waitingBlocks.open(waiting, current.key));
             pending.add(current);
             setTimer(time, current.time);
             pending.save();
@@ -125,15 +126,16 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
             throws Exception {
         TimeContext<Long> time = context.timeContext(Long.class);
         if (time.time() % MINUTE == 0) {
-            setClearing(time, windower.clear(blocks.open(retained), time.time()));
+            setClearing(time, windower.clear(blocks.open(retained, null), time.time()));
         }
         if (!stage.eventTime) {
             return;
         }
-        pending.open(waitingBlocks.open(waiting));
+        pending.open(waitingBlocks.open(waiting, null));
         if (pending.timer() > time.time()) {
             return;
         }
+        waitingBlocks.know(pending.key());
         List<StagedRow> ready = pending.take(time.currentWatermark());
         while (!ready.isEmpty()) {
             for (StagedRow row : ready) {
@@ -161,7 +163,7 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
 
     /** {@code watermark}: for a row that has waited for it, less than its time. */
     private void answer(TimeContext<Long> time, MapView<Long, byte[]> retained, StagedRow row, long watermark) {
-        Object[] answer = windower.step(blocks.open(retained), row, watermark);
+        Object[] answer = windower.step(blocks.open(retained, row.key), row, watermark);
         setClearing(time, windower.expires());
         for (LateRow late : windower.late()) {
             metrics[late.index()].count(late);

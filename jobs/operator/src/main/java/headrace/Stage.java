@@ -23,7 +23,7 @@ import org.apache.flink.table.types.logical.RowType;
  * One stage of the plan as the operator needs it: the argument {@code spec} of {@link
  * SlidingWindows}, bound to the columns of its table.
  *
- * <p>The table has {@code _time BIGINT, _contributes BOOLEAN, _asks BOOLEAN, _partition INT, _offset
+ * <p>The table has, if there is a cache, {@code _key}, and {@code _time BIGINT, _contributes BOOLEAN, _asks BOOLEAN, _partition INT, _offset
  * BIGINT}, the aggregated columns and the carried ones, in any order.
  */
 final class Stage implements Serializable {
@@ -57,6 +57,8 @@ final class Stage implements Serializable {
     final long retention;
     final long lateness;
     final long cache;
+    final int key;
+    final LogicalType keyType;
     final int time;
     final int contributes;
     final int asks;
@@ -75,6 +77,8 @@ final class Stage implements Serializable {
         retention = spec.retention();
         lateness = spec.lateness();
         cache = spec.cache();
+        key = type.getFieldIndex("_key");
+        keyType = key < 0 ? null : type.getTypeAt(key);
         time = position(type, "_time");
         contributes = position(type, "_contributes");
         asks = position(type, "_asks");
@@ -99,6 +103,11 @@ final class Stage implements Serializable {
                                                 lengths.headSet(feature.window()).size(),
                                                 fill(feature, resultType(values, feature))))
                         .toArray(Feature[]::new);
+    }
+
+    /** Whether blocks are cached: not those of composite keys, which would have to be copied. */
+    boolean cached() {
+        return cache > 0 && keyType != null && !keyType.is(LogicalTypeRoot.ROW);
     }
 
     /** Where an aggregated column is, its type, and how many longs of a row its value takes. */

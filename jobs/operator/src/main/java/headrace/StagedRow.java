@@ -10,6 +10,9 @@ final class StagedRow {
     int partition;
     long offset;
 
+    /** Of a stage with a cache; else null. */
+    Object key;
+
     /** The words of the aggregated columns, one behind the other, and which columns are null. */
     final long[] words;
 
@@ -32,6 +35,7 @@ final class StagedRow {
         asks = (Boolean) row.getField(stage.asks);
         partition = (Integer) row.getField(stage.partition);
         offset = (Long) row.getField(stage.offset);
+        key = stage.cached() ? row.getField(stage.key) : null;
         int at = 0;
         for (int i = 0; contributes && i < nulls.length; i++) {
             Stage.Value column = stage.values[i];

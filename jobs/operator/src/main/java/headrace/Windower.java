@@ -13,6 +13,7 @@ final class Windower {
     static final long NOTHING = Long.MAX_VALUE;
 
     private final boolean eventTime;
+    private final long retention;
     private final RowTree rows;
 
     /** The times of the answered rows of another source; an answered row of the stage's own is marked among the rows. */
@@ -29,6 +30,7 @@ final class Windower {
     /** With blocks of these sizes: a test's few rows are many blocks. */
     Windower(Stage stage, int leafRows, int fanout) {
         eventTime = stage.eventTime;
+        retention = stage.retention;
         Layout layout = Layout.of(stage);
         rows = new RowTree(layout, stage.retention, ROWS, leafRows, fanout);
         // In event-time mode a row that is as late as is allowed comes before the answers of its own time (rule 6).
@@ -47,28 +49,12 @@ final class Windower {
         lateRows.clear();
         expires = NOTHING;
         rows.open(blocks, watermark);
-        boolean ofAnother = !(row.contributes && row.asks);
-        if (ofAnother) {
-            asked.open(blocks, watermark);
-        }
         if (row.contributes) {
-            long newest = eventTime ? watermark : Math.max(rows.newest(), ofAnother ? asked.newest() : Long.MIN_VALUE);
-            boolean late = eventTime ? newest >= row.time : newest > row.time;
-            boolean first = rows.newest() == Long.MIN_VALUE;
-            rows.advance(row.time);
-            if (late && !ofAnother) {
-                asked.open(blocks, watermark);
-            }
-            if (late) {
-                lateRows.add(row, newest - row.time);
-            } else {
-                rows.insert(row);
-            }
-            rows.save();
-            noteExpiry(rows, first);
+            add(blocks, row, watermark);
         }
         Object[] answer = row.asks ? answers.at(row.time) : null;
         if (row.asks && !row.contributes) {
+            asked.open(blocks, watermark);
             boolean first = asked.newest() == Long.MIN_VALUE;
             asked.advance(row.time);
             asked.insert(row);
@@ -78,9 +64,28 @@ final class Windower {
         return answer;
     }
 
+    private void add(Blocks blocks, StagedRow row, long watermark) {
+        boolean othersAsk = !row.asks;
+        if (othersAsk && !eventTime) { // the newest question too tells what is late
+            asked.open(blocks, watermark);
+        }
+        long newest = eventTime ? watermark : Math.max(rows.newest(), othersAsk ? asked.newest() : Long.MIN_VALUE);
+        boolean late = eventTime ? newest >= row.time : newest > row.time;
+        boolean first = rows.newest() == Long.MIN_VALUE;
+        rows.advance(row.time);
+        if (late) {
+            asked.open(blocks, watermark);
+            lateRows.add(row, newest - row.time);
+        } else {
+            rows.insert(row);
+        }
+        rows.save();
+        noteExpiry(rows, first);
+    }
+
     private void noteExpiry(RowTree tree, boolean first) {
         if (first) {
-            expires = tree.expires();
+            expires = expires(tree);
         }
     }
 
@@ -104,14 +109,19 @@ final class Windower {
         return Math.min(clear(rows, watermark), clear(asked, watermark));
     }
 
-    private static long clear(RowTree tree, long watermark) {
+    private long clear(RowTree tree, long watermark) {
         if (tree.newest() == Long.MIN_VALUE) {
             return NOTHING;
         }
-        if (tree.expires() <= watermark) {
+        if (expires(tree) <= watermark) {
             tree.clear();
             return NOTHING;
         }
-        return tree.expires();
+        return expires(tree);
+    }
+
+    /** When no row of the tree is in any window any more. Answered times go with the rows: no timers for them alone. */
+    private long expires(RowTree tree) {
+        return tree.newest() + retention;
     }
 }

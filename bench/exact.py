@@ -1,0 +1,78 @@
+"""The whole handbook stream, 1,754,155 transactions and as many labels, through Kafka and Flink, against the batch engine.
+
+    python -m bench.exact
+
+Event-time mode, parallelism 2. Every value of every vector is held against history's: how many differ, and how long it took.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from kafka import KafkaConsumer, TopicPartition
+from rich.console import Console
+
+from bench.common import EXAMPLE, handbook_data, row
+from bench.rates import stream_rate
+from infra import jars
+from infra.broker import Broker
+from jobs.event_files import ALWAYS
+from jobs.history import compute
+from jobs.parity import compare
+from jobs.publish import feed, merged, publish
+from schemas import FeatureVector
+from schemas.codec import decode_features
+
+
+def rows() -> list[dict[str, Any]]:
+    """Values that differ, of all; seconds of the stream job and of the batch engine."""
+    from features.load import load
+
+    handbook_data()
+    project = load(EXAMPLE)
+    plan = msgspec.structs.replace(project.plan("handbook"), mode="event_time")
+    jars.ensure()
+    began = time.perf_counter()
+    batch = compute(project, plan.service)
+    batch_seconds = time.perf_counter() - began
+    with tempfile.TemporaryDirectory() as temporary, Broker(Path(temporary) / "kafka") as broker:
+        broker.create_topics({source.topic: 2 for source in plan.sources})
+        feeds = [feed(EXAMPLE / source.history, source.topic, [plan]) for source in plan.sources]
+        publish(merged(feeds, ALWAYS), {"bootstrap_servers": broker.bootstrap})
+        began = time.perf_counter()
+        stream_rate(plan, broker, Path(temporary))
+        stream_seconds = time.perf_counter() - began
+        vectors = _vectors(broker, plan.features_topic)
+    parity = compare(plan, batch, vectors)
+    values = sum(stage.values for stage in parity.stages)
+    differing = sum(stage.differing for stage in parity.stages)
+    return [
+        row("values that differ, stream from batch", differing, f"of {values:,}", goal=0, better="lower"),
+        row("events answered once", len({vector.event_id for vector in vectors}), "events", goal=batch.num_rows),
+        row("stream, from start to end", round(stream_seconds), "s", better="lower"),
+        row("batch, with reading and writing", round(batch_seconds, 1), "s", better="lower"),
+    ]
+
+
+def _vectors(broker: Broker, topic: str) -> list[FeatureVector]:
+    places = [TopicPartition(topic, partition) for partition in range(2)]
+    found: list[FeatureVector] = []
+    with closing(KafkaConsumer(bootstrap_servers=broker.bootstrap, max_poll_records=5000)) as consumer:
+        consumer.assign(places)
+        consumer.seek_to_beginning(*places)
+        ends = consumer.end_offsets(places)
+        while any(consumer.position(place) < ends[place] for place in places):
+            for polled in consumer.poll(timeout_ms=500).values():
+                found += [decode_features(record.value) for record in polled]
+    return found
+
+
+if __name__ == "__main__":
+    from bench.report import table
+
+    Console().print(table(rows()))

@@ -1,0 +1,139 @@
+"""The same job in Headrace and in what a user would pick instead, one after the other on one broker: ``python -m bench peers``.
+
+Events a second over the handbook's transactions, flat out, with the values compared; then the time from sending an event to
+reading its answer, at two rates. A contender that would take longer than ``SECONDS`` is measured over what it has done by then.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from kafka import KafkaConsumer, TopicPartition
+
+from bench.common import handbook_data, process, rate, row
+from bench.latency import send
+from bench.peers import records
+from bench.peers.contenders import PROJECT, Contender, ensure, ours, own_code, plan_for, quix_windows
+from bench.peers.job import Job
+from features.load import load
+from infra.broker import Broker
+from jobs.event_files import Span
+from jobs.publish import events, feed, publish
+from serving import scorer
+
+PARTITIONS = 2
+SECONDS = 40
+RATES = (200, 2000)
+LATENCY_SECONDS = 18
+BEHIND_SECONDS = 15
+"""How long after the last sending an answer is waited for."""
+DISTANCE = 1.5
+"""Ours is to be so many times as fast as the fastest, and at most so many times as late as the one that is least late."""
+
+FLAT_OUT = (ours(2, 1), own_code("bytewax"), own_code("bytewax", 2), own_code("quix"), own_code("quix", 2), quix_windows())
+LIVE = (ours(1, 0), own_code("bytewax"), own_code("quix"), quix_windows())
+
+
+def rows(seconds: float = SECONDS, latency_seconds: float = LATENCY_SECONDS, until: int | None = None) -> list[dict[str, Any]]:
+    """Throughput, then latency; ``until`` ends the transactions at a time, for a short run."""
+    file = handbook_data() / "transactions.parquet"
+    ensure()
+    with tempfile.TemporaryDirectory() as temporary, Broker(Path(temporary) / "kafka") as broker:
+        folder = Path(temporary)
+        return throughput(broker, folder, file, seconds, until) + latency(broker, folder, file, latency_seconds)
+
+
+def throughput(broker: Broker, folder: Path, file: Path, seconds: float, until: int | None) -> list[dict[str, Any]]:
+    """Events a second in the second half of each run, and the values that differ from ours."""
+    plan = load(PROJECT).plan("peers")
+    topic = plan.spine_source.topic
+    broker.create_topics({topic: PARTITIONS})
+    sent = publish(events(feed(file, topic, [plan]), Span(None, until)), {"bootstrap_servers": broker.bootstrap}).events
+    speeds, lines, reference = {}, [], None
+    for contender in FLAT_OUT:
+        job = Job(broker.bootstrap, topic, f"{contender.topic}.flat", str(folder / f"{contender.topic}.flat"), linger_ms=5)
+        records.create(broker, job, PARTITIONS)
+        with contender.start(job) as alive:
+            records.wait_for(job, alive, sent * contender.records, seconds)
+        answers = records.read(job, sent)
+        speeds[contender.name] = rate(answers.stamps, 0.5) / contender.records
+        reference = reference or answers
+        different, compared = reference.differences(answers)
+        if contender is not FLAT_OUT[0]:
+            lines.append(
+                row(f"values that differ from ours, of {compared:,}: {contender.name}", different, "values", better="lower")
+            )
+    best = max(speed for name, speed in speeds.items() if name != FLAT_OUT[0].name)
+    return [
+        row(f"flat out: {name}", round(speed), "events/s", **(_goal(best * DISTANCE, best) if name == FLAT_OUT[0].name else {}))
+        for name, speed in speeds.items()
+    ] + lines
+
+
+def _goal(goal: float, baseline: float) -> dict[str, Any]:
+    return {"goal": round(goal, 1), "baseline": round(baseline, 1)}
+
+
+def latency(broker: Broker, folder: Path, file: Path, seconds: float) -> list[dict[str, Any]]:
+    """p50 and p99 of each contender at each rate."""
+    measured = {contender.name: _latency(broker, folder, file, contender, seconds) for contender in LIVE}
+    first, lines = LIVE[0].name, []
+    for at in RATES:
+        for number, quantile in enumerate((50, 99)):
+            best = min(of_one[at][number] for name, of_one in measured.items() if name != first)
+            for name, of_one in measured.items():
+                goal = _goal(best * DISTANCE, best) if name == first and quantile == 99 else {}
+                value, behind = of_one[at][number], of_one[at][2]
+                late = f" ({behind:,} not answered in time)" if behind else ""
+                lines.append(row(f"p{quantile} at {at:,}/s: {name}{late}", round(value, 1), "ms", better="lower", **goal))
+    return lines
+
+
+def _latency(
+    broker: Broker, folder: Path, file: Path, contender: Contender, seconds: float
+) -> dict[int, tuple[float, float, int]]:
+    """p50 and p99 in ms at each rate, and how many events had no answer; those count as answered when the wait ended."""
+    source = f"live.{contender.topic}"
+    job = Job(broker.bootstrap, source, f"{contender.topic}.live", str(folder / source))
+    broker.create_topics({source: PARTITIONS})
+    records.create(broker, job, PARTITIONS)
+    measured, first = {}, contender.warm_up[0]
+    with contender.start(job), closing(KafkaConsumer(bootstrap_servers=job.bootstrap, **scorer.READER)) as reader:
+        reader.assign([TopicPartition(job.target, number) for number in range(PARTITIONS)])
+        reader.seek_to_beginning()
+        _send_and_read(reader, job, contender, file, 0, *contender.warm_up)
+        for at in RATES:
+            count = int(at * seconds)
+            took, unanswered = _send_and_read(reader, job, contender, file, first, count, at)
+            measured[at] = (*np.percentile(took[count // 5 :], (50, 99)).tolist(), unanswered)
+            first += count
+    return measured
+
+
+def _send_and_read(
+    reader: KafkaConsumer, job: Job, contender: Contender, file: Path, first: int, count: int, at: float
+) -> tuple[np.ndarray[Any, Any], int]:
+    """Milliseconds from send to read of an event's last record, in the order of sending; the events without an answer."""
+    plan, decode = plan_for(job.source, job.target), records.decoder_of(job.target).decode
+    seen, arrived = dict[int, int](), dict[int, float]()
+    with tempfile.NamedTemporaryFile(suffix=".npy") as sent:
+        with process(send, job.bootstrap, plan, file, sent.name, job.source, first, count, at) as sender:
+            deadline = None
+            while len(arrived) < count and (deadline is None or time.monotonic() < deadline):
+                if deadline is None and not sender.is_alive():
+                    deadline = time.monotonic() + (BEHIND_SECONDS if first else records.START_SECONDS)
+                polled = [record.value for of_one in reader.poll(timeout_ms=100).values() for record in of_one]
+                now = time.time()
+                for event in map(decode, polled):
+                    seen[event.event_id] = seen.get(event.event_id, 0) + 1
+                    if seen[event.event_id] == contender.records:
+                        arrived[event.event_id] = now
+            sender.join(20)
+        stamps = np.load(sent.name)
+    ended = time.time()
+    return np.array([(arrived.get(int(event), ended) - sent_at) * 1000 for event, sent_at in stamps]), count - len(arrived)

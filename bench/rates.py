@@ -1,0 +1,39 @@
+"""A stream job over topics that are full, run to their end, and the rate at which it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.common import process, rate, times
+from features.job import job_plan
+from features.plan import Plan
+from infra import jars
+from infra.broker import Broker
+from jobs.stream import StreamConfig, run
+
+PARALLELISM = 2
+SECONDS = 900
+
+
+def stream_rate(plan: Plan, broker: Broker, folder: Path, **changes: Any) -> tuple[float, float]:
+    """Vectors written a second by the job of ``plan``: of all, and of the second half."""
+    config = StreamConfig(
+        bootstrap=broker.bootstrap,
+        jars=jars.flink_jars(),
+        checkpoints=folder / "checkpoints",
+        **{"parallelism": PARALLELISM, "buffer_timeout_ms": 1, "bounded": True, **changes},
+    )
+    return output_rate(broker, plan.features_topic, run, job_plan([plan]), config)
+
+
+def output_rate(broker: Broker, topic: str, target: Callable[..., None], *arguments: Any) -> tuple[float, float]:
+    """Records a second that ``target``, a job that ends, writes to ``topic``: of all, and of the second half."""
+    broker.create_topics({topic: PARALLELISM, "dead_letters": 1, "late_rows": 1})
+    with process(target, *arguments) as job:
+        job.join(SECONDS)
+        if job.exitcode != 0:
+            raise RuntimeError(f"the job that writes {topic} ended with {job.exitcode}")
+    stamps = times(broker.bootstrap, topic, PARALLELISM)
+    return rate(stamps), rate(stamps, 0.5)

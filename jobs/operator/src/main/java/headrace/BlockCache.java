@@ -1,0 +1,47 @@
+package headrace;
+
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** The blocks that were used last, of any key, up to a number of bytes: what a state on disk needn't be asked for again. */
+final class BlockCache {
+    private static final int OVERHEAD = 128; // of an entry, about
+
+    private record Place(Object key, long id) {}
+
+    private final LinkedHashMap<Place, byte[]> blocks = new LinkedHashMap<>(16, 0.75f, true);
+    private final long room;
+    private long used;
+
+    BlockCache(long room) {
+        this.room = room;
+    }
+
+    byte[] get(Object key, long id) {
+        return blocks.get(new Place(key, id));
+    }
+
+    void put(Object key, long id, byte[] block) {
+        byte[] before = blocks.put(new Place(key, id), block);
+        used += size(block) - (before == null ? 0 : size(before));
+        for (Iterator<Map.Entry<Place, byte[]>> oldest = blocks.entrySet().iterator(); used > room; ) {
+            used -= size(oldest.next().getValue());
+            oldest.remove();
+        }
+    }
+
+    void remove(Object key, long id) {
+        byte[] before = blocks.remove(new Place(key, id));
+        used -= before == null ? 0 : size(before);
+    }
+
+    void clear() {
+        blocks.clear();
+        used = 0;
+    }
+
+    private static int size(byte[] block) {
+        return block.length + OVERHEAD;
+    }
+}
