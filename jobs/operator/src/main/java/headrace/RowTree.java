@@ -9,7 +9,7 @@ import java.util.Arrays;
  *                      ┌──────── node ────────┐            a node has a summary of each block below it
  *            ┌───── node ─────┐          ┌── node ──┐
  *         leaf leaf … leaf leaf        leaf … leaf leaf │ tip   the newest rows, beside the header
- *         └ 16 rows, oldest ┘                           │ 16 to 32 rows
+ *         └ 32 rows, oldest ┘                           │ 32 to 64 rows
  * </pre>
  *
  * <p>A B+ tree (Bayer and McCreight 1972) whose inner entries carry partial aggregates, as FiBA's do (Tangwongsan, Hirzel and
@@ -34,7 +34,7 @@ final class RowTree {
     private static final int FORGOTTEN_A_ROW = 2;
 
     /** What was measured to be good: see DESIGN.md. */
-    static final int LEAF_ROWS = 16;
+    static final int LEAF_ROWS = 32;
 
     static final int FANOUT = 16;
 

@@ -415,10 +415,11 @@ class WindowerTest {
         row(1_020, 1L);
         assertEquals(Windower.NOTHING, windower.expires());
         ask(1_030);
-        assertEquals(1_030 + 51, windower.expires());
+        assertEquals(1_180, windower.expires());
         assertEquals(1_170, windower.clear(blocks, 1_150));
         assertAnswer(ask(1_100), 1L);
-        assertEquals(Windower.NOTHING, windower.clear(blocks, 1_170));
+        assertEquals(1_250, windower.clear(blocks, 1_170)); // the question at 1,100
+        assertEquals(Windower.NOTHING, windower.clear(blocks, 1_250));
         assertTrue(blocks.blocks.isEmpty());
         watermark = 1_170;
         assertAnswer(ask(1_120), 0L);
