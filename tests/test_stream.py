@@ -121,6 +121,7 @@ def test_rows_kept_in_rocksdb_give_the_same_values(broker: Broker, small: Projec
     assert (tmp_path / plan.service / "rocksdb").is_dir()
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("backend", "before", "after"), [("heap", 1, 2), ("rocksdb", 2, 1)])
 def test_a_job_goes_on_at_another_parallelism(
     broker: Broker, medium: Project, tmp_path: Path, backend: str, before: int, after: int
