@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import tempfile
 import threading
 import time
 import urllib.request
@@ -78,20 +79,21 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
     rest = config.cluster or f"127.0.0.1:{_free_port()}"
     services = ",".join(job.services)
     log.info("stream.start", services=services, job=job.short_digest, restored=str(restored or ""), rest=rest)
-    client = _submit(job, config, state, restored, rest)
-    result = client.get_job_execution_result()
-    watch = Watch(rest, str(client.get_job_id()), lambda: _is_done(result))
-    try:
-        watch.until_running(stop)
-        if config.ready_file and not stop.is_set():
-            config.ready_file.write_text(json.dumps({"rest": f"http://{rest}", "job": watch.id}))
-        log.info("stream.running", services=services, job=watch.id)
-        watch.until_end(stop)
-    finally:
-        if config.cluster:
-            watch.cancel()
-        elif not watch.ended:
-            _cancel(client)
+    with _rocksdb_files(job, config) as files:
+        client = _submit(job, config, state, restored, rest, files)
+        result = client.get_job_execution_result()
+        watch = Watch(rest, str(client.get_job_id()), lambda: _is_done(result))
+        try:
+            watch.until_running(stop)
+            if config.ready_file and not stop.is_set():
+                config.ready_file.write_text(json.dumps({"rest": f"http://{rest}", "job": watch.id}))
+            log.info("stream.running", services=services, job=watch.id)
+            watch.until_end(stop)
+        finally:
+            if config.cluster:
+                watch.cancel()
+            elif not watch.ended:
+                _cancel(client)
     if watch.ended:
         _raise_failure(result)
     log.info("stream.stop", services=services, restarts=watch.restarts)
@@ -137,9 +139,27 @@ def _free_port() -> int:
         return int(s.getsockname()[1])
 
 
-def _submit(job: JobPlan, config: StreamConfig, state: Path, restored: Path | None, rest: str) -> Any:
+@contextmanager
+def _rocksdb_files(job: JobPlan, config: StreamConfig) -> Iterator[Path | None]:
+    """The folder for the files of an embedded RocksDB, emptied of a run that was killed; else None.
+
+    Under a short path, whatever the project's is: RocksDB makes one file name of it, with 170 characters of Flink's behind. It is
+    a link, as the system's folder for temporary files may be memory.
+    """
+    folder = config.checkpoints / job.name / "rocksdb"
+    shutil.rmtree(folder, ignore_errors=True)
+    if config.cluster or config.state_backend != "rocksdb":
+        yield None
+        return
+    folder.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix="headrace-") as short:
+        link = Path(short) / "rocksdb"
+        link.symlink_to(folder.resolve(), target_is_directory=True)
+        yield link
+
+
+def _submit(job: JobPlan, config: StreamConfig, state: Path, restored: Path | None, rest: str, rocksdb_files: Path | None) -> Any:
     os.environ.setdefault("JVM_ARGS", JVM)
-    shutil.rmtree(_rocksdb_files(job, config), ignore_errors=True)  # of a run that was killed
     if config.logs:
         config.logs.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("FLINK_LOG_DIR", str(config.logs.resolve()))
@@ -147,7 +167,7 @@ def _submit(job: JobPlan, config: StreamConfig, state: Path, restored: Path | No
     from pyflink.table import EnvironmentSettings, TableEnvironment
 
     settings = Configuration()
-    for key, value in _flink_settings(job, config, state, restored, rest).items():
+    for key, value in _flink_settings(job, config, state, restored, rest, rocksdb_files).items():
         settings.set_string(key, value)
     environment = TableEnvironment.create(
         EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(settings).build()
@@ -172,7 +192,9 @@ def _submit(job: JobPlan, config: StreamConfig, state: Path, restored: Path | No
     return inserts.execute().get_job_client()
 
 
-def _flink_settings(job: JobPlan, config: StreamConfig, state: Path, restored: Path | None, rest: str) -> dict[str, str]:
+def _flink_settings(
+    job: JobPlan, config: StreamConfig, state: Path, restored: Path | None, rest: str, rocksdb_files: Path | None
+) -> dict[str, str]:
     host, _, port = rest.partition(":")
     settings = {
         "pipeline.name": f"headrace.{job.name}",
@@ -202,17 +224,13 @@ def _flink_settings(job: JobPlan, config: StreamConfig, state: Path, restored: P
         settings["state.backend.rocksdb.timer-service.factory"] = "HEAP"  # one timer a key; in RocksDB each is an iterator
     if config.cluster:
         settings["execution.target"] = "remote"
-    elif config.state_backend == "rocksdb":
+    if rocksdb_files:
         settings["taskmanager.memory.managed.size"] = f"{config.rocksdb_memory_mb}m"  # of all slots; RocksDB alone asks for it
-        settings["state.backend.rocksdb.localdir"] = str(_rocksdb_files(job, config).resolve())  # /tmp may be memory
+        settings["state.backend.rocksdb.localdir"] = str(rocksdb_files)
     if restored:
         settings["execution.state-recovery.path"] = restored.resolve().as_uri()
         settings["execution.state-recovery.claim-mode"] = "CLAIM"
     return settings
-
-
-def _rocksdb_files(job: JobPlan, config: StreamConfig) -> Path:
-    return config.checkpoints / job.name / "rocksdb"
 
 
 class Watch:
