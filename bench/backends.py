@@ -14,25 +14,24 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from bench.common import EXAMPLE, handbook_data, row
+from bench.common import EXAMPLE, handbook_data, publish_history, row
 from bench.rates import stream_rate
 from bench.throughput import RECORDS_A_TRANSACTION, SPAN
 from infra import jars
 from infra.broker import Broker
-from jobs.publish import feed, merged, publish
 
 
 def rows() -> list[dict[str, Any]]:
     """Heap and RocksDB, one after the other on one broker; the second half of each run, the JVM being warm."""
     from features.load import load
 
-    data, plan = handbook_data(), load(EXAMPLE).plan("handbook")
+    handbook_data()
+    plan = load(EXAMPLE).plan("handbook")
     jars.ensure()
     lines = []
     with tempfile.TemporaryDirectory() as temporary, Broker(Path(temporary) / "kafka") as broker:
         broker.create_topics({source.topic: 2 for source in plan.sources})
-        feeds = [feed(data / Path(source.history).name, source.topic, [plan]) for source in plan.sources]
-        publish(merged(feeds, SPAN), {"bootstrap_servers": broker.bootstrap})
+        publish_history(broker, EXAMPLE, plan, SPAN)
         for mode in ("arrival", "event_time"):
             warm = {}
             for backend in ("heap", "rocksdb"):

@@ -5,13 +5,18 @@ from __future__ import annotations
 import importlib.util
 import multiprocessing
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
+
+from features.plan import Plan
+from infra.broker import Broker
+from jobs.event_files import ALWAYS, Span
+from jobs.publish import feed, merged, publish
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "fraud"
@@ -58,18 +63,26 @@ def process(target: Callable[..., None], *arguments: Any) -> Iterator[Any]:
             made.kill()
 
 
-def times(bootstrap: str, topic: str, partitions: int) -> list[int]:
-    """The timestamps of all records of a topic, in order."""
-    places = [TopicPartition(topic, partition) for partition in range(partitions)]
+def publish_history(broker: Broker, folder: Path, plan: Plan, span: Span = ALWAYS) -> None:
+    """The histories of all sources of ``plan`` below ``folder``, merged in order of event time, on their topics."""
+    feeds = [feed(folder / source.history, source.topic, [plan]) for source in plan.sources]
+    publish(merged(feeds, span), {"bootstrap_servers": broker.bootstrap})
+
+
+def polled(bootstrap: str, topic: str) -> Iterator[list[Any]]:
+    """All records that a topic has now, as they are polled: each time some of one partition."""
     with closing(KafkaConsumer(bootstrap_servers=bootstrap, max_poll_records=5000)) as consumer:
+        places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
         consumer.assign(places)
         consumer.seek_to_beginning(*places)
-        ends: Mapping[TopicPartition, int] = consumer.end_offsets(places)
-        seen: list[int] = []
-        while any(consumer.position(place) < ends[place] for place in places):
-            for records in consumer.poll(timeout_ms=500).values():
-                seen += [record.timestamp for record in records]
-    return sorted(seen)
+        ends = consumer.end_offsets(places)
+        while any(consumer.position(place) < end for place, end in ends.items()):
+            yield from consumer.poll(timeout_ms=500).values()
+
+
+def times(bootstrap: str, topic: str) -> list[int]:
+    """The timestamps of all records of a topic, in order."""
+    return sorted(record.timestamp for records in polled(bootstrap, topic) for record in records)
 
 
 def rate(stamps: list[int], skip: float = 0.0) -> float:

@@ -9,23 +9,18 @@ from __future__ import annotations
 
 import tempfile
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from kafka import KafkaConsumer, TopicPartition
 from rich.console import Console
 
-from bench.common import EXAMPLE, handbook_data, row
+from bench.common import EXAMPLE, handbook_data, polled, publish_history, row
 from bench.rates import stream_rate
 from infra import jars
 from infra.broker import Broker
-from jobs.event_files import ALWAYS
 from jobs.history import compute
 from jobs.parity import compare
-from jobs.publish import feed, merged, publish
-from schemas import FeatureVector
 from schemas.codec import decode_features
 
 
@@ -42,12 +37,12 @@ def rows() -> list[dict[str, Any]]:
     batch_seconds = time.perf_counter() - began
     with tempfile.TemporaryDirectory() as temporary, Broker(Path(temporary) / "kafka") as broker:
         broker.create_topics({source.topic: 2 for source in plan.sources})
-        feeds = [feed(EXAMPLE / source.history, source.topic, [plan]) for source in plan.sources]
-        publish(merged(feeds, ALWAYS), {"bootstrap_servers": broker.bootstrap})
+        publish_history(broker, EXAMPLE, plan)
         began = time.perf_counter()
         stream_rate(plan, broker, Path(temporary))
         stream_seconds = time.perf_counter() - began
-        vectors = _vectors(broker, plan.features_topic)
+        records = (record for some in polled(broker.bootstrap, plan.features_topic) for record in some)
+        vectors = [decode_features(record.value) for record in records]
     parity = compare(plan, batch, vectors)
     values = sum(stage.values for stage in parity.stages)
     differing = sum(stage.differing for stage in parity.stages)
@@ -57,19 +52,6 @@ def rows() -> list[dict[str, Any]]:
         row("stream, from start to end", round(stream_seconds), "s", better="lower"),
         row("batch, with reading and writing", round(batch_seconds, 1), "s", better="lower"),
     ]
-
-
-def _vectors(broker: Broker, topic: str) -> list[FeatureVector]:
-    places = [TopicPartition(topic, partition) for partition in range(2)]
-    found: list[FeatureVector] = []
-    with closing(KafkaConsumer(bootstrap_servers=broker.bootstrap, max_poll_records=5000)) as consumer:
-        consumer.assign(places)
-        consumer.seek_to_beginning(*places)
-        ends = consumer.end_offsets(places)
-        while any(consumer.position(place) < ends[place] for place in places):
-            for polled in consumer.poll(timeout_ms=500).values():
-                found += [decode_features(record.value) for record in polled]
-    return found
 
 
 if __name__ == "__main__":

@@ -35,5 +35,5 @@ def output_rate(broker: Broker, topic: str, target: Callable[..., None], *argume
         job.join(SECONDS)
         if job.exitcode != 0:
             raise RuntimeError(f"the job that writes {topic} ended with {job.exitcode}")
-    stamps = times(broker.bootstrap, topic, PARALLELISM)
+    stamps = times(broker.bootstrap, topic)
     return rate(stamps), rate(stamps, 0.5)

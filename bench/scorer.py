@@ -65,7 +65,7 @@ def rows(records: int = 200_000) -> list[dict[str, Any]]:
                     began = cpu_seconds(made)
                     wait_for(kafka, topic, (number + 1) * records)
                     cpu[topic].append((cpu_seconds(made) - began) / records * 1e6)
-        bare, ours = (best_rate(times(kafka, topic, PARTITIONS), records) for topic in contenders)
+        bare, ours = (best_rate(times(kafka, topic), records) for topic in contenders)
         first = ROUNDS * records
         direct = latency(kafka, plan, plan.features_topic, first)
         way = {}

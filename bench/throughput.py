@@ -17,13 +17,12 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from bench.common import EXAMPLE, handbook_data, row
+from bench.common import EXAMPLE, handbook_data, publish_history, row
 from bench.rates import PARALLELISM, output_rate, stream_rate
 from features.plan import Plan
 from infra import jars
 from infra.broker import Broker
 from jobs.event_files import Span
-from jobs.publish import feed, merged, publish
 
 RECORDS_A_TRANSACTION = 2
 """A transaction and a label: what ours reads for each vector that it writes."""
@@ -34,12 +33,12 @@ def rows() -> list[dict[str, Any]]:
     """Pass-through first, then ours in both modes, on one broker."""
     from features.load import load
 
-    data, plan = handbook_data(), load(EXAMPLE).plan("handbook")
+    handbook_data()
+    plan = load(EXAMPLE).plan("handbook")
     jars.ensure()
     with tempfile.TemporaryDirectory() as temporary, Broker(Path(temporary) / "kafka") as broker:
         broker.create_topics({source.topic: 2 for source in plan.sources})
-        feeds = [feed(data / Path(source.history).name, source.topic, [plan]) for source in plan.sources]
-        publish(merged(feeds, SPAN), {"bootstrap_servers": broker.bootstrap})
+        publish_history(broker, EXAMPLE, plan, SPAN)
         measured = {}
         for name in ("pass-through", "arrival", "event_time"):
             measured[name] = _measure(name, plan, broker, Path(temporary))

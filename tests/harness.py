@@ -37,7 +37,7 @@ class Options(msgspec.Struct, frozen=True):
     """How the state is kept: in blocks of what size, as copies or not, and dropped from memory after how many rows (0: never)."""
 
     leaf: int = 32
-    fanout: int = 32
+    fanout: int = 16
     copies: bool = True
     restart: int = 0
 

@@ -14,15 +14,13 @@ from typing import Any
 
 import msgspec
 import psutil
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 
+from bench.common import polled
 from features.job import job_plan
-from features.load import Project
 from features.plan import Plan
 from infra import jars
 from infra.broker import Broker
-from jobs.event_files import ALWAYS, Span
-from jobs.publish import feed, merged, publish
 from jobs.stream import StreamConfig, run
 from schemas import DeadLetter, FeatureVector, LateRow
 from schemas.codec import decode_dead_letter, decode_features, decode_late_row
@@ -40,12 +38,6 @@ def own_topics(broker: Broker, plan: Plan, **changes: Any) -> Plan:
     broker.create_topics({"dead_letters": 1}, {"max.message.bytes": str(8 * 1024 * 1024)})
     broker.create_topics({"late_rows": 1})
     return plan
-
-
-def publish_history(broker: Broker, project: Project, plan: Plan, span: Span = ALWAYS) -> None:
-    """The histories of all sources of ``plan``, merged in order of event time."""
-    feeds = [feed(project.folder / source.history, source.topic, [plan]) for source in plan.sources]
-    publish(merged(feeds, span), {"bootstrap_servers": broker.bootstrap})
 
 
 @contextmanager
@@ -105,14 +97,7 @@ def await_checkpoint(folder: Path, seconds: float = 60) -> None:
 
 def records(broker: Broker, topic: str) -> Iterator[Any]:
     """All records of a topic, partition by partition as they come."""
-    with closing(KafkaConsumer(bootstrap_servers=broker.bootstrap, max_poll_records=5000)) as consumer:
-        places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
-        consumer.assign(places)
-        consumer.seek_to_beginning(*places)
-        ends = consumer.end_offsets(places)
-        while any(consumer.position(place) < end for place, end in ends.items()):
-            for polled in consumer.poll(timeout_ms=500).values():
-                yield from polled
+    return (record for some in polled(broker.bootstrap, topic) for record in some)
 
 
 def vectors(broker: Broker, plan: Plan) -> list[FeatureVector]:

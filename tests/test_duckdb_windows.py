@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from features.aggregations import find
 from features.load import load
-from features.plan import Column, ColumnType, Plan, WindowFeature, Windows
+from features.plan import Column, ColumnType, Plan, Windows
 from features.sql.duckdb import features_sql, windows_sql
 from tests.reference import Event, answers
-from tests.strategies import COLUMNS, NUMBERS, PLAN, STEP, stage, streams, together
+from tests.strategies import COLUMNS, NUMBERS, PLAN, STEP, same, stage, streams, together
 
 pytestmark = pytest.mark.core
 
@@ -55,21 +55,6 @@ def run(sql: str, events: Sequence[Event], asked: Callable[[int], bool] = lambda
 def connection() -> duckdb.DuckDBPyConnection:
     """One for all examples: opening it takes longer than most of them."""
     return duckdb.connect(config={"threads": 1})
-
-
-def same(feature: WindowFeature, got: Any, expected: Any, largest: float) -> bool:
-    """As near as rule 7 says, where no value is above ``largest``."""
-    if got is None or expected is None:
-        return got is expected
-    kind = next(c.type.kind for c in COLUMNS if c.name == feature.column)
-    row, _ = find(feature.function)
-    if kind in row.to_the_bit:
-        return repr(got) == repr(expected) if kind == "float64" else bool(got == expected)  # -0.0 == 0.0
-    if row.name in {"sum", "mean"}:
-        return math.isclose(got, expected, rel_tol=row.relative, abs_tol=1e-24 * largest)  # whatever cancels
-    got, expected = (x if row.name.startswith("var") else x * x for x in (got, expected))
-    spread = math.sqrt(expected) > 1e-6 * largest
-    return math.isclose(got, expected, rel_tol=2 * row.relative, abs_tol=0 if spread else 1e-15 * largest**2)
 
 
 def wrong(stages: Sequence[Windows], events: list[Event], got: Sequence[dict[str, Any]]) -> list[str]:

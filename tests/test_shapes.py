@@ -7,11 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bench.common import publish_history
 from features.load import Project
 from features.plan import Plan, WindowFeature, Windows
 from infra.broker import Broker
 from schemas import FeatureVector
-from tests.streams import own_topics, publish_history, run_to_end, vectors
+from tests.streams import own_topics, run_to_end, vectors
 
 pytestmark = pytest.mark.stack
 
@@ -28,7 +29,7 @@ def test_a_key_may_have_two_columns(broker: Broker, small: Project, tmp_path: Pa
     """Windows by customer and terminal count the payments of that customer at that terminal."""
     feature = WindowFeature("pair__count", "count", "amount", 30 * DAY)
     plan = own_topics(broker, shaped(small, Windows("transactions", ("customer_id", "terminal_id"), (feature,))))
-    publish_history(broker, small, plan)
+    publish_history(broker, small.folder, plan)
     run_to_end(broker, plan, tmp_path)
     found = {v.event_id: v for v in vectors(broker, plan)}
     assert {i: v.features["pair__count"] for i, v in found.items()} == {i: count(v, found) for i, v in found.items()}
@@ -49,7 +50,7 @@ def count(asked: FeatureVector, all_of_them: dict[int | str, FeatureVector]) -> 
 def test_a_service_may_have_no_windows(broker: Broker, small: Project, tmp_path: Path) -> None:
     """Every event is passed on, with no features."""
     plan = own_topics(broker, shaped(small))
-    publish_history(broker, small, plan)
+    publish_history(broker, small.folder, plan)
     run_to_end(broker, plan, tmp_path)
     found = vectors(broker, plan)
     assert len({v.event_id for v in found}) == len(found) > 1000

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 from kafka import KafkaProducer
 
+from bench.common import publish_history
 from features.load import Project, load
 from features.plan import DAY_MS
 from infra.broker import Broker
@@ -26,7 +27,6 @@ from tests.streams import (
     dead_letters,
     of_history,
     own_topics,
-    publish_history,
     publish_one_more,
     records,
     run_to_end,
@@ -46,7 +46,7 @@ def medium(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_event_time_values_are_the_batch_engines(broker: Broker, medium: Project, tmp_path: Path) -> None:
     """In event-time mode every value of over 100,000 events equals the batch engine's, at parallelism 2."""
     plan = own_topics(broker, medium.plan("handbook"), mode="event_time")
-    publish_history(broker, medium, plan)
+    publish_history(broker, medium.folder, plan)
     run_to_end(broker, plan, tmp_path, parallelism=2)
     batch = compute(medium, "handbook")
     found = vectors(broker, plan)
@@ -61,7 +61,7 @@ def test_event_time_values_are_the_batch_engines(broker: Broker, medium: Project
 def test_arrival_values_differ_only_for_late_labels(broker: Broker, small: Project, tmp_path: Path) -> None:
     """In arrival mode customer windows equal the batch engine's; a terminal window differs only where a label came late."""
     plan = own_topics(broker, small.plan("handbook"))
-    publish_history(broker, small, plan)
+    publish_history(broker, small.folder, plan)
     run_to_end(broker, plan, tmp_path)
     labels = plan.windows[1]
     rows = ((json.loads(r.value), r.timestamp) for r in records(broker, plan.source("labels").topic))
@@ -79,7 +79,7 @@ def test_only_events_from_a_time_on_are_answered(broker: Broker, small: Project,
     times = sorted(batch["event_time"].to_pylist())
     start = times[len(times) * 3 // 4]
     plan = own_topics(broker, small.plan("handbook"), mode="event_time")
-    publish_history(broker, small, plan)
+    publish_history(broker, small.folder, plan)
     run_to_end(broker, plan, tmp_path, answer_from_ms=start)
     found = vectors(broker, plan)
     answered = batch.filter(pc.greater_equal(batch["event_time"], start))
@@ -94,7 +94,7 @@ def test_services_of_one_job_have_the_vectors_they_would_have_alone(broker: Brok
     part = msgspec.structs.replace(customers, features=customers.features[2:4])
     limits = msgspec.structs.replace(whole, service=f"limits-{whole.service}", sources=whole.sources[:1], windows=(part,))
     broker.create_topics({limits.features_topic: 2})
-    publish_history(broker, small, whole)
+    publish_history(broker, small.folder, whole)
     with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
         producer.send(whole.spine_source.topic, value=b"not json")
         producer.flush()
@@ -114,7 +114,7 @@ def test_services_of_one_job_have_the_vectors_they_would_have_alone(broker: Brok
 def test_rows_kept_in_rocksdb_give_the_same_values(broker: Broker, small: Project, tmp_path: Path) -> None:
     """With state in RocksDB every value is the batch engine's, and its files are where they are wiped."""
     plan = own_topics(broker, small.plan("handbook"), mode="event_time")
-    publish_history(broker, small, plan)
+    publish_history(broker, small.folder, plan)
     run_to_end(broker, plan, tmp_path, state_backend="rocksdb", parallelism=2)
     parity = compare(plan, compute(small, "handbook"), vectors(broker, plan))
     assert [stage.differing for stage in parity.stages] == [0, 0], parity
@@ -128,7 +128,7 @@ def test_a_job_goes_on_at_another_parallelism(
 ) -> None:
     """Killed in mid-stream and restored from its checkpoint with more or fewer subtasks, every value is the batch engine's."""
     plan = own_topics(broker, medium.plan("handbook"), mode="event_time")
-    publish_history(broker, medium, plan)
+    publish_history(broker, medium.folder, plan)
     publish_one_more(broker, plan, later_ms=7 * DAY_MS)  # whose watermark lets the last of the others go
     batch = compute(medium, "handbook")
     options = {"state_backend": backend, "checkpoint_interval_ms": 200, "bounded": False}

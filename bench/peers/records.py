@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import msgspec
 import numpy as np
 from kafka import KafkaConsumer, TopicPartition
 
+from bench.common import polled
 from bench.peers.contenders import FEATURES, Alive, complaint
 from bench.peers.job import Job
 from infra.broker import Broker
@@ -77,7 +77,7 @@ def wait_for(job: Job, alive: Alive, records: int, seconds: float, at_least: int
 def read(job: Job, events: int) -> Answers:
     """All records of the job's target, of event ids below ``events``."""
     decoder, values, stamps = decoder_of(job.target), np.full((events, len(COLUMNS)), np.nan), list[int]()
-    for records in _polled(job):
+    for records in polled(job.bootstrap, job.target):
         stamps += [record.timestamp for record in records]
         rows = [msgspec.structs.astuple(decoder.decode(record.value)) for record in records]
         ids = np.array([row[0] for row in rows])
@@ -91,13 +91,3 @@ def read(job: Job, events: int) -> Answers:
 def decoder_of(topic: str) -> Any:
     """Headrace's values are one level down."""
     return msgspec.json.Decoder(Nested if topic.startswith(FEATURES) else Flat)
-
-
-def _polled(job: Job) -> Iterator[list[Any]]:
-    with closing(KafkaConsumer(bootstrap_servers=job.bootstrap, max_poll_records=5000)) as consumer:
-        places = [TopicPartition(job.target, number) for number in consumer.partitions_for_topic(job.target)]
-        consumer.assign(places)
-        consumer.seek_to_beginning(*places)
-        ends = consumer.end_offsets(places)
-        while any(consumer.position(place) < ends[place] for place in places):
-            yield from consumer.poll(timeout_ms=500).values()

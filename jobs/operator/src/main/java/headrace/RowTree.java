@@ -42,6 +42,33 @@ final class RowTree {
     @FunctionalInterface
     interface Visitor {
         boolean visit(byte[] block, int row);
+
+        /** Takes the rows that are summarised at {@code entry} all at once; false: it wants to see them. */
+        default boolean takes(byte[] node, int entry) {
+            return false;
+        }
+    }
+
+    /** Counts the rows that were answered. */
+    private static final class Asked implements Visitor {
+        private final Layout layout;
+        private long count;
+
+        Asked(Layout layout) {
+            this.layout = layout;
+        }
+
+        @Override
+        public boolean visit(byte[] block, int row) {
+            count += layout.asked(block, row) ? 1 : 0;
+            return true;
+        }
+
+        @Override
+        public boolean takes(byte[] node, int entry) {
+            count += Bytes.getInt(node, entry + Layout.ASKED);
+            return true;
+        }
     }
 
     private final Layout layout;
@@ -147,12 +174,9 @@ final class RowTree {
 
     /** How many rows in (after, through] were answered. */
     long asked(long after, long through) {
-        long asked = 0;
-        int i = countThrough(head, TIP, tipRows(), through) - 1;
-        for (; i >= 0 && time(head, TIP + i * layout.row) > after; i--) {
-            asked += layout.asked(head, TIP + i * layout.row) ? 1 : 0;
-        }
-        return i < 0 && treeLast() > after ? asked + asked(root(), level(), after, through) : asked;
+        Asked asked = new Asked(layout);
+        visit(asked, after, through);
+        return asked.count;
     }
 
     /** Removes all that is in the state. */
@@ -444,6 +468,10 @@ final class RowTree {
             if (first(block, i) > through) {
                 continue;
             }
+            boolean whole = first(block, i) > after && last(block, i) <= through;
+            if (whole && visitor.takes(block, entry(i))) {
+                continue;
+            }
             long child = id(block, i);
             boolean more = level > 1
                     ? visit(visitor, child, level - 1, after, through)
@@ -466,31 +494,6 @@ final class RowTree {
             }
         }
         return true;
-    }
-
-    private long asked(long node, int level, long after, long through) {
-        byte[] block = blocks.get(node);
-        long asked = 0;
-        for (int i = count(block) - 1; i >= 0 && last(block, i) > after; i--) {
-            if (first(block, i) > through) {
-                continue;
-            }
-            long child = id(block, i);
-            if (first(block, i) > after && last(block, i) <= through) {
-                asked += Bytes.getInt(block, entry(i) + Layout.ASKED);
-            } else if (level > 1) {
-                asked += asked(child, level - 1, after, through);
-            } else {
-                byte[] leaf = blocks.get(child);
-                for (int r = countThrough(leaf, ROWS, count(leaf), through) - 1; r >= 0; r--) {
-                    int row = ROWS + r * layout.row;
-                    if (time(leaf, row) > after && layout.asked(leaf, row)) {
-                        asked++;
-                    }
-                }
-            }
-        }
-        return asked;
     }
 
     /** Removes the oldest leaf, and the nodes that it leaves empty. */
