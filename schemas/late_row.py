@@ -27,4 +27,5 @@ class LateRow(msgspec.Struct, frozen=True):
     changed: int
     """Values in these answers, one for each feature of the view, that would have been different."""
     counted: bool
-    """False where the row came later than the allowed lateness: ``answers`` and ``changed`` are of what was still known."""
+    """Whether these two are all. False where the row came later than the allowed lateness, so that answers may be forgotten, and
+    where more than 64 answers would hold it: ``changed`` is then of the newest 64."""
