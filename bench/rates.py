@@ -14,6 +14,8 @@ from infra.broker import Broker
 from jobs.stream import StreamConfig, run
 
 PARALLELISM = 2
+BATCH_MS = 5
+"""Flat out: what the peers' sinks have too."""
 SECONDS = 900
 
 
@@ -23,7 +25,7 @@ def stream_rate(plan: Plan, broker: Broker, folder: Path, **changes: Any) -> tup
         bootstrap=broker.bootstrap,
         jars=jars.flink_jars(),
         checkpoints=folder / "checkpoints",
-        **{"parallelism": PARALLELISM, "buffer_timeout_ms": 1, "bounded": True, **changes},
+        **{"parallelism": PARALLELISM, "batch_ms": BATCH_MS, "bounded": True, **changes},
     )
     return output_rate(broker, plan.features_topic, run, job_plan([plan]), config)
 

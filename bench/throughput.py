@@ -18,7 +18,7 @@ import msgspec
 from rich.console import Console
 
 from bench.common import EXAMPLE, handbook_data, publish_history, row
-from bench.rates import PARALLELISM, output_rate, stream_rate
+from bench.rates import BATCH_MS, PARALLELISM, output_rate, stream_rate
 from features.plan import Plan
 from infra import jars
 from infra.broker import Broker
@@ -68,14 +68,14 @@ def pass_through(plan: Plan, bootstrap: str) -> None:
     from pyflink.common import Configuration
     from pyflink.table import EnvironmentSettings, TableEnvironment
 
-    from features.sql.flink import sql_type
+    from features.sql.flink import SINK_BATCH_BYTES, sql_type
 
     settings = Configuration()
     for key, value in {
         "pipeline.jars": ";".join(jar.resolve().as_uri() for jar in jars.flink_jars()),
         "pipeline.object-reuse": "true",
         "parallelism.default": str(PARALLELISM),
-        "execution.buffer-timeout.interval": "1 ms",
+        "execution.buffer-timeout.interval": f"{BATCH_MS} ms",
     }.items():
         settings.set_string(key, value)
     environment = TableEnvironment.create(
@@ -89,7 +89,9 @@ def pass_through(plan: Plan, bootstrap: str) -> None:
             f"CREATE TEMPORARY TABLE `{source.name}` ({columns}) WITH ({kafka}, 'topic' = '{source.topic}', "
             "'properties.group.id' = 'pass', 'scan.startup.mode' = 'earliest-offset', 'scan.bounded.mode' = 'latest-offset')"
         )
-        out = f"{kafka}, 'topic' = 'passed', 'properties.linger.ms' = '0'"
+        out = (
+            f"{kafka}, 'topic' = 'passed', 'properties.linger.ms' = '{BATCH_MS}', 'properties.batch.size' = '{SINK_BATCH_BYTES}'"
+        )
         environment.execute_sql(f"CREATE TEMPORARY TABLE `{source.name}_out` ({columns}) WITH ({out})")
         inserts.add_insert_sql(f"INSERT INTO `{source.name}_out` SELECT * FROM `{source.name}`")
     inserts.execute().wait()

@@ -74,8 +74,8 @@ class StreamSettings(Section):
     """How far ahead of the clock an event may be (rule 8)."""
     answer_from_ms: int | None = None
     """Events before this time fill the windows and are not answered; None: each is answered."""
-    buffer_timeout_ms: int = Field(default=0, ge=0)
-    """How long a record may wait for others between two of the job's tasks."""
+    batch_ms: int = Field(default=0, ge=0)
+    """How long a record may wait for others before it goes on, to the job's next task or to Kafka; 5 is good for a backlog."""
     idle_timeout_ms: int = Field(default=10_000, ge=0)
     """A partition that is silent this long no longer holds the watermark back."""
     drift_ms: int = Field(default=86_400_000, ge=1)

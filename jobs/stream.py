@@ -55,8 +55,8 @@ class StreamConfig(BaseModel):
     """``host:port`` of a running Flink cluster; None: in this process."""
     max_ahead_ms: int = 3_600_000
     answer_from_ms: int | None = None
-    buffer_timeout_ms: int = 0
-    """How long a record may wait for others before it goes to the next task; 0: not at all."""
+    batch_ms: int = 0
+    """How long a record may wait for others before it goes on, to the next task or to Kafka; 0: not at all."""
     idle_timeout_ms: int = 10_000
     drift_ms: int = 86_400_000
     bounded: bool = False
@@ -180,6 +180,7 @@ def _submit(job: JobPlan, config: StreamConfig, state: Path, restored: Path | No
             answer_from_ms=config.answer_from_ms,
             idle_timeout_ms=config.idle_timeout_ms,
             drift_ms=config.drift_ms,
+            batch_ms=config.batch_ms,
             bounded=config.bounded,
             cache_bytes=CACHE_BYTES if config.state_backend == "rocksdb" else 0,
         ),
@@ -203,7 +204,7 @@ def _flink_settings(
         "pipeline.max-parallelism": "128",
         "pipeline.auto-watermark-interval": "20 ms",
         "parallelism.default": str(config.parallelism),
-        "execution.buffer-timeout.interval": f"{config.buffer_timeout_ms} ms",
+        "execution.buffer-timeout.interval": f"{config.batch_ms} ms",
         "execution.checkpointing.interval": f"{config.checkpoint_interval_ms} ms",
         # Without a folder, a checkpoint of more than 5 MB fails and the job restarts for ever.
         "execution.checkpointing.dir": state.resolve().as_uri(),
@@ -222,6 +223,9 @@ def _flink_settings(
         settings["state.backend.type"] = "rocksdb"
         settings["execution.checkpointing.incremental"] = "true"
         settings["state.backend.rocksdb.timer-service.factory"] = "HEAP"  # one timer a key; in RocksDB each is an iterator
+        # Much is read that is no longer there, and most files are merged before they are old.
+        settings["state.backend.rocksdb.use-bloom-filter"] = "true"
+        settings["state.backend.rocksdb.compression.per.level"] = "NO_COMPRESSION"
     if config.cluster:
         settings["execution.target"] = "remote"
     if rocksdb_files:

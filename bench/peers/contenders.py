@@ -65,14 +65,13 @@ def plan_for(source: str, target: str) -> Plan:
 
 
 @contextmanager
-def headrace(job: Job, parallelism: int, buffer_timeout_ms: int) -> Iterator[Alive]:
+def headrace(job: Job) -> Iterator[Alive]:
     """The stream job in a process of its own, on an embedded Flink with its state on the heap."""
     config = StreamConfig(
         bootstrap=job.bootstrap,
         jars=jars.flink_jars(),
         checkpoints=Path(job.folder),
-        parallelism=parallelism,
-        buffer_timeout_ms=buffer_timeout_ms,
+        batch_ms=job.linger_ms,
         logs=Path(job.folder) / "logs",
     )
     with process(run, job_plan([plan_for(job.source, job.target)]), config) as made:
@@ -153,10 +152,9 @@ NAMES = {"quix": "Quix Streams", "bytewax": "Bytewax"}
 STATES = {"quix": stored, "bytewax": pickled}
 
 
-def ours(parallelism: int, buffer_timeout_ms: int) -> Contender:
-    """Headrace with so many subtasks."""
-    start = partial(headrace, parallelism=parallelism, buffer_timeout_ms=buffer_timeout_ms)
-    return Contender("Headrace", start, f"{FEATURES}headrace", checkpointed)
+def ours() -> Contender:
+    """Headrace as its settings are, with the peers' linger."""
+    return Contender("Headrace", headrace, f"{FEATURES}headrace", checkpointed)
 
 
 def own_code(engine: str, processes: int = 1) -> Contender:

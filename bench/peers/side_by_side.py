@@ -35,8 +35,8 @@ BEHIND_SECONDS = 15
 DISTANCE = 1.5
 """Ours is to be so many times as fast as the fastest, and at most so many times as late as the one that is least late."""
 
-FLAT_OUT = (ours(2, 1), own_code("bytewax"), own_code("bytewax", 2), own_code("quix"), own_code("quix", 2), quix_windows())
-LIVE = (ours(1, 0), own_code("bytewax"), own_code("quix"), quix_windows())
+FLAT_OUT = (ours(), own_code("bytewax"), own_code("bytewax", 2), own_code("quix"), own_code("quix", 2), quix_windows())
+LIVE = (ours(), own_code("bytewax"), own_code("quix"), quix_windows())
 
 
 def rows(seconds: float = SECONDS, latency_seconds: float = LATENCY_SECONDS, until: int | None = None) -> list[dict[str, Any]]:

@@ -73,6 +73,7 @@ CREATE TEMPORARY TABLE `_features_fraud` (
   'topic' = 'features.fraud',
   'properties.bootstrap.servers' = 'localhost:9092',
   'properties.linger.ms' = '0',
+  'properties.batch.size' = '262144',
   'sink.delivery-guarantee' = 'at-least-once',
   'key.format' = 'raw',
   'key.fields' = '_key',
@@ -95,6 +96,7 @@ CREATE TEMPORARY TABLE `_features_limits` (
   'topic' = 'features.limits',
   'properties.bootstrap.servers' = 'localhost:9092',
   'properties.linger.ms' = '0',
+  'properties.batch.size' = '262144',
   'sink.delivery-guarantee' = 'at-least-once',
   'key.format' = 'raw',
   'key.fields' = '_key',
@@ -113,6 +115,7 @@ CREATE TEMPORARY TABLE `_dead_letters` (
   'topic' = 'dead_letters',
   'properties.bootstrap.servers' = 'localhost:9092',
   'properties.linger.ms' = '0',
+  'properties.batch.size' = '262144',
   'sink.delivery-guarantee' = 'at-least-once',
   'properties.max.request.size' = '8388608',
   'format' = 'headrace-vector'
@@ -132,6 +135,7 @@ CREATE TEMPORARY TABLE `_late_rows` (
   'topic' = 'late_rows',
   'properties.bootstrap.servers' = 'localhost:9092',
   'properties.linger.ms' = '0',
+  'properties.batch.size' = '262144',
   'sink.delivery-guarantee' = 'at-least-once',
   'format' = 'headrace-vector'
 );

@@ -31,11 +31,6 @@ final class BlockCache {
         }
     }
 
-    void remove(Object key, long id) {
-        byte[] before = blocks.remove(new Place(key, id));
-        used -= before == null ? 0 : size(before);
-    }
-
     void clear() {
         blocks.clear();
         used = 0;

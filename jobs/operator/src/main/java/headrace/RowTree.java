@@ -9,7 +9,7 @@ import java.util.Arrays;
  *                      ┌──────── node ────────┐            a node has a summary of each block below it
  *            ┌───── node ─────┐          ┌── node ──┐
  *         leaf leaf … leaf leaf        leaf … leaf leaf │ tip   the newest rows, beside the header
- *         └ 32 rows, oldest ┘                           │ 32 to 64 rows
+ *         └ 32 rows, oldest ┘                           │ up to 40 rows
  * </pre>
  *
  * <p>A B+ tree (Bayer and McCreight 1972) whose inner entries carry partial aggregates, as FiBA's do (Tangwongsan, Hirzel and
@@ -74,6 +74,7 @@ final class RowTree {
     private final Layout layout;
     private final long retention;
     private final int leafRows;
+    private final int tipRoom;
     private final int fanout;
     private final long headId;
     private final long idStep;
@@ -86,6 +87,7 @@ final class RowTree {
         this.layout = layout;
         this.retention = retention;
         this.leafRows = leafRows;
+        tipRoom = leafRows + Math.max(1, leafRows / 4);
         this.fanout = fanout;
         this.headId = headId;
         idStep = headId < 0 ? -1 : 1; // two trees of a key share its blocks: one numbers them up, the other down
@@ -135,7 +137,7 @@ final class RowTree {
 
     /** Puts a row, to whose time the tree has been advanced, behind all rows of its time or before (rule 3). */
     void insert(StagedRow row) {
-        if (row.time >= treeLast() && tipRows() == 2 * leafRows) {
+        if (row.time >= treeLast() && tipRows() == tipRoom) {
             closeTip(); // what was the tip's may be the tree's now
         }
         if (row.time >= treeLast()) {
@@ -236,7 +238,7 @@ final class RowTree {
         int rows = tipRows();
         int needed = TIP + (rows + 1) * layout.row;
         if (needed > head.length) {
-            head = Arrays.copyOf(head, TIP + Math.min(2 * rows, 2 * leafRows) * layout.row);
+            head = Arrays.copyOf(head, TIP + Math.min(2 * rows, tipRoom) * layout.row);
         }
         int i = countThrough(head, TIP, rows, row.time);
         int at = TIP + i * layout.row;
@@ -245,7 +247,7 @@ final class RowTree {
         Bytes.setInt(head, TIP_ROWS, rows + 1);
     }
 
-    /** Makes a leaf of the older half of the tip; or forgets those of its rows that are too old. */
+    /** Makes a leaf of the oldest rows of the tip; or forgets those of its rows that are too old. */
     private void closeTip() {
         int old = root() == NO_BLOCK ? countThrough(head, TIP, tipRows(), newest() - retention) : 0;
         int closed = old > 0 ? old : leafRows;

@@ -33,7 +33,7 @@ import org.apache.flink.types.Row;
 public final class SlidingWindows extends ProcessTableFunction<Row> implements SpecializedFunction {
     private static final long serialVersionUID = 1L;
 
-    /** Timers that clear a key are set on whole minutes: many fall on one, and few others do. */
+    /** Timers that clear a key are set on the last millisecond of a minute: many fall on one, and few others do. */
     private static final long MINUTE = 60_000;
 
     private final Stage stage;
@@ -125,7 +125,7 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
     public void onTimer(OnTimerContext context, MapView<Long, byte[]> retained, MapView<Long, byte[]> waiting)
             throws Exception {
         TimeContext<Long> time = context.timeContext(Long.class);
-        if (time.time() % MINUTE == 0) {
+        if (Math.floorMod(time.time(), MINUTE) == MINUTE - 1) {
             setClearing(time, windower.clear(blocks.open(retained, null), time.time()));
         }
         if (!stage.eventTime) {
@@ -157,7 +157,7 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
 
     private static void setClearing(TimeContext<Long> time, long expires) {
         if (expires != Windower.NOTHING) {
-            time.registerOnTime(Math.floorDiv(expires + MINUTE - 1, MINUTE) * MINUTE);
+            time.registerOnTime(Math.floorDiv(expires, MINUTE) * MINUTE + MINUTE - 1);
         }
     }
 

@@ -11,6 +11,9 @@ import org.apache.flink.util.FlinkRuntimeException;
 final class StateBlocks implements Blocks {
     private static final int REMEMBERED = 64; // a power of two: blocks that lie together don't meet
 
+    /** Stands in the cache for a block that is not in the state: to look for one on disk costs more than to read one. */
+    private static final byte[] ABSENT = {};
+
     private final long[] ids = new long[REMEMBERED];
     private final byte[][] blocks = new byte[REMEMBERED][];
     private final BlockCache cache;
@@ -52,15 +55,15 @@ final class StateBlocks implements Blocks {
     private byte[] read(long id) {
         byte[] block = cache == null || key == null ? null : cache.get(key, id);
         if (block != null) {
-            return block;
+            return block == ABSENT ? null : block;
         }
         try {
             block = state.get(id);
         } catch (Exception e) {
             throw new FlinkRuntimeException(e);
         }
-        if (cache != null && key != null && block != null) {
-            cache.put(key, id, block);
+        if (cache != null && key != null) {
+            cache.put(key, id, block == null ? ABSENT : block);
         }
         return block;
     }
@@ -89,7 +92,7 @@ final class StateBlocks implements Blocks {
             blocks[i] = null;
         }
         if (cache != null && key != null) {
-            cache.remove(key, id);
+            cache.put(key, id, ABSENT);
         } else if (cache != null) {
             cache.clear();
         }
