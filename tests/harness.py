@@ -34,12 +34,15 @@ OWN = {
 
 
 class Options(msgspec.Struct, frozen=True):
-    """How the state is kept: in blocks of what size, as copies or not, and dropped from memory after how many rows (0: never)."""
+    """How the state is kept: in blocks of what size, as copies or not, dropped from memory after how many rows (0: never), and with
+    how many bytes of cache, where the key is one column.
+    """
 
     leaf: int = 32
     fanout: int = 16
     copies: bool = True
     restart: int = 0
+    cache: int = 0
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -55,7 +58,7 @@ class Stream(msgspec.Struct, frozen=True):
     def spec(self) -> str:
         """The argument of the operator, as the stream job has it."""
         job = job_plan([msgspec.structs.replace(self.plan, windows=(self.stage,))])
-        text = flink._stage(job, 0, (), flink.JobOptions())
+        text = flink._stage(job, 0, (), flink.JobOptions(cache_bytes=self.options.cache))
         found = re.search(r"spec => '((?:[^']|'')*)'", text)
         assert found, text
         return found[1].replace("''", "'")
@@ -65,7 +68,9 @@ class Stream(msgspec.Struct, frozen=True):
         """What the process reads."""
         values = {f"_value_{name}": name for name in self.stage.columns}
         spine, source = self.plan.spine_source, self.plan.source(self.stage.source)
+        one_key = self.stage.key if len(self.stage.key) == 1 else ()
         types = {
+            **{"_key": flink.sql_type(spine.column(name).type) for name in one_key},
             **OWN,
             **{value: flink.sql_type(source.column(name).type) for value, name in values.items()},
             **{column.name: flink.sql_type(column.type) for column in spine.columns},
@@ -79,7 +84,7 @@ class Stream(msgspec.Struct, frozen=True):
             key = [item.columns[name] for name in self.stage.key]
             aggregated = [item.columns[name] if adds else None for name in values.values()]
             carried = [item.columns[column.name] if asks else None for column in spine.columns]
-            rows.append([key, item.time, adds, asks, 0, place, place, *aggregated, *carried])
+            rows.append([key, *(item.columns[name] for name in one_key), item.time, adds, asks, 0, place, place, *aggregated, *carried])
         options = {name: getattr(self.options, name) for name in self.options.__struct_fields__}
         return msgspec.json.encode({"spec": self.spec, "columns": list(types.items()), "rows": rows, **options}) + b"\n"
 

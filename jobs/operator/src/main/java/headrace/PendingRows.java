@@ -29,9 +29,9 @@ final class PendingRows {
     /** No time: nothing waits, or no timer is set. */
     static final long NOTHING = Long.MAX_VALUE;
 
-    private static final long HEAD = 0;
-    private static final long DIRECTORY = -1;
+    static final long DIRECTORY = 1L << 62;
     private static final int FULL = 4096;
+    private static final int MANY = 512;
 
     // A chunk: how many bytes are used, the greatest time; the head also what follows.
     private static final int USED = 0;
@@ -56,7 +56,7 @@ final class PendingRows {
     /** Turns to the key whose blocks these are. */
     void open(Blocks blocks) {
         this.blocks = blocks;
-        head = blocks.get(HEAD);
+        head = blocks.get(Blocks.WAITING);
         if (head == null) {
             head = emptyChunk(ROWS);
             Bytes.setLong(head, TIMER, NOTHING);
@@ -75,9 +75,9 @@ final class PendingRows {
     /** Keeps what has changed. */
     void save() {
         if (used(head) == ROWS && chunks() == 0) {
-            blocks.remove(HEAD);
+            blocks.remove(Blocks.WAITING);
         } else {
-            blocks.put(HEAD, head);
+            blocks.put(Blocks.WAITING, head);
         }
     }
 
@@ -93,13 +93,9 @@ final class PendingRows {
         add(row.time, out.getSharedBuffer(), 0, out.length());
     }
 
-    /** The key that is turned to, as far as rows carry it; null where none does, or none waits. */
-    Object key() {
-        try {
-            return used(head) == ROWS ? null : codec.readKey(head, ROWS + Integer.BYTES, Bytes.getInt(head, ROWS));
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+    /** Whether so many rows wait that those which are ready should be taken, though none of them asks. */
+    boolean areMany() {
+        return chunks() > 0 || used(head) > MANY;
     }
 
     /** The earliest rows that the watermark has reached, in order, which then no longer wait; none left: an empty list. */
@@ -132,12 +128,23 @@ final class PendingRows {
 
     /** The time of the earliest row; {@link #NOTHING} where none waits. */
     long earliest() {
+        return earliest(false);
+    }
+
+    /** When to take rows next: at the time of the earliest that asks, at the latest; those that don't can wait for it. */
+    long earliestToAsk() {
+        return Math.min(earliest(true), chunks() > 0 ? Bytes.getLong(head, BOUND) : NOTHING);
+    }
+
+    private long earliest(boolean asking) {
         if (used(head) == ROWS && chunks() > 0) {
             promote();
         }
         long earliest = NOTHING;
         for (int at = ROWS; at < used(head); at += Integer.BYTES + Bytes.getInt(head, at)) {
-            earliest = Math.min(earliest, time(head, at));
+            if (!asking || RowCodec.asks(head, at + Integer.BYTES)) {
+                earliest = Math.min(earliest, time(head, at));
+            }
         }
         return earliest;
     }
@@ -199,8 +206,8 @@ final class PendingRows {
                 blocks.put(id(blocks.get(DIRECTORY), next - 1), chunk);
             }
         }
-        long id = Bytes.getLong(head, NEXT_ID) + 1;
-        Bytes.setLong(head, NEXT_ID, id);
+        long id = DIRECTORY + 1 + Bytes.getLong(head, NEXT_ID);
+        Bytes.setLong(head, NEXT_ID, id - DIRECTORY);
         blocks.put(id, made);
         enter(next, bound, id);
         return true;

@@ -90,7 +90,7 @@ final class RowTree {
         tipRoom = leafRows + Math.max(1, leafRows / 4);
         this.fanout = fanout;
         this.headId = headId;
-        idStep = headId < 0 ? -1 : 1; // two trees of a key share its blocks: one numbers them up, the other down
+        idStep = headId == Blocks.ASKED ? -1 : 1; // two trees of a key share its blocks: one numbers them up, the other down
         scratch = new long[layout.slots];
     }
 
@@ -209,7 +209,7 @@ final class RowTree {
     private long newId() {
         long id = Bytes.getLong(head, NEXT) + idStep;
         Bytes.setLong(head, NEXT, id);
-        return headId + id;
+        return id < 0 ? id : Blocks.HEADS - 1 + id;
     }
 
     private static long time(byte[] block, int row) {

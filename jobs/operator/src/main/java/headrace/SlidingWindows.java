@@ -40,7 +40,6 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
     private transient Windower windower;
     private transient PendingRows pending;
     private transient StateBlocks blocks;
-    private transient StateBlocks waitingBlocks;
     private transient StagedRow current;
     private transient Row out;
     private transient LedgerMetrics[] metrics;
@@ -86,9 +85,7 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
     public void open(FunctionContext context) {
         windower = new Windower(stage);
         pending = new PendingRows(stage);
-        long cache = stage.cached() ? stage.cache : 0;
-        blocks = new StateBlocks(stage.eventTime ? cache / 2 : cache);
-        waitingBlocks = new StateBlocks(cache / 2);
+        blocks = new StateBlocks(stage);
         current = new StagedRow(stage);
         out = new Row(stage.carry.length + stage.features.length + 2);
         metrics = LedgerMetrics.of(stage.views, context.getMetricGroup());
@@ -97,13 +94,12 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
     /**
      * One row of the table.
      *
-     * <p>State is in maps: Flink 2.3 hashes a value state, all its bytes, at each row to see whether it has changed, and cleans
-     * up after a time to live that is not set where {@code ttl} is not given.
+     * <p>State is a map: Flink 2.3 hashes a value state, all its bytes, at each row to see whether it has changed, and cleans up
+     * after a time to live that is not set where {@code ttl} is not given.
      */
     public void eval(
             Context context,
-            @StateHint(name = "retained", ttl = "0 ms") MapView<Long, byte[]> retained,
-            @StateHint(name = "waiting", ttl = "0 ms") MapView<Long, byte[]> waiting,
+            @StateHint(name = "blocks", ttl = "0 ms") MapView<Long, byte[]> state,
             @ArgumentHint(name = "r", value = SET_SEMANTIC_TABLE) Row r,
             @ArgumentHint(name = "spec") String spec)
             throws Exception {
@@ -111,41 +107,73 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
         TimeContext<Long> time = context.timeContext(Long.class);
         Long known = time.currentWatermark();
         long watermark = known == null ? Long.MIN_VALUE : known;
-        if (stage.eventTime && current.time > watermark) {
-            pending.open(waitingBlocks.open(waiting, current.key));
-            pending.add(current);
-            setTimer(time, current.time);
+        blocks.open(state, current.key);
+        if (stage.eventTime) {
+            pending.open(blocks);
+            if (current.time > watermark) {
+                letWait(time, watermark);
+            } else {
+                apply(time, watermark);
+                answer(time, current, watermark);
+            }
             pending.save();
         } else {
-            answer(time, retained, current, watermark);
+            answer(time, current, watermark);
+        }
+        blocks.save();
+    }
+
+    /** The watermark has reached the earliest waiting row of this key that asks, or the time at which the key may be cleared. */
+    public void onTimer(OnTimerContext context, MapView<Long, byte[]> state) throws Exception {
+        TimeContext<Long> time = context.timeContext(Long.class);
+        boolean clears = Math.floorMod(time.time(), MINUTE) == MINUTE - 1;
+        blocks.open(state, null);
+        if (stage.eventTime) {
+            pending.open(blocks);
+            boolean due = pending.timer() <= time.time();
+            if (due || clears) {
+                apply(time, time.currentWatermark());
+            }
+            if (due) {
+                pending.setTimer(PendingRows.NOTHING);
+                setTimer(time, pending.earliestToAsk());
+            }
+            if (clears && pending.earliest() != PendingRows.NOTHING) {
+                setClearing(time, pending.earliest() + stage.retention);
+            }
+            pending.save();
+        }
+        if (clears) {
+            setClearing(time, windower.clear(blocks, time.time()));
+        }
+        blocks.save();
+    }
+
+    /**
+     * The row waits for the watermark. One that asks has a timer. One that does not is taken with the next that does, or when many
+     * wait, or at the latest when the key may be cleared.
+     */
+    private void letWait(TimeContext<Long> time, long watermark) {
+        pending.add(current);
+        if (current.asks) {
+            setTimer(time, current.time);
+            return;
+        }
+        if (!Windower.knows(blocks)) {
+            setClearing(time, current.time + stage.retention);
+        }
+        if (pending.areMany()) {
+            apply(time, watermark);
         }
     }
 
-    /** The watermark has reached the earliest waiting row of this key, or the time at which the key may be cleared. */
-    public void onTimer(OnTimerContext context, MapView<Long, byte[]> retained, MapView<Long, byte[]> waiting)
-            throws Exception {
-        TimeContext<Long> time = context.timeContext(Long.class);
-        if (Math.floorMod(time.time(), MINUTE) == MINUTE - 1) {
-            setClearing(time, windower.clear(blocks.open(retained, null), time.time()));
-        }
-        if (!stage.eventTime) {
-            return;
-        }
-        pending.open(waitingBlocks.open(waiting, null));
-        if (pending.timer() > time.time()) {
-            return;
-        }
-        waitingBlocks.know(pending.key());
-        List<StagedRow> ready = pending.take(time.currentWatermark());
-        while (!ready.isEmpty()) {
+    /** Answers the waiting rows that the watermark has reached. */
+    private void apply(TimeContext<Long> time, long watermark) {
+        for (List<StagedRow> ready = pending.take(watermark); !ready.isEmpty(); ready = pending.take(watermark)) {
             for (StagedRow row : ready) {
-                answer(time, retained, row, row.time - 1);
+                answer(time, row, row.time - 1);
             }
-            ready = pending.take(time.currentWatermark());
         }
-        pending.setTimer(PendingRows.NOTHING);
-        setTimer(time, pending.earliest());
-        pending.save();
     }
 
     private void setTimer(TimeContext<Long> time, long at) {
@@ -162,8 +190,8 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
     }
 
     /** {@code watermark}: for a row that has waited for it, less than its time. */
-    private void answer(TimeContext<Long> time, MapView<Long, byte[]> retained, StagedRow row, long watermark) {
-        Object[] answer = windower.step(blocks.open(retained, row.key), row, watermark);
+    private void answer(TimeContext<Long> time, StagedRow row, long watermark) {
+        Object[] answer = windower.step(blocks, row, watermark);
         setClearing(time, windower.expires());
         for (LateRow late : windower.late()) {
             metrics[late.index()].count(late);

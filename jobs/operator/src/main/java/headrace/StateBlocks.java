@@ -1,100 +1,200 @@
 package headrace;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.Arrays;
+import org.apache.flink.core.memory.DataInputDeserializer;
+import org.apache.flink.core.memory.DataOutputSerializer;
 import org.apache.flink.table.api.dataview.MapView;
+import org.apache.flink.table.types.logical.LogicalType;
 import org.apache.flink.util.FlinkRuntimeException;
 
 /**
  * The blocks of the key that Flink is at. Each is read from the state once a row, whichever windows end in it; with a cache, not
- * even that. All is written at once.
+ * even that. All is written at once, but for the heads, which are one entry of the state and wait for {@link #save}.
+ *
+ * <pre>
+ * heads    length int of each, 0: there is none │ the key, where there is a cache │ one behind the other
+ * </pre>
  */
 final class StateBlocks implements Blocks {
     private static final int REMEMBERED = 64; // a power of two: blocks that lie together don't meet
+    private static final long TOGETHER = 0; // the number of the heads' entry
+    private static final int LENGTHS = HEADS * Integer.BYTES;
 
     /** Stands in the cache for a block that is not in the state: to look for one on disk costs more than to read one. */
     private static final byte[] ABSENT = {};
 
     private final long[] ids = new long[REMEMBERED];
     private final byte[][] blocks = new byte[REMEMBERED][];
+    private final byte[][] heads = new byte[HEADS][];
+    private final LogicalType keyType;
     private final BlockCache cache;
+    private final DataOutputSerializer out = new DataOutputSerializer(64);
+    private final DataInputDeserializer in = new DataInputDeserializer();
     private MapView<Long, byte[]> state;
     private Object key;
+    private boolean read;
+    private boolean changed;
 
-    /** With a cache of so many bytes; none, where the state is in memory as it is. */
-    StateBlocks(long cache) {
-        this.cache = cache == 0 ? null : new BlockCache(cache);
+    /** With the stage's cache; none, where the state is in memory as it is. */
+    StateBlocks(Stage stage) {
+        keyType = stage.keyType;
+        cache = stage.cached() ? new BlockCache(stage.cache) : null;
     }
 
     /**
      * Turns to the key of {@code state}, at the start of a row.
      *
-     * @param key null where it is not known: its blocks are then not cached, and a change empties the cache
+     * @param key null where it is not known: it is then read from the state
      */
-    StateBlocks open(MapView<Long, byte[]> state, Object key) {
+    void open(MapView<Long, byte[]> state, Object key) {
         this.state = state;
         this.key = key;
+        read = false;
+        changed = false;
         Arrays.fill(blocks, null);
-        return this;
     }
 
-    /** Says which key {@link #open} has turned to, before anything is changed. */
-    void know(Object key) {
-        this.key = key;
+    /** Writes the heads, if one has changed. */
+    void save() {
+        if (!changed) {
+            return;
+        }
+        int used = LENGTHS;
+        for (byte[] head : heads) {
+            used += head == null ? 0 : head.length;
+        }
+        if (used == LENGTHS) {
+            removeEntry(TOGETHER);
+        } else {
+            putEntry(TOGETHER, together(used));
+        }
+    }
+
+    private byte[] together(int used) {
+        out.clear();
+        if (cache != null) {
+            try {
+                FieldCodec.write(keyType, key, out);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+        byte[] entry = new byte[used + out.length()];
+        System.arraycopy(out.getSharedBuffer(), 0, entry, LENGTHS, out.length());
+        int at = LENGTHS + out.length();
+        for (int i = 0; i < HEADS; i++) {
+            int length = heads[i] == null ? 0 : heads[i].length;
+            Bytes.setInt(entry, i * Integer.BYTES, length);
+            if (length > 0) {
+                System.arraycopy(heads[i], 0, entry, at, length);
+            }
+            at += length;
+        }
+        return entry;
+    }
+
+    private void readHeads() {
+        if (read) {
+            return;
+        }
+        read = true;
+        byte[] entry = getEntry(TOGETHER);
+        int at = LENGTHS;
+        if (entry != null && cache != null) {
+            try {
+                in.setBuffer(entry, LENGTHS, entry.length - LENGTHS);
+                key = FieldCodec.read(keyType, in);
+                at = in.getPosition();
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+        for (int i = 0; i < HEADS; i++) {
+            int length = entry == null ? 0 : Bytes.getInt(entry, i * Integer.BYTES);
+            heads[i] = length == 0 ? null : Arrays.copyOfRange(entry, at, at + length);
+            at += length;
+        }
     }
 
     @Override
     public byte[] get(long id) {
+        if (isHead(id)) {
+            readHeads();
+            return heads[(int) id];
+        }
         int i = (int) id & REMEMBERED - 1;
         if (blocks[i] == null || ids[i] != id) {
             ids[i] = id;
-            blocks[i] = read(id);
+            blocks[i] = getEntry(id);
         }
         return blocks[i];
     }
 
-    private byte[] read(long id) {
-        byte[] block = cache == null || key == null ? null : cache.get(key, id);
-        if (block != null) {
-            return block == ABSENT ? null : block;
-        }
-        try {
-            block = state.get(id);
-        } catch (Exception e) {
-            throw new FlinkRuntimeException(e);
-        }
-        if (cache != null && key != null) {
-            cache.put(key, id, block == null ? ABSENT : block);
-        }
-        return block;
-    }
-
     @Override
     public void put(long id, byte[] block) {
+        if (isHead(id)) {
+            readHeads();
+            heads[(int) id] = block;
+            changed = true;
+            return;
+        }
         int i = (int) id & REMEMBERED - 1;
         ids[i] = id;
         blocks[i] = block;
-        if (cache != null && key != null) {
-            cache.put(key, id, block);
-        } else if (cache != null) {
-            cache.clear();
-        }
-        try {
-            state.put(id, block);
-        } catch (Exception e) {
-            throw new FlinkRuntimeException(e);
-        }
+        putEntry(id, block);
     }
 
     @Override
     public void remove(long id) {
+        if (isHead(id)) {
+            readHeads();
+            changed |= heads[(int) id] != null;
+            heads[(int) id] = null;
+            return;
+        }
         int i = (int) id & REMEMBERED - 1;
         if (ids[i] == id) {
             blocks[i] = null;
         }
+        removeEntry(id);
+    }
+
+    private static boolean isHead(long id) {
+        return 0 <= id && id < HEADS;
+    }
+
+    private byte[] getEntry(long id) {
+        byte[] entry = cache == null || key == null ? null : cache.get(key, id);
+        if (entry != null) {
+            return entry == ABSENT ? null : entry;
+        }
+        try {
+            entry = state.get(id);
+        } catch (Exception e) {
+            throw new FlinkRuntimeException(e);
+        }
         if (cache != null && key != null) {
+            cache.put(key, id, entry == null ? ABSENT : entry);
+        }
+        return entry;
+    }
+
+    private void putEntry(long id, byte[] entry) {
+        if (cache != null) {
+            cache.put(key, id, entry);
+        }
+        try {
+            state.put(id, entry);
+        } catch (Exception e) {
+            throw new FlinkRuntimeException(e);
+        }
+    }
+
+    private void removeEntry(long id) {
+        if (cache != null) {
             cache.put(key, id, ABSENT);
-        } else if (cache != null) {
-            cache.clear();
         }
         try {
             state.remove(id);

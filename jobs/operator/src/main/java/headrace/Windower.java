@@ -4,11 +4,6 @@ import java.util.List;
 
 /** The windows of one key at a time: takes its rows in the order of the contract, answers those that ask. */
 final class Windower {
-    /** The numbers of the heads of a key's two trees. */
-    private static final long ROWS = 0;
-
-    private static final long ASKED = -1;
-
     /** No time: nothing of the key is left, or nothing has to be cleared that was not known before. */
     static final long NOTHING = Long.MAX_VALUE;
 
@@ -32,9 +27,9 @@ final class Windower {
         eventTime = stage.eventTime;
         retention = stage.retention;
         Layout layout = Layout.of(stage);
-        rows = new RowTree(layout, stage.retention, ROWS, leafRows, fanout);
+        rows = new RowTree(layout, stage.retention, Blocks.ROWS, leafRows, fanout);
         // In event-time mode a row that is as late as is allowed comes before the answers of its own time (rule 6).
-        asked = new RowTree(Layout.ofTimes(), stage.lateness + 1, ASKED, leafRows, fanout);
+        asked = new RowTree(Layout.ofTimes(), stage.lateness + 1, Blocks.ASKED, leafRows, fanout);
         answers = new Answers(stage, layout, rows);
         lateRows = new LateRows(stage, answers, rows, asked);
     }
@@ -62,6 +57,11 @@ final class Windower {
             noteExpiry(asked, first);
         }
         return answer;
+    }
+
+    /** Whether the key has rows, and so a time at which it is cleared. */
+    static boolean knows(Blocks blocks) {
+        return blocks.get(Blocks.ROWS) != null || blocks.get(Blocks.ASKED) != null;
     }
 
     private void add(Blocks blocks, StagedRow row, long watermark) {

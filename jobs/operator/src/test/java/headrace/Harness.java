@@ -56,12 +56,10 @@ final class Harness {
 
     /** The state of one key. */
     private static final class Key {
-        final MapView<Long, byte[]> retained;
-        final MapView<Long, byte[]> waiting;
+        final MapView<Long, byte[]> blocks;
 
         Key(boolean copies) {
-            retained = copies ? new Copies() : new MapView<>();
-            waiting = copies ? new Copies() : new MapView<>();
+            blocks = copies ? new Copies() : new MapView<>();
         }
     }
 
@@ -130,7 +128,7 @@ final class Harness {
                 }
                 String key = next.get(0).toString();
                 Key state = keys.computeIfAbsent(key, made -> new Key(stream.get("copies").booleanValue()));
-                function.eval(new At(key, null), state.retained, state.waiting, row, "");
+                function.eval(new At(key, null), state.blocks, row, "");
                 if (restart > 0 && ++rows % restart == 0) {
                     restart();
                 }
@@ -138,7 +136,7 @@ final class Harness {
                 reach(next.longValue());
             }
         }
-        int left = keys.values().stream().mapToInt(key -> key.retained.getMap().size() + key.waiting.getMap().size()).sum();
+        int left = keys.values().stream().mapToInt(key -> key.blocks.getMap().size()).sum();
         return Map.of("rows", out, "left", left, "timers", timers.size());
     }
 
@@ -149,15 +147,14 @@ final class Harness {
             Timer timer = timers.poll();
             set.remove(timer);
             Key state = keys.get(timer.key);
-            function.onTimer(new At(timer.key, timer.time), state.retained, state.waiting);
+            function.onTimer(new At(timer.key, timer.time), state.blocks);
         }
     }
 
     /** A new function over copies of the bytes. */
     private void restart() throws Exception {
         for (Key key : keys.values()) {
-            key.retained.getMap().replaceAll((id, block) -> block.clone());
-            key.waiting.getMap().replaceAll((id, block) -> block.clone());
+            key.blocks.getMap().replaceAll((id, block) -> block.clone());
         }
         start();
     }

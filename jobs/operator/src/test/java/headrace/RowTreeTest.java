@@ -133,7 +133,7 @@ class RowTreeTest {
             }
             if (checks) {
                 check(facts, random, seed + " step " + step);
-                Structure.check(blocks, 0, LAYOUT, leafRows, fanout);
+                Structure.check(blocks, Blocks.ROWS, LAYOUT, leafRows, fanout);
             }
         }
         tree.open(blocks, Long.MIN_VALUE);
@@ -210,7 +210,7 @@ class RowTreeTest {
             Random random = new Random(seed);
             blocks = new MemoryBlocks(true);
             RowTree rows = new RowTree(LAYOUT, 1_000, 0, 2, 3);
-            RowTree times = new RowTree(Layout.ofTimes(), 1_000, -1, 2, 3);
+            RowTree times = new RowTree(Layout.ofTimes(), 1_000, Blocks.ASKED, 2, 3);
             int asked = 0;
             for (int step = 0; step < 100; step++) {
                 Fact fact = new Fact(step - random.nextInt(20), step, 1L, 1.0, true);
@@ -225,11 +225,11 @@ class RowTreeTest {
             times.open(blocks, Long.MIN_VALUE);
             assertEquals(asked, times.asked(Long.MIN_VALUE, Long.MAX_VALUE));
             assertEquals(100 - asked, rows.asked(Long.MIN_VALUE, Long.MAX_VALUE));
-            Set<Long> all = new HashSet<>(Structure.check(blocks, 0, LAYOUT, 2, 3));
-            all.addAll(Structure.check(blocks, -1, Layout.ofTimes(), 2, 3));
+            Set<Long> all = new HashSet<>(Structure.check(blocks, Blocks.ROWS, LAYOUT, 2, 3));
+            all.addAll(Structure.check(blocks, Blocks.ASKED, Layout.ofTimes(), 2, 3));
             assertEquals(all, blocks.blocks.keySet());
             rows.clear();
-            assertEquals(Structure.check(blocks, -1, Layout.ofTimes(), 2, 3), blocks.blocks.keySet());
+            assertEquals(Structure.check(blocks, Blocks.ASKED, Layout.ofTimes(), 2, 3), blocks.blocks.keySet());
             times.clear();
             assertTrue(blocks.blocks.isEmpty());
         }
@@ -299,7 +299,7 @@ class RowTreeTest {
             if (Bytes.getLong(head, 0) != 0) {
                 structure.walk(Bytes.getLong(head, 0), Bytes.getInt(head, 16), Long.MIN_VALUE);
             }
-            long own = blocks.blocks.keySet().stream().filter(id -> headId < 0 ? id < 0 : id >= 0).count();
+            long own = blocks.blocks.keySet().stream().filter(id -> id == headId || (headId == Blocks.ASKED ? id < 0 : id >= Blocks.HEADS)).count();
             assertEquals(own, structure.reached.size(), "blocks that nothing points at");
             return structure.reached;
         }

@@ -223,21 +223,21 @@ class SlidingWindowsTest {
         running.send(other(1, 1_000, 1L));
         running.send(asking("a", 1, 1_050, 0));
         running.send(other(2, 59_500, 1L));
-        running.watermark(59_999);
+        running.watermark(59_998);
         assertEquals("+I[a, 1, 1.0, true]", running.answer());
         running.send(asking("still there", 1, 1_050, 0));
         assertEquals("+I[still there, 1, 1.0, true]", running.answer());
-        running.watermark(60_000);
+        running.watermark(59_999);
         running.send(asking("gone", 1, 1_050, 0));
         assertEquals("+I[gone, 0, null, false]", running.answer());
         running.send(asking("as late as is allowed", 1, 59_000, 0));
         assertEquals("+I[as late as is allowed, 0, null, true]", running.answer());
         running.send(asking("of a key that is not silent", 2, 59_500, 0));
         assertEquals("+I[of a key that is not silent, 1, 1.0, true]", running.answer());
-        running.watermark(119_999);
+        running.watermark(119_998);
         running.send(asking("still there", 2, 59_500, 0));
         assertEquals("+I[still there, 1, 1.0, true]", running.answer());
-        running.watermark(120_000);
+        running.watermark(119_999);
         running.send(asking("gone", 2, 59_500, 0));
         assertEquals("+I[gone, 0, null, false]", running.answer());
     }

@@ -202,8 +202,8 @@ class WindowerRandomTest {
             watermark = Math.max(watermark, time);
             while (timer <= watermark) {
                 timer = windower.clear(blocks, timer);
-                newestRow = blocks.get(0) == null ? NONE : newestRow;
-                newestAsked = blocks.get(-1) == null ? NONE : newestAsked;
+                newestRow = blocks.get(Blocks.ROWS) == null ? NONE : newestRow;
+                newestAsked = blocks.get(Blocks.ASKED) == null ? NONE : newestAsked;
             }
         }
 
