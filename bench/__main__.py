@@ -10,7 +10,7 @@ import sys
 
 from rich.console import Console
 
-from bench import backends, batch, exact, latency, scorer, shape, throughput
+from bench import backends, batch, exact, flat, latency, scorer, shape, throughput
 from bench.common import handbook_data
 from bench.peers import hot_keys, side_by_side
 from bench.report import machine, table, write
@@ -23,6 +23,7 @@ BENCHES = {
     "exact": exact.rows,
     "backends": backends.rows,
     "shape": shape.rows,
+    "flat": flat.rows,
     "peers": side_by_side.rows,
     "hot_keys": hot_keys.rows,
 }

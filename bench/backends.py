@@ -2,7 +2,7 @@
 
     python -m bench.backends
 
-The fraud example's job over 61 days of transactions and labels, parallelism 2, as in bench/throughput.py.
+The fraud example's job over 183 days of transactions and labels, parallelism 2, as in bench/throughput.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rich.console import Console
 
 from bench.common import EXAMPLE, handbook_data, publish_history, row
 from bench.rates import stream_rate
-from bench.throughput import RECORDS_A_TRANSACTION, SPAN
+from bench.throughput import RECORDS_A_TRANSACTION
 from infra import jars
 from infra.broker import Broker
 
@@ -31,7 +31,7 @@ def rows() -> list[dict[str, Any]]:
     lines = []
     with tempfile.TemporaryDirectory() as temporary, Broker(Path(temporary) / "kafka") as broker:
         broker.create_topics({source.topic: 2 for source in plan.sources})
-        publish_history(broker, EXAMPLE, plan, SPAN)
+        publish_history(broker, EXAMPLE, plan)
         for mode in ("arrival", "event_time"):
             warm = {}
             for backend in ("heap", "rocksdb"):

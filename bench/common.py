@@ -15,7 +15,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from features.plan import Plan
 from infra.broker import Broker
-from jobs.event_files import ALWAYS, Span
+from jobs.event_files import ALWAYS
 from jobs.publish import feed, merged, publish
 
 ROOT = Path(__file__).parents[1]
@@ -63,10 +63,10 @@ def process(target: Callable[..., None], *arguments: Any) -> Iterator[Any]:
             made.kill()
 
 
-def publish_history(broker: Broker, folder: Path, plan: Plan, span: Span = ALWAYS) -> None:
+def publish_history(broker: Broker, folder: Path, plan: Plan) -> None:
     """The histories of all sources of ``plan`` below ``folder``, merged in order of event time, on their topics."""
     feeds = [feed(folder / source.history, source.topic, [plan]) for source in plan.sources]
-    publish(merged(feeds, span), {"bootstrap_servers": broker.bootstrap})
+    publish(merged(feeds, ALWAYS), {"bootstrap_servers": broker.bootstrap})
 
 
 def polled(bootstrap: str, topic: str) -> Iterator[list[Any]]:

@@ -2,7 +2,7 @@
 
     python -m bench.throughput
 
-Both read the transactions and labels of 61 days from full topics, parallelism 2, with the broker on the same cores. Ours writes a
+Both read the transactions and labels of 183 days from full topics, parallelism 2, with the broker on the same cores. Ours writes a
 feature vector per transaction; the pass-through job decodes each record with Flink's JSON format and writes it again. The rate is
 of records read, from the first record that was written to the last; "warm" is that of the second half, the JVM having compiled.
 """
@@ -10,7 +10,6 @@ of records read, from the first record that was written to the last; "warm" is t
 from __future__ import annotations
 
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,9 @@ from bench.rates import BATCH_MS, PARALLELISM, output_rate, stream_rate
 from features.plan import Plan
 from infra import jars
 from infra.broker import Broker
-from jobs.event_files import Span
 
 RECORDS_A_TRANSACTION = 2
 """A transaction and a label: what ours reads for each vector that it writes."""
-SPAN = Span(*(int(datetime(2018, month, 1, tzinfo=UTC).timestamp()) * 1000 for month in (5, 7)))
 
 
 def rows() -> list[dict[str, Any]]:
@@ -38,7 +35,7 @@ def rows() -> list[dict[str, Any]]:
     jars.ensure()
     with tempfile.TemporaryDirectory() as temporary, Broker(Path(temporary) / "kafka") as broker:
         broker.create_topics({source.topic: 2 for source in plan.sources})
-        publish_history(broker, EXAMPLE, plan, SPAN)
+        publish_history(broker, EXAMPLE, plan)
         measured = {}
         for name in ("pass-through", "arrival", "event_time"):
             measured[name] = _measure(name, plan, broker, Path(temporary))

@@ -165,7 +165,14 @@ class Broker:
 
     def _format(self, command: list[str], properties: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+        tool = [
+            *command,
+            "kafka.tools.StorageTool",
+            "format",
+            f"--cluster-id={cluster}",
+            "-c",
+            str(properties),
+        ]  # it may begin with a dash
         done = subprocess.run(tool, capture_output=True, text=True, check=False)
         if done.returncode:
             raise StackError(

@@ -84,7 +84,9 @@ class Stream(msgspec.Struct, frozen=True):
             key = [item.columns[name] for name in self.stage.key]
             aggregated = [item.columns[name] if adds else None for name in values.values()]
             carried = [item.columns[column.name] if asks else None for column in spine.columns]
-            rows.append([key, *(item.columns[name] for name in one_key), item.time, adds, asks, 0, place, place, *aggregated, *carried])
+            rows.append(
+                [key, *(item.columns[name] for name in one_key), item.time, adds, asks, 0, place, place, *aggregated, *carried]
+            )
         options = {name: getattr(self.options, name) for name in self.options.__struct_fields__}
         return msgspec.json.encode({"spec": self.spec, "columns": list(types.items()), "rows": rows, **options}) + b"\n"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import uuid
 from contextlib import closing
 from pathlib import Path
 
@@ -32,6 +33,13 @@ def read(bootstrap: str, topic: str, count: int) -> list[bytes]:
         consumer.assign([TopicPartition(topic, 0)])
         consumer.seek_to_beginning()
         return [record.value for record, _ in zip(consumer, range(count), strict=False)]
+
+
+def test_an_identity_that_begins_with_a_dash_is_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One random cluster id in 64 begins with a dash."""
+    monkeypatch.setattr(module.uuid, "uuid4", lambda: uuid.UUID(bytes=b"\xf8" + bytes(15)))
+    Broker(tmp_path).prepare()
+    assert "cluster.id=-A" in (tmp_path / "data" / "meta.properties").read_text()
 
 
 def test_a_restart_keeps_topics_records_and_port(tmp_path: Path) -> None:

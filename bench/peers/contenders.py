@@ -44,7 +44,7 @@ class Contender:
     """What its state takes on disk, when it has ended."""
     records: int = 1
     """Written for an event."""
-    warm_up: tuple[int, int] = (60_000, 10_000)
+    warm_up: tuple[int, int] = (200_000, 10_000)
     """Events, and events a second, before a latency is measured."""
     starts_filled: bool = False
     """Whether it takes a job's history from `Job.rows`, and not from events."""

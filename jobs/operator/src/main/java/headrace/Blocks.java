@@ -18,5 +18,8 @@ interface Blocks {
 
     void put(long id, byte[] block);
 
+    /** Puts a head, of which the first {@code used} bytes count. */
+    void put(long id, byte[] block, int used);
+
     void remove(long id);
 }

@@ -77,7 +77,7 @@ final class PendingRows {
         if (used(head) == ROWS && chunks() == 0) {
             blocks.remove(Blocks.WAITING);
         } else {
-            blocks.put(Blocks.WAITING, head);
+            blocks.put(Blocks.WAITING, head, used(head));
         }
     }
 

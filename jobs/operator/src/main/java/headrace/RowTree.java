@@ -108,7 +108,7 @@ final class RowTree {
 
     /** Keeps what has changed. */
     void save() {
-        blocks.put(headId, head);
+        blocks.put(headId, head, TIP + tipRows() * layout.row);
     }
 
     /** The greatest time of a row; the least long where there is none. */

@@ -21,6 +21,7 @@ final class StateBlocks implements Blocks {
     private static final int REMEMBERED = 64; // a power of two: blocks that lie together don't meet
     private static final long TOGETHER = 0; // the number of the heads' entry
     private static final int LENGTHS = HEADS * Integer.BYTES;
+    private static final int ROOM = 64; // behind a head, in memory: one more row mostly fits
 
     /** Stands in the cache for a block that is not in the state: to look for one on disk costs more than to read one. */
     private static final byte[] ABSENT = {};
@@ -28,6 +29,7 @@ final class StateBlocks implements Blocks {
     private final long[] ids = new long[REMEMBERED];
     private final byte[][] blocks = new byte[REMEMBERED][];
     private final byte[][] heads = new byte[HEADS][];
+    private final int[] lengths = new int[HEADS];
     private final LogicalType keyType;
     private final BlockCache cache;
     private final DataOutputSerializer out = new DataOutputSerializer(64);
@@ -62,8 +64,8 @@ final class StateBlocks implements Blocks {
             return;
         }
         int used = LENGTHS;
-        for (byte[] head : heads) {
-            used += head == null ? 0 : head.length;
+        for (int length : lengths) {
+            used += length;
         }
         if (used == LENGTHS) {
             removeEntry(TOGETHER);
@@ -85,12 +87,11 @@ final class StateBlocks implements Blocks {
         System.arraycopy(out.getSharedBuffer(), 0, entry, LENGTHS, out.length());
         int at = LENGTHS + out.length();
         for (int i = 0; i < HEADS; i++) {
-            int length = heads[i] == null ? 0 : heads[i].length;
-            Bytes.setInt(entry, i * Integer.BYTES, length);
-            if (length > 0) {
-                System.arraycopy(heads[i], 0, entry, at, length);
+            Bytes.setInt(entry, i * Integer.BYTES, lengths[i]);
+            if (lengths[i] > 0) {
+                System.arraycopy(heads[i], 0, entry, at, lengths[i]);
             }
-            at += length;
+            at += lengths[i];
         }
         return entry;
     }
@@ -113,7 +114,11 @@ final class StateBlocks implements Blocks {
         }
         for (int i = 0; i < HEADS; i++) {
             int length = entry == null ? 0 : Bytes.getInt(entry, i * Integer.BYTES);
-            heads[i] = length == 0 ? null : Arrays.copyOfRange(entry, at, at + length);
+            lengths[i] = length;
+            heads[i] = length == 0 ? null : new byte[length + ROOM];
+            if (length > 0) {
+                System.arraycopy(entry, at, heads[i], 0, length);
+            }
             at += length;
         }
     }
@@ -133,13 +138,15 @@ final class StateBlocks implements Blocks {
     }
 
     @Override
+    public void put(long id, byte[] block, int used) {
+        readHeads();
+        heads[(int) id] = block;
+        lengths[(int) id] = used;
+        changed = true;
+    }
+
+    @Override
     public void put(long id, byte[] block) {
-        if (isHead(id)) {
-            readHeads();
-            heads[(int) id] = block;
-            changed = true;
-            return;
-        }
         int i = (int) id & REMEMBERED - 1;
         ids[i] = id;
         blocks[i] = block;
@@ -152,6 +159,7 @@ final class StateBlocks implements Blocks {
             readHeads();
             changed |= heads[(int) id] != null;
             heads[(int) id] = null;
+            lengths[(int) id] = 0;
             return;
         }
         int i = (int) id & REMEMBERED - 1;

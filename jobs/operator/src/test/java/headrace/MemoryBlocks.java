@@ -1,5 +1,6 @@
 package headrace;
 
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 
@@ -20,6 +21,11 @@ final class MemoryBlocks implements Blocks {
     @Override
     public void put(long id, byte[] block) {
         blocks.put(id, copy(block));
+    }
+
+    @Override
+    public void put(long id, byte[] block, int used) {
+        blocks.put(id, Arrays.copyOf(block, used));
     }
 
     @Override

@@ -160,6 +160,13 @@ final class TreeBench {
                         }
 
                         @Override
+                        public void put(long id, byte[] block, int used) {
+                            moved[2]++;
+                            moved[3] += used;
+                            blocks.put(id, block, used);
+                        }
+
+                        @Override
                         public void remove(long id) {
                             blocks.remove(id);
                         }
