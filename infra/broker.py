@@ -165,14 +165,8 @@ class Broker:
 
     def _format(self, command: list[str], properties: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = [
-            *command,
-            "kafka.tools.StorageTool",
-            "format",
-            f"--cluster-id={cluster}",
-            "-c",
-            str(properties),
-        ]  # it may begin with a dash
+        identity = f"--cluster-id={cluster}"  # one word: it may begin with a dash
+        tool = [*command, "kafka.tools.StorageTool", "format", identity, "-c", str(properties)]
         done = subprocess.run(tool, capture_output=True, text=True, check=False)
         if done.returncode:
             raise StackError(

@@ -34,8 +34,9 @@ OWN = {
 
 
 class Options(msgspec.Struct, frozen=True):
-    """How the state is kept: in blocks of what size, as copies or not, dropped from memory after how many rows (0: never), and with
-    how many bytes of cache, where the key is one column.
+    """How the state is kept: in blocks of what size, as copies or not, dropped from memory after how many rows (0: never).
+
+    ``cache`` is in bytes; keys of several columns have none.
     """
 
     leaf: int = 32
@@ -68,9 +69,9 @@ class Stream(msgspec.Struct, frozen=True):
         """What the process reads."""
         values = {f"_value_{name}": name for name in self.stage.columns}
         spine, source = self.plan.spine_source, self.plan.source(self.stage.source)
-        one_key = self.stage.key if len(self.stage.key) == 1 else ()
+        one_key = len(self.stage.key) == 1
         types = {
-            **{"_key": flink.sql_type(spine.column(name).type) for name in one_key},
+            **({"_key": flink.sql_type(spine.column(self.stage.key[0]).type)} if one_key else {}),
             **OWN,
             **{value: flink.sql_type(source.column(name).type) for value, name in values.items()},
             **{column.name: flink.sql_type(column.type) for column in spine.columns},
@@ -84,9 +85,8 @@ class Stream(msgspec.Struct, frozen=True):
             key = [item.columns[name] for name in self.stage.key]
             aggregated = [item.columns[name] if adds else None for name in values.values()]
             carried = [item.columns[column.name] if asks else None for column in spine.columns]
-            rows.append(
-                [key, *(item.columns[name] for name in one_key), item.time, adds, asks, 0, place, place, *aggregated, *carried]
-            )
+            own = [*(key if one_key else ()), item.time, adds, asks, 0, place, place]
+            rows.append([key, *own, *aggregated, *carried])
         options = {name: getattr(self.options, name) for name in self.options.__struct_fields__}
         return msgspec.json.encode({"spec": self.spec, "columns": list(types.items()), "rows": rows, **options}) + b"\n"
 
