@@ -4,7 +4,7 @@
 
 Both read the transactions and labels of 183 days from full topics, parallelism 2, with the broker on the same cores. Ours writes
 a feature vector per transaction; the pass-through job decodes each record with Flink's JSON format and writes it again. The rate
-is of records read, from the first record that was written to the last; "warm" is that of the second half, the JVM having compiled.
+is of records read, from the first that was written to the last; "warm" is that of the second half, the JVM having compiled.
 """
 
 from __future__ import annotations
