@@ -33,6 +33,8 @@ WATCH_SECONDS = 2.0
 """Between two looks at the restarts of a job that runs: Flink answers each from the cores that the events need."""
 CACHE_BYTES = 64 * 1024 * 1024
 """What a stage on RocksDB keeps of its state decoded, in memory; state on the heap is there as it is."""
+STATE_FORMAT = 2
+"""Of the operator's state: a checkpoint of another format would be restored as empty windows, without a word."""
 RESTARTS_IN_A_ROW = 10
 """A job that fails this often without a checkpoint in between will not mend itself."""
 
@@ -46,7 +48,7 @@ class StreamConfig(BaseModel):
     jars: tuple[Path, ...]
     """The operator's and the Kafka connector's."""
     checkpoints: Path
-    """A folder; the job's own state is below it, by its name, its plan's digest and the state backend."""
+    """A folder; the job's own state is below it, by its name, its plan's digest, the state backend and its `STATE_FORMAT`."""
     parallelism: int = 1
     checkpoint_interval_ms: int = 5_000
     state_backend: Literal["heap", "rocksdb"] = "heap"
@@ -76,7 +78,7 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-    state = config.checkpoints / job.name / job.short_digest / config.state_backend
+    state = config.checkpoints / job.name / job.short_digest / f"{config.state_backend}-{STATE_FORMAT}"
     restored = newest_checkpoint(state)
     rest = config.cluster or f"127.0.0.1:{_free_port()}"
     services = ",".join(job.services)
