@@ -16,15 +16,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from kafka import KafkaProducer
 from rich.console import Console
 
+from bench import payments
 from bench.common import row
 from bench.peers.hot_keys import PERIODS
 from bench.peers.job import made_up
 from bench.rates import stream_rate
-from features.plan import DAY_MS, Column, ColumnType, Plan, Source, WindowFeature, Windows
+from features.plan import DAY_MS, Column, ColumnType, Plan, WindowFeature
 from infra import jars
 from infra.broker import Broker
 
@@ -35,20 +35,6 @@ ONE_IN = 100
 FUNCTIONS = ("count", "sum", "mean", "std_pop", "min", "max")
 GOAL = 0.5
 """Of the speed with few events a key: at most twice the cost."""
-SOURCE = Source(
-    name="payments",
-    topic="payments",
-    columns=(
-        Column("id", ColumnType("int64")),
-        Column("at", ColumnType("timestamp")),
-        Column("card", ColumnType("int64")),
-        Column("amount", ColumnType("float64")),
-    ),
-    time="at",
-    event_id="id",
-    history="payments.parquet",
-    delay_ms=0,
-)
 
 
 def rows() -> list[dict[str, Any]]:
@@ -87,18 +73,7 @@ def _plan(topic: str) -> Plan:
         for days in (1, 7, 30)
         for function in FUNCTIONS
     )
-    source = msgspec.structs.replace(SOURCE, topic=topic)
-    return Plan(
-        service=f"flat-{topic}",
-        spine=source.name,
-        sources=(source,),
-        windows=(Windows(source.name, ("card",), features),),
-        on_demand=(),
-        batch=(),
-        inputs=tuple(f.name for f in features),
-        mode="arrival",
-        lateness_ms=DAY_MS,
-    )
+    return payments.plan(f"flat-{topic}", payments.source(topic, Column("amount", ColumnType("float64"))), features)
 
 
 if __name__ == "__main__":

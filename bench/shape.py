@@ -20,9 +20,10 @@ from typing import Any
 from kafka import KafkaProducer
 from rich.console import Console
 
+from bench import payments
 from bench.common import row
 from bench.rates import stream_rate
-from features.plan import DAY_MS, Column, ColumnType, Plan, Source, WindowFeature, Windows
+from features.plan import DAY_MS, Column, ColumnType, Plan, WindowFeature
 from infra import jars
 from infra.broker import Broker
 
@@ -32,20 +33,7 @@ COLUMNS = (1, 3, 10)
 WINDOWS = (1, 3, 10, 30)
 START = 1_533_081_600_000
 MINUTE = 60_000
-SOURCE = Source(
-    name="payments",
-    topic="payments",
-    columns=(
-        Column("id", ColumnType("int64")),
-        Column("at", ColumnType("timestamp")),
-        Column("card", ColumnType("int64")),
-        *(Column(f"amount_{n}", ColumnType("int64")) for n in range(max(COLUMNS))),
-    ),
-    time="at",
-    event_id="id",
-    history="payments.parquet",
-    delay_ms=0,
-)
+SOURCE = payments.source("payments", *(Column(f"amount_{n}", ColumnType("int64")) for n in range(max(COLUMNS))))
 
 
 def rows() -> list[dict[str, Any]]:
@@ -82,17 +70,7 @@ def _plan(windows: int, columns: int) -> Plan:
         for column in range(columns)
         for function in ("count", "mean", "max")
     )
-    return Plan(
-        service=f"shape-{windows}-{columns}",
-        spine=SOURCE.name,
-        sources=(SOURCE,),
-        windows=(Windows(SOURCE.name, ("card",), features),),
-        on_demand=(),
-        batch=(),
-        inputs=tuple(f.name for f in features),
-        mode="arrival",
-        lateness_ms=DAY_MS,
-    )
+    return payments.plan(f"shape-{windows}-{columns}", SOURCE, features)
 
 
 if __name__ == "__main__":
