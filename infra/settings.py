@@ -63,7 +63,7 @@ class StreamSettings(Section):
     """The stream job."""
 
     parallelism: int = Field(default=1, ge=1)
-    checkpoint_interval_ms: int = Field(default=5000, ge=100)
+    checkpoint_interval_ms: int = Field(default=10_000, ge=100)
     state_backend: Literal["heap", "rocksdb"] = "heap"
     """Where the windows' rows are kept: ``heap``, in the JVM's memory, or ``rocksdb``, on disk, for more than memory holds."""
     rocksdb_memory_mb: int = Field(default=256, ge=64)

@@ -33,7 +33,7 @@ WATCH_SECONDS = 2.0
 """Between two looks at the restarts of a job that runs: Flink answers each from the cores that the events need."""
 CACHE_BYTES = 64 * 1024 * 1024
 """What a stage on RocksDB keeps of its state decoded, in memory; state on the heap is there as it is."""
-STATE_FORMAT = 2
+STATE_FORMAT = 3
 """Of the operator's state: a checkpoint of another format would be restored as empty windows, without a word."""
 RESTARTS_IN_A_ROW = 10
 """A job that fails this often without a checkpoint in between will not mend itself."""
@@ -50,7 +50,7 @@ class StreamConfig(BaseModel):
     checkpoints: Path
     """A folder; the job's own state is below it, by its name, its plan's digest, the state backend and its `STATE_FORMAT`."""
     parallelism: int = 1
-    checkpoint_interval_ms: int = 5_000
+    checkpoint_interval_ms: int = 10_000
     state_backend: Literal["heap", "rocksdb"] = "heap"
     """Where the windows' rows are: in the JVM's memory, or on disk, in RocksDB. Neither restores from the other's checkpoints."""
     rocksdb_memory_mb: int = 256
@@ -248,22 +248,22 @@ class Watch:
     ``done`` says whether the job has come to an end: a job in this process takes the API with it.
     """
 
-    def __init__(self, rest: str, job: str, done: Callable[[], bool], get: Callable[[str], Any] | None = None) -> None:
+    def __init__(self, rest: str, job: str, done: Callable[[], bool]) -> None:
         self.id = job
         self.restarts = 0
         self.ended = False
         self._url = f"http://{rest}/jobs/{job}"
         self._done = done
-        self._get = get or _get_json
         self._failures = 0
         self._checkpoints = 0
+        self._newest = 0
 
     def until_running(self, stop: threading.Event, seconds: float = 120) -> None:
         """Return when every task runs; raise `StackError` when it doesn't come to that."""
         deadline = time.monotonic() + seconds
         while not self._done() and not stop.wait(POLL_SECONDS):
             with self._unless_it_ended():
-                job = self._get(self._url)
+                job = _get_json(self._url)
                 if all(v["status"] in {"RUNNING", "FINISHED"} for v in job["vertices"]):
                     return
                 if job["state"] in {"FAILED", "CANCELED"} or time.monotonic() > deadline:
@@ -302,19 +302,25 @@ class Watch:
                 log.info("stream.cancelled", job=self.id)
 
     def _count_restarts(self) -> None:
-        metrics = self._get(f"{self._url}/metrics?get=numRestarts,numberOfCompletedCheckpoints")
-        values = {m["id"]: int(m["value"]) for m in metrics}
-        restarts, checkpoints = values.get("numRestarts", 0), values.get("numberOfCompletedCheckpoints", 0)
+        """From what Flink has at hand: to ask for metrics makes it collect all of them, which events wait for."""
+        restarts = [e for e in self._exceptions() if e["timestamp"] > self._newest]
+        checkpoints = int(_get_json(f"{self._url}/checkpoints")["counts"]["completed"])
         if checkpoints > self._checkpoints:
             self._checkpoints, self._failures = checkpoints, 0
-        if restarts > self.restarts:
-            self._failures += restarts - self.restarts
-            self.restarts = restarts
-            log.warning("stream.restart", restarts=restarts, cause=self._cause())
+        if restarts:
+            self._newest = max(e["timestamp"] for e in restarts)
+            self._failures += len(restarts)
+            self.restarts += len(restarts)
+            log.warning("stream.restart", restarts=self.restarts, cause=self._cause())
+
+    def _exceptions(self) -> list[Any]:
+        """What Flink restarted the job for, the newest first; at most the last sixteen."""
+        entries: list[Any] = _get_json(f"{self._url}/exceptions").get("exceptionHistory", {}).get("entries", [])
+        return entries
 
     def _cause(self) -> str:
         """The first line of the newest failure's innermost cause."""
-        entries = self._get(f"{self._url}/exceptions").get("exceptionHistory", {}).get("entries", [])
+        entries = self._exceptions()
         if not entries:
             return "no exception is known"
         lines = str(entries[0]["stacktrace"]).splitlines()

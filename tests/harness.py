@@ -36,7 +36,7 @@ OWN = {
 class Options(msgspec.Struct, frozen=True):
     """How the state is kept: in blocks of what size, as copies or not, dropped from memory after how many rows (0: never).
 
-    ``cache`` is in bytes; keys of several columns have none.
+    ``cache`` and ``kept`` are in bytes.
     """
 
     leaf: int = 32
@@ -44,6 +44,7 @@ class Options(msgspec.Struct, frozen=True):
     copies: bool = True
     restart: int = 0
     cache: int = 0
+    kept: int = 1_000_000
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -59,7 +60,7 @@ class Stream(msgspec.Struct, frozen=True):
     def spec(self) -> str:
         """The argument of the operator, as the stream job has it."""
         job = job_plan([msgspec.structs.replace(self.plan, windows=(self.stage,))])
-        text = flink._stage(job, 0, (), flink.JobOptions(cache_bytes=self.options.cache))
+        text = flink._stage(job, 0, (), flink.JobOptions(cache_bytes=self.options.cache, kept_bytes=self.options.kept))
         found = re.search(r"spec => '((?:[^']|'')*)'", text)
         assert found, text
         return found[1].replace("''", "'")
@@ -69,9 +70,9 @@ class Stream(msgspec.Struct, frozen=True):
         """What the process reads."""
         values = {f"_value_{name}": name for name in self.stage.columns}
         spine, source = self.plan.spine_source, self.plan.source(self.stage.source)
-        one_key = len(self.stage.key) == 1
+        parts = [flink.sql_type(spine.column(name).type) for name in self.stage.key]
         types = {
-            **({"_key": flink.sql_type(spine.column(self.stage.key[0]).type)} if one_key else {}),
+            "_key": parts[0] if len(parts) == 1 else f"ROW<{','.join(parts)}>",
             **OWN,
             **{value: flink.sql_type(source.column(name).type) for value, name in values.items()},
             **{column.name: flink.sql_type(column.type) for column in spine.columns},
@@ -85,7 +86,7 @@ class Stream(msgspec.Struct, frozen=True):
             key = [item.columns[name] for name in self.stage.key]
             aggregated = [item.columns[name] if adds else None for name in values.values()]
             carried = [item.columns[column.name] if asks else None for column in spine.columns]
-            own = [*(key if one_key else ()), item.time, adds, asks, 0, place, place]
+            own = [key[0] if len(key) == 1 else key, item.time, adds, asks, 0, place, place]
             rows.append([key, *own, *aggregated, *carried])
         options = {name: getattr(self.options, name) for name in self.options.__struct_fields__}
         return msgspec.json.encode({"spec": self.spec, "columns": list(types.items()), "rows": rows, **options}) + b"\n"

@@ -62,11 +62,12 @@ def items(draw: st.DrawFn, stage: Windows) -> list[Event | int]:
 
 
 OPTIONS = st.builds(
-    lambda sizes, copies, restart, cache: Options(sizes[0], sizes[1], copies, restart, cache),
+    lambda sizes, copies, restart, cache, kept: Options(sizes[0], sizes[1], copies, restart, cache, kept),
     st.sampled_from(((2, 2), (2, 3), (4, 3), (32, 16))),
     st.booleans(),
     st.sampled_from((0, 1, 7)),
     st.sampled_from((0, 2_000, 1_000_000)),
+    st.sampled_from((0, 1_000, 1_000_000)),
 )
 
 

@@ -28,7 +28,7 @@ TIMED = 400_000
 """Events behind those that fill: the most that are timed."""
 SECONDS = 20
 FILL_SECONDS = 60
-CHECKPOINT_SECONDS = 15
+CHECKPOINT_SECONDS = 30
 """In which a checkpoint is begun and done."""
 FEW = 6
 """Batches, of which the second half of a slow contender's answers may be fewer."""

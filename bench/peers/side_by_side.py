@@ -1,7 +1,8 @@
 """The same job in Headrace and in what a user would pick instead, one after the other on one broker: ``python -m bench peers``.
 
-Events a second over the handbook's transactions, flat out, with the values compared; then the time from sending an event to
-reading its answer, at two rates. A contender that would take longer than ``SECONDS`` is measured over what it has done by then.
+Events a second over the handbook's transactions, the half year twice, flat out, with the values compared; then the time from
+sending an event to reading its answer, at two rates. A contender that would take longer than ``SECONDS`` is measured over what it
+has done by then.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 from kafka import KafkaConsumer, TopicPartition
 
@@ -22,13 +24,13 @@ from bench.peers.contenders import PROJECT, Contender, ensure, ours, own_code, p
 from bench.peers.job import Job
 from features.load import load
 from infra.broker import Broker
-from jobs.event_files import Span
+from jobs.event_files import ALWAYS
 from jobs.publish import events, feed, publish
 from serving import scorer
 
 PARTITIONS = 2
 SECONDS = 40
-RATES = (200, 2000)
+RATES = (2000, 200)
 LATENCY_SECONDS = 18
 BEHIND_SECONDS = 15
 """How long after the last sending an answer is waited for."""
@@ -53,7 +55,8 @@ def throughput(broker: Broker, folder: Path, file: Path, seconds: float, until: 
     plan = load(PROJECT).plan("peers")
     topic = plan.spine_source.topic
     broker.create_topics({topic: PARTITIONS})
-    sent = publish(events(feed(file, topic, [plan]), Span(None, until)), {"bootstrap_servers": broker.bootstrap}).events
+    twice = _twice(file, folder / "twice.parquet", until)
+    sent = publish(events(feed(twice, topic, [plan]), ALWAYS), {"bootstrap_servers": broker.bootstrap}).events
     speeds, lines, reference = {}, [], None
     for contender in FLAT_OUT:
         job = Job(broker.bootstrap, topic, f"{contender.topic}.flat", str(folder / f"{contender.topic}.flat"), linger_ms=5)
@@ -73,6 +76,19 @@ def throughput(broker: Broker, folder: Path, file: Path, seconds: float, until: 
         row(f"flat out: {name}", round(speed), "events/s", **(_goal(best * DISTANCE, best) if name == FLAT_OUT[0].name else {}))
         for name, speed in speeds.items()
     ] + lines
+
+
+def _twice(file: Path, target: Path, until: int | None) -> Path:
+    """The transactions before ``until``, and behind them the same again: once is over before all is compiled."""
+    again = "transaction_id + (SELECT max(transaction_id) + 1 FROM once) AS transaction_id"
+    duckdb.sql(
+        f"COPY (WITH once AS (SELECT * FROM '{file}' WHERE epoch_ms(event_time) < {until or 2**53}),"
+        f" days AS (SELECT max(event_time)::DATE - min(event_time)::DATE + 1 AS of_once FROM once)"
+        f" SELECT * FROM once UNION ALL"
+        f" SELECT once.* REPLACE ({again}, event_time + to_days(of_once::INT) AS event_time) FROM once, days"
+        f" ORDER BY event_time, transaction_id) TO '{target}' (FORMAT parquet)"
+    )
+    return target
 
 
 def _goal(goal: float, baseline: float) -> dict[str, Any]:
@@ -102,11 +118,13 @@ def _latency(
     job = Job(broker.bootstrap, source, f"{contender.topic}.live", str(folder / source))
     broker.create_topics({source: PARTITIONS})
     records.create(broker, job, PARTITIONS)
-    measured, first = {}, contender.warm_up[0]
+    measured, first = {}, 0
     with contender.start(job), closing(KafkaConsumer(bootstrap_servers=job.bootstrap, **scorer.READER)) as reader:
         reader.assign([TopicPartition(job.target, number) for number in range(PARTITIONS)])
         reader.seek_to_beginning()
-        _send_and_read(reader, job, contender, file, 0, *contender.warm_up)
+        for count, speed in contender.warm_up:
+            _send_and_read(reader, job, contender, file, first, count, speed)
+            first += count
         for at in RATES:
             count = int(at * seconds)
             took, unanswered = _send_and_read(reader, job, contender, file, first, count, at)

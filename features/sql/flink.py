@@ -45,6 +45,8 @@ class JobOptions(msgspec.Struct, frozen=True):
     """Stop at the offsets that the topics have at the start."""
     cache_bytes: int = 0
     """How much of its state a stage keeps decoded in memory; 0: none, for state that is in memory as it is."""
+    kept_bytes: int = 64 * 1024 * 1024
+    """What a stage keeps in memory of the values of its windows, for functions that have no small partial."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -241,6 +243,7 @@ def _stage(job: JobPlan, index: int, features: tuple[WindowFeature, ...], option
         "retention": stage.longest_ms + job.lateness_ms,
         "lateness": job.lateness_ms,
         "cache": options.cache_bytes,
+        "kept": options.kept_bytes,
         "values": [f"_value_{name}" for name in stage.columns],
         "features": [
             {

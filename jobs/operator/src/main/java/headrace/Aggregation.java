@@ -1,7 +1,6 @@
 package headrace;
 
 import java.io.Serializable;
-import java.io.Serializable;
 import java.util.Locale;
 import java.util.Set;
 import java.util.regex.Matcher;
@@ -10,7 +9,7 @@ import org.apache.flink.table.api.DataTypes;
 import org.apache.flink.table.types.DataType;
 
 /**
- * The aggregation functions: the partials that each needs and its result, or the scan that gives it. The table of their names is
+ * The aggregation functions: the partials that each needs and its result, or what keeps the values that it needs. The table of their names is
  * in {@code features/aggregations.py}.
  */
 enum Aggregation {
@@ -110,15 +109,10 @@ enum Aggregation {
             return fold.end(Partial.Kind.LAST);
         }
     },
-    LAST_N {
+    LAST_N(Partial.Kind.COUNT) {
         @Override
         DataType type(Stage.Value value) {
             return DataTypes.ARRAY(value.type());
-        }
-
-        @Override
-        Scan scan(Stage.Value value, Call call) {
-            return new Scan.Last(value, (int) call.numerator());
         }
     },
     COUNT_DISTINCT {
@@ -128,14 +122,14 @@ enum Aggregation {
         }
 
         @Override
-        Scan scan(Stage.Value value, Call call) {
-            return new Scan.Distinct();
+        Multiset values(Stage.Value value) {
+            return new Multiset.Distinct();
         }
     },
     QUANTILE {
         @Override
-        Scan scan(Stage.Value value, Call call) {
-            return new Scan.Quantile(value, call.numerator(), call.denominator());
+        Multiset values(Stage.Value value) {
+            return new Multiset.Histogram(value);
         }
     };
 
@@ -149,7 +143,7 @@ enum Aggregation {
     private static final Pattern LAST_OF = Pattern.compile("last_(\\d+)");
     private static final Pattern PERCENT = Pattern.compile("p(\\d+)(?:_(\\d+))?");
 
-    /** What it needs of a window's rows; none where it scans them. */
+    /** What it needs of blocks of rows; none where it needs the values of the window. */
     final Set<Partial.Kind> partials;
 
     Aggregation(Partial.Kind... partials) {
@@ -182,11 +176,16 @@ enum Aggregation {
 
     /** The value of a window whose rows {@code fold} has seen; null where an empty window has none. */
     Object result(Fold fold) {
-        throw new IllegalStateException(this + " scans");
+        throw new IllegalStateException(this + " is not made of partials");
     }
 
-    /** What sees each row, for a function without partials. */
-    Scan scan(Stage.Value value, Call call) {
+    /** Whether it needs the {@link #values} of the window, and not partials. */
+    final boolean keepsValues() {
+        return partials.isEmpty();
+    }
+
+    /** What keeps the values of a window, for a function without partials. */
+    Multiset values(Stage.Value value) {
         throw new IllegalStateException(this + " has partials");
     }
 }

@@ -7,18 +7,50 @@ import java.util.Map;
 
 /** The features of a stage at a moment, from the rows of a key. */
 final class Answers {
-    /** A scan, the column that it reads, and the longest of the windows that it is asked for. */
-    private static final class Scanned {
-        final Scan scan;
+    /** The newest values of a column, and the longest of the windows that they are asked for. */
+    private static final class Listed {
+        final Newest newest;
         final int column;
-        final int words;
         int window;
-        boolean wantsMore;
 
-        Scanned(Scan scan, int column, int words) {
-            this.scan = scan;
+        Listed(Newest newest, int column) {
+            this.newest = newest;
             this.column = column;
-            this.words = words;
+        }
+    }
+
+    /** Shows rows to the lists of the windows from one on that still want some. */
+    private final class Listing implements RowTree.Visitor {
+        int window;
+
+        boolean isWanted() {
+            for (Listed list : listed) {
+                if (list.window >= window && list.newest.wantsMore()) {
+                    return true;
+                }
+            }
+            return false;
+        }
+
+        @Override
+        public boolean visit(byte[] block, int row) {
+            for (Listed list : listed) {
+                if (list.window >= window && list.newest.wantsMore() && !layout.isNull(block, row, list.column)) {
+                    list.newest.add(layout.value(block, row, layout.word[list.column]));
+                }
+            }
+            return isWanted();
+        }
+
+        /** Of a block without a value nothing is read, so that a column of nulls is not. */
+        @Override
+        public boolean takes(byte[] node, int entry) {
+            for (Listed list : listed) {
+                if (list.window >= window && list.newest.wantsMore() && layout.count(node, entry, list.column) > 0) {
+                    return false;
+                }
+            }
+            return true;
         }
     }
 
@@ -27,11 +59,12 @@ final class Answers {
     private final RowTree rows;
     private final long[] state;
     private final Fold[] folds;
-    private final Scanned[] scanned;
-    private final Scan[] scanOf;
+    private final Listed[] listed;
+    private final Newest[] listOf;
+    private final Listing listing = new Listing();
+    private final KeptValues kept;
     private final Object[] answer;
     private final long longest;
-    private int window;
 
     Answers(Stage stage, Layout layout, RowTree rows) {
         this.stage = stage;
@@ -42,94 +75,79 @@ final class Answers {
         for (int c = 0; c < folds.length; c++) {
             folds[c] = Fold.of(stage.values[c], state, layout.slotOf[c]);
         }
-        scanOf = new Scan[stage.features.length];
-        scanned = scans();
+        listOf = new Newest[stage.features.length];
+        listed = lists();
+        kept = new KeptValues(stage, layout, rows);
         answer = new Object[stage.features.length + 1];
         longest = stage.windows[stage.windows.length - 1];
     }
 
-    /** Features of one function and column share a scan, as the windows nest. */
-    private Scanned[] scans() {
-        Map<List<Object>, Scanned> shared = new HashMap<>();
-        List<Scanned> found = new ArrayList<>();
+    /** Features of one function and column share a list, as the windows nest. */
+    private Listed[] lists() {
+        Map<List<Object>, Listed> shared = new HashMap<>();
+        List<Listed> found = new ArrayList<>();
         for (int f = 0; f < stage.features.length; f++) {
             Stage.Feature feature = stage.features[f];
-            if (!feature.call().aggregation().partials.isEmpty()) {
+            if (feature.call().aggregation() != Aggregation.LAST_N) {
                 continue;
             }
-            Stage.Value value = stage.values[feature.value()];
-            Scanned scan =
+            Listed list =
                     shared.computeIfAbsent(
                             List.of(feature.call(), feature.value()),
                             key -> {
-                                Scan made = feature.call().aggregation().scan(value, feature.call());
-                                found.add(new Scanned(made, feature.value(), value.words()));
+                                Newest made = new Newest(stage.values[feature.value()], (int) feature.call().numerator());
+                                found.add(new Listed(made, feature.value()));
                                 return found.get(found.size() - 1);
                             });
-            scan.window = Math.max(scan.window, feature.window());
-            scanOf[f] = scan.scan;
+            list.window = Math.max(list.window, feature.window());
+            listOf[f] = list.newest;
         }
-        return found.toArray(Scanned[]::new);
+        return found.toArray(Listed[]::new);
+    }
+
+    /** Turns to a key; see {@link Blocks#key}. */
+    void open(Object key) {
+        kept.open(key);
     }
 
     /** The features at {@code time}, then whether they are complete (rule 6); overwritten by the next. */
     Object[] at(long time) {
         layout.clear(state);
-        for (Scanned scan : scanned) {
-            scan.scan.clear();
-            scan.wantsMore = true;
+        for (Listed list : listed) {
+            list.newest.clear();
         }
+        kept.moveTo(time);
         long through = time;
-        for (window = 0; window < stage.windows.length; window++) { // they nest: each goes on where the last one ended
+        for (int window = 0; window < stage.windows.length; window++) { // they nest: each goes on where the last one ended
             long after = time - stage.windows[window];
             if (layout.slots > 0) {
                 rows.fold(state, after, through);
             }
-            if (wanted()) {
-                rows.visit(this::scan, after, through);
+            listing.window = window;
+            if (listing.isWanted()) {
+                rows.visit(listing, after, through);
             }
-            results();
+            results(window);
             through = after;
         }
         answer[stage.features.length] = rows.evictedThrough() <= time - longest;
         return answer;
     }
 
-    private boolean wanted() {
-        for (Scanned scan : scanned) {
-            if (scan.wantsMore && scan.window >= window) {
-                return true;
-            }
-        }
-        return false;
-    }
-
-    private boolean scan(byte[] block, int row) {
-        boolean more = false;
-        for (Scanned scan : scanned) {
-            if (!scan.wantsMore || scan.window < window) {
-                continue;
-            }
-            if (!layout.isNull(block, row, scan.column)) {
-                int word = layout.word[scan.column];
-                long second = scan.words > 1 ? layout.value(block, row, word + 1) : 0;
-                scan.wantsMore = scan.scan.add(layout.value(block, row, word), second);
-            }
-            more |= scan.wantsMore;
-        }
-        return more;
-    }
-
-    private void results() {
+    private void results(int window) {
         for (int f = 0; f < stage.features.length; f++) {
             Stage.Feature feature = stage.features[f];
             if (feature.window() == window) {
-                Object result =
-                        scanOf[f] == null
-                                ? feature.call().aggregation().result(folds[feature.value()])
-                                : scanOf[f].result();
+                Object result = result(f, feature);
                 answer[f] = result == null ? feature.fill() : result;
             }
         }
+    }
+
+    private Object result(int f, Stage.Feature feature) {
+        if (listOf[f] != null) {
+            return listOf[f].result();
+        }
+        return kept.has(f) ? kept.result(f) : feature.call().aggregation().result(folds[feature.value()]);
     }
 }

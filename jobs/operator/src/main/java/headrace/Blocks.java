@@ -22,4 +22,7 @@ interface Blocks {
     void put(long id, byte[] block, int used);
 
     void remove(long id);
+
+    /** The key, once a block was read; null where nothing is kept of it in memory, or where it has no blocks and comes from a timer. */
+    Object key();
 }

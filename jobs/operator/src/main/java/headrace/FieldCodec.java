@@ -5,12 +5,15 @@ import java.lang.reflect.Array;
 import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
 import org.apache.flink.core.memory.DataInputDeserializer;
 import org.apache.flink.core.memory.DataOutputSerializer;
 import org.apache.flink.table.types.logical.ArrayType;
 import org.apache.flink.table.types.logical.LogicalType;
+import org.apache.flink.table.types.logical.RowType;
 
-/** The value of a column, or null, as bytes. */
+/** The value of a column, or null, as bytes. That of a key of several columns is a list. */
 final class FieldCodec {
     private FieldCodec() {}
 
@@ -33,6 +36,12 @@ final class FieldCodec {
                 out.writeInt(((Object[]) value).length);
                 for (Object element : (Object[]) value) {
                     write(((ArrayType) type).getElementType(), element, out);
+                }
+            }
+            case ROW -> {
+                List<?> fields = (List<?>) value;
+                for (int i = 0; i < fields.size(); i++) {
+                    write(((RowType) type).getTypeAt(i), fields.get(i), out);
                 }
             }
             default -> throw new IllegalStateException("no row carries a column of type " + type);
@@ -60,6 +69,13 @@ final class FieldCodec {
                     list[i] = read(element, in);
                 }
                 yield list;
+            }
+            case ROW -> {
+                List<Object> fields = new ArrayList<>();
+                for (LogicalType field : type.getChildren()) {
+                    fields.add(read(field, in));
+                }
+                yield fields;
             }
             default -> throw new IllegalStateException("no row carries a column of type " + type);
         };

@@ -141,6 +141,11 @@ final class Layout {
         }
     }
 
+    /** How many values of {@code column}, which has that partial, are in the block that is summarised at {@code at}. */
+    long count(byte[] node, int at, int column) {
+        return Bytes.getLong(node, at + PARTIALS + slotOf[column][Partial.Kind.COUNT.ordinal()] * Long.BYTES);
+    }
+
     void writePartials(long[] state, byte[] summary) {
         for (int s = 0; s < slots; s++) {
             Bytes.setLong(summary, PARTIALS + s * Long.BYTES, state[s]);

@@ -49,6 +49,29 @@ final class RowTree {
         }
     }
 
+    /** Is told of what becomes of the rows of the key that the tree is at. */
+    interface Watcher {
+        void inserted(StagedRow row);
+
+        /** Rows up to this time are forgotten next, some or all. */
+        void forgets(long through);
+
+        /** All rows have been removed. */
+        void cleared();
+    }
+
+    private static final Watcher NOBODY =
+            new Watcher() {
+                @Override
+                public void inserted(StagedRow row) {}
+
+                @Override
+                public void forgets(long through) {}
+
+                @Override
+                public void cleared() {}
+            };
+
     /** Counts the rows that were answered. */
     private static final class Asked implements Visitor {
         private final Layout layout;
@@ -79,6 +102,7 @@ final class RowTree {
     private final long headId;
     private final long idStep;
     private final long[] scratch;
+    private Watcher watcher = NOBODY;
     private Blocks blocks;
     private byte[] head;
 
@@ -92,6 +116,10 @@ final class RowTree {
         this.headId = headId;
         idStep = headId == Blocks.ASKED ? -1 : 1; // two trees of a key share its blocks: one numbers them up, the other down
         scratch = new long[layout.slots];
+    }
+
+    void setWatcher(Watcher watcher) {
+        this.watcher = watcher;
     }
 
     /** Turns to the key whose blocks these are. Of a key that is new, or cleared, what the watermark has passed may be gone. */
@@ -149,6 +177,7 @@ final class RowTree {
             }
             setOldest();
         }
+        watcher.inserted(row);
     }
 
     /** Adds the partials of the rows in (after, through] to {@code state}; all are older than what it has seen. */
@@ -187,6 +216,7 @@ final class RowTree {
             clear(root(), level());
         }
         blocks.remove(headId);
+        watcher.cleared();
     }
 
     private long root() {
@@ -253,6 +283,7 @@ final class RowTree {
         int closed = old > 0 ? old : leafRows;
         long last = time(head, TIP + (closed - 1) * layout.row);
         if (old > 0) {
+            watcher.forgets(last);
             Bytes.setLong(head, EVICTED, Math.max(evictedThrough(), last));
         } else {
             byte[] leaf = new byte[ROWS + closed * layout.row];
@@ -500,6 +531,7 @@ final class RowTree {
 
     /** Removes the oldest leaf, and the nodes that it leaves empty. */
     private void forgetLeaf() {
+        watcher.forgets(Bytes.getLong(head, OLDEST));
         Bytes.setLong(head, EVICTED, Math.max(evictedThrough(), Bytes.getLong(head, OLDEST)));
         if (!forgetFirst(root(), level())) {
             setRoot(NO_BLOCK, 0);

@@ -23,7 +23,7 @@ import org.apache.flink.table.types.logical.RowType;
  * One stage of the plan as the operator needs it: the argument {@code spec} of {@link
  * SlidingWindows}, bound to the columns of its table.
  *
- * <p>The table has, if there is a cache, {@code _key}, and {@code _time BIGINT, _contributes BOOLEAN, _asks BOOLEAN, _partition INT, _offset
+ * <p>The table has, if something is kept of a key in memory, {@code _key}, and {@code _time BIGINT, _contributes BOOLEAN, _asks BOOLEAN, _partition INT, _offset
  * BIGINT}, the aggregated columns and the carried ones, in any order.
  */
 final class Stage implements Serializable {
@@ -35,6 +35,7 @@ final class Stage implements Serializable {
             @JsonProperty("retention") long retention,
             @JsonProperty("lateness") long lateness,
             @JsonProperty("cache") long cache,
+            @JsonProperty("kept") long kept,
             @JsonProperty("values") List<String> values,
             @JsonProperty("features") List<FeatureSpec> features,
             @JsonProperty("carry") List<String> carry) {}
@@ -57,6 +58,7 @@ final class Stage implements Serializable {
     final long retention;
     final long lateness;
     final long cache;
+    final long kept;
     final int key;
     final LogicalType keyType;
     final int time;
@@ -71,12 +73,16 @@ final class Stage implements Serializable {
     final String[] views;
     final Feature[] features;
 
+    /** Whether something is kept of a key in memory. */
+    final boolean keyed;
+
     private Stage(Spec spec, DataType table) {
         RowType type = (RowType) table.getLogicalType();
         eventTime = spec.mode().equals("event_time");
         retention = spec.retention();
         lateness = spec.lateness();
         cache = spec.cache();
+        kept = spec.kept();
         key = type.getFieldIndex("_key");
         keyType = key < 0 ? null : type.getTypeAt(key);
         time = position(type, "_time");
@@ -103,11 +109,10 @@ final class Stage implements Serializable {
                                                 lengths.headSet(feature.window()).size(),
                                                 fill(feature, resultType(values, feature))))
                         .toArray(Feature[]::new);
-    }
-
-    /** Whether blocks are cached: not those of composite keys, which would have to be copied. */
-    boolean cached() {
-        return cache > 0 && keyType != null && !keyType.is(LogicalTypeRoot.ROW);
+        keyed = cache > 0 || Arrays.stream(features).anyMatch(feature -> feature.call().aggregation().keepsValues());
+        if (keyed) {
+            position(type, "_key");
+        }
     }
 
     /** Where an aggregated column is, its type, and how many longs of a row its value takes. */

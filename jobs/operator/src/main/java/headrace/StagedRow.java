@@ -1,5 +1,7 @@
 package headrace;
 
+import java.util.ArrayList;
+import java.util.List;
 import org.apache.flink.types.Row;
 
 /** One row of a stage's table, taken apart; it may be read anew for each row. */
@@ -10,7 +12,7 @@ final class StagedRow {
     int partition;
     long offset;
 
-    /** Of a stage with a cache; else null. */
+    /** Of a stage that keeps something of it in memory, else null; of several columns a list. */
     Object key;
 
     /** The words of the aggregated columns, one behind the other, and which columns are null. */
@@ -35,7 +37,7 @@ final class StagedRow {
         asks = (Boolean) row.getField(stage.asks);
         partition = (Integer) row.getField(stage.partition);
         offset = (Long) row.getField(stage.offset);
-        key = stage.cached() ? row.getField(stage.key) : null;
+        key = stage.keyed ? key(row.getField(stage.key)) : null;
         int at = 0;
         for (int i = 0; contributes && i < nulls.length; i++) {
             Stage.Value column = stage.values[i];
@@ -52,5 +54,16 @@ final class StagedRow {
         for (int i = 0; i < carry.length; i++) {
             carry[i] = row.getField(stage.carry[i]);
         }
+    }
+
+    private static Object key(Object key) {
+        if (!(key instanceof Row columns)) {
+            return key;
+        }
+        List<Object> list = new ArrayList<>();
+        for (int i = 0; i < columns.getArity(); i++) {
+            list.add(columns.getField(i));
+        }
+        return list;
     }
 }

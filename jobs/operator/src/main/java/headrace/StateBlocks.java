@@ -14,7 +14,7 @@ import org.apache.flink.util.FlinkRuntimeException;
  * even that. All is written at once, but for the heads, which are one entry of the state and wait for {@link #save}.
  *
  * <pre>
- * heads    length int of each, 0: there is none │ the key, where there is a cache │ one behind the other
+ * heads    length int of each, 0: there is none │ the key, where something is kept of it │ one behind the other
  * </pre>
  */
 final class StateBlocks implements Blocks {
@@ -31,6 +31,7 @@ final class StateBlocks implements Blocks {
     private final byte[][] heads = new byte[HEADS][];
     private final int[] lengths = new int[HEADS];
     private final LogicalType keyType;
+    private final boolean keyed;
     private final BlockCache cache;
     private final DataOutputSerializer out = new DataOutputSerializer(64);
     private final DataInputDeserializer in = new DataInputDeserializer();
@@ -42,7 +43,8 @@ final class StateBlocks implements Blocks {
     /** With the stage's cache; none, where the state is in memory as it is. */
     StateBlocks(Stage stage) {
         keyType = stage.keyType;
-        cache = stage.cached() ? new BlockCache(stage.cache) : null;
+        keyed = stage.keyed;
+        cache = stage.cache > 0 ? new BlockCache(stage.cache) : null;
     }
 
     /**
@@ -76,7 +78,7 @@ final class StateBlocks implements Blocks {
 
     private byte[] together(int used) {
         out.clear();
-        if (cache != null) {
+        if (keyed) {
             try {
                 FieldCodec.write(keyType, key, out);
             } catch (IOException e) {
@@ -103,7 +105,7 @@ final class StateBlocks implements Blocks {
         read = true;
         byte[] entry = getEntry(TOGETHER);
         int at = LENGTHS;
-        if (entry != null && cache != null) {
+        if (entry != null && keyed) {
             try {
                 in.setBuffer(entry, LENGTHS, entry.length - LENGTHS);
                 key = FieldCodec.read(keyType, in);
@@ -167,6 +169,12 @@ final class StateBlocks implements Blocks {
             blocks[i] = null;
         }
         removeEntry(id);
+    }
+
+    @Override
+    public Object key() {
+        readHeads();
+        return key;
     }
 
     private static boolean isHead(long id) {

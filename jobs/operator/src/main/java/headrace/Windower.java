@@ -44,6 +44,7 @@ final class Windower {
         lateRows.clear();
         expires = NOTHING;
         rows.open(blocks, watermark);
+        answers.open(blocks.key());
         if (row.contributes) {
             add(blocks, row, watermark);
         }
@@ -105,6 +106,7 @@ final class Windower {
      */
     long clear(Blocks blocks, long watermark) {
         rows.open(blocks, watermark);
+        answers.open(blocks.key());
         asked.open(blocks, watermark);
         return Math.min(clear(rows, watermark), clear(asked, watermark));
     }

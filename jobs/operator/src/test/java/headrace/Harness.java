@@ -7,6 +7,7 @@ import java.lang.reflect.Field;
 import java.math.BigDecimal;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -160,6 +161,10 @@ final class Harness {
     }
 
     private static DataType type(String name) {
+        if (name.startsWith("ROW<")) {
+            String[] fields = name.substring(4, name.length() - 1).split(",");
+            return DataTypes.ROW(Arrays.stream(fields).map(Harness::type).toArray(DataType[]::new));
+        }
         Matcher decimal = DECIMAL.matcher(name);
         if (decimal.matches()) {
             return DataTypes.DECIMAL(Integer.parseInt(decimal.group(1)), Integer.parseInt(decimal.group(2)));
@@ -184,6 +189,13 @@ final class Harness {
             case DOUBLE -> value.doubleValue();
             case BOOLEAN -> value.booleanValue();
             case DECIMAL -> new BigDecimal(value.textValue());
+            case ROW -> {
+                Row row = new Row(value.size());
+                for (int i = 0; i < value.size(); i++) {
+                    row.setField(i, value(type.getChildren().get(i), value.get(i)));
+                }
+                yield row;
+            }
             default -> value.textValue();
         };
     }

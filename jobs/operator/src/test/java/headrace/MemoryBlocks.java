@@ -33,6 +33,11 @@ final class MemoryBlocks implements Blocks {
         blocks.remove(id);
     }
 
+    @Override
+    public Object key() {
+        return this;
+    }
+
     long size() {
         return blocks.values().stream().mapToLong(block -> block.length).sum();
     }

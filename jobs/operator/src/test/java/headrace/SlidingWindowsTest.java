@@ -275,6 +275,37 @@ class SlidingWindowsTest {
         assertEquals("+I[c, 2, " + sum + ", " + rest + "]", running.answer());
     }
 
+    /** Values are kept of each key, of several columns too, and made anew after a restore, whatever row or timer comes first. */
+    @ParameterizedTest
+    @ValueSource(strings = {"k", "ROW(k, `text`)"})
+    void keptValuesGoOnAfterARestore(String key, @TempDir Path folder) throws Exception {
+        Stages stages =
+                Stages.over(DataTypes.BIGINT())
+                        .feature("count_distinct", 100)
+                        .feature("p50", 100)
+                        .carrying("rowid", DataTypes.STRING())
+                        .eventTime();
+        String columns = "rowid, count_distinct_100, p50_100";
+        running = start(stages, null, columns, 1, key);
+        running.send(keyed("a", 1, 1_000, 1L));
+        running.send(keyed("of another key", 2, 1_000, 9L));
+        running.watermark(1_000);
+        assertEquals(
+                List.of("+I[a, 1, 1.0]", "+I[of another key, 1, 9.0]"),
+                List.of(running.answer(), running.answer()).stream().sorted().toList());
+        running.send(keyed("waits", 1, 1_050, 3L));
+        String savepoint = running.stopWithSavepoint(folder);
+        running = start(stages, savepoint, columns, 1, key);
+        running.watermark(1_060);
+        assertEquals("+I[waits, 2, 1.0]", running.answer());
+        running.send(keyed("b", 1, 1_100, 3L));
+        running.send(keyed("of another key", 2, 1_099, 8L));
+        running.watermark(1_100);
+        assertEquals(
+                List.of("+I[b, 1, 3.0]", "+I[of another key, 2, 8.0]"),
+                List.of(running.answer(), running.answer()).stream().sorted().toList());
+    }
+
     /** Columns of every type are aggregated and come out, lists of them too. */
     @Test
     void everyTypeComesOut() throws Exception {
@@ -335,6 +366,11 @@ class SlidingWindowsTest {
         return Row.of(key, time, true, true, 0, offsets++, value, id, null, null, null, null);
     }
 
+    /** A row that contributes and asks, with a text that is of its key. */
+    private static Row keyed(String id, long key, long time, Long value) {
+        return Row.of(key, time, true, true, 0, offsets++, value, id, null, null, null, "text of " + key);
+    }
+
     /** A row that contributes and asks, with a value of each type. */
     private static Row typed(String id, Double real, String exact, Boolean flag, String text) {
         BigDecimal digits = exact == null ? null : new BigDecimal(exact);
@@ -360,8 +396,13 @@ class SlidingWindowsTest {
         return start(stages, savepoint, columns, 1);
     }
 
-    /** A job over the rows that are sent; {@code columns} are those of the answers, the first the row's id. */
     private static Running start(Stages stages, String savepoint, String columns, int parallelism) throws Exception {
+        return start(stages, savepoint, columns, parallelism, "k");
+    }
+
+    /** A job over the rows that are sent; {@code columns} are those of the answers, the first the row's id. */
+    private static Running start(Stages stages, String savepoint, String columns, int parallelism, String key)
+            throws Exception {
         Configuration settings = new Configuration();
         settings.setString("parallelism.default", String.valueOf(parallelism));
         settings.setString("pipeline.auto-watermark-interval", "0 ms");
@@ -378,7 +419,9 @@ class SlidingWindowsTest {
         tables.createTemporaryView(
                 "arrivals",
                 tables.sqlQuery(
-                        "SELECT k, `_time`, `_contributes`, `_asks`, `_partition`, `_offset`, v, rowid, `real`,"
+                        "SELECT "
+                                + key
+                                + " AS `_key`, `_time`, `_contributes`, `_asks`, `_partition`, `_offset`, v, rowid, `real`,"
                                 + " CAST(digits AS DECIMAL(12, 2)) AS `exact`, `flag`, `text`, rt FROM sent"));
         tables.createTemporarySystemFunction("sliding_windows", SlidingWindows.class);
         String onTime = eventTime ? ", on_time => DESCRIPTOR(rt)" : "";
@@ -386,7 +429,7 @@ class SlidingWindowsTest {
                 tables.sqlQuery(
                         "SELECT "
                                 + columns
-                                + ", CAST(k AS STRING), _late FROM sliding_windows(r => TABLE arrivals PARTITION BY k, spec => '"
+                                + ", CAST(`_key` AS STRING), _late FROM sliding_windows(r => TABLE arrivals PARTITION BY `_key`, spec => '"
                                 + stages.spec()
                                 + "', uid => 'windows'"
                                 + onTime

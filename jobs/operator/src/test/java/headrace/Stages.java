@@ -18,6 +18,7 @@ final class Stages {
     private long lateness = 1_000_000;
 
     private Stages() {
+        columns.add(DataTypes.FIELD("_key", DataTypes.BIGINT()));
         columns.add(DataTypes.FIELD("_time", DataTypes.BIGINT()));
         columns.add(DataTypes.FIELD("_contributes", DataTypes.BOOLEAN()));
         columns.add(DataTypes.FIELD("_asks", DataTypes.BOOLEAN()));
@@ -86,7 +87,7 @@ final class Stages {
 
     String spec() {
         String spec =
-                "{'mode': '%s', 'retention': %d, 'lateness': %d, 'cache': 0, 'values': %s, 'features': %s, 'carry': %s}";
+                "{'mode': '%s', 'retention': %d, 'lateness': %d, 'cache': 0, 'kept': 1000000, 'values': %s, 'features': %s, 'carry': %s}";
         return String.format(spec, mode, longest + lateness, lateness, values, features, carry).replace('\'', '"');
     }
 

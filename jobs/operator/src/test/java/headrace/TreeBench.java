@@ -170,6 +170,11 @@ final class TreeBench {
                         public void remove(long id) {
                             blocks.remove(id);
                         }
+
+                        @Override
+                        public Object key() {
+                            return blocks.key();
+                        }
                     };
             int events = 10_000;
             long first = 2L * ROWS[ROWS.length - 1];
