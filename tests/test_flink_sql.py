@@ -207,6 +207,7 @@ def test_a_cache_is_the_stages_own() -> None:
     """How much a stage may keep decoded is told to the operator."""
     job = sql_of(plan(stage("payments", "card")), JobOptions(cache_bytes=7))
     assert spec(job, "payments_by_card")["cache"] == 7
+    assert spec(job, "payments_by_card")["kept"] == 64 * 1024 * 1024
 
 
 def test_services_of_one_job_each_have_their_columns() -> None:

@@ -88,6 +88,26 @@ final class Layout {
         return new Layout(new Stage.Value[0], List.of());
     }
 
+    static long time(byte[] block, int row) {
+        return Bytes.getLong(block, row);
+    }
+
+    /** How many of {@code count} rows from {@code start} have a time of at most {@code time}. */
+    int countThrough(byte[] block, int start, int count, long time) {
+        int low = 0;
+        int high = count;
+        int i = count - 1; // most questions are about now
+        while (low < high) {
+            if (time(block, start + i * row) <= time) {
+                low = i + 1;
+            } else {
+                high = i;
+            }
+            i = (low + high) >>> 1;
+        }
+        return low;
+    }
+
     boolean isNull(byte[] block, int row, int column) {
         return flag(block, row, column);
     }

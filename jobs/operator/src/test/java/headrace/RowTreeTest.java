@@ -294,10 +294,10 @@ class RowTreeTest {
             Structure structure = new Structure(blocks, layout, leafRows, fanout);
             byte[] head = blocks.get(headId);
             structure.reached.add(headId);
-            assertTrue(Bytes.getInt(head, 20) <= leafRows + Math.max(1, leafRows / 4), "rows of the tip");
+            assertTrue(Bytes.getInt(head, RowTree.TIP_ROWS) <= leafRows + Math.max(1, leafRows / 4), "rows of the tip");
             assertTrue(head.length <= 56 + 2 * Math.max(2, leafRows) * layout.row, "bytes of the head");
-            if (Bytes.getLong(head, 0) != 0) {
-                structure.walk(Bytes.getLong(head, 0), Bytes.getInt(head, 16), Long.MIN_VALUE);
+            if (Bytes.getLong(head, Nodes.ROOT) != 0) {
+                structure.walk(Bytes.getLong(head, Nodes.ROOT), Bytes.getInt(head, Nodes.LEVEL), Long.MIN_VALUE);
             }
             long own = blocks.blocks.keySet().stream().filter(id -> id == headId || (headId == Blocks.ASKED ? id < 0 : id >= Blocks.HEADS)).count();
             assertEquals(own, structure.reached.size(), "blocks that nothing points at");
