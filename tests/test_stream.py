@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import time
 from collections import Counter
 from contextlib import closing
@@ -143,6 +144,27 @@ def test_a_job_goes_on_at_another_parallelism(
     assert {vector.event_id for vector in found} == set(batch["transaction_id"].to_pylist())
     assert batch.num_rows <= len(found) < written + batch.num_rows, "it went on where the checkpoint was"
     assert [stage.differing for stage in compare(plan, batch, found).stages] == [0, 0]
+
+
+def test_a_restart_is_logged_with_its_cause(
+    broker: Broker, small: Project, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Where checkpoints cannot be written any more Flink restarts the job, and the log says that it did, and why."""
+    plan = own_topics(broker, small.plan("handbook"))
+    log = ""
+    with started(broker, plan, tmp_path, bounded=False, checkpoint_interval_ms=200):
+        await_checkpoint(tmp_path)
+        (folder,) = {path.parents[1] for path in tmp_path.rglob("chk-*/_metadata")}
+        shutil.rmtree(folder)
+        folder.write_text("a file is where the folder was")
+        deadline = time.monotonic() + 60
+        while "stream.restart" not in log and time.monotonic() < deadline:
+            time.sleep(0.2)
+            log += capfd.readouterr().out
+    restart = next(line for line in log.splitlines() if "stream.restart" in line)
+    assert "restarts=" in restart
+    assert "cause=" in restart
+    assert "no exception is known" not in restart
 
 
 def test_bad_input_is_dead_lettered_and_its_neighbours_are_answered(broker: Broker, small: Project, tmp_path: Path) -> None:
