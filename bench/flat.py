@@ -1,10 +1,11 @@
-"""What an event of a key costs that holds many: events a second on hot keys, count to max, in order and with late rows.
+"""What an event of a key costs that holds many: events a second on hot keys, in order and with late rows.
 
     python -m bench.flat
 
 A key with 100 events in its longest window, and one with 100,000: count, sum, mean, std, min and max of doubles over 1,
-7 and 30 days; all in order, and with one row in a hundred late by up to half of the longest window. One partition, parallelism 1,
-the broker on the same cores; the rate of the second half.
+7 and 30 days; all in order, and with one row in a hundred late by up to half of the longest window. Then, in order, what has no
+small partial: count_distinct, p50, p99 and last_10. One partition, parallelism 1, the broker on the same cores; the rate of the
+second half.
 """
 
 from __future__ import annotations
@@ -33,24 +34,27 @@ EVENTS = 1_000_000
 ONE_IN = 100
 """Rows, of which one is late."""
 FUNCTIONS = ("count", "sum", "mean", "std_pop", "min", "max")
+KEPT = ("count_distinct", "p50", "p99", "last_10")
+CASES = (("", FUNCTIONS, False), (", 1 % late", FUNCTIONS, True), (", distinct, quantiles, lists", KEPT, False))
+"""What the lines say, the functions, and whether some rows are late."""
 GOAL = 0.5
 """Of the speed with few events a key: at most twice the cost."""
 
 
 def rows() -> list[dict[str, Any]]:
-    """In order, then with late rows: few events a key, many, and what is left of the speed."""
+    """Each case with few events a key, with many, and what is left of the speed."""
     jars.ensure()
     lines = []
     with tempfile.TemporaryDirectory() as temporary, Broker(Path(temporary) / "kafka") as broker:
-        for late in (False, True):
-            speeds, what = [], ", 1 % late" if late else ""
+        for number, (what, functions, late) in enumerate(CASES):
+            speeds = []
             for held in HELD:
-                topic = f"{'late' if late else 'ordered'}-{held}"
+                topic = f"case-{number}-{held}"
                 broker.create_topics({topic: 1})
                 with closing(KafkaProducer(bootstrap_servers=broker.bootstrap, linger_ms=20, batch_size=256 * 1024)) as producer:
                     for key, value in _events(held, late):
                         producer.send(topic, key=key, value=value)
-                _, warm = stream_rate(_plan(topic), broker, Path(temporary), parallelism=1)
+                _, warm = stream_rate(_plan(topic, functions), broker, Path(temporary), parallelism=1)
                 speeds.append(warm)
                 lines.append(row(f"{held:,} events a key{what}, warm", round(warm), "events/s"))
             name = f"{HELD[-1]:,} events a key / {HELD[0]}{what}, warm"
@@ -67,11 +71,11 @@ def _events(held: int, late: bool) -> Iterator[tuple[bytes, bytes]]:
         yield str(card).encode(), b'{"id":%d,"at":%d,"card":%d,"amount":%d.%02d}' % (number, at, card, cents // 100, cents % 100)
 
 
-def _plan(topic: str) -> Plan:
+def _plan(topic: str, functions: tuple[str, ...]) -> Plan:
     features = tuple(
         WindowFeature(f"spend__{function}_{days}d", function, "amount", days * DAY_MS)
         for days in (1, 7, 30)
-        for function in FUNCTIONS
+        for function in functions
     )
     return payments.plan(f"flat-{topic}", payments.source(topic, Column("amount", ColumnType("float64"))), features)
 

@@ -9,8 +9,8 @@ import org.apache.flink.table.api.DataTypes;
 import org.apache.flink.table.types.DataType;
 
 /**
- * The aggregation functions: the partials that each needs and its result, or what keeps the values that it needs. The table of their names is
- * in {@code features/aggregations.py}.
+ * The aggregation functions: the partials that each needs and its result, or what keeps the values that it needs. The table of
+ * their names is in {@code features/aggregations.py}.
  */
 enum Aggregation {
     COUNT(Partial.Kind.COUNT) {

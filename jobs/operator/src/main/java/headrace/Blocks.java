@@ -23,6 +23,6 @@ interface Blocks {
 
     void remove(long id);
 
-    /** The key, once a block was read; null where nothing is kept of it in memory, or where it has no blocks and comes from a timer. */
+    /** The key; null where nothing is kept of it in memory, or where it has no blocks and its timer has come. */
     Object key();
 }

@@ -104,13 +104,15 @@ class KeptValuesTest {
     @ValueSource(ints = {0, 1_000_000})
     void keysThatTakeTurnsAreKeptApart(int room) {
         String spec = Stages.over(DataTypes.BIGINT()).feature("count_distinct", WINDOW).feature("p50", WINDOW).spec();
-        Stage stage = Stage.bind(spec.replace("1000000, \"values\"", room + ", \"values\""), Stages.over(DataTypes.BIGINT()).table());
+        String roomy = "\"kept\": 1000000";
+        Stage stage = Stage.bind(spec.replace(roomy, "\"kept\": " + room), Stages.over(DataTypes.BIGINT()).table());
         assertEquals(room, stage.kept);
         Windower windower = new Windower(stage);
         List<MemoryBlocks> keys = List.of(new MemoryBlocks(false), new MemoryBlocks(false), new MemoryBlocks(false));
         for (int i = 0; i < 100; i++) {
             for (int k = 0; k < keys.size(); k++) {
-                Object[] answer = windower.step(keys.get(k), Stages.row(stage, i, true, true, (long) (i % (k + 2))), Long.MIN_VALUE);
+                StagedRow row = Stages.row(stage, i, true, true, (long) (i % (k + 2)));
+                Object[] answer = windower.step(keys.get(k), row, Long.MIN_VALUE);
                 if (i > WINDOW) {
                     assertEquals((long) k + 2, answer[0]);
                     assertEquals((double) ((k + 1) / 2), answer[1]);

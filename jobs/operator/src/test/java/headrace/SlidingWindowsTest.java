@@ -8,28 +8,8 @@ import java.math.BigDecimal;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import java.util.concurrent.BlockingQueue;
-import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.TimeUnit;
-import java.util.stream.IntStream;
-import org.apache.flink.api.common.functions.MapFunction;
-import org.apache.flink.api.common.typeinfo.TypeInformation;
-import org.apache.flink.api.common.typeinfo.Types;
-import org.apache.flink.configuration.Configuration;
-import org.apache.flink.core.execution.JobClient;
-import org.apache.flink.core.execution.SavepointFormatType;
-import org.apache.flink.streaming.api.datastream.DataStream;
-import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
-import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
-import org.apache.flink.streaming.api.functions.source.legacy.SourceFunction;
-import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.table.api.DataTypes;
-import org.apache.flink.table.api.Schema;
-import org.apache.flink.table.api.Table;
 import org.apache.flink.table.api.ValidationException;
-import org.apache.flink.table.api.bridge.java.StreamTableEnvironment;
 import org.apache.flink.types.Row;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -42,9 +22,9 @@ import org.junit.jupiter.params.provider.ValueSource;
  * harness for process table functions (2.4 is to bring one), hence jobs.
  */
 class SlidingWindowsTest {
-    private static final String COLUMNS = "rowid, sum_100, mean_100, _complete";
+    static final String COLUMNS = "rowid, sum_100, mean_100, _complete";
 
-    private Running running;
+    private RunningJob running;
 
     @AfterEach
     void stop() throws Exception {
@@ -56,7 +36,7 @@ class SlidingWindowsTest {
     /** In arrival mode every row is answered as it comes, late ones as of their own time, keys apart. */
     @Test
     void arrivalModeAnswersAtOnce() throws Exception {
-        running = start(stages(), null);
+        running = RunningJob.start(stages(), null);
         running.send(spine("a", 1, 1_000, 1L));
         assertEquals("+I[a, 1, 1.0, true]", running.answer());
         running.send(spine("other key", 2, 1_000, 5L));
@@ -73,7 +53,7 @@ class SlidingWindowsTest {
     /** In arrival mode rows of another source contribute and are not answered. */
     @Test
     void arrivalModeTakesRowsThatOnlyContributeOrAsk() throws Exception {
-        running = start(stages(), null);
+        running = RunningJob.start(stages(), null);
         running.send(asking("a", 1, 1_000, 0));
         assertEquals("+I[a, 0, null, true]", running.answer());
         running.send(other(1, 1_000, 7L));
@@ -84,7 +64,7 @@ class SlidingWindowsTest {
     /** In event-time mode a row waits for the watermark; at equal times rows of other sources come first. */
     @Test
     void eventTimeModeWaitsForTheWatermark() throws Exception {
-        running = start(stages().eventTime(), null);
+        running = RunningJob.start(stages().eventTime(), null);
         running.send(asking("third", 1, 1_010, 2));
         running.send(asking("second", 1, 1_000, 1));
         running.send(asking("first", 1, 1_000, 0));
@@ -102,7 +82,7 @@ class SlidingWindowsTest {
     /** In event-time mode a row behind the watermark is answered at once, as of its time, and is kept for the next. */
     @Test
     void eventTimeModeAnswersLateRowsAtOnce() throws Exception {
-        running = start(stages().eventTime(), null);
+        running = RunningJob.start(stages().eventTime(), null);
         running.send(spine("a", 1, 1_000, 1L));
         running.watermark(1_500);
         assertEquals("+I[a, 1, 1.0, true]", running.answer());
@@ -117,7 +97,7 @@ class SlidingWindowsTest {
     /** Rows of one key that fall due together are answered in order, though they wait under one timer. */
     @Test
     void eventTimeModeAnswersInOrderAcrossAJumpOfTheWatermark() throws Exception {
-        running = start(stages().eventTime(), null);
+        running = RunningJob.start(stages().eventTime(), null);
         for (long time : new long[] {1_030, 1_010, 1_020}) {
             running.send(spine("at " + time, 1, time, 1L));
         }
@@ -130,7 +110,7 @@ class SlidingWindowsTest {
     /** After a restore a row that waited is answered by its timer, before any other row has come. */
     @Test
     void eventTimeModeAnswersWhatWaitedAfterARestore(@TempDir Path folder) throws Exception {
-        running = start(stages().eventTime(), null);
+        running = RunningJob.start(stages().eventTime(), null);
         running.send(spine("before", 1, 1_000, 1L));
         running.watermark(1_000);
         assertEquals("+I[before, 1, 1.0, true]", running.answer());
@@ -139,7 +119,7 @@ class SlidingWindowsTest {
         assertEquals("+I[late, and so answered at once, 1, 1.0, true]", running.answer());
         String savepoint = running.stopWithSavepoint(folder);
         assertEquals(0, running.answers.size());
-        running = start(stages().eventTime(), savepoint);
+        running = RunningJob.start(stages().eventTime(), savepoint);
         running.watermark(2_000);
         assertEquals("+I[waits, 3, 1.5, true]", running.answer());
     }
@@ -147,11 +127,11 @@ class SlidingWindowsTest {
     /** After a restore in arrival mode the windows are as full as they were. */
     @Test
     void arrivalModeGoesOnAfterARestore(@TempDir Path folder) throws Exception {
-        running = start(stages(), null);
+        running = RunningJob.start(stages(), null);
         running.send(spine("a", 1, 1_000, 1L));
         assertEquals("+I[a, 1, 1.0, true]", running.answer());
         String savepoint = running.stopWithSavepoint(folder);
-        running = start(stages(), savepoint);
+        running = RunningJob.start(stages(), savepoint);
         running.send(spine("b", 1, 1_010, 2L));
         assertEquals("+I[b, 3, 1.5, true]", running.answer());
     }
@@ -160,7 +140,7 @@ class SlidingWindowsTest {
     @Test
     void manyBlocksGoOnAfterARestoreAtAnotherParallelism(@TempDir Path folder) throws Exception {
         Stages stages = stages(10_000).eventTime();
-        running = start(stages, null);
+        running = RunningJob.start(stages, null);
         for (int i = 0; i < 600; i++) {
             running.send(other(i % 3, 1_000 + i, 1L));
         }
@@ -174,7 +154,7 @@ class SlidingWindowsTest {
         running.send(asking("late", 2, 1_500, 2));
         assertEquals("+I[late, 167, 1.0, true]", running.answer());
         String savepoint = running.stopWithSavepoint(folder);
-        running = start(stages, savepoint, COLUMNS.replace("100", "10000"), 2);
+        running = RunningJob.start(stages, savepoint, COLUMNS.replace("100", "10000"), 2);
         running.watermark(2_000); // it is not in a savepoint
         running.send(other(0, 1_500, 10L));
         running.send(asking("late too", 0, 1_500, 3));
@@ -188,7 +168,7 @@ class SlidingWindowsTest {
     @Test
     void arrivalModeKeepsALedgerOfLateRows() throws Exception {
         Stages stages = stages().view("far").feature("count", 1_000);
-        running = start(stages, null);
+        running = RunningJob.start(stages, null);
         running.send(spine("a", 1, 1_000, 1L));
         running.send(spine("b", 1, 1_200, 1L));
         running.send(spine("late", 1, 1_150, 0L));
@@ -203,7 +183,7 @@ class SlidingWindowsTest {
     /** In event-time mode rows that wait are in time, in whatever order they came; one behind the watermark is not. */
     @Test
     void eventTimeModeKeepsALedgerOfLateRows() throws Exception {
-        running = start(stages().eventTime(), null);
+        running = RunningJob.start(stages().eventTime(), null);
         running.send(asking("b", 1, 1_020, 1));
         running.send(asking("a", 1, 1_010, 0));
         running.watermark(1_050);
@@ -219,7 +199,7 @@ class SlidingWindowsTest {
     @ValueSource(booleans = {false, true})
     void aSilentKeyIsForgotten(boolean eventTime) throws Exception {
         Stages stages = stages().lateness(1_000);
-        running = start(eventTime ? stages.eventTime() : stages, null);
+        running = RunningJob.start(eventTime ? stages.eventTime() : stages, null);
         running.send(other(1, 1_000, 1L));
         running.send(asking("a", 1, 1_050, 0));
         running.send(other(2, 59_500, 1L));
@@ -258,7 +238,7 @@ class SlidingWindowsTest {
                         .feature("count_distinct", 100)
                         .carrying("rowid", DataTypes.STRING());
         running =
-                start(
+                RunningJob.start(
                         stages,
                         null,
                         "rowid, count_100, sum_100, mean_100, min_100, max_100, last_2_100, p50_100, std_samp_100,"
@@ -286,7 +266,7 @@ class SlidingWindowsTest {
                         .carrying("rowid", DataTypes.STRING())
                         .eventTime();
         String columns = "rowid, count_distinct_100, p50_100";
-        running = start(stages, null, columns, 1, key);
+        running = RunningJob.start(stages, null, columns, 1, key);
         running.send(keyed("a", 1, 1_000, 1L));
         running.send(keyed("of another key", 2, 1_000, 9L));
         running.watermark(1_000);
@@ -295,7 +275,7 @@ class SlidingWindowsTest {
                 List.of(running.answer(), running.answer()).stream().sorted().toList());
         running.send(keyed("waits", 1, 1_050, 3L));
         String savepoint = running.stopWithSavepoint(folder);
-        running = start(stages, savepoint, columns, 1, key);
+        running = RunningJob.start(stages, savepoint, columns, 1, key);
         running.watermark(1_060);
         assertEquals("+I[waits, 2, 1.0]", running.answer());
         running.send(keyed("b", 1, 1_100, 3L));
@@ -319,7 +299,7 @@ class SlidingWindowsTest {
             }
         }
         stages.column("text", DataTypes.STRING()).feature("count_distinct", 100).carrying("rowid", DataTypes.STRING());
-        running = start(stages, null, String.join(", ", names) + ", `4_count_distinct_100`");
+        running = RunningJob.start(stages, null, String.join(", ", names) + ", `4_count_distinct_100`");
         running.send(typed("a", 0.5, "-1.10", true, "x"));
         running.send(typed("b", -0.0, "2.20", false, "y"));
         running.send(typed("c", null, null, null, null));
@@ -336,7 +316,7 @@ class SlidingWindowsTest {
     @Test
     void aSpecThatDoesNotFitTheTableIsRefused() {
         Stages stages = stages().carrying("nowhere", DataTypes.STRING());
-        ValidationException refused = assertThrows(ValidationException.class, () -> start(stages, null));
+        ValidationException refused = assertThrows(ValidationException.class, () -> RunningJob.start(stages, null));
         assertTrue(causes(refused).contains("the table has no column nowhere"), causes(refused));
     }
 
@@ -385,185 +365,5 @@ class SlidingWindowsTest {
     /** A row of a source that is not the spine. */
     private static Row other(long key, long time, Long value) {
         return Row.of(key, time, true, false, 0, offsets++, value, "other", null, null, null, null);
-    }
-
-    private static Running start(Stages stages, String savepoint) throws Exception {
-        String window = "_" + stages.bind().windows[0];
-        return start(stages, savepoint, COLUMNS.replace("_100", window));
-    }
-
-    private static Running start(Stages stages, String savepoint, String columns) throws Exception {
-        return start(stages, savepoint, columns, 1);
-    }
-
-    private static Running start(Stages stages, String savepoint, String columns, int parallelism) throws Exception {
-        return start(stages, savepoint, columns, parallelism, "k");
-    }
-
-    /** A job over the rows that are sent; {@code columns} are those of the answers, the first the row's id. */
-    private static Running start(Stages stages, String savepoint, String columns, int parallelism, String key)
-            throws Exception {
-        Configuration settings = new Configuration();
-        settings.setString("parallelism.default", String.valueOf(parallelism));
-        settings.setString("pipeline.auto-watermark-interval", "0 ms");
-        settings.setString("execution.buffer-timeout.interval", "0 ms");
-        settings.setString("rest.port", "0");
-        if (savepoint != null) {
-            settings.setString("execution.state-recovery.path", savepoint);
-        }
-        StreamExecutionEnvironment environment = StreamExecutionEnvironment.getExecutionEnvironment(settings);
-        StreamTableEnvironment tables = StreamTableEnvironment.create(environment);
-        Running running = new Running();
-        boolean eventTime = stages.spec().contains("event_time");
-        tables.createTemporaryView("sent", arrivals(environment, tables, running.id));
-        tables.createTemporaryView(
-                "arrivals",
-                tables.sqlQuery(
-                        "SELECT "
-                                + key
-                                + " AS `_key`, `_time`, `_contributes`, `_asks`, `_partition`, `_offset`, v, rowid, `real`,"
-                                + " CAST(digits AS DECIMAL(12, 2)) AS `exact`, `flag`, `text`, rt FROM sent"));
-        tables.createTemporarySystemFunction("sliding_windows", SlidingWindows.class);
-        String onTime = eventTime ? ", on_time => DESCRIPTOR(rt)" : "";
-        Table answers =
-                tables.sqlQuery(
-                        "SELECT "
-                                + columns
-                                + ", CAST(`_key` AS STRING), _late FROM sliding_windows(r => TABLE arrivals PARTITION BY `_key`, spec => '"
-                                + stages.spec()
-                                + "', uid => 'windows'"
-                                + onTime
-                                + ")");
-        tables.toDataStream(answers).map(new Note(running.id)).sinkTo(new DiscardingSink<>());
-        running.job = environment.executeAsync();
-        return running;
-    }
-
-    @SuppressWarnings("deprecation") // a source whose watermarks are ours to the millisecond has no successor as short
-    private static Table arrivals(StreamExecutionEnvironment environment, StreamTableEnvironment tables, String id) {
-        TypeInformation<Row> type =
-                Types.ROW_NAMED(
-                        new String[] {
-                            "k", "_time", "_contributes", "_asks", "_partition", "_offset", "v", "rowid", "real", "digits",
-                            "flag", "text"
-                        },
-                        Types.LONG,
-                        Types.LONG,
-                        Types.BOOLEAN,
-                        Types.BOOLEAN,
-                        Types.INT,
-                        Types.LONG,
-                        Types.LONG,
-                        Types.STRING,
-                        Types.DOUBLE,
-                        Types.BIG_DEC,
-                        Types.BOOLEAN,
-                        Types.STRING);
-        DataStream<Row> rows = environment.addSource(new Tap(id), type);
-        Schema schema =
-                Schema.newBuilder()
-                        .columnByMetadata("rt", DataTypes.TIMESTAMP_LTZ(3), "rowtime", true)
-                        .watermark("rt", "SOURCE_WATERMARK()")
-                        .build();
-        return tables.fromDataStream(rows, schema);
-    }
-
-    /** A running job: what goes in, and what has come out. Found by its id, as the job's parts are copies. */
-    private static final class Running {
-        private static final Map<String, Running> ALL = new ConcurrentHashMap<>();
-
-        final BlockingQueue<Object> arrivals = new LinkedBlockingQueue<>();
-        final BlockingQueue<String> answers = new LinkedBlockingQueue<>();
-        final BlockingQueue<String> ledger = new LinkedBlockingQueue<>();
-        final String id = String.valueOf(ALL.size());
-        JobClient job;
-
-        Running() {
-            ALL.put(id, this);
-        }
-
-        void send(Row row) {
-            arrivals.add(row);
-        }
-
-        void watermark(long time) {
-            arrivals.add(new Watermark(time));
-        }
-
-        String answer() throws InterruptedException {
-            return answers.poll(20, TimeUnit.SECONDS);
-        }
-
-        /** An entry of the ledger: of which row, and what it says. */
-        String late() throws InterruptedException {
-            return ledger.poll(20, TimeUnit.SECONDS);
-        }
-
-        String stopWithSavepoint(Path folder) throws Exception {
-            return job.stopWithSavepoint(false, folder.toUri().toString(), SavepointFormatType.CANONICAL)
-                    .get(20, TimeUnit.SECONDS);
-        }
-
-        void cancel() throws Exception {
-            if (!job.getJobStatus().get().isGloballyTerminalState()) {
-                job.cancel().get(20, TimeUnit.SECONDS);
-            }
-        }
-    }
-
-    /** Gives what a test sends, as it is sent. */
-    @SuppressWarnings("deprecation")
-    private static final class Tap implements SourceFunction<Row> {
-        private static final long serialVersionUID = 1L;
-
-        private final String id;
-        private volatile boolean stopped;
-
-        Tap(String id) {
-            this.id = id;
-        }
-
-        @Override
-        public void run(SourceContext<Row> context) throws Exception {
-            BlockingQueue<Object> arrivals = Running.ALL.get(id).arrivals;
-            while (!stopped) {
-                Object next = arrivals.poll(5, TimeUnit.MILLISECONDS);
-                synchronized (context.getCheckpointLock()) {
-                    if (next instanceof Watermark watermark) {
-                        context.emitWatermark(watermark);
-                    } else if (next instanceof Row row) {
-                        context.collectWithTimestamp(row, row.<Long>getFieldAs(1));
-                    }
-                }
-            }
-        }
-
-        @Override
-        public void cancel() {
-            stopped = true;
-        }
-    }
-
-    /** Notes every answer, and every entry of the ledger, as text. */
-    private static final class Note implements MapFunction<Row, Row> {
-        private static final long serialVersionUID = 1L;
-
-        private final String id;
-
-        Note(String id) {
-            this.id = id;
-        }
-
-        @Override
-        public Row map(Row row) {
-            int width = row.getArity() - 2;
-            Object late = row.getField(width + 1);
-            if (late == null) {
-                Running.ALL.get(id).answers.add(Row.project(row, IntStream.range(0, width).toArray()).toString());
-            } else {
-                Running.ALL.get(id).ledger.add(row.getField(0) + " of key " + row.getField(width) + ": " + late);
-            }
-            return row;
-        }
     }
 }

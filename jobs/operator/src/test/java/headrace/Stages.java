@@ -87,7 +87,8 @@ final class Stages {
 
     String spec() {
         String spec =
-                "{'mode': '%s', 'retention': %d, 'lateness': %d, 'cache': 0, 'kept': 1000000, 'values': %s, 'features': %s, 'carry': %s}";
+                "{'mode': '%s', 'retention': %d, 'lateness': %d, 'cache': 0, 'kept': 1000000, 'values': %s,"
+                        + " 'features': %s, 'carry': %s}";
         return String.format(spec, mode, longest + lateness, lateness, values, features, carry).replace('\'', '"');
     }
 
