@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -58,7 +59,13 @@ def test_the_run_adds_up_and_ends_by_itself(project: Path) -> None:
 
 def test_ctrl_c_ends_all_that_was_started(project: Path) -> None:
     """An interrupt in the middle of the run: exit code 130, and no process is left."""
-    run = subprocess.Popen(_command(project), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    run = subprocess.Popen(
+        _command(project),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # which is not ours to begin with under nohup
+    )
     deadline = time.monotonic() + 120
     while not any("scorer" in " ".join(p.cmdline()) for p in _left(project)) and time.monotonic() < deadline:
         time.sleep(0.2)

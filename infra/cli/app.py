@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,9 +41,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return complain(f"{error.format_message()} (headrace --help)")
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        sys.stderr.close()
-        return 0
 
 
 def complain(message: str) -> int:

@@ -1,11 +1,10 @@
 package headrace;
 
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
+import java.util.stream.IntStream;
 
 /**
  * The values of the windows of the keys that were asked for last, in memory, from one question to the next: a question reads the
@@ -15,8 +14,9 @@ import java.util.Map;
  */
 final class KeptValues implements RowTree.Watcher {
     private static final int OVERHEAD = 256; // of a key, about
+    private static final int NONE = -1;
 
-    /** What is kept of one column of one window: of all windows of one key, or of the stage's features. */
+    /** What features need of one column in one window; {@code window} is an index into {@link Stage#windows}. */
     private record Wanted(Aggregation aggregation, int column, int window) {}
 
     /** The windows of one key; of each exactly the values of its rows in (after, through]. */
@@ -35,13 +35,13 @@ final class KeptValues implements RowTree.Watcher {
 
     /** Adds the rows it is shown to the sets of one window, or takes them out. */
     private final class Change implements RowTree.Visitor {
-        int window;
+        int[] sets;
         boolean adds;
 
         @Override
         public boolean visit(byte[] block, int row) {
-            for (int s = 0; s < wanted.length; s++) {
-                if (wanted[s].window != window || layout.isNull(block, row, wanted[s].column)) {
+            for (int s : sets) {
+                if (layout.isNull(block, row, wanted[s].column)) {
                     continue;
                 }
                 int word = layout.word[wanted[s].column];
@@ -61,8 +61,12 @@ final class KeptValues implements RowTree.Watcher {
     private final RowTree rows;
     private final Wanted[] wanted;
     private final boolean[] twoWords;
-    private final int[] windows;
     private final int[] setOf;
+
+    /** The windows that anything is kept of, and of each the sets, as indexes into {@link #wanted}. */
+    private final int[] windows;
+
+    private final int[][] setsOf;
     private final Change change = new Change();
     private final LinkedHashMap<Object, Kept> keys = new LinkedHashMap<>(16, 0.75f, true);
     private Object key;
@@ -74,25 +78,27 @@ final class KeptValues implements RowTree.Watcher {
         this.layout = layout;
         this.rows = rows;
         setOf = new int[stage.features.length];
-        Map<Wanted, Integer> found = new HashMap<>();
-        List<Wanted> inOrder = new ArrayList<>();
+        List<Wanted> found = new ArrayList<>();
         for (int f = 0; f < setOf.length; f++) {
             Stage.Feature feature = stage.features[f];
             Aggregation aggregation = feature.call().aggregation();
-            setOf[f] = -1;
             if (aggregation.keepsValues()) { // quantiles of one window and column share their values
                 Wanted want = new Wanted(aggregation, feature.value(), feature.window());
-                setOf[f] =
-                        found.computeIfAbsent(
-                                want,
-                                made -> {
-                                    inOrder.add(made);
-                                    return inOrder.size() - 1;
-                                });
+                if (!found.contains(want)) {
+                    found.add(want);
+                }
+                setOf[f] = found.indexOf(want);
+            } else {
+                setOf[f] = NONE;
             }
         }
-        wanted = inOrder.toArray(Wanted[]::new);
-        windows = inOrder.stream().mapToInt(Wanted::window).distinct().toArray();
+        wanted = found.toArray(Wanted[]::new);
+        windows = found.stream().mapToInt(Wanted::window).distinct().toArray();
+        setsOf = new int[windows.length][];
+        for (int w = 0; w < windows.length; w++) {
+            int window = windows[w];
+            setsOf[w] = IntStream.range(0, wanted.length).filter(s -> wanted[s].window == window).toArray();
+        }
         twoWords = new boolean[wanted.length];
         for (int s = 0; s < wanted.length; s++) {
             twoWords[s] = stage.values[wanted[s].column].words() > 1;
@@ -110,7 +116,7 @@ final class KeptValues implements RowTree.Watcher {
 
     /** Whether a feature's value is found here. */
     boolean has(int feature) {
-        return setOf[feature] >= 0;
+        return setOf[feature] != NONE;
     }
 
     /** The value of a feature at the time that the windows were moved to. */
@@ -154,10 +160,8 @@ final class KeptValues implements RowTree.Watcher {
     }
 
     private void empty(int w, long at) {
-        for (int s = 0; s < wanted.length; s++) {
-            if (wanted[s].window == windows[w]) {
-                kept.sets[s].clear();
-            }
+        for (int s : setsOf[w]) {
+            kept.sets[s].clear();
         }
         kept.after[w] = at;
         kept.through[w] = at;
@@ -165,7 +169,7 @@ final class KeptValues implements RowTree.Watcher {
 
     private void change(int w, boolean adds, long after, long through) {
         if (after < through) {
-            change.window = windows[w];
+            change.sets = setsOf[w];
             change.adds = adds;
             rows.visit(change, after, through);
         }
@@ -186,25 +190,20 @@ final class KeptValues implements RowTree.Watcher {
 
     @Override
     public void inserted(StagedRow row) {
-        if (kept == null) {
-            return;
-        }
-        for (int s = 0; s < wanted.length; s++) {
-            int w = windowOf(s);
-            int column = wanted[s].column;
-            if (kept.after[w] < row.time && row.time <= kept.through[w] && !row.nulls[column]) {
-                int word = layout.word[column];
-                kept.sets[s].add(row.words[word], twoWords[s] ? row.words[word + 1] : 0);
+        for (int w = 0; kept != null && w < windows.length; w++) {
+            if (kept.after[w] < row.time && row.time <= kept.through[w]) {
+                add(row, setsOf[w]);
             }
         }
     }
 
-    private int windowOf(int set) {
-        int w = 0;
-        while (windows[w] != wanted[set].window) {
-            w++;
+    private void add(StagedRow row, int[] sets) {
+        for (int s : sets) {
+            int word = layout.word[wanted[s].column];
+            if (!row.nulls[wanted[s].column]) {
+                kept.sets[s].add(row.words[word], twoWords[s] ? row.words[word + 1] : 0);
+            }
         }
-        return w;
     }
 
     @Override
