@@ -112,13 +112,22 @@ final class Answers {
 
     /** The features at {@code time}, then whether they are complete (rule 6); overwritten by the next. */
     Object[] at(long time) {
+        return at(time, 0);
+    }
+
+    /** The same, but features of windows that are not {@code longerThan} this are null: they don't reach so far back. */
+    Object[] at(long time, long longerThan) {
         layout.clear(state);
         for (Listed list : listed) {
             list.newest.clear();
         }
-        kept.moveTo(time);
+        kept.moveTo(time, longerThan);
         long through = time;
         for (int window = 0; window < stage.windows.length; window++) { // they nest: each goes on where the last one ended
+            if (stage.windows[window] <= longerThan) {
+                leaveOut(window);
+                continue;
+            }
             long after = time - stage.windows[window];
             if (layout.slots > 0) {
                 rows.fold(state, after, through);
@@ -132,6 +141,14 @@ final class Answers {
         }
         answer[stage.features.length] = rows.evictedThrough() <= time - longest;
         return answer;
+    }
+
+    private void leaveOut(int window) {
+        for (int f = 0; f < stage.features.length; f++) {
+            if (stage.features[f].window() == window) {
+                answer[f] = null;
+            }
+        }
     }
 
     private void results(int window) {

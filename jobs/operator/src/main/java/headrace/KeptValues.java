@@ -124,8 +124,8 @@ final class KeptValues implements RowTree.Watcher {
         return kept.sets[setOf[feature]].result(stage.features[feature].call());
     }
 
-    /** Moves the windows of the key: they end at {@code time} now. */
-    void moveTo(long time) {
+    /** Moves the windows of the key that are {@code longerThan} this: they end at {@code time} now. */
+    void moveTo(long time, long longerThan) {
         if (wanted.length == 0) {
             return;
         }
@@ -134,7 +134,9 @@ final class KeptValues implements RowTree.Watcher {
             keys.put(key, kept);
         }
         for (int w = 0; w < windows.length; w++) {
-            move(w, time - stage.windows[windows[w]], time);
+            if (stage.windows[windows[w]] > longerThan) {
+                move(w, time - stage.windows[windows[w]], time);
+            }
         }
         makeRoom();
     }

@@ -51,9 +51,9 @@ final class LateRows {
             rows.visit((block, at) -> times.size() < REDONE && note(block, at, true), row.time, through);
         }
         asked.visit((block, at) -> times.size() < REDONE && note(block, at, false), afterAsked, through);
-        List<Object[]> before = redo();
+        List<Object[]> before = redo(row.time);
         rows.insert(row);
-        List<Object[]> after = redo();
+        List<Object[]> after = redo(row.time);
         boolean known = rows.evictedThrough() <= row.time - longestOfAll && asked.evictedThrough() <= afterAsked;
         for (int v = 0; v < longest.length; v++) {
             long end = row.time + longest[v] - 1;
@@ -74,8 +74,9 @@ final class LateRows {
         return times.stream().filter(time -> time <= end).count() == given;
     }
 
-    private List<Object[]> redo() {
-        return times.stream().map(time -> answers.at(time).clone()).toList();
+    /** The answers, without the windows that the row of {@code late} is too old for. */
+    private List<Object[]> redo(long late) {
+        return times.stream().map(time -> answers.at(time, time - late).clone()).toList();
     }
 
     private long changed(int view, List<Object[]> before, List<Object[]> after) {
