@@ -267,7 +267,8 @@ class Watch:
                 if all(v["status"] in {"RUNNING", "FINISHED"} for v in job["vertices"]):
                     return
                 if job["state"] in {"FAILED", "CANCELED"} or time.monotonic() > deadline:
-                    raise StackError(f"the Flink job did not start: {job['state']}: {self._cause()}; see the job's log")
+                    cause = _cause(self._exceptions())
+                    raise StackError(f"the Flink job did not start: {job['state']}: {cause}; see the job's log")
 
     def until_end(self, stop: threading.Event) -> None:
         """Return when the job ends or ``stop`` is set; log each restart; raise `StackError` when it fails for good."""
@@ -279,7 +280,8 @@ class Watch:
             with self._unless_it_ended():
                 self._count_restarts()
             if self._failures >= RESTARTS_IN_A_ROW:
-                raise StackError(f"the Flink job failed {self._failures} times in a row: {self._cause()}; see the job's log")
+                cause = _cause(self._exceptions())
+                raise StackError(f"the Flink job failed {self._failures} times in a row: {cause}; see the job's log")
         self.ended = self._done()
 
     @contextmanager
@@ -303,7 +305,8 @@ class Watch:
 
     def _count_restarts(self) -> None:
         """From what Flink has at hand: to ask for metrics makes it collect all of them, which events wait for."""
-        restarts = [e for e in self._exceptions() if e["timestamp"] > self._newest]
+        exceptions = self._exceptions()
+        restarts = [e for e in exceptions if e["timestamp"] > self._newest]
         checkpoints = int(_get_json(f"{self._url}/checkpoints")["counts"]["completed"])
         if checkpoints > self._checkpoints:
             self._checkpoints, self._failures = checkpoints, 0
@@ -311,21 +314,21 @@ class Watch:
             self._newest = max(e["timestamp"] for e in restarts)
             self._failures += len(restarts)
             self.restarts += len(restarts)
-            log.warning("stream.restart", restarts=self.restarts, cause=self._cause())
+            log.warning("stream.restart", restarts=self.restarts, cause=_cause(exceptions))
 
     def _exceptions(self) -> list[Any]:
         """What Flink restarted the job for, the newest first; at most the last sixteen."""
         entries: list[Any] = _get_json(f"{self._url}/exceptions").get("exceptionHistory", {}).get("entries", [])
         return entries
 
-    def _cause(self) -> str:
-        """The first line of the newest failure's innermost cause."""
-        entries = self._exceptions()
-        if not entries:
-            return "no exception is known"
-        lines = str(entries[0]["stacktrace"]).splitlines()
-        causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-        return causes[-1] if causes else lines[0]
+
+def _cause(exceptions: list[Any]) -> str:
+    """The first line of the newest failure's innermost cause."""
+    if not exceptions:
+        return "no exception is known"
+    lines = str(exceptions[0]["stacktrace"]).splitlines()
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    return causes[-1] if causes else lines[0]
 
 
 def _get_json(url: str) -> Any:

@@ -1,6 +1,7 @@
 package headrace;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -117,6 +118,7 @@ final class Answers {
 
     /** The same, but features of windows that are not {@code longerThan} this are null: they don't reach so far back. */
     Object[] at(long time, long longerThan) {
+        Arrays.fill(answer, null);
         layout.clear(state);
         for (Listed list : listed) {
             list.newest.clear();
@@ -125,7 +127,6 @@ final class Answers {
         long through = time;
         for (int window = 0; window < stage.windows.length; window++) { // they nest: each goes on where the last one ended
             if (stage.windows[window] <= longerThan) {
-                leaveOut(window);
                 continue;
             }
             long after = time - stage.windows[window];
@@ -141,14 +142,6 @@ final class Answers {
         }
         answer[stage.features.length] = rows.evictedThrough() <= time - longest;
         return answer;
-    }
-
-    private void leaveOut(int window) {
-        for (int f = 0; f < stage.features.length; f++) {
-            if (stage.features[f].window() == window) {
-                answer[f] = null;
-            }
-        }
     }
 
     private void results(int window) {

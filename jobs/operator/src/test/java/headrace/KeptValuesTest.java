@@ -6,11 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import java.util.Set;
 import java.util.TreeMap;
 import org.apache.flink.table.api.DataTypes;
 import org.junit.jupiter.api.Test;
@@ -23,48 +21,16 @@ class KeptValuesTest {
     private static final long LATENESS = 10;
     private static final int MANY = 20_000;
 
-    /** Counts the blocks that one row reads from the state. */
-    private static final class Counted implements Blocks {
-        final MemoryBlocks blocks = new MemoryBlocks(false);
-        final Set<Long> read = new HashSet<>();
-
-        @Override
-        public byte[] get(long id) {
-            read.add(id);
-            return blocks.get(id);
-        }
-
-        @Override
-        public void put(long id, byte[] block) {
-            blocks.put(id, block);
-        }
-
-        @Override
-        public void put(long id, byte[] block, int used) {
-            blocks.put(id, block, used);
-        }
-
-        @Override
-        public void remove(long id) {
-            blocks.remove(id);
-        }
-
-        @Override
-        public Object key() {
-            return blocks.key();
-        }
-    }
-
     /** However many rows are in the window, a row reads few blocks, late ones too. */
     @ParameterizedTest
     @ValueSource(strings = {"count_distinct", "p99", "last_10"})
     void aRowReadsFewBlocksOfALongWindow(String function) {
         Stage stage = Stages.over(DataTypes.BIGINT()).feature(function, MANY / 2).lateness(100).bind();
         Windower windower = new Windower(stage);
-        Counted blocks = new Counted();
+        CountedBlocks blocks = new CountedBlocks(new MemoryBlocks(false));
         int most = 0;
         for (int i = 0; i < MANY; i++) {
-            blocks.read.clear();
+            blocks.nextRow();
             long time = i > MANY / 2 && i % 50 == 0 ? i - 1 : i;
             windower.step(blocks, Stages.row(stage, time, true, true, (long) i % 1_000), Long.MIN_VALUE);
             most = Math.max(most, blocks.read.size());
@@ -77,10 +43,10 @@ class KeptValuesTest {
     void aListOfNullsReadsFewBlocks() {
         Stage stage = Stages.over(DataTypes.BIGINT()).feature("last_10", MANY).bind();
         Windower windower = new Windower(stage);
-        Counted blocks = new Counted();
+        CountedBlocks blocks = new CountedBlocks(new MemoryBlocks(false));
         Object[] answer = null;
         for (int i = 0; i < MANY; i++) {
-            blocks.read.clear();
+            blocks.nextRow();
             answer = windower.step(blocks, Stages.row(stage, i, true, true, i == 5 ? 7L : null), Long.MIN_VALUE);
         }
         assertArrayEquals(new Object[] {7L}, (Object[]) answer[0]);

@@ -8,6 +8,7 @@ import java.math.BigDecimal;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.apache.flink.table.api.DataTypes;
 import org.apache.flink.table.api.ValidationException;
 import org.apache.flink.types.Row;
@@ -270,9 +271,7 @@ class SlidingWindowsTest {
         running.send(keyed("a", 1, 1_000, 1L));
         running.send(keyed("of another key", 2, 1_000, 9L));
         running.watermark(1_000);
-        assertEquals(
-                List.of("+I[a, 1, 1.0]", "+I[of another key, 1, 9.0]"),
-                List.of(running.answer(), running.answer()).stream().sorted().toList());
+        assertEquals(List.of("+I[a, 1, 1.0]", "+I[of another key, 1, 9.0]"), twoAnswers());
         running.send(keyed("waits", 1, 1_050, 3L));
         String savepoint = running.stopWithSavepoint(folder);
         running = RunningJob.start(stages, savepoint, columns, 1, key);
@@ -281,9 +280,7 @@ class SlidingWindowsTest {
         running.send(keyed("b", 1, 1_100, 3L));
         running.send(keyed("of another key", 2, 1_099, 8L));
         running.watermark(1_100);
-        assertEquals(
-                List.of("+I[b, 1, 3.0]", "+I[of another key, 2, 8.0]"),
-                List.of(running.answer(), running.answer()).stream().sorted().toList());
+        assertEquals(List.of("+I[b, 1, 3.0]", "+I[of another key, 2, 8.0]"), twoAnswers());
     }
 
     /** Columns of every type are aggregated and come out, lists of them too. */
@@ -344,6 +341,11 @@ class SlidingWindowsTest {
     /** A row that contributes and asks. */
     private static Row spine(String id, long key, long time, Long value) {
         return Row.of(key, time, true, true, 0, offsets++, value, id, null, null, null, null);
+    }
+
+    /** The next two answers, of keys that take no turns, in the order of their texts. */
+    private List<String> twoAnswers() throws InterruptedException {
+        return Stream.of(running.answer(), running.answer()).sorted().toList();
     }
 
     /** A row that contributes and asks, with a text that is of its key. */

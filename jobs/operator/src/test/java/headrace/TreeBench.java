@@ -5,10 +5,8 @@ import java.lang.management.ThreadMXBean;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Random;
-import java.util.Set;
 import org.apache.flink.table.api.DataTypes;
 
 /**
@@ -118,8 +116,6 @@ final class TreeBench {
     private static final class Tree implements Engine {
         private final Windower windower;
         private final MemoryBlocks blocks = new MemoryBlocks(false);
-        private final long[] moved = new long[4];
-        private final Set<Long> read = new HashSet<>();
         private final Stage stage;
 
         Tree(Stage stage, int leafRows, int fanout) {
@@ -137,52 +133,16 @@ final class TreeBench {
             return blocks.size();
         }
 
-        /** As {@link StateBlocks} has it: each block is read once a row. */
         @Override
         public String traffic() {
-            Blocks counted =
-                    new Blocks() {
-                        @Override
-                        public byte[] get(long id) {
-                            byte[] block = blocks.get(id);
-                            if (block != null && read.add(id)) {
-                                moved[0]++;
-                                moved[1] += block.length;
-                            }
-                            return block;
-                        }
-
-                        @Override
-                        public void put(long id, byte[] block) {
-                            moved[2]++;
-                            moved[3] += block.length;
-                            blocks.put(id, block);
-                        }
-
-                        @Override
-                        public void put(long id, byte[] block, int used) {
-                            moved[2]++;
-                            moved[3] += used;
-                            blocks.put(id, block, used);
-                        }
-
-                        @Override
-                        public void remove(long id) {
-                            blocks.remove(id);
-                        }
-
-                        @Override
-                        public Object key() {
-                            return blocks.key();
-                        }
-                    };
+            CountedBlocks counted = new CountedBlocks(blocks);
             int events = 10_000;
             long first = 2L * ROWS[ROWS.length - 1];
             for (int i = 0; i < events; i++) {
-                read.clear();
+                counted.nextRow();
                 windower.step(counted, Stages.row(stage, first + i, true, true, 1.0), Long.MIN_VALUE);
             }
-            double[] each = Arrays.stream(moved).mapToDouble(sum -> (double) sum / events).toArray();
+            double[] each = Arrays.stream(counted.moved).mapToDouble(sum -> (double) sum / events).toArray();
             return String.format(" | %4.1f %6.0f, %4.1f %6.0f", each[0], each[1], each[2], each[3]);
         }
     }
