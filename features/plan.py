@@ -77,6 +77,11 @@ class WindowFeature(msgspec.Struct, frozen=True):
     fill: float | None = None
     """The value of an empty window, where the function has none (rule 4)."""
 
+    @property
+    def view(self) -> str:
+        """The view that it is of."""
+        return self.name.partition("__")[0]
+
 
 class Windows(msgspec.Struct, frozen=True):
     """All windows over one source by one key: one state, whichever views asked for them."""

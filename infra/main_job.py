@@ -218,7 +218,8 @@ def _live(project: Project, run: RunSettings, settings: Settings, client: dict[s
         publisher = _publish(project.folder, run.service, run.start, run.end, run.rate)
         with closing(publisher):
             seen = _until_answered(project, run, watch, publisher, on_seen)
-        return Stream(seen, watch.scores, watch.latencies, watch.vectors(), watch.others())
+        caught_up(client, plan, f"headrace.{run.service}")  # with what came late, and its entries in the ledger
+        return Stream(seen, watch.scores, watch.latencies, watch.vectors(), watch.ledger())
 
 
 def _until_answered(project: Project, run: RunSettings, watch: Watch, publisher: Publisher, on_seen: OnSeen) -> Seen:

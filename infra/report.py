@@ -14,7 +14,7 @@ from infra.settings import RunSettings, TrainSettings
 from infra.watch import Seen
 from jobs.experiment import Labels, assess
 from jobs.history import compute
-from jobs.parity import Key, Parity, Published, compare
+from jobs.parity import Ledger, Parity, compare
 from schemas import FeatureVector
 from serving.registry import Manifest
 
@@ -30,8 +30,8 @@ class Stream(msgspec.Struct, frozen=True):
     latencies: Sequence[int]
     """Milliseconds, one for each prediction."""
     vectors: Sequence[FeatureVector]
-    others: Mapping[str, Mapping[Key, Sequence[Published]]]
-    """The rows of the other sources that were published meanwhile."""
+    ledger: Ledger
+    """Of the rows that came late meanwhile."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -80,6 +80,6 @@ def build(project: Project, label: TrainSettings, run: RunSettings, manifest: Ma
         warm_p99=warm_p99,
         streamed=streamed,
         batch={name: manifest.metrics[name] for name in streamed},
-        parity=compare(plan, table, stream.vectors, stream.others if plan.mode == "arrival" else None),
+        parity=compare(plan, table, stream.vectors, stream.ledger),
         versions={name: version(name) for name in ("headrace", "apache-flink", "onnxruntime", "feast", "kafka-python")},
     )

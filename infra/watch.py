@@ -15,9 +15,10 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from features.errors import StackError
 from features.plan import DAY_MS, Plan
-from jobs.parity import Key, Published, by_key
-from schemas import FeatureVector
-from schemas.codec import decode_features
+from infra.stack import DEAD_LETTERS, LATE_ROWS
+from jobs.parity import Ledger, ledger_of
+from schemas import FeatureVector, Origin
+from schemas.codec import decode_features, decode_late_row
 
 RECENT = 5_000
 """Predictions that the latency on the screen is of."""
@@ -76,7 +77,13 @@ class Watch:
         self._counter = KafkaConsumer(**self._client, enable_auto_commit=False)
         self._topics = {
             topic: _partitions(self._counter, topic)
-            for topic in (*(s.topic for s in plan.sources), plan.features_topic, plan.predictions_topic, "dead_letters")
+            for topic in (
+                *(source.topic for source in plan.sources),
+                plan.features_topic,
+                plan.predictions_topic,
+                DEAD_LETTERS,
+                LATE_ROWS,
+            )
         }
         self._start = self._ends()
         self._began = time.monotonic()
@@ -106,7 +113,7 @@ class Watch:
             published=counts[self._plan.spine_source.topic],
             features=counts[self._plan.features_topic],
             predictions=counts[self._plan.predictions_topic],
-            dead_letters=counts["dead_letters"],
+            dead_letters=counts[DEAD_LETTERS],
             event_time=self._event_time,
             p50=p50,
             p99=p99,
@@ -118,15 +125,17 @@ class Watch:
         """The feature vectors since the watch began."""
         return [decode_features(record.value) for record in self._records(self._plan.features_topic)]
 
-    def others(self) -> dict[str, dict[Key, list[Published]]]:
-        """The rows since the watch began of each source that is not the spine, by the key of its windows."""
-        result = {}
-        for stage in self._plan.windows:
-            if stage.source != self._plan.spine:
-                source = self._plan.source(stage.source)
-                rows = ((msgspec.json.decode(record.value), record.timestamp) for record in self._records(source.topic))
-                result[source.name] = by_key(stage, source.time, rows)
-        return result
+    def ledger(self) -> Ledger:
+        """What came late since the watch began, as far as the stream job has said so by now."""
+        entries = [decode_late_row(record.value) for record in self._records(LATE_ROWS)]
+        origins = {entry.origin for entry in entries}
+        events = {}
+        for topic in {origin.topic for origin in origins} & set(self._topics):
+            for record in self._records(topic):
+                origin = Origin(topic, record.partition, record.offset)
+                if origin in origins:
+                    events[origin] = msgspec.json.decode(record.value)
+        return ledger_of(self._plan, entries, events)
 
     def _records(self, topic: str) -> Iterator[Any]:
         """The topic's records from where the watch began to where it ends now."""

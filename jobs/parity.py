@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import defaultdict
+import math
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,21 +14,22 @@ from features.aggregations import relative
 from features.errors import SettingError
 from features.plan import Plan, WindowFeature, Windows
 from jobs.history import floats
-from schemas import FeatureVector
-
-CLOSE_MS = 1_000
-"""Arrival mode: a row published less than this before an event may reach the windows after it."""
+from schemas import FeatureVector, LateRow, Origin
 
 Key = tuple[Any, ...]
 
 
-class Published(msgspec.Struct, frozen=True):
-    """A row of a source other than the spine, as it was published."""
+class Missed(msgspec.Struct):
+    """What the late rows of one key account for in one view, by the stream job's ledger."""
 
-    time: int
-    """Event time, UTC milliseconds."""
-    at: int
-    """Kafka's timestamp of its record."""
+    times: list[int] = msgspec.field(default_factory=list)
+    """Event times of the rows, in their order, UTC milliseconds."""
+    values: float = 0
+    """Values of answers that the rows changed by coming late; infinite where the ledger has not counted all."""
+
+
+Ledger = Mapping[tuple[str, str, Key], Missed]
+"""By source, view and the key of its windows."""
 
 
 class StageParity(msgspec.Struct, frozen=True):
@@ -38,7 +39,9 @@ class StageParity(msgspec.Struct, frozen=True):
     values: int
     differing: int
     explained: int
-    """Of these, those where a row of the other source was published after the event, or too close before it."""
+    """Of these, those of a vector that says it is not complete, and those whose window a row came late for: of a key and a view
+    no more than the ledger counts values that late rows changed.
+    """
     examples: tuple[str, ...]
     """The first differences that have no such explanation."""
 
@@ -60,16 +63,11 @@ class Parity(msgspec.Struct, frozen=True):
         return sum(stage.unexplained for stage in self.stages)
 
 
-def compare(
-    plan: Plan,
-    batch: pa.Table,
-    vectors: Iterable[FeatureVector],
-    others: Mapping[str, Mapping[Key, Sequence[Published]]] | None = None,
-) -> Parity:
+def compare(plan: Plan, batch: pa.Table, vectors: Iterable[FeatureVector], ledger: Ledger | None = None) -> Parity:
     """Hold ``vectors`` against ``batch``, as `jobs.history.compute` gives it, event by event.
 
-    ``others``: in arrival mode, the rows of each source but the spine, by key, in order of event time. In event-time mode
-    nothing excuses a difference, and it is left out. Raises `SettingError` for a vector of an event that ``batch`` lacks.
+    ``ledger``: of the late rows of the vectors' time, by `ledger_of`. Without one nothing explains a difference. Raises
+    `SettingError` for a vector of an event that ``batch`` lacks.
     """
     expected = _by_event(plan, floats(batch))
     vectors = list(vectors)
@@ -78,8 +76,7 @@ def compare(
             raise SettingError(
                 f"a comparison needs batch rows for each event; there is none for {vector.event_id}; widen the span"
             )
-    stages = [_compare(plan, stage, expected, vectors, (others or {}).get(stage.source)) for stage in plan.windows]
-    return Parity(len(vectors), tuple(stages))
+    return Parity(len(vectors), tuple(_compare(plan, stage, expected, vectors, ledger or {}) for stage in plan.windows))
 
 
 def _by_event(plan: Plan, batch: pa.Table) -> dict[Any, dict[str, Any]]:
@@ -90,24 +87,25 @@ def _by_event(plan: Plan, batch: pa.Table) -> dict[Any, dict[str, Any]]:
 
 
 def _compare(
-    plan: Plan,
-    stage: Windows,
-    expected: Mapping[Any, Mapping[str, Any]],
-    vectors: Sequence[FeatureVector],
-    others: Mapping[Key, Sequence[Published]] | None,
+    plan: Plan, stage: Windows, expected: Mapping[Any, Mapping[str, Any]], vectors: Sequence[FeatureVector], ledger: Ledger
 ) -> StageParity:
     of = plan.source(stage.source).column
     apart = {f.name: relative(f.function, of(f.column).type) for f in stage.features}
     differing = explained = 0
     examples: list[str] = []
+    left = {place: missed.values for place, missed in ledger.items()}
     for vector in vectors:
         for feature in stage.features:
             ours, theirs = vector.features[feature.name], expected[vector.event_id][feature.name]
             if _equal(ours, theirs, apart[feature.name]):
                 continue
             differing += 1
-            if others is not None and _late(vector, stage, feature, others):
+            place = (stage.source, feature.view, tuple(vector.event[name] for name in stage.key))
+            if not vector.complete:
                 explained += 1
+            elif left.get(place, 0) > 0 and _in_window(vector.event_time, feature, ledger[place].times):
+                explained += 1
+                left[place] -= 1
             elif len(examples) < 10:
                 examples.append(f"event {vector.event_id} {feature.name}: stream {ours!r}, batch {theirs!r}")
     return StageParity(stage.name, len(vectors) * len(stage.features), differing, explained, tuple(examples))
@@ -120,19 +118,23 @@ def _equal(ours: Any, theirs: Any, relative: float) -> bool:
     return bool(ours == theirs)
 
 
-def _late(vector: FeatureVector, stage: Windows, feature: WindowFeature, others: Mapping[Key, Sequence[Published]]) -> bool:
-    """Whether a row that the window should hold was published after the event, or too close before it."""
-    rows = others.get(tuple(vector.event[name] for name in stage.key), ())
-    first = bisect_right(rows, vector.event_time - feature.window_ms, key=lambda row: row.time)
-    last = bisect_right(rows, vector.event_time, key=lambda row: row.time)
-    return any(row.at > vector.arrived_at - CLOSE_MS for row in rows[first:last])
+def _in_window(at: int, feature: WindowFeature, times: Sequence[int]) -> bool:
+    """Whether the feature's window at a time holds one of ``times`` (rule 1)."""
+    return bisect_right(times, at - feature.window_ms) < bisect_right(times, at)
 
 
-def by_key(stage: Windows, time: str, rows: Iterable[tuple[Mapping[str, Any], int]]) -> dict[Key, list[Published]]:
-    """The rows of a stage's source, as (event, Kafka's timestamp), in the form that `compare` wants."""
-    result = defaultdict(list)
-    for event, at in rows:
-        result[tuple(event[name] for name in stage.key)].append(Published(event[time], at))
-    for published in result.values():
-        published.sort(key=lambda row: row.time)
-    return dict(result)
+def ledger_of(plan: Plan, entries: Iterable[LateRow], events: Mapping[Origin, Mapping[str, Any]]) -> Ledger:
+    """The ledger in the form that `compare` wants.
+
+    ``entries``: as read, repeats included. ``events``: the rows that they are of, by origin; an entry whose row is not among
+    them explains nothing.
+    """
+    ledger: dict[tuple[str, str, Key], Missed] = {}
+    keys = {(stage.source, feature.view): stage.key for stage in plan.windows for feature in stage.features}
+    for entry in {(entry.origin, entry.view): entry for entry in entries}.values():
+        event, key = events.get(entry.origin), keys.get((entry.source, entry.view))
+        if event is not None and key is not None:  # else it is of another time, or of another service
+            missed = ledger.setdefault((entry.source, entry.view, tuple(event[name] for name in key)), Missed())
+            insort(missed.times, entry.event_time)
+            missed.values += entry.changed if entry.counted else math.inf
+    return ledger

@@ -19,12 +19,14 @@ from features.load import Project, load
 from features.plan import DAY_MS
 from infra.broker import Broker
 from jobs.history import compute
-from jobs.parity import by_key, compare
+from jobs.parity import compare, ledger_of
+from schemas import Origin
 from tests.fixtures_data import fraud_project
 from tests.streams import (
     await_checkpoint,
     await_vectors,
     dead_letters,
+    late_rows,
     of_history,
     own_topics,
     publish_one_more,
@@ -59,14 +61,14 @@ def test_event_time_values_are_the_batch_engines(broker: Broker, medium: Project
 
 
 def test_arrival_values_differ_only_for_late_labels(broker: Broker, small: Project, tmp_path: Path) -> None:
-    """In arrival mode customer windows equal the batch engine's; a terminal window differs only where a label came late."""
+    """In arrival mode customer windows equal the batch engine's; a terminal window differs only where the ledger has a label."""
     plan = own_topics(broker, small.plan("handbook"))
     publish_history(broker, small.folder, plan)
     run_to_end(broker, plan, tmp_path)
-    labels = plan.windows[1]
-    rows = ((json.loads(r.value), r.timestamp) for r in records(broker, plan.source("labels").topic))
-    published = {"labels": by_key(labels, "event_time", rows)}
-    parity = compare(plan, compute(small, "handbook"), vectors(broker, plan), published)
+    topic = plan.source("labels").topic
+    labels = {Origin(topic, r.partition, r.offset): json.loads(r.value) for r in records(broker, topic)}
+    ledger = ledger_of(plan, late_rows(broker, plan), labels)
+    parity = compare(plan, compute(small, "handbook"), vectors(broker, plan), ledger)
     customers, terminals = parity.stages
     assert customers.values > 0
     assert customers.differing == 0

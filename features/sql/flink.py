@@ -252,7 +252,7 @@ def _stage(job: JobPlan, index: int, features: tuple[WindowFeature, ...], option
                 "value": stage.columns.index(f.column),
                 "window": f.window_ms,
                 "fill": f.fill,
-                "view": f.name.partition("__")[0],
+                "view": f.view,
             }
             for f in stage.features
         ],

@@ -129,7 +129,7 @@ def _print(report: Report, project: str) -> None:
         )
         for s in report.parity.stages
     ]
-    columns = ("windows", "values", "differing", "late labels", "unexplained")
+    columns = ("windows", "values", "differing", "of late rows", "unexplained")
     show.table(f"stream against batch, {report.parity.events:,} events", columns, stages, right=columns[1:])
     for stage in report.parity.stages:
         for example in stage.examples:

@@ -43,8 +43,7 @@ final class LateRows {
      * that are here now, without this one and with it.
      */
     void add(StagedRow row, long late) {
-        // In event-time mode a row of another source comes before an answer of its own time (rule 6).
-        long afterAsked = stage.eventTime ? row.time - 1 : row.time;
+        long afterAsked = row.time - 1; // a row of another source comes before an answer of its own time (rule 6)
         long through = row.time + longestOfAll - 1;
         times.clear();
         if (rows.asked(row.time, through) > 0) { // the rows of another source than the spine's are many, and none was answered

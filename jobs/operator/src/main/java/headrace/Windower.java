@@ -28,7 +28,7 @@ final class Windower {
         retention = stage.retention;
         Layout layout = Layout.of(stage);
         rows = new RowTree(layout, stage.retention, Blocks.ROWS, leafRows, fanout);
-        // In event-time mode a row that is as late as is allowed comes before the answers of its own time (rule 6).
+        // A row that is as late as is allowed comes before the answers of its own time (rule 6).
         asked = new RowTree(Layout.ofTimes(), stage.lateness + 1, Blocks.ASKED, leafRows, fanout);
         answers = new Answers(stage, layout, rows);
         lateRows = new LateRows(stage, answers, rows, asked);
@@ -70,8 +70,10 @@ final class Windower {
         if (othersAsk && !eventTime) { // the newest question too tells what is late
             asked.open(blocks, watermark);
         }
-        long newest = eventTime ? watermark : Math.max(rows.newest(), othersAsk ? asked.newest() : Long.MIN_VALUE);
-        boolean late = eventTime ? newest >= row.time : newest > row.time;
+        long question = othersAsk && !eventTime ? asked.newest() : Long.MIN_VALUE;
+        long newest = eventTime ? watermark : Math.max(rows.newest(), question);
+        // A row of another source comes before the answer of its own time (rule 6): as old as that is late.
+        boolean late = newest > row.time || newest == row.time && (eventTime || question == row.time);
         boolean first = rows.newest() == Long.MIN_VALUE;
         rows.advance(row.time);
         if (late) {

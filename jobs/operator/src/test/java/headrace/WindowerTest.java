@@ -371,10 +371,15 @@ class WindowerTest {
     @Test
     void theLedgerCountsAnswersOfAnotherSource() {
         windows(Stages.over(DataTypes.BIGINT()).feature("count", 50).lateness(100));
+        contribute(1_000, 1L);
+        contribute(1_000, 1L); // as old as a row of its own source: in order
+        assertEquals(List.of(), windower.late());
         ask(1_000);
         ask(1_010);
-        contribute(1_000, 1L); // in arrival mode it comes after the answer of its own time
-        assertLate("view", 1_000, 10, 1, 1, true);
+        contribute(1_000, 1L); // in time it would have come before the answer of its own time
+        assertLate("view", 1_000, 10, 2, 2, true);
+        contribute(1_010, 1L);
+        assertLate("view", 1_010, 0, 1, 1, true);
     }
 
     /** In event-time mode a late row of another source would have come before an answer of its own time. */
