@@ -33,7 +33,7 @@ WATCH_SECONDS = 2.0
 """Between two looks at the restarts of a job that runs: Flink answers each from the cores that the events need."""
 CACHE_BYTES = 64 * 1024 * 1024
 """What a stage on RocksDB keeps of its state decoded, in memory; state on the heap is there as it is."""
-STATE_FORMAT = 3
+STATE_FORMAT = 4
 """Of the operator's state: a checkpoint of another format would be restored as empty windows, without a word."""
 RESTARTS_IN_A_ROW = 10
 """A job that fails this often without a checkpoint in between will not mend itself."""

@@ -21,7 +21,7 @@ from features.sql import flink
 from infra import jars
 from tests.reference import Event
 
-SOURCE = jars.OPERATOR / "src" / "test" / "java" / "headrace" / "Harness.java"
+SOURCES = [jars.OPERATOR / "src" / "test" / "java" / "headrace" / name for name in ("Harness.java", "Values.java")]
 CLASSES = jars.OPERATOR / "target" / "harness"
 OWN = {
     "_time": "BIGINT",
@@ -167,12 +167,13 @@ def running() -> Iterator[Process]:
 
 
 def _compile(classpath: Iterable[Path]) -> None:
-    stamp, wanted = CLASSES / ".stamp", hashlib.sha256(SOURCE.read_bytes() + jars.operator_jar().read_bytes()).hexdigest()
+    stamp = CLASSES / ".stamp"
+    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in (*SOURCES, jars.operator_jar()))).hexdigest()
     if stamp.is_file() and stamp.read_text() == wanted:
         return
     shutil.rmtree(CLASSES, ignore_errors=True)
     javac = Path(jars.java()).resolve().with_name("javac")
-    subprocess.run([javac, "-proc:none", "-cp", _joined(classpath), "-d", CLASSES, SOURCE], check=True)
+    subprocess.run([javac, "-proc:none", "-cp", _joined(classpath), "-d", CLASSES, *SOURCES], check=True)
     stamp.write_text(wanted)
 
 

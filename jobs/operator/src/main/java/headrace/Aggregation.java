@@ -7,6 +7,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.apache.flink.table.api.DataTypes;
 import org.apache.flink.table.types.DataType;
+import org.apache.flink.table.types.logical.DecimalType;
 
 /**
  * The aggregation functions: the partials that each needs and its result, or what keeps the values that it needs. The table of
@@ -27,7 +28,7 @@ enum Aggregation {
     SUM(Partial.Kind.SUM) {
         @Override
         DataType type(Stage.Value value) {
-            return value.floating() ? DataTypes.DOUBLE() : DataTypes.DECIMAL(38, value.scale());
+            return value.floating() ? DataTypes.DOUBLE() : DataTypes.DECIMAL(SUM_DIGITS, value.scale());
         }
 
         @Override
@@ -139,6 +140,9 @@ enum Aggregation {
             Partial.Kind.COUNT, Partial.Kind.SUM, Partial.Kind.SQUARES, Partial.Kind.LEAST, Partial.Kind.MOST
         };
     }
+
+    /** Of an exact sum: as many as a decimal of Flink has at most. */
+    static final int SUM_DIGITS = DecimalType.MAX_PRECISION;
 
     private static final Pattern LAST_OF = Pattern.compile("last_(\\d+)");
     private static final Pattern PERCENT = Pattern.compile("p(\\d+)(?:_(\\d+))?");

@@ -1,19 +1,17 @@
 package headrace;
 
 import java.io.IOException;
-import java.lang.reflect.Array;
-import java.math.BigDecimal;
-import java.math.BigInteger;
-import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
-import java.util.List;
 import org.apache.flink.core.memory.DataInputDeserializer;
 import org.apache.flink.core.memory.DataOutputSerializer;
+import org.apache.flink.table.data.ArrayData;
+import org.apache.flink.table.data.DecimalData;
+import org.apache.flink.table.data.GenericArrayData;
+import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.types.logical.ArrayType;
+import org.apache.flink.table.types.logical.DecimalType;
 import org.apache.flink.table.types.logical.LogicalType;
-import org.apache.flink.table.types.logical.RowType;
 
-/** The value of a column, or null, as bytes. That of a key of several columns is a list. */
+/** The value of a column as Flink's tables have it, or null, as bytes. */
 final class FieldCodec {
     private FieldCodec() {}
 
@@ -27,21 +25,15 @@ final class FieldCodec {
             case INTEGER -> out.writeInt((Integer) value);
             case DOUBLE -> out.writeDouble((Double) value);
             case BOOLEAN -> out.writeBoolean((Boolean) value);
-            case VARCHAR -> writeBytes(((String) value).getBytes(StandardCharsets.UTF_8), out);
-            case DECIMAL -> {
-                out.writeInt(((BigDecimal) value).scale());
-                writeBytes(((BigDecimal) value).unscaledValue().toByteArray(), out);
-            }
+            case VARCHAR -> writeBytes(((StringData) value).toBytes(), out);
+            case DECIMAL -> writeBytes(((DecimalData) value).toUnscaledBytes(), out);
             case ARRAY -> {
-                out.writeInt(((Object[]) value).length);
-                for (Object element : (Object[]) value) {
-                    write(((ArrayType) type).getElementType(), element, out);
-                }
-            }
-            case ROW -> {
-                List<?> fields = (List<?>) value;
-                for (int i = 0; i < fields.size(); i++) {
-                    write(((RowType) type).getTypeAt(i), fields.get(i), out);
+                LogicalType element = ((ArrayType) type).getElementType();
+                ArrayData list = (ArrayData) value;
+                ArrayData.ElementGetter getter = ArrayData.createElementGetter(element);
+                out.writeInt(list.size());
+                for (int i = 0; i < list.size(); i++) {
+                    write(element, getter.getElementOrNull(list, i), out);
                 }
             }
             default -> throw new IllegalStateException("no row carries a column of type " + type);
@@ -57,25 +49,18 @@ final class FieldCodec {
             case INTEGER -> in.readInt();
             case DOUBLE -> in.readDouble();
             case BOOLEAN -> in.readBoolean();
-            case VARCHAR -> new String(readBytes(in), StandardCharsets.UTF_8);
+            case VARCHAR -> StringData.fromBytes(readBytes(in));
             case DECIMAL -> {
-                int scale = in.readInt();
-                yield new BigDecimal(new BigInteger(readBytes(in)), scale);
+                DecimalType decimal = (DecimalType) type;
+                yield DecimalData.fromUnscaledBytes(readBytes(in), decimal.getPrecision(), decimal.getScale());
             }
             case ARRAY -> {
                 LogicalType element = ((ArrayType) type).getElementType();
-                Object[] list = (Object[]) Array.newInstance(element.getDefaultConversion(), in.readInt());
+                Object[] list = new Object[in.readInt()];
                 for (int i = 0; i < list.length; i++) {
                     list[i] = read(element, in);
                 }
-                yield list;
-            }
-            case ROW -> {
-                List<Object> fields = new ArrayList<>();
-                for (LogicalType field : type.getChildren()) {
-                    fields.add(read(field, in));
-                }
-                yield fields;
+                yield new GenericArrayData(list);
             }
             default -> throw new IllegalStateException("no row carries a column of type " + type);
         };

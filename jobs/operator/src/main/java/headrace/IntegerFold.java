@@ -2,6 +2,7 @@ package headrace;
 
 import java.math.BigDecimal;
 import java.math.BigInteger;
+import org.apache.flink.table.data.DecimalData;
 
 /** Integers, and decimals as their unscaled integers: exact. */
 final class IntegerFold extends Fold {
@@ -14,7 +15,7 @@ final class IntegerFold extends Fold {
 
     @Override
     Object sum() {
-        return new BigDecimal(total(), value.scale());
+        return DecimalData.fromBigDecimal(new BigDecimal(total(), value.scale()), Aggregation.SUM_DIGITS, value.scale());
     }
 
     /** One division of two doubles, both exact below 2^53: what every engine does. */

@@ -1,8 +1,10 @@
 package headrace;
 
 import org.apache.flink.table.api.DataTypes;
+import org.apache.flink.table.data.GenericRowData;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.types.DataType;
-import org.apache.flink.types.Row;
 
 /**
  * An entry of the ledger of late rows: what one row that came late would have changed in one view.
@@ -23,7 +25,7 @@ record LateRow(int index, String view, long time, long late, long answers, long 
                     DataTypes.FIELD("changed", DataTypes.BIGINT()),
                     DataTypes.FIELD("counted", DataTypes.BOOLEAN()));
 
-    Row row() {
-        return Row.of(view, time, late, answers, changed, counted);
+    RowData row() {
+        return GenericRowData.of(StringData.fromString(view), time, late, answers, changed, counted);
     }
 }

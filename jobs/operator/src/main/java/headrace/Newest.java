@@ -1,6 +1,6 @@
 package headrace;
 
-import java.lang.reflect.Array;
+import org.apache.flink.table.data.GenericArrayData;
 
 /** The newest values of a window, which are shown one by one, newest first. */
 final class Newest {
@@ -28,10 +28,10 @@ final class Newest {
 
     /** The values, oldest first. */
     Object result() {
-        Object[] list = (Object[]) Array.newInstance(value.type().getConversionClass(), count);
+        Object[] list = new Object[count];
         for (int i = 0; i < count; i++) {
             list[i] = value.typed(newest[count - 1 - i]);
         }
-        return list;
+        return new GenericArrayData(list);
     }
 }

@@ -1,8 +1,11 @@
 package headrace;
 
 import java.io.IOException;
+import java.util.Arrays;
 import org.apache.flink.core.memory.DataInputDeserializer;
 import org.apache.flink.core.memory.DataOutputSerializer;
+import org.apache.flink.table.data.GenericRowData;
+import org.apache.flink.table.data.RowData;
 
 /** A row of a stage as bytes, whole, for as long as it waits. The time is in front, then a byte that says what the row does. */
 final class RowCodec {
@@ -10,10 +13,13 @@ final class RowCodec {
     private static final int ASKS = 2;
 
     private final Stage stage;
+    private final RowData.FieldGetter[] carried;
     private final DataInputDeserializer in = new DataInputDeserializer();
 
     RowCodec(Stage stage) {
         this.stage = stage;
+        carried = new RowData.FieldGetter[stage.carry.length];
+        Arrays.setAll(carried, i -> RowData.createFieldGetter(stage.carryTypes[i], i));
     }
 
     void write(StagedRow row, DataOutputSerializer out) throws IOException {
@@ -27,8 +33,8 @@ final class RowCodec {
         for (int i = 0; row.contributes && i < row.words.length; i++) {
             out.writeLong(row.words[i]);
         }
-        for (int i = 0; row.asks && i < row.carry.length; i++) {
-            FieldCodec.write(stage.carryTypes[i], row.carry[i], out);
+        for (int i = 0; row.asks && i < carried.length; i++) {
+            FieldCodec.write(stage.carryTypes[i], carried[i].getFieldOrNull(row.carry), out);
         }
     }
 
@@ -47,9 +53,11 @@ final class RowCodec {
         for (int i = 0; row.contributes && i < row.words.length; i++) {
             row.words[i] = in.readLong();
         }
-        for (int i = 0; row.asks && i < row.carry.length; i++) {
-            row.carry[i] = FieldCodec.read(stage.carryTypes[i], in);
+        GenericRowData carry = new GenericRowData(carried.length);
+        for (int i = 0; row.asks && i < carried.length; i++) {
+            carry.setField(i, FieldCodec.read(stage.carryTypes[i], in));
         }
+        row.carry = carry;
         return row;
     }
 

@@ -2,6 +2,7 @@ package headrace;
 
 import static org.apache.flink.table.annotation.ArgumentTrait.SET_SEMANTIC_TABLE;
 
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import org.apache.flink.table.annotation.ArgumentHint;
@@ -9,13 +10,18 @@ import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.StateHint;
 import org.apache.flink.table.api.dataview.MapView;
 import org.apache.flink.table.catalog.DataTypeFactory;
+import org.apache.flink.table.data.GenericRowData;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.data.utils.JoinedRowData;
 import org.apache.flink.table.functions.FunctionContext;
 import org.apache.flink.table.functions.ProcessTableFunction;
 import org.apache.flink.table.functions.SpecializedFunction;
 import org.apache.flink.table.functions.UserDefinedFunction;
+import org.apache.flink.table.types.DataType;
 import org.apache.flink.table.types.inference.CallContext;
+import org.apache.flink.table.types.inference.StaticArgument;
+import org.apache.flink.table.types.inference.StaticArgumentTrait;
 import org.apache.flink.table.types.inference.TypeInference;
-import org.apache.flink.types.Row;
 
 /**
  * The windows of one key over one source: the contract, as stated in docs/windows.md, for a table
@@ -29,42 +35,46 @@ import org.apache.flink.types.Row;
  * waits in {@link PendingRows} until the watermark reaches it; one that comes behind the watermark is
  * answered at once, as of its own time.
  */
-@DataTypeHint("ROW<_complete BOOLEAN>") // the real type follows from the spec: see getTypeInference
-public final class SlidingWindows extends ProcessTableFunction<Row> implements SpecializedFunction {
+@DataTypeHint(value = "ROW<_complete BOOLEAN>", bridgedTo = RowData.class) // the real type follows from the spec: see getTypeInference
+public final class SlidingWindows extends ProcessTableFunction<RowData> implements SpecializedFunction {
     private static final long serialVersionUID = 1L;
 
     /** Timers that clear a key are set on the last millisecond of a minute: many fall on one, and few others do. */
     private static final long MINUTE = 60_000;
 
     private final Stage stage;
+    private final transient DataType table; // for planning
     private transient Windower windower;
     private transient PendingRows pending;
     private transient StateBlocks blocks;
     private transient StagedRow current;
-    private transient Row out;
+    private transient GenericRowData results;
+    private transient JoinedRowData out;
     private transient LedgerMetrics[] metrics;
 
     /** As SQL makes it, before the spec is known. */
     public SlidingWindows() {
-        this(null);
+        this(null, null);
     }
 
-    private SlidingWindows(Stage stage) {
+    private SlidingWindows(Stage stage, DataType table) {
         this.stage = stage;
+        this.table = table;
     }
 
     /** The spec is a literal: bound once, at planning, so that a timer knows it too. */
     @Override
     public UserDefinedFunction specialize(SpecializedContext context) {
         CallContext call = context.getCallContext();
-        return new SlidingWindows(Stage.bind(spec(call), call.getTableSemantics(0).orElseThrow().dataType()));
+        DataType table = call.getTableSemantics(0).orElseThrow().dataType();
+        return new SlidingWindows(Stage.bind(spec(call), table), table);
     }
 
     @Override
     public TypeInference getTypeInference(DataTypeFactory factory) {
         TypeInference declared = super.getTypeInference(factory);
         return TypeInference.newBuilder()
-                .staticArguments(declared.getStaticArguments().orElseThrow())
+                .staticArguments(arguments(declared.getStaticArguments().orElseThrow()))
                 .inputTypeStrategy(declared.getInputTypeStrategy())
                 .stateTypeStrategies(declared.getStateTypeStrategies())
                 .disableSystemArguments(declared.disableSystemArguments())
@@ -74,6 +84,16 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
                                         Stage.output(
                                                 spec(call), call.getTableSemantics(0).orElseThrow().dataType())))
                 .build();
+    }
+
+    /** A table of any type comes as rows of objects, whatever {@link #eval} declares (Flink 2.3): once the type is known, it is said. */
+    private List<StaticArgument> arguments(List<StaticArgument> declared) {
+        if (table == null) {
+            return declared;
+        }
+        DataType rows = table.bridgedTo(RowData.class);
+        EnumSet<StaticArgumentTrait> traits = EnumSet.of(StaticArgumentTrait.SET_SEMANTIC_TABLE);
+        return List.of(StaticArgument.table(declared.get(0).getName(), rows, false, traits), declared.get(1));
     }
 
     private static String spec(CallContext call) {
@@ -87,7 +107,8 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
         pending = new PendingRows(stage);
         blocks = new StateBlocks(stage);
         current = new StagedRow(stage);
-        out = new Row(stage.carry.length + stage.features.length + 2);
+        results = new GenericRowData(stage.features.length + 2);
+        out = new JoinedRowData();
         metrics = LedgerMetrics.of(stage.views, context.getMetricGroup());
     }
 
@@ -100,7 +121,7 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
     public void eval(
             Context context,
             @StateHint(name = "blocks", ttl = "0 ms") MapView<Long, byte[]> state,
-            @ArgumentHint(name = "r", value = SET_SEMANTIC_TABLE) Row r,
+            @ArgumentHint(name = "r", value = SET_SEMANTIC_TABLE) RowData r,
             @ArgumentHint(name = "spec") String spec)
             throws Exception {
         current.read(stage, r);
@@ -193,9 +214,10 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
     private void answer(TimeContext<Long> time, StagedRow row, long watermark) {
         Object[] answer = windower.step(blocks, row, watermark);
         setClearing(time, windower.expires());
-        for (LateRow late : windower.late()) {
-            metrics[late.index()].count(late);
-            emit(row, null, late);
+        List<LateRow> late = windower.late();
+        for (int i = 0; i < late.size(); i++) { // mostly none: not worth an iterator a row
+            metrics[late.get(i).index()].count(late.get(i));
+            emit(row, null, late.get(i));
         }
         if (answer != null) {
             emit(row, answer, null);
@@ -204,14 +226,10 @@ public final class SlidingWindows extends ProcessTableFunction<Row> implements S
 
     /** The carried columns, the answer's features and completeness, the ledger's entry. */
     private void emit(StagedRow row, Object[] answer, LateRow late) {
-        int at = 0;
-        for (Object carried : row.carry) {
-            out.setField(at++, carried);
-        }
         for (int i = 0; i <= stage.features.length; i++) {
-            out.setField(at++, answer == null ? null : answer[i]);
+            results.setField(i, answer == null ? null : answer[i]);
         }
-        out.setField(at, late == null ? null : late.row());
-        collect(out);
+        results.setField(stage.features.length + 1, late == null ? null : late.row());
+        collect(out.replace(row.carry, results));
     }
 }

@@ -3,7 +3,6 @@ package headrace;
 import java.io.IOException;
 import java.io.Serializable;
 import java.math.BigDecimal;
-import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
@@ -13,6 +12,9 @@ import java.util.TreeSet;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.annotation.JsonProperty;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.ObjectMapper;
 import org.apache.flink.table.api.DataTypes;
+import org.apache.flink.table.data.DecimalData;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.types.DataType;
 import org.apache.flink.table.types.logical.DecimalType;
 import org.apache.flink.table.types.logical.LogicalType;
@@ -59,8 +61,7 @@ final class Stage implements Serializable {
     final long lateness;
     final long cache;
     final long kept;
-    final int key;
-    final LogicalType keyType;
+    final Key key;
     final int time;
     final int contributes;
     final int asks;
@@ -83,8 +84,6 @@ final class Stage implements Serializable {
         lateness = spec.lateness();
         cache = spec.cache();
         kept = spec.kept();
-        key = type.getFieldIndex("_key");
-        keyType = key < 0 ? null : type.getTypeAt(key);
         time = position(type, "_time");
         contributes = position(type, "_contributes");
         asks = position(type, "_asks");
@@ -110,9 +109,7 @@ final class Stage implements Serializable {
                                                 fill(feature, resultType(values, feature))))
                         .toArray(Feature[]::new);
         keyed = cache > 0 || Arrays.stream(features).anyMatch(feature -> feature.call().aggregation().keepsValues());
-        if (keyed) {
-            position(type, "_key");
-        }
+        key = keyed ? new Key(position(type, "_key"), type.getTypeAt(position(type, "_key"))) : null;
     }
 
     /** Where an aggregated column is, its type, and how many longs of a row its value takes. */
@@ -131,23 +128,27 @@ final class Stage implements Serializable {
             return type.getLogicalType() instanceof DecimalType decimal ? decimal.getScale() : 0;
         }
 
-        /** Writes a value as longs that are in the order of the values; of a string, 128 bits of its SHA-256. */
-        void write(Object value, long[] words, int at) {
+        private int precision() {
+            return ((DecimalType) type.getLogicalType()).getPrecision();
+        }
+
+        /** The value of {@code row} as longs that are in the order of the values; of a string, 128 bits of its SHA-256. */
+        void read(RowData row, long[] words, int at) {
             switch (root()) {
-                case BIGINT -> words[at] = (Long) value;
-                case DOUBLE -> words[at] = ordered((Double) value);
-                case DECIMAL -> words[at] = ((BigDecimal) value).unscaledValue().longValueExact();
-                case BOOLEAN -> words[at] = (Boolean) value ? 1 : 0;
-                default -> digest((String) value, words, at);
+                case BIGINT -> words[at] = row.getLong(position);
+                case DOUBLE -> words[at] = ordered(row.getDouble(position));
+                case DECIMAL -> words[at] = row.getDecimal(position, precision(), scale()).toUnscaledLong();
+                case BOOLEAN -> words[at] = row.getBoolean(position) ? 1 : 0;
+                default -> digest(row.getString(position), words, at);
             }
         }
 
-        /** The value that {@link #write} wrote as {@code word}. */
+        /** The value that {@link #read} gave as {@code word}. */
         Object typed(long word) {
             return switch (root()) {
                 case BIGINT -> word;
                 case DOUBLE -> real(word);
-                case DECIMAL -> BigDecimal.valueOf(word, scale());
+                case DECIMAL -> DecimalData.fromUnscaledLong(word, precision(), scale());
                 case BOOLEAN -> word == 1;
                 default -> throw new IllegalStateException("no value of type " + type + " comes back");
             };
@@ -165,9 +166,9 @@ final class Stage implements Serializable {
         return Double.longBitsToDouble(bits ^ bits >> 63 & Long.MAX_VALUE);
     }
 
-    private static void digest(String text, long[] words, int at) {
+    private static void digest(StringData text, long[] words, int at) {
         try {
-            byte[] digest = MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8));
+            byte[] digest = MessageDigest.getInstance("SHA-256").digest(text.toBytes());
             words[at] = Bytes.getLong(digest, 0);
             words[at + 1] = Bytes.getLong(digest, Long.BYTES);
         } catch (NoSuchAlgorithmException e) {
@@ -194,7 +195,7 @@ final class Stage implements Serializable {
         }
         fields.add(DataTypes.FIELD("_complete", DataTypes.BOOLEAN()));
         fields.add(DataTypes.FIELD("_late", LateRow.TYPE));
-        return DataTypes.ROW(fields);
+        return DataTypes.ROW(fields).bridgedTo(RowData.class);
     }
 
     private static DataType resultType(Value[] values, FeatureSpec feature) {
@@ -209,7 +210,10 @@ final class Stage implements Serializable {
         BigDecimal fill = BigDecimal.valueOf(feature.fill());
         return switch (type.getLogicalType().getTypeRoot()) {
             case BIGINT -> fill.longValueExact();
-            case DECIMAL -> fill.setScale(((DecimalType) type.getLogicalType()).getScale());
+            case DECIMAL -> {
+                DecimalType decimal = (DecimalType) type.getLogicalType();
+                yield DecimalData.fromBigDecimal(fill, decimal.getPrecision(), decimal.getScale());
+            }
             default -> feature.fill();
         };
     }

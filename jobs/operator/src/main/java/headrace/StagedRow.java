@@ -1,8 +1,8 @@
 package headrace;
 
-import java.util.ArrayList;
-import java.util.List;
-import org.apache.flink.types.Row;
+import org.apache.flink.table.data.GenericRowData;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.data.utils.ProjectedRowData;
 
 /** One row of a stage's table, taken apart; it may be read anew for each row. */
 final class StagedRow {
@@ -12,14 +12,18 @@ final class StagedRow {
     int partition;
     long offset;
 
-    /** Of a stage that keeps something of it in memory, else null; of several columns a list. */
-    Object key;
+    /** Of a stage that keeps something of it in memory, else null. */
+    GenericRowData key;
 
     /** The words of the aggregated columns, one behind the other, and which columns are null. */
     final long[] words;
 
     final boolean[] nulls;
-    final Object[] carry;
+
+    /** The carried columns; of a row that was read, as they lie in it. */
+    RowData carry;
+
+    private final ProjectedRowData carried;
 
     StagedRow(Stage stage) {
         int words = 0;
@@ -28,42 +32,28 @@ final class StagedRow {
         }
         this.words = new long[words];
         nulls = new boolean[stage.values.length];
-        carry = new Object[stage.carry.length];
+        carried = ProjectedRowData.from(stage.carry);
     }
 
-    void read(Stage stage, Row row) {
-        time = (Long) row.getField(stage.time);
-        contributes = (Boolean) row.getField(stage.contributes);
-        asks = (Boolean) row.getField(stage.asks);
-        partition = (Integer) row.getField(stage.partition);
-        offset = (Long) row.getField(stage.offset);
-        key = stage.keyed ? key(row.getField(stage.key)) : null;
+    void read(Stage stage, RowData row) {
+        time = row.getLong(stage.time);
+        contributes = row.getBoolean(stage.contributes);
+        asks = row.getBoolean(stage.asks);
+        partition = row.getInt(stage.partition);
+        offset = row.getLong(stage.offset);
+        key = stage.keyed ? stage.key.of(row) : null;
         int at = 0;
         for (int i = 0; contributes && i < nulls.length; i++) {
             Stage.Value column = stage.values[i];
-            Object value = row.getField(column.position());
-            nulls[i] = value == null;
+            nulls[i] = row.isNullAt(column.position());
             for (int w = 0; w < column.words(); w++) {
                 words[at + w] = 0;
             }
-            if (value != null && column.words() > 0) {
-                column.write(value, words, at);
+            if (!nulls[i] && column.words() > 0) {
+                column.read(row, words, at);
             }
             at += column.words();
         }
-        for (int i = 0; i < carry.length; i++) {
-            carry[i] = row.getField(stage.carry[i]);
-        }
-    }
-
-    private static Object key(Object key) {
-        if (!(key instanceof Row columns)) {
-            return key;
-        }
-        List<Object> list = new ArrayList<>();
-        for (int i = 0; i < columns.getArity(); i++) {
-            list.add(columns.getField(i));
-        }
-        return list;
+        carry = carried.replaceRow(row);
     }
 }

@@ -6,7 +6,7 @@ import java.util.Arrays;
 import org.apache.flink.core.memory.DataInputDeserializer;
 import org.apache.flink.core.memory.DataOutputSerializer;
 import org.apache.flink.table.api.dataview.MapView;
-import org.apache.flink.table.types.logical.LogicalType;
+import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.util.FlinkRuntimeException;
 
 /**
@@ -30,19 +30,20 @@ final class StateBlocks implements Blocks {
     private final byte[][] blocks = new byte[REMEMBERED][];
     private final byte[][] heads = new byte[HEADS][];
     private final int[] lengths = new int[HEADS];
-    private final LogicalType keyType;
+    private final byte[][] rooms = new byte[HEADS][0];
+    private final Key keys;
     private final boolean keyed;
     private final BlockCache cache;
     private final DataOutputSerializer out = new DataOutputSerializer(64);
     private final DataInputDeserializer in = new DataInputDeserializer();
     private MapView<Long, byte[]> state;
-    private Object key;
+    private GenericRowData key;
     private boolean read;
     private boolean changed;
 
     /** With the stage's cache; none, where the state is in memory as it is. */
     StateBlocks(Stage stage) {
-        keyType = stage.keyType;
+        keys = stage.key;
         keyed = stage.keyed;
         cache = stage.cache > 0 ? new BlockCache(stage.cache) : null;
     }
@@ -52,7 +53,7 @@ final class StateBlocks implements Blocks {
      *
      * @param key null where it is not known: it is then read from the state
      */
-    void open(MapView<Long, byte[]> state, Object key) {
+    void open(MapView<Long, byte[]> state, GenericRowData key) {
         this.state = state;
         this.key = key;
         read = false;
@@ -80,7 +81,7 @@ final class StateBlocks implements Blocks {
         out.clear();
         if (keyed) {
             try {
-                FieldCodec.write(keyType, key, out);
+                keys.write(key, out);
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
             }
@@ -108,7 +109,7 @@ final class StateBlocks implements Blocks {
         if (entry != null && keyed) {
             try {
                 in.setBuffer(entry, LENGTHS, entry.length - LENGTHS);
-                key = FieldCodec.read(keyType, in);
+                key = keys.read(in);
                 at = in.getPosition();
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
@@ -117,12 +118,20 @@ final class StateBlocks implements Blocks {
         for (int i = 0; i < HEADS; i++) {
             int length = entry == null ? 0 : Bytes.getInt(entry, i * Integer.BYTES);
             lengths[i] = length;
-            heads[i] = length == 0 ? null : new byte[length + ROOM];
+            heads[i] = length == 0 ? null : room(i, length);
             if (length > 0) {
                 System.arraycopy(entry, at, heads[i], 0, length);
             }
             at += length;
         }
+    }
+
+    /** Where a head of so many bytes is read to, whichever key it is of: none is kept from one row to the next. */
+    private byte[] room(int head, int length) {
+        if (rooms[head].length < length + ROOM) {
+            rooms[head] = new byte[2 * (length + ROOM)];
+        }
+        return rooms[head];
     }
 
     @Override

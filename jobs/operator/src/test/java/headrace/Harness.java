@@ -22,11 +22,13 @@ import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.ObjectMap
 import org.apache.flink.table.api.DataTypes;
 import org.apache.flink.table.api.dataview.MapView;
 import org.apache.flink.table.connector.ChangelogMode;
+import org.apache.flink.table.data.GenericRowData;
+import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.functions.FunctionContext;
 import org.apache.flink.table.functions.ProcessTableFunction;
 import org.apache.flink.table.functions.TableSemantics;
 import org.apache.flink.table.types.DataType;
-import org.apache.flink.types.Row;
+import org.apache.flink.table.types.logical.LogicalType;
 import org.apache.flink.util.Collector;
 
 /**
@@ -44,7 +46,8 @@ final class Harness {
 
     private final Stage stage;
     private final JsonNode stream;
-    private final List<DataTypes.Field> columns;
+    private final List<LogicalType> types;
+    private final LogicalType answers;
     private final Map<String, Key> keys = new HashMap<>();
     private final PriorityQueue<Timer> timers =
             new PriorityQueue<>(Comparator.comparingLong(Timer::time).thenComparing(Timer::key));
@@ -80,11 +83,14 @@ final class Harness {
 
     private Harness(JsonNode stream) throws Exception {
         this.stream = stream;
-        columns = new ArrayList<>();
+        List<DataTypes.Field> columns = new ArrayList<>();
         for (JsonNode column : stream.get("columns")) {
             columns.add(DataTypes.FIELD(column.get(0).textValue(), type(column.get(1).textValue())));
         }
-        stage = Stage.bind(stream.get("spec").textValue(), DataTypes.ROW(columns));
+        String spec = stream.get("spec").textValue();
+        stage = Stage.bind(spec, DataTypes.ROW(columns));
+        types = DataTypes.ROW(columns).getLogicalType().getChildren();
+        answers = Stage.output(spec, DataTypes.ROW(columns)).getLogicalType();
         start();
     }
 
@@ -99,15 +105,15 @@ final class Harness {
 
     /** The function as a job has it after a restart: nothing in memory. */
     private void start() throws Exception {
-        var constructor = SlidingWindows.class.getDeclaredConstructor(Stage.class);
+        var constructor = SlidingWindows.class.getDeclaredConstructor(Stage.class, DataType.class);
         constructor.setAccessible(true);
-        function = constructor.newInstance(stage);
+        function = constructor.newInstance(stage, null);
         function.open(new FunctionContext(null));
         function.setCollector(
-                new Collector<Row>() {
+                new Collector<RowData>() {
                     @Override
-                    public void collect(Row row) {
-                        out.add(plain(row));
+                    public void collect(RowData row) {
+                        out.add(plain(answers, row));
                     }
 
                     @Override
@@ -123,11 +129,10 @@ final class Harness {
         int rows = 0;
         for (JsonNode next : stream.get("rows")) {
             if (next.isArray()) {
-                Row row = new Row(columns.size());
-                for (int i = 0; i < columns.size(); i++) {
-                    row.setField(i, value(columns.get(i).getDataType(), next.get(i + 1)));
-                }
-                String key = next.get(0).toString();
+                List<JsonNode> values = new ArrayList<>();
+                next.forEach(values::add);
+                String key = values.remove(0).toString();
+                RowData row = row(types, JSON.valueToTree(values));
                 Key state = keys.computeIfAbsent(key, made -> new Key(stream.get("copies").booleanValue()));
                 function.eval(new At(key, null), state.blocks, row, "");
                 if (restart > 0 && ++rows % restart == 0) {
@@ -179,42 +184,45 @@ final class Harness {
         };
     }
 
-    private static Object value(DataType type, JsonNode value) {
+    private static Object value(LogicalType type, JsonNode value) {
         if (value.isNull()) {
             return null;
         }
-        return switch (type.getLogicalType().getTypeRoot()) {
+        return switch (type.getTypeRoot()) {
             case BIGINT -> value.longValue();
             case INTEGER -> value.intValue();
             case DOUBLE -> value.doubleValue();
             case BOOLEAN -> value.booleanValue();
-            case DECIMAL -> new BigDecimal(value.textValue());
-            case ROW -> {
-                Row row = new Row(value.size());
-                for (int i = 0; i < value.size(); i++) {
-                    row.setField(i, value(type.getChildren().get(i), value.get(i)));
-                }
-                yield row;
-            }
-            default -> value.textValue();
+            case DECIMAL -> Values.internal(type, new BigDecimal(value.textValue()));
+            case ROW -> row(type.getChildren(), value);
+            default -> Values.internal(type, value.textValue());
         };
     }
 
+    private static RowData row(List<LogicalType> types, JsonNode values) {
+        GenericRowData row = new GenericRowData(types.size());
+        for (int i = 0; i < types.size(); i++) {
+            row.setField(i, value(types.get(i), values.get(i)));
+        }
+        return row;
+    }
+
     /** A row as lists; decimals as text, with all their digits. */
-    private static Object plain(Object value) {
-        if (value instanceof Row row) {
+    private static Object plain(LogicalType type, Object value) {
+        if (value instanceof RowData row) {
             List<Object> fields = new ArrayList<>();
             for (int i = 0; i < row.getArity(); i++) {
-                fields.add(plain(row.getField(i)));
+                LogicalType field = type.getChildren().get(i);
+                fields.add(plain(field, RowData.createFieldGetter(field, i).getFieldOrNull(row)));
             }
             return fields;
         }
+        return text(Values.external(type, value));
+    }
+
+    private static Object text(Object value) {
         if (value instanceof Object[] list) {
-            List<Object> elements = new ArrayList<>();
-            for (Object element : list) {
-                elements.add(plain(element));
-            }
-            return elements;
+            return Arrays.stream(list).map(Harness::text).toList();
         }
         return value instanceof BigDecimal decimal ? decimal.toPlainString() : value;
     }

@@ -3,6 +3,7 @@ package headrace;
 import java.util.ArrayList;
 import java.util.List;
 import org.apache.flink.table.api.DataTypes;
+import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.types.DataType;
 
 /** Stages for tests: an aggregated column {@code v} and any others, carried columns, the features as they are listed. */
@@ -100,21 +101,21 @@ final class Stages {
         return Stage.bind(spec(), table());
     }
 
-    /** A row with a value of each aggregated column, null where {@code values} has too few. */
+    /** A row with a value of each aggregated column, null where {@code values} has too few; what it carries is null. */
     static StagedRow row(Stage stage, long time, boolean contributes, boolean asks, Object... values) {
-        StagedRow row = new StagedRow(stage);
-        row.time = time;
-        row.contributes = contributes;
-        row.asks = asks;
-        int at = 0;
+        GenericRowData table = new GenericRowData(6 + stage.values.length + stage.carry.length);
+        table.setField(0, 1L);
+        table.setField(stage.time, time);
+        table.setField(stage.contributes, contributes);
+        table.setField(stage.asks, asks);
+        table.setField(stage.partition, 0);
+        table.setField(stage.offset, 0L);
         for (int c = 0; c < stage.values.length; c++) {
-            Object value = c < values.length ? values[c] : null;
-            row.nulls[c] = value == null;
-            if (value != null && stage.values[c].words() > 0) {
-                stage.values[c].write(value, row.words, at);
-            }
-            at += stage.values[c].words();
+            Stage.Value column = stage.values[c];
+            table.setField(column.position(), c < values.length ? Values.internal(column.type().getLogicalType(), values[c]) : null);
         }
+        StagedRow row = new StagedRow(stage);
+        row.read(stage, table);
         return row;
     }
 }
