@@ -1,10 +1,14 @@
 package headrace;
 
+import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.apache.flink.table.data.DecimalData;
+import org.apache.flink.table.types.DataType;
+import org.apache.flink.table.types.logical.DecimalType;
 
 /** The features of a stage at a moment, from the rows of a key. */
 final class Answers {
@@ -64,6 +68,7 @@ final class Answers {
     private final Newest[] listOf;
     private final Listing listing = new Listing();
     private final KeptValues kept;
+    private final Object[] fills;
     private final Object[] answer;
     private final long longest;
 
@@ -79,8 +84,19 @@ final class Answers {
         listOf = new Newest[stage.features.length];
         listed = lists();
         kept = new KeptValues(stage, layout, rows);
+        fills = Arrays.stream(stage.features).map(this::fill).toArray();
         answer = new Object[stage.features.length + 1];
         longest = stage.windows[stage.windows.length - 1];
+    }
+
+    /** The fill value, as a table of Flink's has it. */
+    private Object fill(Stage.Feature feature) {
+        if (!(feature.fill() instanceof BigDecimal fill)) {
+            return feature.fill();
+        }
+        DataType type = feature.call().aggregation().type(stage.values[feature.value()]);
+        DecimalType decimal = (DecimalType) type.getLogicalType();
+        return DecimalData.fromBigDecimal(fill, decimal.getPrecision(), decimal.getScale());
     }
 
     /** Features of one function and column share a list, as the windows nest. */
@@ -149,7 +165,7 @@ final class Answers {
             Stage.Feature feature = stage.features[f];
             if (feature.window() == window) {
                 Object result = result(f, feature);
-                answer[f] = result == null ? feature.fill() : result;
+                answer[f] = result == null ? fills[f] : result;
             }
         }
     }

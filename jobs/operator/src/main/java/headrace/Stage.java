@@ -51,7 +51,10 @@ final class Stage implements Serializable {
             @JsonProperty("window") long window,
             @JsonProperty("fill") Double fill) {}
 
-    /** A feature bound to its column: {@code view} and {@code window} are indexes into {@link #views} and {@link #windows}. */
+    /**
+     * A feature bound to its column: {@code view} and {@code window} are indexes into {@link #views} and {@link #windows}; {@code
+     * fill} can be sent to where the job runs, as a decimal of Flink's can't.
+     */
     record Feature(Aggregation.Call call, int view, int value, int window, Object fill) implements Serializable {
         private static final long serialVersionUID = 1L;
     }
@@ -210,10 +213,7 @@ final class Stage implements Serializable {
         BigDecimal fill = BigDecimal.valueOf(feature.fill());
         return switch (type.getLogicalType().getTypeRoot()) {
             case BIGINT -> fill.longValueExact();
-            case DECIMAL -> {
-                DecimalType decimal = (DecimalType) type.getLogicalType();
-                yield DecimalData.fromBigDecimal(fill, decimal.getPrecision(), decimal.getScale());
-            }
+            case DECIMAL -> fill.setScale(((DecimalType) type.getLogicalType()).getScale());
             default -> feature.fill();
         };
     }

@@ -5,11 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
 import java.math.BigDecimal;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import org.apache.flink.table.api.DataTypes;
+import org.apache.flink.util.InstantiationUtil;
 import org.junit.jupiter.api.Test;
 
 /** The rules of the window contract, one by one; {@link WindowerRandomTest} has them all at once. */
@@ -488,8 +490,13 @@ class WindowerTest {
         assertTrue((Boolean) expected[5]);
     }
 
+    /** Of a stage that has been sent to where the job runs. */
     private void windows(Stages stages) {
-        stage = stages.bind();
+        try {
+            stage = InstantiationUtil.clone(stages.bind());
+        } catch (IOException | ClassNotFoundException e) {
+            throw new AssertionError(e);
+        }
         windower = new Windower(stage);
         blocks = new MemoryBlocks(true);
     }
