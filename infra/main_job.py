@@ -83,7 +83,7 @@ def execute(folder: Path, on_step: OnStep, on_seen: OnSeen) -> Report:
             _publish(folder, run.service, _history_start(plan, start), run.start).wait()
             caught_up(client, plan, f"headrace.{run.service}")
             on_step(f"publishing {run.start} to {run.end} at {run.rate:g} events/s")
-            stream = _live(project, run, settings, client, on_seen)
+            stream = _live(project, run, settings, client, on_step, on_seen)
             on_step("comparing with the batch engine")
             report = build(project, settings.train[run.service], run, manifest, stream)
         finally:
@@ -211,14 +211,17 @@ class Publisher:
         return lines[-1] if lines else "it said nothing"
 
 
-def _live(project: Project, run: RunSettings, settings: Settings, client: dict[str, Any], on_seen: OnSeen) -> Stream:
+def _live(
+    project: Project, run: RunSettings, settings: Settings, client: dict[str, Any], on_step: OnStep, on_seen: OnSeen
+) -> Stream:
     plan = project.plan(run.service)
     known = positives(project, Labels(**settings.train[run.service].model_dump()))
     with closing(Watch(client, plan, known)) as watch:
         publisher = _publish(project.folder, run.service, run.start, run.end, run.rate)
         with closing(publisher):
             seen = _until_answered(project, run, watch, publisher, on_seen)
-        caught_up(client, plan, f"headrace.{run.service}")  # with what came late, and its entries in the ledger
+        on_step("waiting for what came late")  # up to 10 s: so long an idle Kafka source of Flink waits before it commits
+        caught_up(client, plan, f"headrace.{run.service}")
         return Stream(seen, watch.scores, watch.latencies, watch.vectors(), watch.ledger())
 
 
