@@ -80,6 +80,6 @@ def build(project: Project, label: TrainSettings, run: RunSettings, manifest: Ma
         warm_p99=warm_p99,
         streamed=streamed,
         batch={name: manifest.metrics[name] for name in streamed},
-        parity=compare(plan, table, stream.vectors, stream.ledger),
+        parity=compare(plan, table, stream.vectors, stream.ledger if plan.mode == "arrival" else None),
         versions={name: version(name) for name in ("headrace", "apache-flink", "onnxruntime", "feast", "kafka-python")},
     )

@@ -66,8 +66,8 @@ class Parity(msgspec.Struct, frozen=True):
 def compare(plan: Plan, batch: pa.Table, vectors: Iterable[FeatureVector], ledger: Ledger | None = None) -> Parity:
     """Hold ``vectors`` against ``batch``, as `jobs.history.compute` gives it, event by event.
 
-    ``ledger``: of the late rows of the vectors' time, by `ledger_of`. Without one nothing explains a difference. Raises
-    `SettingError` for a vector of an event that ``batch`` lacks.
+    ``ledger``: in arrival mode, of the late rows of the vectors' time, by `ledger_of`. In event-time mode nothing excuses a
+    difference, and it is left out. Raises `SettingError` for a vector of an event that ``batch`` lacks.
     """
     expected = _by_event(plan, floats(batch))
     vectors = list(vectors)
@@ -76,7 +76,7 @@ def compare(plan: Plan, batch: pa.Table, vectors: Iterable[FeatureVector], ledge
             raise SettingError(
                 f"a comparison needs batch rows for each event; there is none for {vector.event_id}; widen the span"
             )
-    return Parity(len(vectors), tuple(_compare(plan, stage, expected, vectors, ledger or {}) for stage in plan.windows))
+    return Parity(len(vectors), tuple(_compare(plan, stage, expected, vectors, ledger) for stage in plan.windows))
 
 
 def _by_event(plan: Plan, batch: pa.Table) -> dict[Any, dict[str, Any]]:
@@ -87,13 +87,17 @@ def _by_event(plan: Plan, batch: pa.Table) -> dict[Any, dict[str, Any]]:
 
 
 def _compare(
-    plan: Plan, stage: Windows, expected: Mapping[Any, Mapping[str, Any]], vectors: Sequence[FeatureVector], ledger: Ledger
+    plan: Plan,
+    stage: Windows,
+    expected: Mapping[Any, Mapping[str, Any]],
+    vectors: Sequence[FeatureVector],
+    ledger: Ledger | None,
 ) -> StageParity:
     of = plan.source(stage.source).column
     apart = {f.name: relative(f.function, of(f.column).type) for f in stage.features}
     differing = explained = 0
     examples: list[str] = []
-    left = {place: missed.values for place, missed in ledger.items()}
+    left = {place: missed.values for place, missed in (ledger or {}).items()}
     for vector in vectors:
         for feature in stage.features:
             ours, theirs = vector.features[feature.name], expected[vector.event_id][feature.name]
@@ -101,9 +105,9 @@ def _compare(
                 continue
             differing += 1
             place = (stage.source, feature.view, tuple(vector.event[name] for name in stage.key))
-            if not vector.complete:
+            if ledger is not None and not vector.complete:
                 explained += 1
-            elif left.get(place, 0) > 0 and _in_window(vector.event_time, feature, ledger[place].times):
+            elif ledger and left.get(place, 0) > 0 and _in_window(vector.event_time, feature, ledger[place].times):
                 explained += 1
                 left[place] -= 1
             elif len(examples) < 10:

@@ -89,9 +89,15 @@ def test_late_rows_explain_no_more_values_than_they_changed() -> None:
 
 
 def test_a_vector_that_is_not_complete_says_so_itself() -> None:
-    """What was forgotten before the event came is not a defect."""
+    """What was forgotten before the event came is not a defect in arrival mode."""
     incomplete = msgspec.structs.replace(_vector(2), complete=False)
-    assert compare(_plan(), _batch(3), [incomplete, _vector(2)]).unexplained == 1
+    assert compare(_plan(), _batch(3), [incomplete, _vector(2)], {}).unexplained == 1
+
+
+def test_nothing_is_excused_in_event_time_mode() -> None:
+    """Without a ledger, each difference is a defect."""
+    incomplete = msgspec.structs.replace(_vector(2), complete=False)
+    assert compare(_plan(), _batch(3), [incomplete, _vector(2)]).unexplained == 2
 
 
 def test_an_entry_that_was_written_twice_counts_once() -> None:

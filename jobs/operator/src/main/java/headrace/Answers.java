@@ -7,7 +7,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.apache.flink.table.data.DecimalData;
-import org.apache.flink.table.types.DataType;
 import org.apache.flink.table.types.logical.DecimalType;
 
 /** The features of a stage at a moment, from the rows of a key. */
@@ -94,8 +93,7 @@ final class Answers {
         if (!(feature.fill() instanceof BigDecimal fill)) {
             return feature.fill();
         }
-        DataType type = feature.call().aggregation().type(stage.values[feature.value()]);
-        DecimalType decimal = (DecimalType) type.getLogicalType();
+        DecimalType decimal = (DecimalType) stage.type(feature).getLogicalType();
         return DecimalData.fromBigDecimal(fill, decimal.getPrecision(), decimal.getScale());
     }
 

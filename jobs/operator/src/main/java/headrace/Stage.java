@@ -201,6 +201,11 @@ final class Stage implements Serializable {
         return DataTypes.ROW(fields).bridgedTo(RowData.class);
     }
 
+    /** The type of a feature's value. */
+    DataType type(Feature feature) {
+        return feature.call().aggregation().type(values[feature.value()]);
+    }
+
     private static DataType resultType(Value[] values, FeatureSpec feature) {
         return Aggregation.Call.of(feature.function()).aggregation().type(values[feature.value()]);
     }

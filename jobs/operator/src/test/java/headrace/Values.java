@@ -40,11 +40,7 @@ final class Values {
     /** An answer of {@code stage}, whose types are those that it has itself. */
     static Object[] external(Stage stage, Object[] answer) {
         Object[] values = new Object[answer.length];
-        Arrays.setAll(values, i -> i < stage.features.length ? external(type(stage, stage.features[i]), answer[i]) : answer[i]);
+        Arrays.setAll(values, i -> i < stage.features.length ? external(stage.type(stage.features[i]).getLogicalType(), answer[i]) : answer[i]);
         return values;
-    }
-
-    private static LogicalType type(Stage stage, Stage.Feature feature) {
-        return feature.call().aggregation().type(stage.values[feature.value()]).getLogicalType();
     }
 }
