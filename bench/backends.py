@@ -17,13 +17,13 @@ from rich.console import Console
 from bench.common import EXAMPLE, handbook_data, publish_history, row
 from bench.rates import stream_rate
 from bench.throughput import RECORDS_A_TRANSACTION
-from infra import jars
-from infra.broker import Broker
+from infra.local import jars
+from infra.local.broker import Broker
 
 
 def rows() -> list[dict[str, Any]]:
     """Heap and RocksDB, one after the other on one broker; the second half of each run, the JVM being warm."""
-    from features.load import load
+    from features.definitions.load import load
 
     handbook_data()
     plan = load(EXAMPLE).plan("handbook")

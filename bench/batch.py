@@ -19,10 +19,10 @@ from rich.console import Console
 
 from bench.common import EXAMPLE, handbook_data, row
 from bench.report import table
-from features.load import load
+from features.definitions.load import load
 from features.plan import Plan
 from features.sql.duckdb import windows_sql
-from jobs.source_tables import Between, File, connect, create_table
+from jobs.history.tables import Between, File, connect, create_table
 
 THREADS = 2
 RUNS = 3

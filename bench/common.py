@@ -14,9 +14,9 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 
 from features.plan import Plan
-from infra.broker import Broker
-from jobs.event_files import ALWAYS
-from jobs.publish import feed, merged, publish
+from infra.local.broker import Broker
+from jobs.ingest.event_files import ALWAYS
+from jobs.ingest.publish import feed, merged, publish
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "fraud"

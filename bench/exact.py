@@ -17,16 +17,16 @@ from rich.console import Console
 
 from bench.common import EXAMPLE, handbook_data, polled, publish_history, row
 from bench.rates import stream_rate
-from infra import jars
-from infra.broker import Broker
-from jobs.history import compute
-from jobs.parity import compare
+from infra.local import jars
+from infra.local.broker import Broker
+from jobs.audit.parity import compare
+from jobs.history.compute import compute
 from schemas.codec import decode_features
 
 
 def rows() -> list[dict[str, Any]]:
     """Values that differ, of all; seconds of the stream job and of the batch engine."""
-    from features.load import load
+    from features.definitions.load import load
 
     handbook_data()
     project = load(EXAMPLE)

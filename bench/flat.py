@@ -26,8 +26,8 @@ from bench.peers.hot_keys import PERIODS
 from bench.peers.job import made_up
 from bench.rates import stream_rate
 from features.plan import DAY_MS, Column, ColumnType, Plan, WindowFeature
-from infra import jars
-from infra.broker import Broker
+from infra.local import jars
+from infra.local.broker import Broker
 
 HELD = (100, 100_000)
 EVENTS = 1_000_000

@@ -26,12 +26,12 @@ from rich.console import Console
 from bench.common import handbook_data, process, row
 from bench.scorer import make_project
 from features.plan import Plan
-from infra import jars, stack
-from infra.broker import Broker
+from infra.local import jars, stack
+from infra.local.broker import Broker
 from infra.settings import load_settings
-from jobs.event_files import Span
-from jobs.publish import KeyPartitioner, events, feed
-from serving import scorer
+from jobs.ingest.event_files import Span
+from jobs.ingest.publish import KeyPartitioner, events, feed
+from serving.kafka import scorer
 
 RATES = {200: (3, 10), 2000: (8, 20), 5000: (12, 40)}
 """Events a second, and the goals for p50 and p99 in ms."""

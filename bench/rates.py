@@ -9,9 +9,9 @@ from typing import Any
 from bench.common import process, rate, times
 from features.job import job_plan
 from features.plan import Plan
-from infra import jars
-from infra.broker import Broker
-from jobs.stream import StreamConfig, run
+from infra.local import jars
+from infra.local.broker import Broker
+from jobs.stream.job import StreamConfig, run
 
 PARALLELISM = 2
 BATCH_MS = 5

@@ -28,12 +28,12 @@ from rich.console import Console
 
 from bench.common import EXAMPLE, process, rate, row, times
 from features.plan import Plan
-from infra import jars
-from infra.broker import Broker
+from infra.local import jars
+from infra.local.broker import Broker
 from schemas import FeatureVector, Origin
 from schemas.codec import encode
-from serving import scorer
-from serving.registry import Registry
+from serving.kafka import scorer
+from serving.models.registry import Registry
 
 SERVICE = "fraud"
 PARTITIONS = 2
@@ -98,7 +98,7 @@ def make_project(folder: Path) -> Plan:
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
 
-    from features.load import load
+    from features.definitions.load import load
 
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("data", "models", ".headrace"))
     (folder / "data" / "feast").mkdir(parents=True)
@@ -190,7 +190,7 @@ def running(target: Callable[..., None], bootstrap: str, folder: Path) -> Iterat
 
 def run_scorer(bootstrap: str, folder: Path, ready: Path) -> None:
     """The scorer, as it is deployed."""
-    from features.load import load
+    from features.definitions.load import load
 
     project = load(folder)
     scorer.run(

@@ -24,8 +24,8 @@ from bench import payments
 from bench.common import row
 from bench.rates import stream_rate
 from features.plan import DAY_MS, Column, ColumnType, Plan, WindowFeature
-from infra import jars
-from infra.broker import Broker
+from infra.local import jars
+from infra.local.broker import Broker
 
 KEYS = 2_000
 EVENTS = 300_000

@@ -19,8 +19,8 @@ from rich.console import Console
 from bench.common import EXAMPLE, handbook_data, publish_history, row
 from bench.rates import BATCH_MS, PARALLELISM, output_rate, stream_rate
 from features.plan import Plan
-from infra import jars
-from infra.broker import Broker
+from infra.local import jars
+from infra.local.broker import Broker
 
 RECORDS_A_TRANSACTION = 2
 """A transaction and a label: what ours reads for each vector that it writes."""
@@ -28,7 +28,7 @@ RECORDS_A_TRANSACTION = 2
 
 def rows() -> list[dict[str, Any]]:
     """Pass-through first, then ours in both modes, on one broker."""
-    from features.load import load
+    from features.definitions.load import load
 
     handbook_data()
     plan = load(EXAMPLE).plan("handbook")

@@ -71,7 +71,7 @@ class WindowFeature(msgspec.Struct, frozen=True):
     name: str
     """``<view>__<feature>``."""
     function: str
-    """As the user wrote it: ``count``, ``last_10``, ``p99``; `features.aggregations.find` reads it."""
+    """As the user wrote it: ``count``, ``last_10``, ``p99``; `features.definitions.aggregations.find` reads it."""
     column: str
     window_ms: int
     fill: float | None = None

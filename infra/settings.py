@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from pydantic_settings.sources import InitSettingsSource
 
 from features.errors import SettingError
-from jobs.split import Split
+from jobs.training.split import Split
 
 PREFIX = "HEADRACE_"
 FILE = "headrace.toml"

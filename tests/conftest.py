@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra import jars
-from infra.broker import Broker
+from infra.local import jars
+from infra.local.broker import Broker
 
-pytest_plugins = ["tests.fixtures_data"]
+pytest_plugins = ["tests.support.data"]
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "serving": {"schemas", "features", "serving"},
     "infra": {"schemas", "features", "jobs", "serving", "infra"},
 }
-FEAST = {"features/load.py", "jobs/batch_views.py", "serving/online.py"}
+FEAST = {"features/definitions/load.py", "jobs/history/batch_views.py", "features/feast/online.py"}
 SLOW = ("feast", "pyflink", "pandas", "pyarrow", "duckdb", "onnxruntime", "kafka", "xgboost", "pydantic_settings", "rich")
 
 

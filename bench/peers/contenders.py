@@ -17,11 +17,11 @@ import msgspec
 
 from bench.common import ROOT, process
 from bench.peers.job import Job
+from features.definitions.load import load
 from features.job import job_plan
-from features.load import load
 from features.plan import Plan
-from infra import jars
-from jobs.stream import StreamConfig, run
+from infra.local import jars
+from jobs.stream.job import StreamConfig, run
 
 PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 PROJECT = Path(__file__).parent / "ours"

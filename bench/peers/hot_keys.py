@@ -19,8 +19,8 @@ from bench.peers import records
 from bench.peers.contenders import Contender, checkpoints, ensure, ours, own_code, own_code_with_sums, quix_windows
 from bench.peers.job import Job, made_up
 from bench.peers.own_code import KEEP, LENGTHS
-from infra.broker import Broker
-from jobs.publish import Event, publish
+from infra.local.broker import Broker
+from jobs.ingest.publish import Event, publish
 
 HELD = (10, 100, 1_000, 10_000, 100_000)
 """Events of a key in the longest window."""

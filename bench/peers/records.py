@@ -14,7 +14,7 @@ from kafka import KafkaConsumer, TopicPartition
 from bench.common import polled
 from bench.peers.contenders import FEATURES, Alive, complaint
 from bench.peers.job import Job
-from infra.broker import Broker
+from infra.local.broker import Broker
 
 START_SECONDS = 90
 POLL_SECONDS = 0.1

@@ -22,11 +22,11 @@ from bench.latency import send
 from bench.peers import records
 from bench.peers.contenders import PROJECT, Contender, ensure, ours, own_code, plan_for, quix_windows
 from bench.peers.job import Job
-from features.load import load
-from infra.broker import Broker
-from jobs.event_files import ALWAYS
-from jobs.publish import events, feed, publish
-from serving import scorer
+from features.definitions.load import load
+from infra.local.broker import Broker
+from jobs.ingest.event_files import ALWAYS
+from jobs.ingest.publish import events, feed, publish
+from serving.kafka import scorer
 
 PARTITIONS = 2
 SECONDS = 40

@@ -20,7 +20,7 @@ from textwrap import indent
 
 import msgspec
 
-from features.aggregations import find, gives
+from features.definitions.aggregations import find, gives
 from features.plan import Column, ColumnType, Plan, Source, WindowFeature, Windows
 
 SQL_TYPES = {"int64": "BIGINT", "float64": "DOUBLE", "timestamp": "BIGINT", "bool": "BOOLEAN"}
@@ -39,7 +39,7 @@ class Aggregate(msgspec.Struct, frozen=True):
 
 
 class Function(msgspec.Struct, frozen=True):
-    """How DuckDB computes one of `features.aggregations.FUNCTIONS`, once the frame is there."""
+    """How DuckDB computes one of `features.definitions.aggregations.FUNCTIONS`, once the frame is there."""
 
     aggregates: tuple[str, ...]
     """Of `AGGREGATES`."""
@@ -274,7 +274,7 @@ FUNCTIONS: dict[str, Function] = {
     "last_n": Function(("recent", "count"), _last_n),
     "quantile": Function(("quantile",), _quantile),
 }
-"""Every row of `features.aggregations.FUNCTIONS`."""
+"""Every row of `features.definitions.aggregations.FUNCTIONS`."""
 
 
 def _function(feature: WindowFeature) -> Function:

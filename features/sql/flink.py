@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from features import aggregations
+from features.definitions import aggregations
 from features.job import JobPlan
 from features.plan import ColumnType, Plan, Source, WindowFeature, Windows
 

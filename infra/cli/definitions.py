@@ -27,7 +27,7 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a service computes, from what, and its digest."""
-    from features.load import load
+    from features.definitions.load import load
     from infra.cli import show
 
     loaded = load(folder(project))
@@ -93,7 +93,7 @@ def _computed(plan: Plan) -> dict[str, str]:
 
 
 def _empty(feature: WindowFeature) -> str:
-    from features.aggregations import find
+    from features.definitions.aggregations import find
 
     value = find(feature.function)[0].empty if feature.fill is None else feature.fill
     return "null" if value is None else "[]" if value == () else f"{value:g}"

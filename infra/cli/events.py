@@ -15,7 +15,7 @@ from infra.cli.app import HERE, ProjectOption, app, folder, utc_ms
 if TYPE_CHECKING:
     from features.plan import Plan
     from infra.settings import Settings
-    from jobs.publish import Due
+    from jobs.ingest.publish import Due
 
 
 @app.command(epilog="Example: headrace publish data/transactions.parquet --topic transactions --rate 2000")
@@ -39,11 +39,11 @@ def publish(
 
     JSON, keyed as the project's definitions key the topic; times are UTC milliseconds.
     """
-    from infra import stack, topics
     from infra.cli import show
+    from infra.local import stack, topics
     from infra.settings import load_settings
-    from jobs import publish as job
-    from jobs.event_files import Span, row_count
+    from jobs.ingest import publish as job
+    from jobs.ingest.event_files import Span, row_count
 
     pace = due(rate, speed)
     where = folder(project)
@@ -70,8 +70,8 @@ def tail(
     as_json: Annotated[bool, typer.Option("--json", help="Print each record as one line of JSON.")] = False,
 ) -> None:
     """Read a topic, one line for each message, until Ctrl-C."""
-    from infra import stack, topics
     from infra.cli import messages
+    from infra.local import stack, topics
     from infra.settings import load_settings
 
     where = folder(project)
@@ -86,7 +86,7 @@ def tail(
 
 def due(rate: float | None, speed: float | None) -> Due | None:
     """When each event is sent; None: at once."""
-    from jobs import publish as job
+    from jobs.ingest import publish as job
 
     if rate and speed:
         raise SettingError(f"events go at a rate or at a speed; got --rate {rate:g} and --speed {speed:g}; give one of them")
@@ -108,11 +108,11 @@ def _records(client: dict[str, Any], topic: str, from_beginning: bool) -> Iterat
 
 def _plans(project: Path, settings: Settings, topic: str) -> list[Plan]:
     """The plans that are up, if one reads the topic: no need to import Feast. Else those of definitions.py."""
-    from infra import stack
+    from infra.local import stack
 
     plans = stack.plans_in_use(project, settings)
     if any(source.topic == topic for plan in plans for source in plan.sources):
         return plans
-    from features.load import load
+    from features.definitions.load import load
 
     return list(load(project).plans.values())

@@ -41,9 +41,9 @@ def features(
 
     They are the values that the stream would have served.
     """
-    from features.load import load
+    from features.definitions.load import load
     from infra.cli import show
-    from jobs.history import compute, write
+    from jobs.history.compute import compute, write
 
     loaded = load(folder(project))
     with show.progress() as on_progress:
@@ -74,12 +74,12 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a model, test it on later days, and register it."""
-    from features.load import load
+    from features.definitions.load import load
     from infra.cli import show
     from infra.settings import load_settings
-    from jobs.train import TrainConfig
-    from jobs.train import train as run
-    from serving.registry import Registry
+    from jobs.training.train import TrainConfig
+    from jobs.training.train import train as run
+    from serving.models.registry import Registry
 
     where = folder(project)
     settings = load_settings(where)
@@ -116,12 +116,12 @@ def score(
     project: ProjectOption = HERE,
 ) -> None:
     """Score past events, as the scorer would have done."""
-    from features.load import load
+    from features.definitions.load import load
     from infra.cli import show
     from infra.settings import load_settings
-    from jobs.history import write
-    from jobs.score import score_history
-    from serving.registry import Registry, load_session, scores
+    from jobs.history.compute import write
+    from jobs.predict.score import score_history
+    from serving.models.registry import Registry, load_session, scores
 
     where = folder(project)
     settings = load_settings(where)
@@ -187,7 +187,7 @@ def promote(
 
 def _registry(project: Path) -> Any:
     from infra.settings import load_settings
-    from serving.registry import Registry
+    from serving.models.registry import Registry
 
     where = folder(project)
     return Registry(where / load_settings(where).registry)

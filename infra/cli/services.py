@@ -15,7 +15,7 @@ from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
 
 if TYPE_CHECKING:
     from features.plan import Plan
-    from infra.stack import Row
+    from infra.local.stack import Row
 
 
 @app.command(epilog="Example: headrace setup")
@@ -24,8 +24,8 @@ def setup() -> None:
 
     Kafka's broker and Flink's Kafka connector come from Maven Central; the operator is built here.
     """
-    from infra import jars
     from infra.cli import show
+    from infra.local import jars
 
     with show.steps() as on_step:
         jars.ensure(on_step)
@@ -42,8 +42,8 @@ def up(
 
     Services of one spine and one mode share a job. What runs already is left alone.
     """
-    from infra import stack
     from infra.cli import show
+    from infra.local import stack
     from infra.settings import load_settings
 
     where = folder(project)
@@ -61,8 +61,8 @@ def down(
 
     Data stay for the next time.
     """
-    from infra import stack
     from infra.cli import show
+    from infra.local import stack
     from infra.settings import load_settings
 
     where = folder(project)
@@ -73,8 +73,8 @@ def down(
 @app.command(epilog="Example: headrace status --project examples/fraud --json")
 def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Show what runs, since when, where, and its log."""
-    from infra import stack
     from infra.cli import show
+    from infra.local import stack
     from infra.settings import load_settings
 
     where = folder(project)
@@ -98,9 +98,9 @@ def stream(
 ) -> None:
     """Run the stream job of one or more services until it is stopped."""
     from features.job import job_plan
-    from infra import jars, stack
+    from infra.local import jars, stack
     from infra.settings import load_settings, run_folder
-    from jobs.stream import StreamConfig, run
+    from jobs.stream.job import StreamConfig, run
 
     where = folder(project)
     settings = load_settings(where)
@@ -127,10 +127,10 @@ def stream(
 @app.command(epilog="Example: headrace scorer fraud --project examples/fraud")
 def scorer(service: Annotated[str, typer.Argument(help="A feature service.")], project: ProjectOption = HERE) -> None:
     """Run the scorer of a service until it is stopped."""
-    from features.load import load
-    from infra import stack
+    from features.definitions.load import load
+    from infra.local import stack
     from infra.settings import load_settings, run_folder
-    from serving.scorer import ScorerConfig, run
+    from serving.kafka.scorer import ScorerConfig, run
 
     where = folder(project)
     settings = load_settings(where)
@@ -150,7 +150,7 @@ def scorer(service: Annotated[str, typer.Argument(help="A feature service.")], p
 
 def _plans(project: Path, services: Sequence[str], files: Sequence[Path]) -> list[Plan]:
     if not files:
-        from features.load import load
+        from features.definitions.load import load
 
         loaded = load(project)
         return [loaded.plan(service) for service in dict.fromkeys(services)]

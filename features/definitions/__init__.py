@@ -1,0 +1,1 @@
+"""Feast objects, loaded and compiled to plans; `load` imports Feast."""

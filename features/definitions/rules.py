@@ -1,0 +1,152 @@
+"""What a definition's names, schemas, keys, windows and tags must be: each rule once, with what to write instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from datetime import timedelta
+
+from features.definitions.aggregations import gives
+from features.errors import DefinitionError
+from features.plan import Column, ColumnType, Source
+
+TYPES = {
+    "long": "int64",
+    "int": "int64",
+    "double": "float64",
+    "float": "float64",
+    "string": "string",
+    "boolean": "bool",
+    "timestamp": "timestamp",
+}
+LONGEST_WINDOW = timedelta(days=90)
+
+
+def check_name(kind: str, name: str) -> None:
+    """Refuse a name that a topic or Flink's uid could not have, or that could not be read back from ``<view>__<feature>``."""
+    if not re.fullmatch(r"(?!.*__)[A-Za-z][A-Za-z0-9_-]*", name):
+        raise DefinitionError(
+            f"{kind} '{name}': a name is ASCII letters, digits, '_' and '-', a letter first and no '__'; got '{name}'; rename it"
+        )
+
+
+def columns(source: str, schema: str) -> tuple[Column, ...]:
+    """``a long, b decimal(12,2)`` as columns. Names that begin with an underscore are the engines' own; two make a feature's."""
+    found: dict[str, Column] = {}
+    for part in re.split(r",(?![^(]*\))", schema):
+        name, _, written = part.strip().partition(" ")
+        if not re.fullmatch(r"(?!.*__)[^\W\d_][\w.-]*", name):
+            raise DefinitionError(
+                f"source '{source}': a column's name is letters, digits, '_', '-' and '.', a letter first and no '__'; "
+                f"got '{part.strip()}'; rename it, or leave it out of the schema"
+            )
+        if name.lower() in found:
+            raise DefinitionError(f"source '{source}': columns differ in more than case; got '{name}' twice; leave one out")
+        found[name.lower()] = Column(name, _column_type(source, part.strip(), written.strip().lower()))
+    return tuple(found.values())
+
+
+def _column_type(source: str, part: str, written: str) -> ColumnType:
+    decimal = re.fullmatch(r"decimal\((\d+),\s*(\d+)\)", written)
+    if decimal:
+        precision, scale = int(decimal[1]), int(decimal[2])
+        if not 1 <= precision <= 18 or scale > precision:
+            raise DefinitionError(
+                f"source '{source}': a decimal(p,s) has p of 1 to 18 digits, s of them behind the point; got '{part}'; "
+                "write decimal(18,2), say, or double"
+            )
+        return ColumnType("decimal", precision, scale)
+    if written not in TYPES:
+        known = ", ".join([*TYPES, "decimal(p,s)"])
+        raise DefinitionError(f"source '{source}': column types are {known}; got '{part}'; use one of them")
+    return ColumnType(TYPES[written])  # type: ignore[arg-type]
+
+
+def column(source: Source, name: str, rule: str) -> Column:
+    """The column called ``name``; a `DefinitionError` begins with ``rule``, which says where it is asked for and why."""
+    if name not in {c.name for c in source.columns}:
+        known = ", ".join(c.name for c in source.columns)
+        raise DefinitionError(f"{rule}; got '{name}'; use a column of source '{source.name}': {known}")
+    return source.column(name)
+
+
+def check_key(what: str, key: Column) -> None:
+    """Refuse a key or an id of a type on which two systems may disagree whether two are equal."""
+    if key.type.kind not in {"int64", "string"}:
+        raise DefinitionError(f"{what} is a long or a string; got {key.name} {key.type}; use another column, or type")
+
+
+def check_spine_key(where: str, spine: Source, key: tuple[str, ...], source: Source) -> None:
+    """Refuse a key of ``source`` that the spine lacks, or has with another type."""
+    for name in key:
+        if name not in {c.name for c in spine.columns}:
+            raise DefinitionError(
+                f"{where}: the key of each of its views is a column of its spine; got '{name}', which '{spine.name}' lacks; "
+                "add it to the spine's schema, or leave the view out"
+            )
+        theirs = spine.column(name)
+        check_key(f"{where}: a key", theirs)
+        if theirs.type != source.column(name).type:
+            raise DefinitionError(
+                f"{where}: a key has one type in all sources; got {name} {theirs.type} in '{spine.name}' and "
+                f"{source.column(name).type} in '{source.name}'; mend one of the schemas"
+            )
+
+
+def window(feature: str, length: timedelta | None, slide: timedelta | None) -> int:
+    """The length of a window in milliseconds."""
+    if length is None or not timedelta(seconds=1) <= length <= LONGEST_WINDOW or length % timedelta(milliseconds=1):
+        raise DefinitionError(
+            f"feature '{feature}': a window is between 1 second and 90 days, in whole milliseconds; got time_window={length}; "
+            "write timedelta(…) within that"
+        )
+    if slide != length:  # Feast 0.67 sets an interval that is left out to the window
+        raise DefinitionError(
+            f"feature '{feature}': windows slide with every event; got slide_interval={slide}; leave slide_interval out"
+        )
+    return milliseconds(length)
+
+
+def duration(what: str, text: str) -> timedelta:
+    """``36h`` as a timedelta; the units are s, m, h, d."""
+    match = re.fullmatch(r"([0-9]{1,5})([smhd])", text)
+    if not match:
+        raise DefinitionError(f"{what} is a whole number and a unit (s, m, h, d); got '{text}'; write '36h', say")
+    unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[match[2]]
+    return timedelta(**{unit: int(match[1])})
+
+
+def fill(feature: str, text: str, function: str, of: Column) -> float:
+    """``text``, which stands for an empty window (rule 4), as a number: one that ``function`` of the column could be."""
+    kind = gives(function, of.type).kind
+    if kind == "bool":
+        raise DefinitionError(
+            f"feature '{feature}': a fill value is a number, and {function} of {of.name} is a boolean; got fill='{text}'; "
+            "put the feature in a view of its own, without fill"
+        )
+    whole = (15, 0)
+    before, behind = {"int64": whole, "timestamp": whole, "decimal": (of.type.precision - of.type.scale, of.type.scale)}.get(
+        kind, (15, 15)
+    )
+    match = re.fullmatch(r"-?0*([0-9]{0,15})(?:\.([0-9]{0,15}?)0*)?", text)
+    if not match or not text.strip("-.") or len(match[1]) > before or len(match[2] or "") > behind:
+        raise DefinitionError(
+            f"feature '{feature}': a fill value is a number that {function} of {of.name} {of.type} could be; got fill='{text}'; "
+            "write tags={'fill': '0'}, say"
+        )
+    return float(text)
+
+
+def check_list_inputs(where: str, columns: Iterable[str], features: Collection[str]) -> None:
+    """Refuse a list whose values would be inputs of the name of a feature."""
+    taken = [column for column in columns if column in features]
+    if taken:
+        raise DefinitionError(
+            f"{where}: the values of a list are its model's inputs <feature>_1, <feature>_2, …; got a feature '{taken[0]}' too; "
+            "write Aggregation(name=…) with another name"
+        )
+
+
+def milliseconds(duration: timedelta) -> int:
+    """Whole milliseconds."""
+    return duration // timedelta(milliseconds=1)

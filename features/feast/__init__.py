@@ -1,0 +1,1 @@
+"""Every other use of Feast: the online store's rows."""

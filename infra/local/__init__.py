@@ -1,0 +1,1 @@
+"""The local stack: broker, jars, processes and topics on this machine."""

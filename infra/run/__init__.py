@@ -1,0 +1,1 @@
+"""The end-to-end run, its watch and its report."""

@@ -1,0 +1,207 @@
+"""What a stack does while it does it: counts from Kafka's offsets, latency and alerts from the predictions themselves."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import closing
+from typing import Any
+
+import msgspec
+import numpy as np
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+
+from features.errors import StackError
+from features.plan import DAY_MS, Plan
+from infra.local.stack import DEAD_LETTERS, LATE_ROWS
+from jobs.audit.parity import Ledger, ledger_of
+from schemas import FeatureVector, Origin
+from schemas.codec import decode_features, decode_late_row
+
+RECENT = 5_000
+"""Predictions that the latency on the screen is of."""
+ALERT = 0.5
+"""The score from which a prediction is an alert."""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """The system at one moment. Counts are since the watch began; latencies in milliseconds, of the last `RECENT` predictions."""
+
+    seconds: float
+    published: int
+    """On the spine's topic."""
+    features: int
+    predictions: int
+    dead_letters: int
+    event_time: int
+    """The newest event time that was scored, UTC milliseconds."""
+    p50: float
+    p99: float
+    alerts: int
+    caught: int
+    """Alerts that were fraud, as far as ``positives`` knows."""
+
+    @property
+    def answered(self) -> int:
+        """Events that are accounted for."""
+        return self.predictions + self.dead_letters
+
+
+class _Arrival(msgspec.Struct):
+    arrived_at: int
+
+
+class _Score(msgspec.Struct):
+    """The part of a prediction that is watched."""
+
+    event_id: int | str
+    event_time: int
+    score: float
+    receipt: _Arrival
+
+
+class Watch:
+    """Follows the topics of ``plan`` from where they end when it is made; reads predictions in a thread of its own.
+
+    Latency is from the producer's timestamp of the event to the scorer's of the prediction: from send to send.
+    """
+
+    def __init__(self, client: Mapping[str, Any], plan: Plan, positives: Container[Any] = ()) -> None:
+        self.scores: dict[int | str, float] = {}
+        self.latencies: list[int] = []
+        self._client = dict(client)
+        self._plan = plan
+        self._positives = positives
+        self._counter = KafkaConsumer(**self._client, enable_auto_commit=False)
+        self._topics = {
+            topic: _partitions(self._counter, topic)
+            for topic in (
+                *(source.topic for source in plan.sources),
+                plan.features_topic,
+                plan.predictions_topic,
+                DEAD_LETTERS,
+                LATE_ROWS,
+            )
+        }
+        self._start = self._ends()
+        self._began = time.monotonic()
+        self._recent: deque[int] = deque(maxlen=RECENT)
+        self._event_time = self._alerts = self._caught = 0
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._read, name="predictions", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._stop.set()
+        self._thread.join()
+        self._counter.close()
+
+    def seen(self) -> Seen:
+        """The system now."""
+        if self._failure:
+            raise StackError(f"predictions could not be read: {self._failure}") from self._failure
+        ends = self._ends()
+        counts = {topic: sum(ends[p] - self._start[p] for p in several) for topic, several in self._topics.items()}
+        recent = np.fromiter(list(self._recent), np.int64)
+        p50, p99 = np.percentile(recent, (50, 99)).tolist() if len(recent) else (0.0, 0.0)
+        return Seen(
+            seconds=time.monotonic() - self._began,
+            published=counts[self._plan.spine_source.topic],
+            features=counts[self._plan.features_topic],
+            predictions=counts[self._plan.predictions_topic],
+            dead_letters=counts[DEAD_LETTERS],
+            event_time=self._event_time,
+            p50=p50,
+            p99=p99,
+            alerts=self._alerts,
+            caught=self._caught,
+        )
+
+    def vectors(self) -> list[FeatureVector]:
+        """The feature vectors since the watch began."""
+        return [decode_features(record.value) for record in self._records(self._plan.features_topic)]
+
+    def ledger(self) -> Ledger:
+        """What came late since the watch began, as far as the stream job has said so by now."""
+        entries = [decode_late_row(record.value) for record in self._records(LATE_ROWS)]
+        origins = {entry.origin for entry in entries}
+        events = {}
+        for topic in {origin.topic for origin in origins} & set(self._topics):
+            for record in self._records(topic):
+                origin = Origin(topic, record.partition, record.offset)
+                if origin in origins:
+                    events[origin] = msgspec.json.decode(record.value)
+        return ledger_of(self._plan, entries, events)
+
+    def _records(self, topic: str) -> Iterator[Any]:
+        """The topic's records from where the watch began to where it ends now."""
+        partitions = self._topics[topic]
+        ends = self._counter.end_offsets(partitions)
+        with closing(KafkaConsumer(**self._client, enable_auto_commit=False, max_poll_records=5000)) as consumer:
+            consumer.assign(partitions)
+            for partition in partitions:
+                consumer.seek(partition, self._start[partition])
+            while any(consumer.position(partition) < end for partition, end in ends.items()):
+                for records in consumer.poll(timeout_ms=1000).values():
+                    yield from records
+
+    def _ends(self) -> dict[TopicPartition, int]:
+        return dict(self._counter.end_offsets([p for several in self._topics.values() for p in several]))
+
+    def _read(self) -> None:
+        try:
+            with closing(KafkaConsumer(**self._client, enable_auto_commit=False, max_poll_records=2000)) as consumer:
+                topic = self._plan.predictions_topic
+                consumer.assign(_partitions(consumer, topic))
+                consumer.seek_to_end()
+                for partition in consumer.assignment():
+                    consumer.position(partition)
+                decode = msgspec.json.Decoder(_Score).decode
+                while not self._stop.is_set():
+                    for records in consumer.poll(timeout_ms=200).values():
+                        self._take((decode(record.value), record.timestamp) for record in records)
+        except Exception as e:
+            self._failure = e
+
+    def _take(self, predictions: Iterable[tuple[_Score, int]]) -> None:
+        for prediction, sent in predictions:
+            latency = sent - prediction.receipt.arrived_at
+            self.scores[prediction.event_id] = prediction.score
+            self.latencies.append(latency)
+            self._recent.append(latency)
+            self._event_time = max(self._event_time, prediction.event_time)
+            if prediction.score >= ALERT:
+                self._alerts += 1
+                self._caught += prediction.event_id in self._positives
+
+
+def _partitions(consumer: Any, topic: str) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+
+
+def caught_up(client: Mapping[str, Any], plan: Plan, group: str, seconds: float = 300) -> None:
+    """Wait until the stream job has taken all that its topics hold now: until its group's offsets, committed with each
+    checkpoint, are at the topics' ends. Raises `StackError` where that takes longer.
+    """
+    with closing(KafkaConsumer(**client, enable_auto_commit=False)) as consumer:
+        wanted = consumer.end_offsets([p for source in plan.sources for p in _partitions(consumer, source.topic)])
+    deadline = time.monotonic() + seconds
+    with closing(KafkaAdminClient(**client)) as admin:
+        while not _reached(admin, group, wanted):
+            if time.monotonic() > deadline:
+                raise StackError(f"the stream job did not take its history within {seconds:.0f} s; see its log")
+            time.sleep(0.25)
+
+
+def _reached(admin: Any, group: str, wanted: Mapping[TopicPartition, int]) -> bool:
+    committed = admin.list_group_offsets([group])[group]
+    return all(p in committed and committed[p].offset >= end for p, end in wanted.items() if end)
+
+
+def day_of(event_time: int) -> int:
+    """Days since 1970 of an event time."""
+    return event_time // DAY_MS

@@ -1,0 +1,1 @@
+"""Features over history: windows, source tables and batch views."""

@@ -1,0 +1,235 @@
+"""Features over history: the plan, run by DuckDB, for every spine row of a time range."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.errors import DefinitionError, SettingError
+from features.plan import BatchView, OnDemand, Plan, Source
+from features.sql.duckdb import features_sql
+from jobs.history.tables import Between, File, connect, create_table, quoted
+
+if TYPE_CHECKING:  # importing Feast takes seconds
+    from features.definitions.load import Function, Project
+
+WIDE = pa.decimal128(38, 0)
+"""What DuckDB's HUGEINT is in Arrow."""
+Progress = Callable[[str, int, int], None]
+"""Told what begins, how many steps are done, and of how many."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What is asked of a project's histories."""
+
+    folder: Path
+    plan: Plan
+    times: Between
+    events: Path | None = None
+    histories: Mapping[str, Path] = {}
+
+    def history(self, source: Source) -> Path:
+        """Where the rows of ``source`` are."""
+        return self.histories.get(source.name, self.folder / source.history)
+
+
+def compute(
+    project: Project,
+    service: str,
+    *,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+    events: Path | None = None,
+    histories: Mapping[str, Path] | None = None,
+    threads: int = 2,
+    on_progress: Progress | None = None,
+) -> pa.Table:
+    """The spine's columns and the model's inputs of every spine row with start <= event time < end, in the order of the file.
+
+    The rows come from the spine's history or, if given, from the file ``events``. Then the history is what came before
+    these: the rows that have an id of the events are left out of it, and a history that does not exist is empty. All
+    earlier rows contribute, those before ``start_ms`` too. Times are UTC milliseconds, as is the event time in the result.
+
+    Raises `SettingError` for a file that is not there or does not fit its source.
+    """
+    plan = project.plan(service)
+    times = Between(None if start_ms is None else start_ms - 1, end_ms)
+    request = Request(project.folder, plan, times, events, histories or {})
+    unknown = set(request.histories) - {source.name for source in plan.sources}
+    if unknown:
+        raise SettingError(
+            f"a history belongs to a source of service '{service}'; got {', '.join(sorted(unknown))}; "
+            f"use {', '.join(source.name for source in plan.sources)}"
+        )
+    step = _Steps(on_progress, len(_read_sources(plan)) + len(plan.batch) + len(plan.on_demand) + 1)
+    with connect(threads) as connection:
+        for source in _read_sources(plan):
+            step(f"reading {source.name}")
+            create_table(connection, source, _files(request, source), _required(plan, source), _needed(request, source))
+        step("windows")
+        features = _narrow(plan, _columns(connection.sql(features_sql(plan)).to_arrow_table()))
+        spine = _spine(connection, plan)
+        for view in plan.batch:
+            step(view.view)
+            features |= _batch_features(connection, request, view)
+    for on_demand in plan.on_demand:
+        step(on_demand.view)
+        features |= _on_demand_features(on_demand, project.functions[on_demand.view], spine, features)
+    step("done")
+    return pa.table({**_columns(spine), **{name: features[name] for name in plan.inputs}})
+
+
+def write(table: pa.Table, path: Path) -> None:
+    """Write ``table`` as Parquet; a reader sees a whole file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        pq.write_table(table, unfinished)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def floats(table: pa.Table) -> pa.Table:
+    """``table`` with decimals, in lists too, as the nearest doubles: pyarrow 16's own cast is an ulp off for one in eight."""
+    types = {field.name: _float_type(field.type) for field in table.schema}
+    if not any(types.values()):
+        return table
+    columns = ", ".join(
+        f"CAST({quoted(name)} AS {wanted}) AS {quoted(name)}" if wanted else quoted(name) for name, wanted in types.items()
+    )
+    with connect() as connection:
+        return connection.from_arrow(table).project(columns).to_arrow_table()
+
+
+def _float_type(kind: pa.DataType) -> str:
+    """The DuckDB type that a type with decimals becomes; empty for another type."""
+    if pa.types.is_decimal(kind):
+        return "DOUBLE"
+    return "DOUBLE[]" if pa.types.is_list(kind) and pa.types.is_decimal(kind.value_type) else ""
+
+
+class _Steps:
+    """Counts the steps for whoever watches."""
+
+    def __init__(self, on_progress: Progress | None, total: int) -> None:
+        self.on_progress, self.done, self.total = on_progress, -1, total
+
+    def __call__(self, what: str) -> None:
+        self.done += 1
+        if self.on_progress:
+            self.on_progress(what, self.done, self.total)
+
+
+def _read_sources(plan: Plan) -> list[Source]:
+    """The spine and the windows' sources; a batch view's has been read when the view was made."""
+    used = {plan.spine, *(stage.source for stage in plan.windows)}
+    return [source for source in plan.sources if source.name in used]
+
+
+def _files(request: Request, source: Source) -> list[File]:
+    history = request.history(source)
+    if source.name != request.plan.spine:
+        return [File(history)]
+    if request.events is None:
+        return [File(history, asked=request.times)]
+    events = File(request.events, asked=request.times)
+    if source.name not in request.histories and not history.exists() and "*" not in history.name:
+        return [events]
+    return [File(history), events]
+
+
+def _required(plan: Plan, source: Source) -> set[str]:
+    """The columns in which no row may have null."""
+    of_windows = {key for stage in plan.windows if source.name in {stage.source, plan.spine} for key in stage.key}
+    of_batch = {key for view in plan.batch if source.name == plan.spine for key in view.key}
+    return {source.time, source.event_id} | of_windows | of_batch
+
+
+def _needed(request: Request, source: Source) -> Between:
+    """The times of the rows that lie in a window of an asked row."""
+    if request.times.after is None:
+        return request.times
+    longest = max((stage.longest_ms for stage in request.plan.windows if stage.source == source.name), default=1)
+    return Between(request.times.after + 1 - longest, request.times.before)
+
+
+def _narrow(plan: Plan, features: dict[str, pa.ChunkedArray]) -> dict[str, pa.ChunkedArray]:
+    """Sums of longs as longs; where one of a feature's is beyond 64 bits, they stay decimals of 38 digits."""
+    for feature in plan.window_features:
+        if features[feature.name].type == WIDE:
+            with suppress(pa.ArrowInvalid):
+                features[feature.name] = features[feature.name].cast(pa.int64())
+    return features
+
+
+def _spine(connection: duckdb.DuckDBPyConnection, plan: Plan) -> pa.Table:
+    columns = ", ".join(quoted(column.name) for column in plan.spine_source.columns)
+    spine = quoted(plan.spine)
+    return connection.sql(f"SELECT {columns} FROM {spine} WHERE _row IS NOT NULL ORDER BY _row").to_arrow_table()
+
+
+def _batch_features(connection: duckdb.DuckDBPyConnection, request: Request, view: BatchView) -> dict[str, pa.ChunkedArray]:
+    """The latest row of the view at or before each event; null where there is none."""
+    path = request.folder / view.path
+    if not path.is_file():
+        raise SettingError(f"batch view '{view.view}' is computed daily before it is read; no file {path}; materialize it")
+    spine, time = quoted(request.plan.spine), quoted(request.plan.spine_source.time)
+    named = [f"_view.{quoted(name)} AS {quoted(f'{view.view}__{name}')}" for name in view.features]
+    keys = [f"_spine.{quoted(key)} = _view.{quoted(key)}" for key in view.key]
+    name = str(path).replace("'", "''")
+    try:
+        table = connection.sql(
+            f"SELECT {', '.join(named)} FROM (SELECT * FROM {spine} WHERE _row IS NOT NULL) AS _spine "
+            f"ASOF LEFT JOIN (SELECT *, epoch_ms({quoted(view.timestamp)}) AS _as_of FROM read_parquet('{name}')) AS _view "
+            f"ON {' AND '.join(keys)} AND _spine.{time} >= _view._as_of ORDER BY _spine._row"
+        ).to_arrow_table()
+    except duckdb.Error as error:
+        raise SettingError(
+            f"batch view '{view.view}' cannot be read from {path}: {str(error).splitlines()[0]}; materialize it anew"
+        ) from None
+    return _columns(table)
+
+
+def _on_demand_features(
+    view: OnDemand, function: Function, spine: pa.Table, features: Mapping[str, pa.ChunkedArray]
+) -> dict[str, pa.ChunkedArray]:
+    """The function, called once with whole columns as lists; decimals are floats to it."""
+    given = {name: spine[name] for name in view.event_inputs}
+    given |= {name: features[feature] for name, feature in view.feature_inputs}
+    inputs = {name: _list(column) for name, column in _columns(floats(pa.table(given))).items()}
+    try:
+        outputs = function(inputs)
+    except Exception as error:
+        raise DefinitionError(
+            f"on-demand view '{view.view}': a function takes what its inputs may hold, None for null too; "
+            f"it raised {type(error).__name__}: {error}; mend the function"
+        ) from error
+    for name in view.outputs:
+        got = len(outputs[name]) if name in outputs else "no such output"
+        if got != spine.num_rows:
+            raise DefinitionError(
+                f"on-demand view '{view.view}': output '{name}' has a value for each of {spine.num_rows} rows; got {got}; "
+                "return a dict of lists as long as the inputs"
+            )
+    return {f"{view.view}__{name}": pa.chunked_array([pa.array(outputs[name])]) for name in view.outputs}
+
+
+def _list(column: pa.ChunkedArray) -> list[Any]:
+    if column.null_count or not pa.types.is_primitive(column.type):
+        values: list[Any] = column.to_pylist()
+    else:
+        values = column.to_numpy().tolist()  # some twenty times faster
+    return values
+
+
+def _columns(table: pa.Table) -> dict[str, pa.ChunkedArray]:
+    return dict(zip(table.column_names, table.columns, strict=True))

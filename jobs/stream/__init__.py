@@ -1,0 +1,1 @@
+"""The Flink job: submitted and watched."""

@@ -1,0 +1,1 @@
+"""The scorer: from feature vectors on a topic to predictions on another."""

@@ -1,0 +1,101 @@
+"""From decoded feature messages to predictions with receipts, as JSON, or to the reason why one cannot be scored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from features.errors import SettingError
+from features.feast.online import ReadRows
+from features.plan import Plan
+from schemas import Prediction, Receipt
+from serving.models.registry import Model, load_session, scores
+from serving.predict.vector import Known, UnscorableError, Vectors, inputs_type, matrix, slice_of
+
+Clock = Callable[[], float]
+encode = msgspec.json.Encoder(enc_hook=np.generic.item).encode  # a function may give numpy's numbers
+
+
+class Predictor:
+    """One model at work on the messages of one plan.
+
+    ``rows`` reads batch views; what it raises is not caught: a store that is down must not turn events into dead letters.
+    """
+
+    def __init__(self, model: Model, vectors: Vectors, rows: ReadRows, clock: Clock = time.time) -> None:
+        self._manifest = model.manifest
+        self._session = load_session(model)
+        self._vectors = vectors
+        self._rows = rows
+        self._clock = clock
+        self._inputs = inputs_type(vectors.inputs)
+
+    def predict(self, messages: Sequence[Any], featured_at: Sequence[int]) -> list[bytes | UnscorableError]:
+        """A `schemas.Prediction` in JSON for each message, in order, or what is wrong with it. The model runs once for all.
+
+        ``featured_at`` are the times of the messages' records. Where an event makes the whole batch fail, the halves are tried
+        apart, down to that event: its neighbours are predicted.
+        """
+        if not messages:
+            return []
+        return self._attempt(messages, featured_at, self._vectors.look_up(messages, self._rows))
+
+    def _attempt(self, messages: Sequence[Any], featured_at: Sequence[int], known: Known) -> list[bytes | UnscorableError]:
+        try:
+            return self._predict(messages, featured_at, known)
+        except Exception as error:  # an on-demand function is the user's code: it may raise anything
+            if len(messages) == 1:
+                return [error if isinstance(error, UnscorableError) else UnscorableError(f"{type(error).__name__}: {error}")]
+        middle = len(messages) // 2
+        return [
+            result
+            for part in (slice(0, middle), slice(middle, None))
+            for result in self._attempt(messages[part], featured_at[part], slice_of(known, part))
+        ]
+
+    def _predict(self, messages: Sequence[Any], featured_at: Sequence[int], known: Known) -> list[bytes | UnscorableError]:
+        rows = self._vectors.complete(known)
+        found = scores(self._session, matrix(rows))
+        if not np.isfinite(found).all():
+            raise UnscorableError(f"model '{self._manifest.name}' {self._manifest.version} gave no finite score")
+        manifest, inputs = self._manifest, self._inputs
+        scored_at = int(self._clock() * 1000)
+        return [
+            encode(
+                Prediction(
+                    event_id=message.event_id,
+                    event_time=message.event_time,
+                    score=score,
+                    receipt=Receipt(
+                        origin=message.origin,
+                        plan=message.plan,
+                        model=manifest.name,
+                        version=manifest.version,
+                        sha256=manifest.sha256,
+                        inputs=inputs(*row),  # type: ignore[arg-type]  # written as the dict that it stands for
+                        batch_as_of=batch_as_of,
+                        complete=message.complete,
+                        arrived_at=message.arrived_at,
+                        featured_at=featured,
+                        scored_at=scored_at,
+                    ),
+                )
+            )
+            for message, row, score, batch_as_of, featured in zip(
+                messages, rows, found.tolist(), known.batch_as_of, featured_at, strict=True
+            )
+        ]
+
+
+def check_model(model: Model, plan: Plan) -> None:
+    """Refuse a model that was trained on other features than this plan's: raises `SettingError`."""
+    manifest = model.manifest
+    if manifest.plan != plan.digest:
+        raise SettingError(
+            f"model '{manifest.name}' {manifest.version}: a model scores what it was trained on; it was trained on plan "
+            f"{manifest.plan[:12]}, service '{plan.service}' has {plan.short_digest}; train it anew, or restore the definitions"
+        )

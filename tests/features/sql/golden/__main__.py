@@ -1,0 +1,5 @@
+"""Rewrites the golden files."""
+
+from tests.features.sql.golden import write
+
+write()

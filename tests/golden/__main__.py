@@ -1,5 +1,0 @@
-"""Rewrites the golden files."""
-
-from tests.golden import write
-
-write()

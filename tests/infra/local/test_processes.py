@@ -1,0 +1,139 @@
+"""Supervised processes: what is ended, and what is never touched."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from features.errors import StackError
+from infra.local.processes import Processes
+
+pytestmark = pytest.mark.core
+
+SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
+PARENT = (
+    sys.executable,
+    "-c",
+    "import subprocess, sys, time; print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']).pid)\n"
+    "time.sleep(600)",
+)
+DEAF = (
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); time.sleep(600)",
+)
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    """A run folder; whatever a test leaves running is ended."""
+    made = Processes(tmp_path)
+    yield made
+    for record in made.records.glob("*.json"):
+        made.stop(record.stem, seconds=0)
+
+
+def wait_for(text: Callable[[], str]) -> str:
+    """The first text that isn't empty, within 10 s."""
+    deadline = time.monotonic() + 10
+    while not text():
+        assert time.monotonic() < deadline, "nothing came in 10 s"
+        time.sleep(0.02)
+    return text()
+
+
+def runs(pid: int) -> bool:
+    """Whether a process with this pid runs; a zombie doesn't."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_process_is_recorded_and_logged(processes: Processes) -> None:
+    """Its record gives the pid, and its output is in its log."""
+    process = processes.start("hello", (sys.executable, "-c", "print('hello'); import time; time.sleep(600)"))
+    assert processes.running("hello") == process
+    assert wait_for(lambda: Path(process.log).read_text()) == "hello\n"
+
+
+def test_another_command_finds_what_the_first_started(processes: Processes, tmp_path: Path) -> None:
+    """A record is all that a later command needs."""
+    process = processes.start("sleep", SLEEP)
+    assert Processes(tmp_path).running("sleep") == process
+    assert Processes(tmp_path).stop("sleep")
+    assert not runs(process.pid)
+
+
+def test_starting_twice_starts_once(processes: Processes) -> None:
+    """What runs already is left alone."""
+    assert processes.start("sleep", SLEEP).pid == processes.start("sleep", SLEEP).pid
+
+
+def test_stopping_ends_children_too(processes: Processes) -> None:
+    """No orphan stays behind."""
+    process = processes.start("parent", PARENT)
+    child = int(wait_for(lambda: Path(process.log).read_text()))
+    assert processes.stop("parent")
+    assert not runs(process.pid)
+    assert not runs(child)
+    assert processes.running("parent") is None
+
+
+def test_children_of_a_killed_leader_are_ended(processes: Processes) -> None:
+    """A leader that was killed leaves children; stopping finds them."""
+    process = processes.start("parent", PARENT)
+    child = int(wait_for(lambda: Path(process.log).read_text()))
+    os.kill(process.pid, signal.SIGKILL)
+    psutil.Process(process.pid).wait(10)
+    assert runs(child)
+    assert processes.running("parent") is None
+    assert processes.stop("parent")
+    assert not runs(child)
+
+
+def test_a_process_deaf_to_sigterm_is_killed(processes: Processes) -> None:
+    """After the time given, SIGKILL."""
+    process = processes.start("deaf", DEAF)
+    wait_for(lambda: Path(process.log).read_text())
+    assert processes.stop("deaf", seconds=0.2)
+    assert not runs(process.pid)
+
+
+def test_a_reused_pid_is_never_touched(processes: Processes, tmp_path: Path) -> None:
+    """A record whose pid belongs to a process created at another time ends nothing."""
+    process = processes.start("ours", SLEEP)
+    stranger = subprocess.Popen(SLEEP, start_new_session=True)
+    try:
+        stale = msgspec.structs.replace(process, name="stale", pid=stranger.pid, created=process.created - 1)
+        (tmp_path / "processes" / "stale.json").write_bytes(msgspec.json.encode(stale))
+        assert processes.running("stale") is None
+        assert not processes.stop("stale", seconds=0)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_stale_record_is_cleaned(processes: Processes) -> None:
+    """What died by itself isn't running, and stopping it forgets it."""
+    process = processes.start("short", (sys.executable, "-c", ""))
+    psutil.Process(process.pid).wait(10)
+    assert processes.running("short") is None
+    assert processes.recorded("short") == process
+    assert not processes.stop("short")
+    assert processes.recorded("short") is None
+
+
+def test_a_second_command_does_not_race(processes: Processes, tmp_path: Path) -> None:
+    """While one holds the folder another is refused at once."""
+    with processes.lock(), pytest.raises(StackError, match="one command at a time"), Processes(tmp_path).lock():
+        pass
+    with Processes(tmp_path).lock():
+        pass

@@ -1,0 +1,127 @@
+"""Settings: what overrides what, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from features.errors import SettingError
+from infra.settings import Settings, load_settings
+from jobs.stream.job import StreamConfig
+
+pytestmark = pytest.mark.core
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "fraud"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with two settings of its own."""
+    (tmp_path / "headrace.toml").write_text('services = ["fraud"]\n[stream]\nparallelism = 2\n')
+    return tmp_path
+
+
+def refused(project: Path, text: str) -> str:
+    """The message for a headrace.toml of ``text``; it is one line."""
+    (project / "headrace.toml").write_text(text)
+    with pytest.raises(SettingError) as caught:
+        load_settings(project)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_defaults_need_no_file(tmp_path: Path) -> None:
+    """A project without a headrace.toml has every default."""
+    assert load_settings(tmp_path).model_dump() == Settings().model_dump()
+
+
+def test_file_environment_and_flags_override_in_that_order(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flag beats the environment, which beats the file, key by key within a section."""
+    assert load_settings(project).stream.parallelism == 2
+    monkeypatch.setenv("HEADRACE_STREAM__PARALLELISM", "3")
+    monkeypatch.setenv("HEADRACE_STREAM__CHECKPOINT_INTERVAL_MS", "900")
+    assert load_settings(project).stream.parallelism == 3
+    stream = load_settings(project, stream={"parallelism": 4}).stream
+    assert (stream.parallelism, stream.checkpoint_interval_ms) == (4, 900)
+
+
+def test_services_of_the_environment_are_names_with_commas(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``HEADRACE_SERVICES=a,b`` needs no JSON."""
+    monkeypatch.setenv("HEADRACE_SERVICES", "a, b")
+    assert load_settings(project).services == ("a", "b")
+
+
+def test_an_unknown_key_is_refused_with_file_and_choices(project: Path) -> None:
+    """A misspelt key does not pass in silence."""
+    message = refused(project, "[stream]\nparalelism = 2\n")
+    assert "headrace.toml: 'stream.paralelism' is no setting; [stream] has parallelism," in message
+
+
+def test_an_unknown_key_at_the_top_is_refused(project: Path) -> None:
+    """Nor does a section that doesn't exist."""
+    assert "'flink' is no setting; the settings are services, kafka," in refused(project, "[flink]\nx = 1\n")
+
+
+def test_an_unknown_key_of_training_is_refused(project: Path) -> None:
+    """Sections named by the user are checked within."""
+    message = refused(project, '[train.fraud]\nlabel = "labels.is_fraud"\ngroup = "x"\ntop = 1\n')
+    assert "'train.fraud.top' is no setting; [train.fraud] has label, group, group_top" in message
+
+
+def test_a_value_that_does_not_fit_says_what_came(project: Path) -> None:
+    """The rule, what came, and where."""
+    message = refused(project, "[kafka]\npartitions = 0\n")
+    assert "headrace.toml: kafka.partitions: input should be greater than or equal to 1; got 0" in message
+
+
+def test_a_bad_variable_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came from the environment is not blamed on the file."""
+    monkeypatch.setenv("HEADRACE_KAFKA__PARTITIONS", "many")
+    with pytest.raises(SettingError, match=r"^environment \(HEADRACE_KAFKA__PARTITIONS\): kafka\.partitions: .*got 'many'"):
+        load_settings(project)
+
+
+def test_an_unknown_variable_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A misspelt variable does not pass in silence either."""
+    monkeypatch.setenv("HEADRACE_KAFKAA__PARTITIONS", "1")
+    with pytest.raises(SettingError, match="HEADRACE_KAFKAA__PARTITIONS is no setting"):
+        load_settings(project)
+
+
+def test_a_broken_file_is_named(project: Path) -> None:
+    """TOML that can't be read is one line of advice."""
+    assert "headrace.toml is not TOML" in refused(project, "services = [\n")
+
+
+def test_a_secret_is_not_read_from_the_file_nor_shown(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords come from the environment, and no repr or error holds them."""
+    assert "HEADRACE_KAFKA__SASL_PASSWORD" in refused(project, '[kafka]\nsasl_password = "hunter2"\n')
+    (project / "headrace.toml").unlink()
+    monkeypatch.setenv("HEADRACE_KAFKA__SASL_PASSWORD", "hunter2")
+    settings = load_settings(project, kafka={"sasl_mechanism": "PLAIN", "sasl_username": "me"})
+    assert "hunter2" not in repr(settings) + settings.model_dump_json()
+    assert settings.kafka.client("a:1,b:2")["sasl_plain_password"] == "hunter2"  # noqa: S105 - a test's password
+
+
+def test_the_stream_jobs_settings_are_the_jobs_own(tmp_path: Path) -> None:
+    """Each key of [stream] is one that the stream job takes, with the same default."""
+    written = load_settings(tmp_path).stream.model_dump()
+    job = StreamConfig(bootstrap="", jars=(), checkpoints=tmp_path)
+    assert written == {name: getattr(job, name) for name in written}
+
+
+def test_a_state_backend_is_one_of_two(project: Path) -> None:
+    """State is on the heap or in RocksDB, which wants some memory."""
+    assert "stream.state_backend: input should be 'heap' or 'rocksdb'; got 'disk'" in refused(
+        project, '[stream]\nstate_backend = "disk"\n'
+    )
+    assert "stream.rocksdb_memory_mb" in refused(project, '[stream]\nstate_backend = "rocksdb"\nrocksdb_memory_mb = 8\n')
+
+
+def test_the_example_loads() -> None:
+    """The fraud example's file fits the model."""
+    settings = load_settings(EXAMPLE)
+    assert settings.services == ("fraud",)
+    assert settings.train["fraud"].label == "labels.is_fraud"

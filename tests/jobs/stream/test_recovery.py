@@ -1,0 +1,120 @@
+"""What is killed comes back: after kill -9 of the scorer, then of Flink, every event has exactly one prediction."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+
+from infra.local import stack
+from infra.local.broker import Broker
+from infra.settings import Settings, load_settings
+from jobs.ingest.event_files import ALWAYS
+from jobs.ingest.publish import at_rate, feed, merged, publish
+from schemas.codec import decode_features, decode_prediction
+from serving.models.registry import Registry
+from tests.support.models import stumps
+from tests.support.streams import records
+
+pytestmark = pytest.mark.stack
+
+SERVICE = "handbook"
+RATE = 500
+
+
+@pytest.fixture
+def project(small_copy: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fraud project with data and a model, on the tests' broker."""
+    from features.definitions.load import load
+
+    plan = load(small_copy).plan(SERVICE)
+    registry = Registry(small_copy / "models")
+    registry.register(
+        stumps([0.01 * i for i in range(len(plan.inputs))]),
+        name=SERVICE,
+        service=SERVICE,
+        inputs=plan.inputs,
+        plan=plan.digest,
+        trained_from=0,
+        trained_until=1,
+        metrics={},
+        created_at=0,
+    )
+    registry.set_alias(SERVICE, "production", 1)
+    monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP", broker.bootstrap)
+    monkeypatch.setenv("HEADRACE_SERVICES", SERVICE)
+    monkeypatch.setenv("HEADRACE_STREAM__CHECKPOINT_INTERVAL_MS", "1000")
+    return small_copy
+
+
+def test_every_event_has_one_prediction_after_kills(project: Path, broker: Broker) -> None:
+    """The scorer, then the Flink job, are killed in mid-stream and started again: nothing is lost and nothing is twice."""
+    settings = load_settings(project)
+    try:
+        stack.up(project, settings)
+        (plan,) = stack.plans_in_use(project, settings)
+        feeds = [feed(project / source.history, source.topic, [plan]) for source in plan.sources]
+        client = {"bootstrap_servers": broker.bootstrap}
+        published: list[int] = []
+        publisher = threading.Thread(
+            target=lambda: published.append(publish(merged(feeds, ALWAYS), client, at_rate(RATE)).events), daemon=True
+        )
+        publisher.start()
+        events = sum(1 for _ in merged(feeds[:1], ALWAYS))
+        _wait(lambda: _count(broker, plan.predictions_topic) > events // 10)
+        _kill(project, settings, f"scorer-{SERVICE}")
+        stack.up(project, settings)
+        _wait(lambda: _count(broker, plan.predictions_topic) > events // 3)
+        _kill(project, settings, f"stream-{SERVICE}")
+        assert publisher.is_alive(), "the kills are in mid-stream"
+        stack.up(project, settings)
+        publisher.join(60)
+        _wait(lambda: _count(broker, plan.predictions_topic) >= events)
+        time.sleep(2)  # a second prediction would come by now
+    finally:
+        stack.down(project, settings)
+    predictions = Counter(decode_prediction(r.value).event_id for r in records(broker, plan.predictions_topic))
+    assert len(predictions) == events
+    assert set(predictions.values()) == {1}
+    vectors = defaultdict(set)
+    repeats = 0
+    for record in records(broker, plan.features_topic):
+        vector = decode_features(record.value)
+        repeats += vector.event_id in vectors
+        customer = [vector.features[feature.name] for feature in plan.windows[0].features]
+        vectors[vector.event_id].add(msgspec.json.encode((vector.origin, customer)))
+    assert repeats > 0, "Flink repeats what it wrote after its last checkpoint"
+    assert {len(values) for values in vectors.values()} == {1}, "a repeat has the same values"
+
+
+def _kill(project: Path, settings: Settings, name: str) -> None:
+    """kill -9 of the process and all its children."""
+    row = next(row for row in stack.status(project, settings) if row.name == name)
+    assert row.pid is not None
+    family = [psutil.Process(row.pid), *psutil.Process(row.pid).children(recursive=True)]
+    for process in family:
+        os.kill(process.pid, signal.SIGKILL)
+    psutil.wait_procs(family, 10)
+
+
+def _count(broker: Broker, topic: str) -> int:
+    with closing(KafkaConsumer(bootstrap_servers=broker.bootstrap)) as consumer:
+        places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        return sum(consumer.end_offsets(places).values())
+
+
+def _wait(condition: Callable[[], bool], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that in time"
+        time.sleep(0.2)

@@ -1,0 +1,220 @@
+"""The stream job on a real broker and a real Flink: the values are the batch engine's, and bad input stops nothing."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pyarrow.compute as pc
+import pytest
+from kafka import KafkaProducer
+
+from bench.common import publish_history
+from features.definitions.load import Project, load
+from features.plan import DAY_MS
+from infra.local.broker import Broker
+from jobs.audit.parity import compare, ledger_of
+from jobs.history.compute import compute
+from schemas import Origin
+from tests.support.data import fraud_project
+from tests.support.streams import (
+    await_checkpoint,
+    await_vectors,
+    dead_letters,
+    late_rows,
+    of_history,
+    own_topics,
+    publish_one_more,
+    records,
+    run_to_end,
+    started,
+    vectors,
+)
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="module")
+def medium(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A fraud project with more than 100,000 transactions of 60 days."""
+    return load(fraud_project(tmp_path_factory.mktemp("medium"), customers=1000, terminals=2000, days=60))
+
+
+def test_event_time_values_are_the_batch_engines(broker: Broker, medium: Project, tmp_path: Path) -> None:
+    """In event-time mode every value of over 100,000 events equals the batch engine's, at parallelism 2."""
+    plan = own_topics(broker, medium.plan("handbook"), mode="event_time")
+    publish_history(broker, medium.folder, plan)
+    run_to_end(broker, plan, tmp_path, parallelism=2)
+    batch = compute(medium, "handbook")
+    found = vectors(broker, plan)
+    parity = compare(plan, batch, found)
+    assert parity.events == batch.num_rows > 100_000
+    assert len({vector.event_id for vector in found}) == batch.num_rows
+    assert [stage.differing for stage in parity.stages] == [0, 0], parity
+    assert all(vector.complete for vector in found)
+    assert dead_letters(broker, plan) == []
+
+
+def test_arrival_values_differ_only_for_late_labels(broker: Broker, small: Project, tmp_path: Path) -> None:
+    """In arrival mode customer windows equal the batch engine's; a terminal window differs only where the ledger has a label."""
+    plan = own_topics(broker, small.plan("handbook"))
+    publish_history(broker, small.folder, plan)
+    run_to_end(broker, plan, tmp_path)
+    topic = plan.source("labels").topic
+    labels = {Origin(topic, r.partition, r.offset): json.loads(r.value) for r in records(broker, topic)}
+    ledger = ledger_of(plan, late_rows(broker, plan), labels)
+    parity = compare(plan, compute(small, "handbook"), vectors(broker, plan), ledger)
+    customers, terminals = parity.stages
+    assert customers.values > 0
+    assert customers.differing == 0
+    assert terminals.unexplained == 0, terminals
+
+
+def test_only_events_from_a_time_on_are_answered(broker: Broker, small: Project, tmp_path: Path) -> None:
+    """With answer_from, earlier events fill the windows, so that the first event answered finds them full."""
+    batch = compute(small, "handbook")
+    times = sorted(batch["event_time"].to_pylist())
+    start = times[len(times) * 3 // 4]
+    plan = own_topics(broker, small.plan("handbook"), mode="event_time")
+    publish_history(broker, small.folder, plan)
+    run_to_end(broker, plan, tmp_path, answer_from_ms=start)
+    found = vectors(broker, plan)
+    answered = batch.filter(pc.greater_equal(batch["event_time"], start))
+    assert {vector.event_id for vector in found} == set(answered["transaction_id"].to_pylist())
+    assert [stage.differing for stage in compare(plan, batch, found).stages] == [0, 0]
+
+
+def test_services_of_one_job_have_the_vectors_they_would_have_alone(broker: Broker, small: Project, tmp_path: Path) -> None:
+    """Two services over one spine run in one job: each has its own windows' values, and a bad event is written once."""
+    whole = own_topics(broker, small.plan("handbook"), mode="event_time")
+    customers, _ = whole.windows
+    part = msgspec.structs.replace(customers, features=customers.features[2:4])
+    limits = msgspec.structs.replace(whole, service=f"limits-{whole.service}", sources=whole.sources[:1], windows=(part,))
+    broker.create_topics({limits.features_topic: 2})
+    publish_history(broker, small.folder, whole)
+    with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
+        producer.send(whole.spine_source.topic, value=b"not json")
+        producer.flush()
+    run_to_end(broker, [whole, limits], tmp_path)
+    batch = compute(small, "handbook")
+    for plan in (whole, limits):
+        found = vectors(broker, plan)
+        parity = compare(plan, batch, found)
+        assert parity.events == batch.num_rows == len(found)
+        assert {stage.differing for stage in parity.stages} == {0}, parity
+        assert {vector.plan for vector in found} == {plan.short_digest}
+        assert all(vector.complete for vector in found)
+    assert list(vectors(broker, limits)[0].features) == [feature.name for feature in part.features]
+    assert [letter.reason for letter in dead_letters(broker, whole)] == ["not_json"]
+
+
+def test_rows_kept_in_rocksdb_give_the_same_values(broker: Broker, small: Project, tmp_path: Path) -> None:
+    """With state in RocksDB every value is the batch engine's, and its files are where they are wiped."""
+    plan = own_topics(broker, small.plan("handbook"), mode="event_time")
+    publish_history(broker, small.folder, plan)
+    run_to_end(broker, plan, tmp_path, state_backend="rocksdb", parallelism=2)
+    parity = compare(plan, compute(small, "handbook"), vectors(broker, plan))
+    assert [stage.differing for stage in parity.stages] == [0, 0], parity
+    assert (tmp_path / plan.service / "rocksdb").is_dir()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("backend", "before", "after"), [("heap", 1, 2), ("rocksdb", 2, 1)])
+def test_a_job_goes_on_at_another_parallelism(
+    broker: Broker, medium: Project, tmp_path: Path, backend: str, before: int, after: int
+) -> None:
+    """Killed in mid-stream and restored from its checkpoint with more or fewer subtasks, every value is the batch engine's."""
+    plan = own_topics(broker, medium.plan("handbook"), mode="event_time")
+    publish_history(broker, medium.folder, plan)
+    publish_one_more(broker, plan, later_ms=7 * DAY_MS)  # whose watermark lets the last of the others go
+    batch = compute(medium, "handbook")
+    options = {"state_backend": backend, "checkpoint_interval_ms": 200, "bounded": False}
+    with started(broker, plan, tmp_path, parallelism=before, **options):
+        await_vectors(broker, plan, batch.num_rows // 10)
+        await_checkpoint(tmp_path)
+    written = sum(1 for _ in records(broker, plan.features_topic))
+    assert written < batch.num_rows, "the kill is in mid-stream"
+    with started(broker, plan, tmp_path, parallelism=after, **options):
+        await_vectors(broker, plan, batch.num_rows)
+    found = of_history(vectors(broker, plan))
+    assert {vector.event_id for vector in found} == set(batch["transaction_id"].to_pylist())
+    assert batch.num_rows <= len(found) < written + batch.num_rows, "it went on where the checkpoint was"
+    assert [stage.differing for stage in compare(plan, batch, found).stages] == [0, 0]
+
+
+def test_a_restart_is_logged_with_its_cause(
+    broker: Broker, small: Project, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Where checkpoints cannot be written any more Flink restarts the job, and the log says that it did, and why."""
+    plan = own_topics(broker, small.plan("handbook"))
+    log, ready = "", tmp_path / "ready"
+    with started(broker, plan, tmp_path, bounded=False, checkpoint_interval_ms=1000, ready_file=ready):
+        await_checkpoint(tmp_path)
+        deadline = time.monotonic() + 60
+        while not ready.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        (folder,) = {path.parents[1] for path in tmp_path.rglob("chk-*/_metadata")}
+        folder.rename(tmp_path / "moved")
+        folder.write_text("a file is where the folder was")
+        while "stream.restart" not in log and time.monotonic() < deadline:
+            time.sleep(0.2)
+            log += capfd.readouterr().out
+    restart = next(line for line in log.splitlines() if "stream.restart" in line)
+    assert "restarts=" in restart
+    assert "no exception is known" not in restart, restart
+
+
+def test_bad_input_is_dead_lettered_and_its_neighbours_are_answered(broker: Broker, small: Project, tmp_path: Path) -> None:
+    """Each kind of bad event is on dead_letters with its reason, origin and bytes; the good ones around it are answered."""
+    plan = own_topics(broker, small.plan("handbook"))
+    now = int(time.time() * 1000)
+    good = {"transaction_id": 0, "event_time": now, "customer_id": 1, "terminal_id": 2, "amount": 10.25}
+    bad: dict[bytes | None, str] = {
+        None: "empty",
+        b"not json": "not_json",
+        random.Random(1).randbytes(1_000_000): "not_json",
+        json.dumps({**good, "amount": "ten"}).encode(): "wrong_type",
+        json.dumps({**good, "amount": 1.234}).encode(): "wrong_type",
+        json.dumps({**good, "customer_id": None}).encode(): "missing_key",
+        json.dumps({**good, "transaction_id": None}).encode(): "missing_key",
+        json.dumps({k: v for k, v in good.items() if k != "event_time"}).encode(): "missing_time",
+        json.dumps({**good, "event_time": now + 10**10}).encode(): "time_out_of_bounds",
+        json.dumps({**good, "event_time": -1}).encode(): "time_out_of_bounds",
+        json.dumps({**good, "amount": float("nan")}).encode(): "not_finite",
+    }
+    topic = plan.spine_source.topic
+    with closing(KafkaProducer(bootstrap_servers=broker.bootstrap, max_request_size=2_000_000)) as producer:
+        for number, value in enumerate(bad):
+            event = {**good, "transaction_id": number, "event_time": now + number, "new": {"fields": ["are", "ignored"]}}
+            producer.send(topic, value=json.dumps(event).encode(), partition=0)
+            producer.send(topic, key=b"1", value=value, partition=0)
+        producer.flush()
+    run_to_end(broker, plan, tmp_path)
+    letters = dead_letters(broker, plan)
+    assert Counter(letter.reason for letter in letters) == Counter(bad.values())
+    assert {letter.value: letter.reason for letter in letters} == bad
+    assert {letter.origin.offset for letter in letters} == set(range(1, 2 * len(bad), 2))
+    assert all(letter.detail and letter.arrived_at >= now for letter in letters)
+    assert sorted(vector.event_id for vector in vectors(broker, plan)) == list(range(len(bad)))
+
+
+def test_values_keep_every_digit(broker: Broker, small: Project, tmp_path: Path) -> None:
+    """Decimals, integers beyond 2^53 and string ids come out as they went in."""
+    plan = own_topics(broker, small.plan("handbook"))
+    event = {"transaction_id": 2**62 + 1, "event_time": 0, "customer_id": -1, "terminal_id": 2**60 + 1, "amount": 9999999999.99}
+    with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
+        producer.send(plan.spine_source.topic, value=json.dumps(event).encode())
+        producer.flush()
+    run_to_end(broker, plan, tmp_path)
+    (vector,) = vectors(broker, plan)
+    assert vector.event == event
+    assert vector.event_id == event["transaction_id"]
+    assert vector.features["customer_spend__mean_1d"] == 9999999999.99
+    assert msgspec.json.encode(vector.origin) == msgspec.json.encode(
+        {"topic": plan.spine_source.topic, "partition": vector.origin.partition, "offset": 0}
+    )

@@ -1,0 +1,119 @@
+"""The stream job in tests: on a real broker and a real Flink, over topics of the test's own."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+from kafka import KafkaProducer
+
+from bench.common import polled
+from features.job import job_plan
+from features.plan import Plan
+from infra.local import jars
+from infra.local.broker import Broker
+from jobs.stream.job import StreamConfig, run
+from schemas import DeadLetter, FeatureVector, LateRow
+from schemas.codec import decode_dead_letter, decode_features, decode_late_row
+
+PARTITIONS = 2
+
+
+def own_topics(broker: Broker, plan: Plan, **changes: Any) -> Plan:
+    """``plan`` with topics of its own, made on the broker, so that tests don't meet."""
+    mark = uuid.uuid4().hex[:8]
+    sources = tuple(msgspec.structs.replace(s, topic=f"{s.topic}-{mark}") for s in plan.sources)
+    plan = msgspec.structs.replace(plan, service=f"{plan.service}-{mark}", sources=sources, **changes)
+    topics = (*(source.topic for source in sources), plan.features_topic, plan.predictions_topic)
+    broker.create_topics(dict.fromkeys(topics, PARTITIONS))
+    broker.create_topics({"dead_letters": 1}, {"max.message.bytes": str(8 * 1024 * 1024)})
+    broker.create_topics({"late_rows": 1})
+    return plan
+
+
+@contextmanager
+def started(broker: Broker, plans: Plan | Sequence[Plan], folder: Path, **changes: Any) -> Iterator[BaseProcess]:
+    """The one job of ``plans`` over what the topics hold, in a process of its own; killed, with its JVM, after the block."""
+    job = job_plan([plans] if isinstance(plans, Plan) else plans)
+    settings = {"bootstrap": broker.bootstrap, "jars": jars.flink_jars(), "checkpoints": folder, "bounded": True, **changes}
+    process = multiprocessing.get_context("spawn").Process(target=run, args=(job, StreamConfig(**settings)))
+    process.start()
+    try:
+        yield process
+    finally:
+        family = psutil.Process(process.pid).children(recursive=True) if process.is_alive() else []
+        for member in (process, *family):
+            member.kill()
+        process.join()
+
+
+def run_to_end(broker: Broker, plans: Plan | Sequence[Plan], folder: Path, **changes: Any) -> None:
+    """The one job of ``plans``, until it has read the topics to the end."""
+    with started(broker, plans, folder, **changes) as process:
+        process.join(240)
+        assert process.exitcode == 0
+
+
+def publish_one_more(broker: Broker, plan: Plan, later_ms: int) -> None:
+    """On each partition of the sources, the last event again, with an id of its own, so much later."""
+    with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
+        for number, source in enumerate(plan.sources):
+            last = {record.partition: record for record in records(broker, source.topic)}
+            for partition, record in last.items():
+                event = json.loads(record.value)
+                event |= {source.event_id: -1 - number * PARTITIONS - partition, source.time: event[source.time] + later_ms}
+                producer.send(source.topic, key=record.key, value=json.dumps(event).encode(), partition=partition)
+
+
+def of_history(found: Iterable[FeatureVector]) -> list[FeatureVector]:
+    """The vectors of all events but those of `publish_one_more`."""
+    return [vector for vector in found if vector.event_id >= 0]
+
+
+def await_vectors(broker: Broker, plan: Plan, number: int, seconds: float = 200) -> None:
+    """Return when so many of the events that were published as they are have a vector."""
+    deadline = time.monotonic() + seconds
+    while len({vector.event_id for vector in of_history(vectors(broker, plan))}) < number:
+        assert time.monotonic() < deadline, "it did not come to that in time"
+        time.sleep(0.1)
+
+
+def await_checkpoint(folder: Path, seconds: float = 60) -> None:
+    """Return when there is a checkpoint below ``folder``."""
+    deadline = time.monotonic() + seconds
+    while not any(folder.rglob("chk-*/_metadata")):
+        assert time.monotonic() < deadline, "it did not come to that in time"
+        time.sleep(0.05)
+
+
+def records(broker: Broker, topic: str) -> Iterator[Any]:
+    """All records of a topic, partition by partition as they come."""
+    return (record for some in polled(broker.bootstrap, topic) for record in some)
+
+
+def vectors(broker: Broker, plan: Plan) -> list[FeatureVector]:
+    """All feature vectors of the plan."""
+    return [decode_features(record.value) for record in records(broker, plan.features_topic)]
+
+
+def dead_letters(broker: Broker, plan: Plan) -> list[DeadLetter]:
+    """The dead letters of the plan's own topics."""
+    topics = {source.topic for source in plan.sources}
+    letters = [decode_dead_letter(record.value) for record in records(broker, "dead_letters")]
+    return [letter for letter in letters if letter.origin.topic in topics]
+
+
+def late_rows(broker: Broker, plan: Plan) -> list[LateRow]:
+    """The late rows of the plan's own topics."""
+    topics = {source.topic for source in plan.sources}
+    rows = [decode_late_row(record.value) for record in records(broker, "late_rows")]
+    return [row for row in rows if row.origin.topic in topics]
