@@ -26,7 +26,7 @@ def rows() -> list[dict[str, Any]]:
     from features.definitions.load import load
 
     handbook_data()
-    plan = load(EXAMPLE).plan("handbook")
+    plan = load(EXAMPLE).service("handbook").plan
     jars.ensure()
     lines = []
     with tempfile.TemporaryDirectory() as temporary, Broker(Path(temporary) / "kafka") as broker:

@@ -34,7 +34,7 @@ def rows(data: Path) -> list[dict[str, Any]]:
 
     The values are compared: DuckDB's agree with exact sums to the bit, pandas' running sums to 1e-9.
     """
-    plan = load(EXAMPLE).plan("handbook")
+    plan = load(EXAMPLE).service("handbook").plan
     transactions = data / "transactions.parquet"
     took, features = duckdb_windows(plan, transactions)
     pandas_took, pandas_features = pandas_windows(plan, transactions)

@@ -29,11 +29,11 @@ def rows() -> list[dict[str, Any]]:
     from features.definitions.load import load
 
     handbook_data()
-    project = load(EXAMPLE)
-    plan = msgspec.structs.replace(project.plan("handbook"), mode="event_time")
+    service = load(EXAMPLE).service("handbook")
+    plan = msgspec.structs.replace(service.plan, mode="event_time")
     jars.ensure()
     began = time.perf_counter()
-    batch = compute(project, plan.service)
+    batch = compute(service)
     batch_seconds = time.perf_counter() - began
     with tempfile.TemporaryDirectory() as temporary, Broker(Path(temporary) / "kafka") as broker:
         broker.create_topics({source.topic: 2 for source in plan.sources})

@@ -103,8 +103,8 @@ def make_project(folder: Path) -> Plan:
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("data", "models", ".headrace"))
     (folder / "data" / "feast").mkdir(parents=True)
     project = load(folder)
-    plan = project.plan(SERVICE)
-    profile = next(o for o in project.objects if getattr(o, "name", "") == "customer_profile")
+    plan = project.service(SERVICE).plan
+    profile = next(o for o in project.service(SERVICE).objects if getattr(o, "name", "") == "customer_profile")
     store = FeatureStore(repo_path=str(folder))
     store.provider.update_infra(store.project, [], [profile], [], [], partial=True)
     profiles = [
@@ -193,9 +193,7 @@ def run_scorer(bootstrap: str, folder: Path, ready: Path) -> None:
     from features.definitions.load import load
 
     project = load(folder)
-    scorer.run(
-        project, project.plan(SERVICE), scorer.ScorerConfig(bootstrap=bootstrap, registry=folder / "models", ready_file=ready)
-    )
+    scorer.run(project.service(SERVICE), scorer.ScorerConfig(bootstrap=bootstrap, registry=folder / "models", ready_file=ready))
 
 
 def run_bare(bootstrap: str, folder: Path, ready: Path) -> None:

@@ -31,7 +31,7 @@ def rows() -> list[dict[str, Any]]:
     from features.definitions.load import load
 
     handbook_data()
-    plan = load(EXAMPLE).plan("handbook")
+    plan = load(EXAMPLE).service("handbook").plan
     jars.ensure()
     with tempfile.TemporaryDirectory() as temporary, Broker(Path(temporary) / "kafka") as broker:
         broker.create_topics({source.topic: 2 for source in plan.sources})

@@ -59,7 +59,7 @@ def ensure() -> None:
 
 def plan_for(source: str, target: str) -> Plan:
     """The plan of ``ours/definitions.py``, read from and written to these topics."""
-    plan = load(PROJECT).plan("peers")
+    plan = load(PROJECT).service("peers").plan
     spine = msgspec.structs.replace(plan.spine_source, topic=source)
     return msgspec.structs.replace(plan, service=target.removeprefix(FEATURES), sources=(spine,))
 

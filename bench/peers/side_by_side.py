@@ -53,7 +53,7 @@ def rows(seconds: float = SECONDS, latency_seconds: float = LATENCY_SECONDS, unt
 
 def throughput(broker: Broker, folder: Path, file: Path, seconds: float, until: int | None) -> list[dict[str, Any]]:
     """Events a second in the second half of each run, and the values that differ from ours."""
-    plan = load(PROJECT).plan("peers")
+    plan = load(PROJECT).service("peers").plan
     topic = plan.spine_source.topic
     broker.create_topics({topic: PARTITIONS})
     twice = _twice(file, folder / "twice.parquet", until)

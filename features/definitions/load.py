@@ -12,7 +12,7 @@ import sys
 import textwrap
 import traceback
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +33,7 @@ from features.definitions.aggregations import check, gives
 from features.errors import DefinitionError
 from features.inputs.columns import list_columns
 from features.plan import BatchView, OnDemand, Plan, Source, WindowFeature, Windows
+from features.service import Function, Service
 
 DEFAULT_LATENESS = "1d"
 FEAST_TYPES: dict[str, FeastType] = {
@@ -44,25 +45,26 @@ FEAST_TYPES: dict[str, FeastType] = {
     "timestamp": Int64,
 }
 DEFINITIONS = (Entity, KafkaSource, RequestSource, StreamFeatureView, OnDemandFeatureView, BatchFeatureView, FeatureService)
-Columns = dict[str, list[Any]]
-Function = Callable[[Columns], Columns]
 
 
 class Project(msgspec.Struct, frozen=True):
-    """A loaded project: its folder, its Feast objects, a plan for each service and the on-demand functions by view."""
+    """A loaded project: its folder and its feature services."""
 
     folder: Path
-    objects: tuple[Any, ...]
-    plans: dict[str, Plan]
-    functions: dict[str, Function]
+    services: dict[str, Service]
 
-    def plan(self, service: str) -> Plan:
-        """The plan of ``service``."""
-        if service not in self.plans:
+    def service(self, name: str) -> Service:
+        """The service called ``name``."""
+        if name not in self.services:
             raise DefinitionError(
-                f"no feature service '{service}' in {self.folder / 'definitions.py'}; name one of {', '.join(self.plans)}"
+                f"no feature service '{name}' in {self.folder / 'definitions.py'}; name one of {', '.join(self.services)}"
             )
-        return self.plans[service]
+        return self.services[name]
+
+    @property
+    def plans(self) -> list[Plan]:
+        """The plan of every service."""
+        return [service.plan for service in self.services.values()]
 
 
 class _Declared(msgspec.Struct, frozen=True):
@@ -122,11 +124,20 @@ def load(folder: Path) -> Project:
     for view in on_demand:
         for projection in view.source_feature_view_projections.values():
             _select(f"on-demand view '{view.name}'", projection, declared)
-    return Project(
+    functions = {view.name: view.feature_transformation.udf for view in on_demand if _has_function(view)}
+    plans = {name: _compile(service, declared) for name, service in services.items()}
+    return Project(folder, {name: _service(folder, plan, functions, declared, objects) for name, plan in plans.items()})
+
+
+def _service(
+    folder: Path, plan: Plan, functions: Mapping[str, Function], declared: _Declared, objects: tuple[Any, ...]
+) -> Service:
+    return Service(
         folder=folder,
+        plan=plan,
+        functions={view.view: functions[view.view] for view in plan.on_demand},
+        sources=declared.sources,
         objects=objects,
-        plans={name: _compile(service, declared) for name, service in services.items()},
-        functions={view.name: view.feature_transformation.udf for view in on_demand if _has_function(view)},
     )
 
 

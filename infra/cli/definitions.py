@@ -31,7 +31,7 @@ def plan(
     from infra.cli import show
 
     loaded = load(folder(project))
-    plans = [loaded.plan(service)] if service else list(loaded.plans.values())
+    plans = [loaded.service(service).plan] if service else loaded.plans
     if sql:
         show.out.out("\n".join(_sql(plans, sql)), end="")
     elif as_json:

@@ -42,7 +42,7 @@ def replay(
     if plan is None:
         from features.definitions.load import load
 
-        plan = load(where).plan(service)
+        plan = load(where).service(service).plan
     for source in plan.sources:
         topics.require(client, source.topic)
     feeds = [job.feed(where / source.history, source.topic, [plan]) for source in plan.sources]

@@ -115,4 +115,4 @@ def _plans(project: Path, settings: Settings, topic: str) -> list[Plan]:
         return plans
     from features.definitions.load import load
 
-    return list(load(project).plans.values())
+    return load(project).plans

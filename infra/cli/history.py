@@ -48,8 +48,7 @@ def features(
     loaded = load(folder(project))
     with show.progress() as on_progress:
         table = compute(
-            loaded,
-            service,
+            loaded.service(service),
             start_ms=utc_ms(start),
             end_ms=utc_ms(end),
             events=events,
@@ -88,8 +87,7 @@ def train(
     registry = Registry(where / settings.registry)
     with show.progress() as on_progress:
         result = run(
-            load(where),
-            service,
+            load(where).service(service),
             TrainConfig(**settings.train[service].model_dump()),
             train_from=_day(start),
             days=days,
@@ -128,8 +126,7 @@ def score(
     chosen = Registry(where / settings.registry).get(model or service, version or settings.scorer.alias)
     with show.progress() as on_progress:
         table = score_history(
-            load(where),
-            service,
+            load(where).service(service),
             partial(scores, load_session(chosen)),
             inputs=chosen.manifest.inputs,
             start_ms=utc_ms(start),

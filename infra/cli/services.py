@@ -144,8 +144,7 @@ def scorer(service: Annotated[str, typer.Argument(help="A feature service.")], p
         client={name: value for name, value in settings.kafka.client(address).items() if name != "bootstrap_servers"},
         **settings.scorer.model_dump(),
     )
-    loaded = load(where)
-    run(loaded, loaded.plan(service), config)
+    run(load(where).service(service), config)
 
 
 def _plans(project: Path, services: Sequence[str], files: Sequence[Path]) -> list[Plan]:
@@ -153,7 +152,7 @@ def _plans(project: Path, services: Sequence[str], files: Sequence[Path]) -> lis
         from features.definitions.load import load
 
         loaded = load(project)
-        return [loaded.plan(service) for service in dict.fromkeys(services)]
+        return [loaded.service(service).plan for service in dict.fromkeys(services)]
     import msgspec
 
     from features.plan import Plan

@@ -228,7 +228,7 @@ def _plans(project: Path, services: Sequence[str]) -> dict[str, Plan]:
     from features.definitions.load import load  # imports Feast: seconds
 
     loaded = load(project)
-    return {name: loaded.plan(name) for name in services or loaded.plans}
+    return {name: loaded.service(name).plan for name in services or loaded.services}
 
 
 def _create_topics(settings: Settings, address: str, plans: Iterable[Plan]) -> None:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from features.errors import SettingError, StackError
 from features.plan import DAY_MS, Plan
+from features.service import Service
 from infra.local import stack
 from infra.run.report import Report, Stream, build
 from infra.run.watch import Seen, Watch, caught_up, day_of
@@ -23,9 +24,6 @@ from jobs.history.batch_views import clear_online, materialize, push_online
 from jobs.training.experiment import Labels, positives
 from jobs.training.train import TrainConfig, train
 from serving.models.registry import Manifest, Registry
-
-if TYPE_CHECKING:
-    from features.definitions.load import Project
 
 LOOK_SECONDS = 0.25
 STUCK_SECONDS = 60.0
@@ -68,14 +66,14 @@ def execute(folder: Path, on_step: OnStep, on_seen: OnSeen) -> Report:
         on_step("reading definitions.py")
         from features.definitions.load import load
 
-        project = load(folder)
-        plan = project.plan(run.service)
-        _batch_views(project, run, on_step)
-        manifest = _model(project, settings, run, on_step)
+        service = load(folder).service(run.service)
+        plan = service.plan
+        _batch_views(service, run, on_step)
+        manifest = _model(service, settings, run, on_step)
         if plan.batch:
             on_step(f"pushing batch features of {run.start} to the online store")
-            clear_online(project, run.service)
-            push_online(project, run.service, run.start)
+            clear_online(service)
+            push_online(service, run.start)
         try:
             started = stack.up(folder, settings, [run.service], on_step)
             client = settings.kafka.client(started.bootstrap)
@@ -83,9 +81,9 @@ def execute(folder: Path, on_step: OnStep, on_seen: OnSeen) -> Report:
             _publish(folder, run.service, _history_start(plan, start), run.start).wait()
             caught_up(client, plan, f"headrace.{run.service}")
             on_step(f"publishing {run.start} to {run.end} at {run.rate:g} events/s")
-            stream = _live(project, run, settings, client, on_step, on_seen)
+            stream = _live(service, run, settings, client, on_step, on_seen)
             on_step("comparing with the batch engine")
-            report = build(project, settings.train[run.service], run, manifest, stream)
+            report = build(service, settings.train[run.service], run, manifest, stream)
         finally:
             on_step("stopping")
             stack.down(folder, settings)
@@ -122,13 +120,13 @@ def _history_start(plan: Plan, start: int) -> date:
     return datetime.fromtimestamp((start - longest) / 1000, UTC).date()
 
 
-def _batch_views(project: Project, run: RunSettings, on_step: OnStep) -> None:
+def _batch_views(service: Service, run: RunSettings, on_step: OnStep) -> None:
     """The daily rows of the batch views, where a day of the run is missing."""
-    plan = project.plan(run.service)
-    if not plan.batch or all(_has_days(project.folder / view.path, view.timestamp, run) for view in plan.batch):
+    plan = service.plan
+    if not plan.batch or all(_has_days(service.folder / view.path, view.timestamp, run) for view in plan.batch):
         return
     on_step(f"computing batch features from {run.train_from} to {run.end}")
-    materialize(project, run.service, run.train_from, run.end - timedelta(days=1))
+    materialize(service, run.train_from, run.end - timedelta(days=1))
 
 
 def _has_days(path: Path, timestamp: str, run: RunSettings) -> bool:
@@ -144,18 +142,17 @@ def _has_days(path: Path, timestamp: str, run: RunSettings) -> bool:
     return row is not None and row[0] == (run.end - run.train_from).days
 
 
-def _model(project: Project, settings: Settings, run: RunSettings, on_step: OnStep) -> Manifest:
+def _model(service: Service, settings: Settings, run: RunSettings, on_step: OnStep) -> Manifest:
     """The production model if it is of this plan and these days, else a new one."""
-    registry = Registry(project.folder / settings.registry)
-    plan = project.plan(run.service)
+    registry = Registry(service.folder / settings.registry)
+    plan = service.plan
     if ALIAS in registry.aliases(run.service):
         current = registry.get(run.service, ALIAS).manifest
         if current.plan == plan.digest and current.trained_from == _ms(run.train_from):
             return current
     on_step(f"training on {run.train_days} days from {run.train_from}")
     result = train(
-        project,
-        run.service,
+        service,
         TrainConfig(**settings.train[run.service].model_dump()),
         train_from=run.train_from,
         days=run.train_days,
@@ -212,20 +209,20 @@ class Publisher:
 
 
 def _live(
-    project: Project, run: RunSettings, settings: Settings, client: dict[str, Any], on_step: OnStep, on_seen: OnSeen
+    service: Service, run: RunSettings, settings: Settings, client: dict[str, Any], on_step: OnStep, on_seen: OnSeen
 ) -> Stream:
-    plan = project.plan(run.service)
-    known = positives(project, Labels(**settings.train[run.service].model_dump()))
+    plan = service.plan
+    known = positives(service, Labels(**settings.train[run.service].model_dump()))
     with closing(Watch(client, plan, known)) as watch:
-        publisher = _publish(project.folder, run.service, run.start, run.end, run.rate)
+        publisher = _publish(service.folder, run.service, run.start, run.end, run.rate)
         with closing(publisher):
-            seen = _until_answered(project, run, watch, publisher, on_seen)
+            seen = _until_answered(service, run, watch, publisher, on_seen)
         on_step("waiting for what came late")  # up to 10 s: so long an idle Kafka source of Flink waits before it commits
         caught_up(client, plan, f"headrace.{run.service}")
         return Stream(seen, watch.scores, watch.latencies, watch.vectors(), watch.ledger())
 
 
-def _until_answered(project: Project, run: RunSettings, watch: Watch, publisher: Publisher, on_seen: OnSeen) -> Seen:
+def _until_answered(service: Service, run: RunSettings, watch: Watch, publisher: Publisher, on_seen: OnSeen) -> Seen:
     """Look on, day by day, until each event has its answer."""
     pushed = day_of(_ms(run.start))
     progress, since = 0, time.monotonic()
@@ -239,10 +236,10 @@ def _until_answered(project: Project, run: RunSettings, watch: Watch, publisher:
         if time.monotonic() - since > STUCK_SECONDS:
             raise StackError(
                 f"no answer came in {STUCK_SECONDS:.0f} s: {seen.published} events, {seen.features} feature vectors, "
-                f"{seen.predictions} predictions; see the logs in {project.folder / RUN_DIR / 'logs'}"
+                f"{seen.predictions} predictions; see the logs in {service.folder / RUN_DIR / 'logs'}"
             )
         today = day_of(seen.event_time)
-        if today > pushed and project.plan(run.service).batch:
-            push_online(project, run.service, date(1970, 1, 1) + timedelta(days=today))
+        if today > pushed and service.plan.batch:
+            push_online(service, date(1970, 1, 1) + timedelta(days=today))
             pushed = today
         time.sleep(LOOK_SECONDS)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from features.plan import DAY_MS
+from features.service import Service
 from infra.run.watch import Seen
 from infra.settings import RunSettings, TrainSettings
 from jobs.audit.parity import Ledger, Parity, compare
@@ -17,9 +18,6 @@ from jobs.history.compute import compute
 from jobs.training.experiment import Labels, assess
 from schemas import FeatureVector
 from serving.models.registry import Manifest
-
-if TYPE_CHECKING:
-    from features.definitions.load import Project
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -60,15 +58,14 @@ class Report(msgspec.Struct, frozen=True):
         return self.seen.published == self.seen.answered
 
 
-def build(project: Project, label: TrainSettings, run: RunSettings, manifest: Manifest, stream: Stream) -> Report:
+def build(service: Service, label: TrainSettings, run: RunSettings, manifest: Manifest, stream: Stream) -> Report:
     """The report of ``stream``: computes the same days with the batch engine, and holds the two against each other."""
-    plan = project.plan(run.service)
     split = run.split
-    table = compute(project, run.service, start_ms=split.first_day * DAY_MS, end_ms=(split.first_test_day + run.days) * DAY_MS)
+    table = compute(service, start_ms=split.first_day * DAY_MS, end_ms=(split.first_test_day + run.days) * DAY_MS)
     config = Labels(**label.model_dump())
     p50, p99 = np.percentile(stream.latencies, (50, 99)).tolist()
     warm_p50, warm_p99 = np.percentile(stream.latencies[len(stream.latencies) // 2 :], (50, 99)).tolist()
-    streamed = assess(project, run.service, config, split, table, stream.scores)
+    streamed = assess(service, config, split, table, stream.scores)
     return Report(
         service=run.service,
         model=manifest,
@@ -80,6 +77,6 @@ def build(project: Project, label: TrainSettings, run: RunSettings, manifest: Ma
         warm_p99=warm_p99,
         streamed=streamed,
         batch={name: manifest.metrics[name] for name in streamed},
-        parity=compare(plan, table, stream.vectors, stream.ledger if plan.mode == "arrival" else None),
+        parity=compare(service.plan, table, stream.vectors, stream.ledger if service.plan.mode == "arrival" else None),
         versions={name: version(name) for name in ("headrace", "apache-flink", "onnxruntime", "feast", "kafka-python")},
     )

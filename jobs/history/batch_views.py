@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -18,19 +18,16 @@ import pyarrow.parquet as pq
 
 from features.errors import DefinitionError, SettingError
 from features.plan import BatchView, Plan, Source
+from features.service import Service
 from jobs.history.compute import Progress, Request, floats, write
 from jobs.history.tables import Between, File, connect, create_table, quoted
-
-if TYPE_CHECKING:
-    from features.definitions.load import Project
 
 ROWS_A_WRITE = 5000
 TIME = pa.timestamp("ms", tz="UTC")
 
 
 def compute_days(
-    project: Project,
-    service: str,
+    service: Service,
     first_day: date,
     last_day: date,
     histories: Mapping[str, Path] | None = None,
@@ -40,11 +37,11 @@ def compute_days(
 
     A day's rows have its midnight as their timestamp and come from the source's rows before it.
     """
-    plan = project.plan(service)
+    plan = service.plan
     days = [first_day + timedelta(days=number) for number in range((last_day - first_day).days + 1)]
     if not days:
         raise SettingError(f"the last day is not before the first; got {first_day} to {last_day}; swap them")
-    request = Request(project.folder, plan, Between(before=_ms(last_day)), histories=histories or {})
+    request = Request(service.folder, plan, Between(before=_ms(last_day)), histories=histories or {})
     with connect() as connection:
         for source in {view.source: plan.source(view.source) for view in plan.batch}.values():
             _load(connection, request, source)
@@ -60,17 +57,16 @@ def compute_days(
 
 
 def materialize(
-    project: Project,
-    service: str,
+    service: Service,
     first_day: date,
     last_day: date,
     histories: Mapping[str, Path] | None = None,
     on_progress: Progress | None = None,
 ) -> dict[str, int]:
     """Write `compute_days` into the views' Parquet files, in place of what they had for these days; gives rows written."""
-    tables = compute_days(project, service, first_day, last_day, histories, on_progress)
-    for view in project.plan(service).batch:
-        path = project.folder / view.path
+    tables = compute_days(service, first_day, last_day, histories, on_progress)
+    for view in service.plan.batch:
+        path = service.folder / view.path
         table = tables[view.view]
         if path.is_file():
             table = pa.concat_tables([_without(path, view, first_day, last_day), table], promote_options="permissive")
@@ -78,7 +74,7 @@ def materialize(
     return {name: table.num_rows for name, table in tables.items()}
 
 
-def push_online(project: Project, service: str, day: date) -> dict[str, int]:
+def push_online(service: Service, day: date) -> dict[str, int]:
     """Write the day's materialised rows of every batch view into the project's online store; gives rows written.
 
     The definitions are applied first. Feast lets an older value overwrite a newer one: a key that has a row of a later
@@ -87,13 +83,13 @@ def push_online(project: Project, service: str, day: date) -> dict[str, int]:
     from feast import Entity
     from feast.batch_feature_view import BatchFeatureView
 
-    store = _applied(project)
-    definitions = {o.name: o for o in project.objects if isinstance(o, BatchFeatureView)}
-    entities = {o.join_key: o for o in project.objects if isinstance(o, Entity)}
+    store = _applied(service)
+    definitions = {o.name: o for o in service.objects if isinstance(o, BatchFeatureView)}
+    entities = {o.join_key: o for o in service.objects if isinstance(o, Entity)}
     written: dict[str, int] = {}
-    for view in project.plan(service).batch:
+    for view in service.plan.batch:
         types = [entities[key].value_type for key in view.key]
-        rows = _rows_of_day(project, view, day)
+        rows = _rows_of_day(service, view, day)
         for first in range(0, len(rows), ROWS_A_WRITE):
             part = rows.iloc[first : first + ROWS_A_WRITE]
             part = part[_not_newer(store, definitions[view.view], view, types, part)]
@@ -103,23 +99,23 @@ def push_online(project: Project, service: str, day: date) -> dict[str, int]:
     return written
 
 
-def clear_online(project: Project, service: str) -> None:
+def clear_online(service: Service) -> None:
     """Forget the online rows of every batch view of the service: newer ones would keep out those of a replay of the past."""
     from feast.batch_feature_view import BatchFeatureView
 
-    store, names = _applied(project), {view.view for view in project.plan(service).batch}
-    views = [o for o in project.objects if isinstance(o, BatchFeatureView) and o.name in names]
+    store, names = _applied(service), {view.view for view in service.plan.batch}
+    views = [o for o in service.objects if isinstance(o, BatchFeatureView) and o.name in names]
     store._get_provider().update_infra(store.project, views, [], [], [], partial=True)
 
 
-def _applied(project: Project) -> Any:
+def _applied(service: Service) -> Any:
     """Feast's store, with the project's definitions in its registry."""
     from feast import FeatureStore
 
-    store = FeatureStore(repo_path=str(project.folder))
+    store = FeatureStore(repo_path=str(service.folder))
     with warnings.catch_warnings():  # of what is "experimental" in Feast 0.67; a user can do nothing about it
         warnings.simplefilter("ignore")
-        store.apply(list(project.objects))
+        store.apply(list(service.objects))
     _let_readers_read(store)
     return store
 
@@ -182,8 +178,8 @@ def _without(path: Path, view: BatchView, first_day: date, last_day: date) -> pa
     return table.filter(pc.or_(pc.less(times, _ms(first_day)), pc.greater(times, _ms(last_day))))
 
 
-def _rows_of_day(project: Project, view: BatchView, day: date) -> pd.DataFrame:
-    path = project.folder / view.path
+def _rows_of_day(service: Service, view: BatchView, day: date) -> pd.DataFrame:
+    path = service.folder / view.path
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     if not path.is_file():
         raise SettingError(f"batch view '{view.view}': a day is materialised before it is pushed; no file {path}; materialize it")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 import msgspec
@@ -15,11 +15,9 @@ import pyarrow.parquet as pq
 
 from features.errors import DefinitionError, SettingError
 from features.plan import BatchView, OnDemand, Plan, Source
+from features.service import Function, Service
 from features.sql.duckdb import features_sql
 from jobs.history.tables import Between, File, connect, create_table, quoted
-
-if TYPE_CHECKING:  # importing Feast takes seconds
-    from features.definitions.load import Function, Project
 
 WIDE = pa.decimal128(38, 0)
 """What DuckDB's HUGEINT is in Arrow."""
@@ -42,8 +40,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 def compute(
-    project: Project,
-    service: str,
+    service: Service,
     *,
     start_ms: int | None = None,
     end_ms: int | None = None,
@@ -60,13 +57,13 @@ def compute(
 
     Raises `SettingError` for a file that is not there or does not fit its source.
     """
-    plan = project.plan(service)
+    plan = service.plan
     times = Between(None if start_ms is None else start_ms - 1, end_ms)
-    request = Request(project.folder, plan, times, events, histories or {})
+    request = Request(service.folder, plan, times, events, histories or {})
     unknown = set(request.histories) - {source.name for source in plan.sources}
     if unknown:
         raise SettingError(
-            f"a history belongs to a source of service '{service}'; got {', '.join(sorted(unknown))}; "
+            f"a history belongs to a source of service '{service.name}'; got {', '.join(sorted(unknown))}; "
             f"use {', '.join(source.name for source in plan.sources)}"
         )
     step = _Steps(on_progress, len(_read_sources(plan)) + len(plan.batch) + len(plan.on_demand) + 1)
@@ -82,7 +79,7 @@ def compute(
             features |= _batch_features(connection, request, view)
     for on_demand in plan.on_demand:
         step(on_demand.view)
-        features |= _on_demand_features(on_demand, project.functions[on_demand.view], spine, features)
+        features |= _on_demand_features(on_demand, service.functions[on_demand.view], spine, features)
     step("done")
     return pa.table({**_columns(spine), **{name: features[name] for name in plan.inputs}})
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +12,8 @@ import pyarrow as pa
 from features.errors import DefinitionError
 from features.inputs.columns import input_columns, list_columns
 from features.plan import Plan
+from features.service import Service
 from jobs.history.compute import Progress, compute, floats
-
-if TYPE_CHECKING:
-    from features.definitions.load import Project
 
 Floats = npt.NDArray[np.float32]
 Scores = Callable[[Floats], Floats]
@@ -26,8 +23,7 @@ NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.ty
 
 
 def score_history(
-    project: Project,
-    service: str,
+    service: Service,
     scores: Scores,
     *,
     inputs: Sequence[str] | None = None,
@@ -40,7 +36,6 @@ def score_history(
 ) -> pa.Table:
     """What `jobs.history.compute.compute` gives, and ``score``; ``inputs`` are the model's, by default the plan's."""
     table = compute(
-        project,
         service,
         start_ms=start_ms,
         end_ms=end_ms,
@@ -49,7 +44,7 @@ def score_history(
         threads=threads,
         on_progress=on_progress,
     )
-    plan = project.plan(service)
+    plan = service.plan
     x = matrix(flat(table, plan), input_columns(plan, plan.inputs if inputs is None else inputs))
     parts = [scores(x[first : first + BATCH]) for first in range(0, len(x), BATCH)]
     return table.append_column("score", pa.array(np.concatenate([np.empty(0, np.float32), *parts])))

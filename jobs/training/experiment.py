@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,12 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from features.errors import SettingError
 from features.plan import DAY_MS, Plan, Source
+from features.service import Service
 from jobs.history.tables import Between, File, connect, create_table, quoted
 from jobs.training.metrics import Numbers, auc, average_precision, card_precision
 from jobs.training.split import Split
-
-if TYPE_CHECKING:
-    from features.definitions.load import Project
 
 
 class Labels(BaseModel):
@@ -38,15 +36,12 @@ class Labels(BaseModel):
     """How many of them a day."""
 
 
-def assess(
-    project: Project, service: str, config: Labels, split: Split, table: pa.Table, scores: Mapping[Any, float]
-) -> dict[str, float]:
+def assess(service: Service, config: Labels, split: Split, table: pa.Table, scores: Mapping[Any, float]) -> dict[str, float]:
     """The metrics of ``scores``, by event id, on the test rows of ``split``; ``table`` has the spine's rows of all its days.
 
     Raises `SettingError` where a test row has no score.
     """
-    plan = project.plan(service)
-    frame = outcomes(plan, config, table, labels(project, config))
+    frame = outcomes(service.plan, config, table, labels(service, config))
     test = frame[rows_to_test(frame, split)]
     missing = [event for event in test["event_id"] if event not in scores]
     if missing:
@@ -67,28 +62,27 @@ def metrics(test: pd.DataFrame, scores: Numbers, config: Labels) -> dict[str, fl
     }
 
 
-def positives(project: Project, config: Labels) -> frozenset[Any]:
+def positives(service: Service, config: Labels) -> frozenset[Any]:
     """The ids of the events that are labelled 1."""
-    table = labels(project, config)
+    table = labels(service, config)
     return frozenset(table.filter(table["label"].to_numpy() == 1)["event_id"].to_pylist())
 
 
-def label_source(project: Project, config: Labels) -> Source:
-    """The source that has the label, whichever service of the project reads it."""
+def label_source(service: Service, config: Labels) -> Source:
+    """The source that has the label, any of the project."""
     name, _, column = config.label.partition(".")
-    for plan in project.plans.values():
-        for source in plan.sources:
-            if source.name == name:
-                source.column(column)
-                return source
-    known = ", ".join(sorted({source.name for plan in project.plans.values() for source in plan.sources}))
-    raise SettingError(f"a label is a column of a source, '<source>.<column>'; got '{config.label}'; the sources are {known}")
+    if name not in service.sources:
+        known = ", ".join(sorted(service.sources))
+        raise SettingError(f"a label is a column of a source, '<source>.<column>'; got '{config.label}'; the sources are {known}")
+    source = service.sources[name]
+    source.column(column)
+    return source
 
 
-def labels(project: Project, config: Labels, histories: Mapping[str, Path] | None = None) -> pa.Table:
+def labels(service: Service, config: Labels, histories: Mapping[str, Path] | None = None) -> pa.Table:
     """Event id and label of all the source's history: a label is known later than its event's time."""
-    source, column = label_source(project, config), config.label.partition(".")[2]
-    history = (histories or {}).get(source.name, project.folder / source.history)
+    source, column = label_source(service, config), config.label.partition(".")[2]
+    history = (histories or {}).get(source.name, service.folder / source.history)
     with connect() as connection:
         required = {source.event_id, column}
         create_table(connection, source, [File(history)], required | {source.time}, Between())

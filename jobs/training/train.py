@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -24,13 +24,11 @@ from xgboost import XGBClassifier
 from features.errors import HeadraceError, SettingError
 from features.inputs.columns import input_columns
 from features.plan import DAY_MS
+from features.service import Service
 from jobs.history.compute import Progress, compute
 from jobs.predict.score import Floats, Scores, flat, matrix
 from jobs.training.experiment import Labels, labels, metrics, outcomes, rows_to_test, rows_to_train
 from jobs.training.split import Split
-
-if TYPE_CHECKING:
-    from features.definitions.load import Project
 
 OPSET = 15
 AGREEMENT = 1e-5
@@ -74,8 +72,7 @@ class TrainResult(msgspec.Struct, frozen=True):
 
 
 def train(
-    project: Project,
-    service: str,
+    service: Service,
     config: TrainConfig,
     *,
     train_from: date,
@@ -93,11 +90,10 @@ def train(
 
     Raises `SettingError` where the days have no rows, or rows of one class only.
     """
-    plan = project.plan(service)
+    plan = service.plan
     split = Split(train_from, days, delay_days, test_days)
     start_ms, end_ms = split.first_day * DAY_MS, (split.first_test_day + test_days) * DAY_MS
     table = compute(
-        project,
         service,
         start_ms=start_ms,
         end_ms=end_ms,
@@ -105,7 +101,7 @@ def train(
         threads=threads,
         on_progress=on_progress,
     )
-    frame = outcomes(plan, config, table, labels(project, config, histories))
+    frame = outcomes(plan, config, table, labels(service, config, histories))
     inputs = input_columns(plan, plan.inputs)
     x = matrix(flat(table, plan), inputs)
     training, test = rows_to_train(frame, split), rows_to_test(frame, split)
@@ -125,8 +121,8 @@ def train(
     measured = metrics(frame[test], scores, config) | counts
     manifest = register(
         onnx,
-        name=name or service,
-        service=service,
+        name=name or service.name,
+        service=service.name,
         inputs=inputs,
         plan=plan.digest,
         trained_from=start_ms,

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
@@ -31,6 +31,7 @@ from pydantic import BaseModel, Field
 from features.errors import SettingError, StackError
 from features.feast.online import Cached, ReadRows, open_online_store
 from features.plan import Plan
+from features.service import Service
 from schemas import DeadLetter, Origin
 from schemas.codec import encode
 from serving.kafka.answered import Answered, read_back
@@ -39,9 +40,6 @@ from serving.kafka.delivery import COMMIT_SECONDS, Delivery
 from serving.models.registry import Registry
 from serving.predict.predictor import Predictor, check_model
 from serving.predict.vector import UnscorableError, Vectors
-
-if TYPE_CHECKING:
-    from features.definitions.load import Project  # Feast, whose import takes seconds, comes with it
 
 DEAD_LETTERS = "dead_letters"
 DEAD_LETTER_BYTES = 512 * 1024
@@ -104,7 +102,7 @@ class ScorerConfig(BaseModel, frozen=True):
     """What Kafka clients are given besides: security."""
 
 
-def run(project: Project, plan: Plan, config: ScorerConfig, stop: threading.Event | None = None) -> None:
+def run(service: Service, config: ScorerConfig, stop: threading.Event | None = None) -> None:
     """Score until SIGTERM, SIGINT or ``stop``; then finish the poll in hand, and commit.
 
     Raises `HeadraceError`: at the start where model, plan, topics or online store do not fit, later where Kafka takes no answer.
@@ -112,7 +110,8 @@ def run(project: Project, plan: Plan, config: ScorerConfig, stop: threading.Even
     stop = stop or threading.Event()
     if not structlog.is_configured():
         structlog.configure(processors=LOG_LINES)
-    vectors, predictor = load_predictor(project, plan, config)
+    plan = service.plan
+    vectors, predictor = load_predictor(service, config)
     group = config.group or f"headrace.scorer.{plan.service}"
     client = {"bootstrap_servers": config.bootstrap.split(","), **config.client}
     member = {"group_id": group, "group_instance_id": f"{group}.{config.instance}", "max_poll_records": config.max_poll_records}
@@ -132,15 +131,16 @@ def run(project: Project, plan: Plan, config: ScorerConfig, stop: threading.Even
         log.info("stop", service=plan.service)
 
 
-def load_predictor(project: Project, plan: Plan, config: ScorerConfig) -> tuple[Vectors, Predictor]:
+def load_predictor(service: Service, config: ScorerConfig) -> tuple[Vectors, Predictor]:
     """The model on the plan's vectors; raises `HeadraceError` where the two do not fit, or the online store does not answer."""
+    plan = service.plan
     model = Registry(config.registry).get(config.model or plan.service, config.alias)
     manifest = model.manifest
     check_model(model, plan)
-    vectors = Vectors(plan, manifest.inputs, project.functions)
+    vectors = Vectors(plan, manifest.inputs, service.functions)
     rows: ReadRows = lambda view, keys: [None] * len(keys)  # noqa: E731
     if vectors.batch:
-        read = open_online_store(project.folder, project.objects, vectors.batch)
+        read = open_online_store(service.folder, service.objects, vectors.batch)
         rows = Cached(read, config.batch_cache_seconds, config.batch_cache_rows)
     log.info("start", service=plan.service, plan=plan.short_digest, model=manifest.name, version=manifest.version)
     return vectors, Predictor(model, vectors, rows)

@@ -13,10 +13,10 @@ from features.errors import DefinitionError
 from features.feast.online import ReadRows
 from features.inputs.columns import at, input_columns, list_columns
 from features.plan import BatchView, OnDemand, Plan
+from features.service import Function
 from schemas.features import Value
 
 Columns = dict[str, Sequence[Any]]
-Function = Callable[[dict[str, list[Any]]], Mapping[str, Sequence[Any]]]
 
 # Bounded here, so that a number which neither JSON's other readers nor an entity key can hold is refused as it comes in.
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]

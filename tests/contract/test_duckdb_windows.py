@@ -266,7 +266,7 @@ def test_a_plan_without_windows_gives_its_rows() -> None:
 def test_the_sql_of_the_fraud_service_is_the_golden_one() -> None:
     """The text changes only on purpose: delete the golden file, run this test twice, and read the difference."""
     golden = ROOT / "tests" / "features" / "sql" / "golden" / "duckdb_fraud.sql"
-    sql = features_sql(load(ROOT / "examples" / "fraud").plan("fraud"))
+    sql = features_sql(load(ROOT / "examples" / "fraud").service("fraud").plan)
     if not golden.exists():
         golden.write_text(sql)
         pytest.fail(f"{golden} was missing and has been written; run again")

@@ -74,29 +74,29 @@ def fraud() -> Project:
 @pytest.mark.parametrize("what", CHANGES)
 def test_what_matters_changes_the_digest(what: str, fraud: Project, tmp_path: Path) -> None:
     """Equal digests mean equal values: whatever may change a value changes the digest."""
-    assert changed(tmp_path, *CHANGES[what]).plan("fraud").digest != fraud.plan("fraud").digest
+    assert changed(tmp_path, *CHANGES[what]).service("fraud").plan.digest != fraud.service("fraud").plan.digest
 
 
 @pytest.mark.parametrize("what", NO_CHANGES)
 def test_what_does_not_matter_leaves_the_digest(what: str, fraud: Project, tmp_path: Path) -> None:
     """A new digest starts a new state, so nothing gives one without need."""
-    assert changed(tmp_path, *NO_CHANGES[what]).plan("fraud").digest == fraud.plan("fraud").digest
+    assert changed(tmp_path, *NO_CHANGES[what]).service("fraud").plan.digest == fraud.service("fraud").plan.digest
 
 
 def test_the_digest_is_the_same_in_another_process(fraud: Project) -> None:
     """No order of a set and no address comes into the digest."""
     imports = "from pathlib import Path; from features.definitions.load import load"
-    code = f"{imports}; print(load(Path({str(FRAUD)!r})).plan('fraud').digest)"
+    code = f"{imports}; print(load(Path({str(FRAUD)!r})).service('fraud').plan.digest)"
     environment = {**os.environ, "PYTHONHASHSEED": "12345"}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, env=environment
     )
-    assert done.stdout.strip() == fraud.plan("fraud").digest
+    assert done.stdout.strip() == fraud.service("fraud").plan.digest
 
 
 def test_a_service_has_a_digest_of_its_own(fraud: Project) -> None:
     """Services differ in what they compute, and so in their digests; messages carry the first twelve digits."""
-    fraud_plan, handbook = fraud.plan("fraud"), fraud.plan("handbook")
+    fraud_plan, handbook = fraud.service("fraud").plan, fraud.service("handbook").plan
     assert fraud_plan.digest != handbook.digest
     assert fraud_plan.digest.startswith(fraud_plan.short_digest)
     assert len(fraud_plan.short_digest) == 12
@@ -104,7 +104,7 @@ def test_a_service_has_a_digest_of_its_own(fraud: Project) -> None:
 
 def test_the_handbook_service_has_the_published_inputs(fraud: Project) -> None:
     """Fifteen inputs: the amount, two flags, and count and mean over 1, 7 and 30 days by customer and by terminal."""
-    inputs = fraud.plan("handbook").inputs
+    inputs = fraud.service("handbook").plan.inputs
     windows = [f"{function}_{days}d" for days in (1, 7, 30) for function in ("count", "mean")]
     assert inputs == (
         "transaction_amount__amount",
@@ -118,14 +118,14 @@ def test_the_handbook_service_has_the_published_inputs(fraud: Project) -> None:
 def test_adding_a_window_is_one_line(fraud: Project, tmp_path: Path) -> None:
     """One line gives the plan, both engines' SQL and Feast's own schema the new windows, and nothing else changes."""
     more = changed(tmp_path, *CHANGES["one more window"])
-    before, after = fraud.plan("fraud"), more.plan("fraud")
+    before, after = fraud.service("fraud").plan, more.service("fraud").plan
     added = [f"{view}__{function}_60d" for view in ("customer_spend", "terminal_risk") for function in ("count", "mean")]
     assert [name for name in after.inputs if name not in before.inputs] == added
     assert [name for name in after.inputs if name not in added] == list(before.inputs)
     assert {f.window_ms for f in after.window_features if f.name in added} == {60 * 86_400_000}
     for text in (job_sql(job_plan([after]), JobOptions()).text, features_sql(after)):
         assert all(name in text for name in added)
-    view = next(o for o in more.objects if o.name == "customer_spend")
+    view = next(o for o in more.service("fraud").objects if o.name == "customer_spend")
     assert [f.name for f in view.features][-2:] == ["count_60d", "mean_60d"]
 
 
@@ -136,9 +136,9 @@ def test_feast_takes_the_objects_of_the_example(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         store = FeatureStore(repo_path=str(tmp_path))
-        store.apply(list(project.objects))
+        store.apply(list(project.service("fraud").objects))
         service = store.get_feature_service("fraud")
     names = [f"{p.name}__{f.name}" for p in service.feature_view_projections for f in p.features]
-    assert sorted(names) == sorted(project.plan("fraud").inputs)
+    assert sorted(names) == sorted(project.service("fraud").plan.inputs)
     assert {view.name for view in store.list_stream_feature_views()} == {"customer_spend", "terminal_risk"}
     assert store.get_stream_feature_view("customer_spend").aggregations[0].time_window.days == 1

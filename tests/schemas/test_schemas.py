@@ -83,7 +83,7 @@ def test_samples_of_the_documentation_fit_their_schema(message: str) -> None:
 
 def test_samples_of_the_documentation_are_of_the_example() -> None:
     """The samples have the columns, windows and inputs of the fraud service, in order, and tell of one event."""
-    plan = load(ROOT / "examples" / "fraud").plan("fraud")
+    plan = load(ROOT / "examples" / "fraud").service("fraud").plan
     shown = samples()
     event, vector, receipt = shown["event"], shown["features"], shown["prediction"]["receipt"]
     assert list(event) == list(vector["event"]) == [column.name for column in plan.spine_source.columns]

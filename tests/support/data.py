@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.common import EXAMPLE, simulation
-from features.definitions.load import Project, load
+from features.definitions.load import load
+from features.service import Service
 
 LEFT_BEHIND = shutil.ignore_patterns("data", "models", ".headrace", "__pycache__")
 """What a run in the example's own folder may have made."""
@@ -33,9 +34,9 @@ def small_copy(small_data: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small(small_data: Path) -> Project:
-    """`small_data`, loaded."""
-    return load(small_data)
+def small(small_data: Path) -> Service:
+    """The handbook's service over `small_data`."""
+    return load(small_data).service("handbook")
 
 
 def fraud_project(folder: Path, *, customers: int, terminals: int, days: int) -> Path:

@@ -110,7 +110,7 @@ def test_what_breaks_a_rule_is_refused(case: Case, tmp_path: Path) -> None:
 def test_what_keeps_the_rules_has_its_plan(case: Case, tmp_path: Path) -> None:
     """Every line of the file is a line of the plan."""
     (tmp_path / "definitions.py").write_text(PRELUDE + case.definitions)
-    lines = [line for plan in load(tmp_path).plans.values() for line in described(plan)]
+    lines = [line for plan in load(tmp_path).plans for line in described(plan)]
     assert [line for line in case.expected.splitlines() if line not in lines] == [], "\n".join(["the plan has", *lines])
 
 
@@ -177,14 +177,15 @@ def test_an_unknown_service_is_refused(tmp_path: Path) -> None:
     """Asking for a plan that is not there names those that are."""
     (tmp_path / "definitions.py").write_text(PRELUDE + "spend = view(of())\nrisk = service(spend)\n")
     with pytest.raises(DefinitionError, match=r"no feature service 'frauds' in .*; name one of risk"):
-        load(tmp_path).plan("frauds")
+        load(tmp_path).service("frauds")
 
 
 def test_functions_are_there_to_be_called(tmp_path: Path) -> None:
-    """A loaded project gives its on-demand functions by view."""
+    """A service gives its on-demand functions by view."""
     case = next(case for case in CASES if case.name == "on_demand_over_windows")
     (tmp_path / "definitions.py").write_text(PRELUDE + case.definitions)
-    assert load(tmp_path).functions["ratio"]({"amount": [6.0], "mean_amount_3600s": [2.0]}) == {"ratio": [3.0]}
+    (service,) = load(tmp_path).services.values()
+    assert service.functions["ratio"]({"amount": [6.0], "mean_amount_3600s": [2.0]}) == {"ratio": [3.0]}
 
 
 def test_the_code_of_the_documentation_is_accepted(tmp_path: Path) -> None:
@@ -193,9 +194,8 @@ def test_the_code_of_the_documentation_is_accepted(tmp_path: Path) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", (root / "docs" / "definitions.md").read_text(), re.DOTALL | re.MULTILINE)
     example = (root / "examples" / "fraud" / "definitions.py").read_text()
     (tmp_path / "definitions.py").write_text("\n".join([example, *blocks]))
-    project = load(tmp_path)
-    plan = project.plan("chargeback_risk")
-    assert plan.inputs == (
+    service = load(tmp_path).service("chargeback_risk")
+    assert service.plan.inputs == (
         "spend_ratio__to_mean",
         "customer_peak__max_1h",
         "customer_peak__max_1d",
@@ -203,5 +203,5 @@ def test_the_code_of_the_documentation_is_accepted(tmp_path: Path) -> None:
         "terminal_profile__customers",
         "customer_spend__count_7d",
     )
-    ratio = project.functions["spend_ratio"]({"amount": [3.0, 3.0, 3.0], "mean_30d": [2.0, 0.0, None]})
+    ratio = service.functions["spend_ratio"]({"amount": [3.0, 3.0, 3.0], "mean_30d": [2.0, 0.0, None]})
     assert ratio == {"to_mean": [1.5, None, None]}

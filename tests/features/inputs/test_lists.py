@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from features.definitions.load import Project, load
+from features.definitions.load import load
 from features.errors import DefinitionError
 from features.feast.online import Key, Row
 from features.inputs.columns import input_columns
 from features.plan import Plan
+from features.service import Service
 from jobs.audit.parity import compare
 from jobs.history.compute import compute, floats, write
 from jobs.predict.score import flat, matrix, score_history
@@ -62,19 +63,19 @@ recent = FeatureService(
 
 
 @pytest.fixture(scope="module")
-def project(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def recent(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Service:
     """The fraud example with lists and a service that has them."""
     folder = tmp_path_factory.mktemp("lists")
     (folder / "data").symlink_to(small_data / "data")
     shutil.copy(small_data / "feature_store.yaml", folder)
     (folder / "definitions.py").write_text((small_data / "definitions.py").read_text() + DEFINITIONS)
-    return load(folder)
+    return load(folder).service("recent")
 
 
 @pytest.fixture(scope="module")
-def table(project: Project) -> pa.Table:
+def table(recent: Service) -> pa.Table:
     """The service's features over all of history."""
-    return compute(project, "recent")
+    return compute(recent)
 
 
 def vector(plan: Plan, row: dict[str, Any]) -> FeatureVector:
@@ -90,9 +91,9 @@ def no_rows(_: Any, keys: Sequence[Key]) -> list[Row | None]:
     return [None] * len(keys)
 
 
-def test_history_has_the_lists_of_the_reference(project: Project, table: pa.Table) -> None:
+def test_history_has_the_lists_of_the_reference(recent: Service, table: pa.Table) -> None:
     """Every new function over a file of events, for a customer: a list stays a list, in Parquet too."""
-    plan = project.plan("recent")
+    plan = recent.plan
     spine = table.filter(pc.equal(table["customer_id"], 3))
     events = [Event(plan.spine, row["event_time"], row) for row in spine.to_pylist()]
     (stage,) = plan.windows
@@ -103,13 +104,13 @@ def test_history_has_the_lists_of_the_reference(project: Project, table: pa.Tabl
     assert table.schema.field("customer_recent__last_4_amount").type.value_type == pa.decimal128(12, 2)
 
 
-def test_a_sum_of_longs_is_a_long_while_it_can_be_one(project: Project, table: pa.Table, tmp_path: Path) -> None:
+def test_a_sum_of_longs_is_a_long_while_it_can_be_one(recent: Service, table: pa.Table, tmp_path: Path) -> None:
     """Beyond 64 bits it is a decimal, and as exact."""
     assert table.schema.field("customer_recent__sum_terminal_id").type == pa.int64()
-    events = pq.read_table(project.folder / "data" / "transactions.parquet").slice(0, 400)
+    events = pq.read_table(recent.folder / "data" / "transactions.parquet").slice(0, 400)
     large = pa.array([2**62 + 1] * 400)
     write(events.set_column(events.column_names.index("terminal_id"), "terminal_id", large), tmp_path / "large.parquet")
-    sums = compute(project, "recent", histories={"transactions": tmp_path / "large.parquet"})["customer_recent__sum_terminal_id"]
+    sums = compute(recent, histories={"transactions": tmp_path / "large.parquet"})["customer_recent__sum_terminal_id"]
     assert {divmod(int(value), 2**62 + 1) for value in sums.to_pylist()} >= {(1, 0), (2, 0), (3, 0)}
 
 
@@ -119,13 +120,13 @@ def test_a_list_is_a_column_of_lists_in_parquet(table: pa.Table, tmp_path: Path)
     assert pq.read_table(tmp_path / "features.parquet").equals(table)
 
 
-def test_the_scorers_inputs_are_those_of_training(project: Project, table: pa.Table) -> None:
+def test_the_scorers_inputs_are_those_of_training(recent: Service, table: pa.Table) -> None:
     """The newest value is in the last column, whatever came before is missing first, and both ways give the same bits."""
-    plan = project.plan("recent")
+    plan = recent.plan
     columns = input_columns(plan, plan.inputs)
     assert [c for c in columns if "last_4_amount" in c] == [f"customer_recent__last_4_amount_{n}" for n in (1, 2, 3, 4)]
     trained = matrix(flat(table, plan), columns)
-    vectors = Vectors(plan, columns, project.functions)
+    vectors = Vectors(plan, columns, recent.functions)
     messages = [vectors.decode(encode(vector(plan, row))) for row in floats(table).to_pylist()]
     rows = vectors.complete(vectors.look_up(messages, no_rows))
     assert vectors.inputs == columns
@@ -136,9 +137,9 @@ def test_the_scorers_inputs_are_those_of_training(project: Project, table: pa.Ta
     assert not np.isnan(trained[:, newest]).any()
 
 
-def test_a_model_may_have_some_of_a_lists_columns(project: Project, table: pa.Table) -> None:
+def test_a_model_may_have_some_of_a_lists_columns(recent: Service, table: pa.Table) -> None:
     """Chosen inputs are columns too, in any order; those of other lists are not asked for."""
-    plan = project.plan("recent")
+    plan = recent.plan
     chosen = ("customer_recent__last_4_amount_4", "customer_recent__last_4_amount_3")
     vectors = Vectors(plan, chosen, {})
     (message,) = (vectors.decode(encode(vector(plan, row))) for row in floats(table.slice(0, 1)).to_pylist())
@@ -147,19 +148,19 @@ def test_a_model_may_have_some_of_a_lists_columns(project: Project, table: pa.Ta
         Vectors(plan, ("customer_recent__last_4_amount_5",), {})
 
 
-def test_a_list_that_is_none_is_no_feature_vector(project: Project, table: pa.Table) -> None:
+def test_a_list_that_is_none_is_no_feature_vector(recent: Service, table: pa.Table) -> None:
     """A number where the plan has a list is another message: it goes to the dead letters."""
-    plan = project.plan("recent")
+    plan = recent.plan
     (row,) = floats(table.slice(0, 1)).to_pylist()
     for value in (5.0, None):
         changed = encode(vector(plan, {**row, "customer_recent__last_4_amount": value}))
         with pytest.raises(UnscorableError, match="customer_recent__last_4_amount"):
-            Vectors(plan, plan.inputs, project.functions).decode(changed)
+            Vectors(plan, plan.inputs, recent.functions).decode(changed)
 
 
-def test_lists_are_compared_value_by_value(project: Project, table: pa.Table) -> None:
+def test_lists_are_compared_value_by_value(recent: Service, table: pa.Table) -> None:
     """Stream against batch: a list that differs in one value is a difference."""
-    plan = project.plan("recent")
+    plan = recent.plan
     rows = floats(table.slice(100, 20)).to_pylist()
     vectors = [decode_features(encode(vector(plan, row))) for row in rows]
     assert compare(plan, table, vectors).unexplained == 0
@@ -168,13 +169,13 @@ def test_lists_are_compared_value_by_value(project: Project, table: pa.Table) ->
     assert compare(plan, table, vectors).unexplained == 1
 
 
-def test_a_model_of_lists_is_trained_and_scores(project: Project, tmp_path: Path) -> None:
+def test_a_model_of_lists_is_trained_and_scores(recent: Service, tmp_path: Path) -> None:
     """The registry's manifest has the columns, and batch scoring fills them."""
     registry = Registry(tmp_path)
     config = TrainConfig(label="labels.is_fraud", group="customer_id", trees=3)
-    manifest = train(project, "recent", config, train_from=date(2018, 4, 20), register=registry.register).manifest
-    plan = project.plan("recent")
+    manifest = train(recent, config, train_from=date(2018, 4, 20), register=registry.register).manifest
+    plan = recent.plan
     assert manifest.inputs == input_columns(plan, plan.inputs)
     session = load_session(registry.get("recent", manifest.version))
-    scored = score_history(project, "recent", lambda x: scores(session, x), inputs=manifest.inputs)
-    assert scored.column_names == [*compute(project, "recent").column_names, "score"]
+    scored = score_history(recent, lambda x: scores(session, x), inputs=manifest.inputs)
+    assert scored.column_names == [*compute(recent).column_names, "score"]

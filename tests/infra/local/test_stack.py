@@ -42,7 +42,7 @@ def project(small_copy: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -
     registry = Registry(small_copy / "models")
     loaded = load(small_copy)
     for service in ("cards", "terminals"):
-        plan = loaded.plan(service)
+        plan = loaded.service(service).plan
         registry.register(
             stumps([0.01 * i for i in range(len(plan.inputs))]),
             name=service,

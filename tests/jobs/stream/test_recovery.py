@@ -37,7 +37,7 @@ def project(small_copy: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -
     """A fraud project with data and a model, on the tests' broker."""
     from features.definitions.load import load
 
-    plan = load(small_copy).plan(SERVICE)
+    plan = load(small_copy).service(SERVICE).plan
     registry = Registry(small_copy / "models")
     registry.register(
         stumps([0.01 * i for i in range(len(plan.inputs))]),

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from bench.common import publish_history
-from features.definitions.load import Project
 from features.plan import Plan, WindowFeature, Windows
+from features.service import Service
 from infra.local.broker import Broker
 from schemas import FeatureVector
 from tests.support.streams import own_topics, run_to_end, vectors
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.stack
 DAY = 86_400_000
 
 
-def shaped(project: Project, *windows: Windows) -> Plan:
+def shaped(service: Service, *windows: Windows) -> Plan:
     """The handbook service with other windows, over its transactions alone."""
-    plan = project.plan("handbook")
+    plan = service.plan
     return msgspec.structs.replace(plan, windows=windows, sources=plan.sources[:1], on_demand=(), inputs=())
 
 
-def test_a_key_may_have_two_columns(broker: Broker, small: Project, tmp_path: Path) -> None:
+def test_a_key_may_have_two_columns(broker: Broker, small: Service, tmp_path: Path) -> None:
     """Windows by customer and terminal count the payments of that customer at that terminal."""
     feature = WindowFeature("pair__count", "count", "amount", 30 * DAY)
     plan = own_topics(broker, shaped(small, Windows("transactions", ("customer_id", "terminal_id"), (feature,))))
@@ -47,7 +47,7 @@ def count(asked: FeatureVector, all_of_them: dict[int | str, FeatureVector]) -> 
     )
 
 
-def test_a_service_may_have_no_windows(broker: Broker, small: Project, tmp_path: Path) -> None:
+def test_a_service_may_have_no_windows(broker: Broker, small: Service, tmp_path: Path) -> None:
     """Every event is passed on, with no features."""
     plan = own_topics(broker, shaped(small))
     publish_history(broker, small.folder, plan)

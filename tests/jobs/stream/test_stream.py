@@ -15,8 +15,9 @@ import pytest
 from kafka import KafkaProducer
 
 from bench.common import publish_history
-from features.definitions.load import Project, load
+from features.definitions.load import load
 from features.plan import DAY_MS
+from features.service import Service
 from infra.local.broker import Broker
 from jobs.audit.parity import compare, ledger_of
 from jobs.history.compute import compute
@@ -40,17 +41,17 @@ pytestmark = pytest.mark.stack
 
 
 @pytest.fixture(scope="module")
-def medium(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def medium(tmp_path_factory: pytest.TempPathFactory) -> Service:
     """A fraud project with more than 100,000 transactions of 60 days."""
-    return load(fraud_project(tmp_path_factory.mktemp("medium"), customers=1000, terminals=2000, days=60))
+    return load(fraud_project(tmp_path_factory.mktemp("medium"), customers=1000, terminals=2000, days=60)).service("handbook")
 
 
-def test_event_time_values_are_the_batch_engines(broker: Broker, medium: Project, tmp_path: Path) -> None:
+def test_event_time_values_are_the_batch_engines(broker: Broker, medium: Service, tmp_path: Path) -> None:
     """In event-time mode every value of over 100,000 events equals the batch engine's, at parallelism 2."""
-    plan = own_topics(broker, medium.plan("handbook"), mode="event_time")
+    plan = own_topics(broker, medium.plan, mode="event_time")
     publish_history(broker, medium.folder, plan)
     run_to_end(broker, plan, tmp_path, parallelism=2)
-    batch = compute(medium, "handbook")
+    batch = compute(medium)
     found = vectors(broker, plan)
     parity = compare(plan, batch, found)
     assert parity.events == batch.num_rows > 100_000
@@ -60,27 +61,27 @@ def test_event_time_values_are_the_batch_engines(broker: Broker, medium: Project
     assert dead_letters(broker, plan) == []
 
 
-def test_arrival_values_differ_only_for_late_labels(broker: Broker, small: Project, tmp_path: Path) -> None:
+def test_arrival_values_differ_only_for_late_labels(broker: Broker, small: Service, tmp_path: Path) -> None:
     """In arrival mode customer windows equal the batch engine's; a terminal window differs only where the ledger has a label."""
-    plan = own_topics(broker, small.plan("handbook"))
+    plan = own_topics(broker, small.plan)
     publish_history(broker, small.folder, plan)
     run_to_end(broker, plan, tmp_path)
     topic = plan.source("labels").topic
     labels = {Origin(topic, r.partition, r.offset): json.loads(r.value) for r in records(broker, topic)}
     ledger = ledger_of(plan, late_rows(broker, plan), labels)
-    parity = compare(plan, compute(small, "handbook"), vectors(broker, plan), ledger)
+    parity = compare(plan, compute(small), vectors(broker, plan), ledger)
     customers, terminals = parity.stages
     assert customers.values > 0
     assert customers.differing == 0
     assert terminals.unexplained == 0, terminals
 
 
-def test_only_events_from_a_time_on_are_answered(broker: Broker, small: Project, tmp_path: Path) -> None:
+def test_only_events_from_a_time_on_are_answered(broker: Broker, small: Service, tmp_path: Path) -> None:
     """With answer_from, earlier events fill the windows, so that the first event answered finds them full."""
-    batch = compute(small, "handbook")
+    batch = compute(small)
     times = sorted(batch["event_time"].to_pylist())
     start = times[len(times) * 3 // 4]
-    plan = own_topics(broker, small.plan("handbook"), mode="event_time")
+    plan = own_topics(broker, small.plan, mode="event_time")
     publish_history(broker, small.folder, plan)
     run_to_end(broker, plan, tmp_path, answer_from_ms=start)
     found = vectors(broker, plan)
@@ -89,9 +90,9 @@ def test_only_events_from_a_time_on_are_answered(broker: Broker, small: Project,
     assert [stage.differing for stage in compare(plan, batch, found).stages] == [0, 0]
 
 
-def test_services_of_one_job_have_the_vectors_they_would_have_alone(broker: Broker, small: Project, tmp_path: Path) -> None:
+def test_services_of_one_job_have_the_vectors_they_would_have_alone(broker: Broker, small: Service, tmp_path: Path) -> None:
     """Two services over one spine run in one job: each has its own windows' values, and a bad event is written once."""
-    whole = own_topics(broker, small.plan("handbook"), mode="event_time")
+    whole = own_topics(broker, small.plan, mode="event_time")
     customers, _ = whole.windows
     part = msgspec.structs.replace(customers, features=customers.features[2:4])
     limits = msgspec.structs.replace(whole, service=f"limits-{whole.service}", sources=whole.sources[:1], windows=(part,))
@@ -101,7 +102,7 @@ def test_services_of_one_job_have_the_vectors_they_would_have_alone(broker: Brok
         producer.send(whole.spine_source.topic, value=b"not json")
         producer.flush()
     run_to_end(broker, [whole, limits], tmp_path)
-    batch = compute(small, "handbook")
+    batch = compute(small)
     for plan in (whole, limits):
         found = vectors(broker, plan)
         parity = compare(plan, batch, found)
@@ -113,12 +114,12 @@ def test_services_of_one_job_have_the_vectors_they_would_have_alone(broker: Brok
     assert [letter.reason for letter in dead_letters(broker, whole)] == ["not_json"]
 
 
-def test_rows_kept_in_rocksdb_give_the_same_values(broker: Broker, small: Project, tmp_path: Path) -> None:
+def test_rows_kept_in_rocksdb_give_the_same_values(broker: Broker, small: Service, tmp_path: Path) -> None:
     """With state in RocksDB every value is the batch engine's, and its files are where they are wiped."""
-    plan = own_topics(broker, small.plan("handbook"), mode="event_time")
+    plan = own_topics(broker, small.plan, mode="event_time")
     publish_history(broker, small.folder, plan)
     run_to_end(broker, plan, tmp_path, state_backend="rocksdb", parallelism=2)
-    parity = compare(plan, compute(small, "handbook"), vectors(broker, plan))
+    parity = compare(plan, compute(small), vectors(broker, plan))
     assert [stage.differing for stage in parity.stages] == [0, 0], parity
     assert (tmp_path / plan.service / "rocksdb").is_dir()
 
@@ -126,13 +127,13 @@ def test_rows_kept_in_rocksdb_give_the_same_values(broker: Broker, small: Projec
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("backend", "before", "after"), [("heap", 1, 2), ("rocksdb", 2, 1)])
 def test_a_job_goes_on_at_another_parallelism(
-    broker: Broker, medium: Project, tmp_path: Path, backend: str, before: int, after: int
+    broker: Broker, medium: Service, tmp_path: Path, backend: str, before: int, after: int
 ) -> None:
     """Killed in mid-stream and restored from its checkpoint with more or fewer subtasks, every value is the batch engine's."""
-    plan = own_topics(broker, medium.plan("handbook"), mode="event_time")
+    plan = own_topics(broker, medium.plan, mode="event_time")
     publish_history(broker, medium.folder, plan)
     publish_one_more(broker, plan, later_ms=7 * DAY_MS)  # whose watermark lets the last of the others go
-    batch = compute(medium, "handbook")
+    batch = compute(medium)
     options = {"state_backend": backend, "checkpoint_interval_ms": 200, "bounded": False}
     with started(broker, plan, tmp_path, parallelism=before, **options):
         await_vectors(broker, plan, batch.num_rows // 10)
@@ -148,10 +149,10 @@ def test_a_job_goes_on_at_another_parallelism(
 
 
 def test_a_restart_is_logged_with_its_cause(
-    broker: Broker, small: Project, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    broker: Broker, small: Service, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Where checkpoints cannot be written any more Flink restarts the job, and the log says that it did, and why."""
-    plan = own_topics(broker, small.plan("handbook"))
+    plan = own_topics(broker, small.plan)
     log, ready = "", tmp_path / "ready"
     with started(broker, plan, tmp_path, bounded=False, checkpoint_interval_ms=1000, ready_file=ready):
         await_checkpoint(tmp_path)
@@ -169,9 +170,9 @@ def test_a_restart_is_logged_with_its_cause(
     assert "no exception is known" not in restart, restart
 
 
-def test_bad_input_is_dead_lettered_and_its_neighbours_are_answered(broker: Broker, small: Project, tmp_path: Path) -> None:
+def test_bad_input_is_dead_lettered_and_its_neighbours_are_answered(broker: Broker, small: Service, tmp_path: Path) -> None:
     """Each kind of bad event is on dead_letters with its reason, origin and bytes; the good ones around it are answered."""
-    plan = own_topics(broker, small.plan("handbook"))
+    plan = own_topics(broker, small.plan)
     now = int(time.time() * 1000)
     good = {"transaction_id": 0, "event_time": now, "customer_id": 1, "terminal_id": 2, "amount": 10.25}
     bad: dict[bytes | None, str] = {
@@ -203,9 +204,9 @@ def test_bad_input_is_dead_lettered_and_its_neighbours_are_answered(broker: Brok
     assert sorted(vector.event_id for vector in vectors(broker, plan)) == list(range(len(bad)))
 
 
-def test_values_keep_every_digit(broker: Broker, small: Project, tmp_path: Path) -> None:
+def test_values_keep_every_digit(broker: Broker, small: Service, tmp_path: Path) -> None:
     """Decimals, integers beyond 2^53 and string ids come out as they went in."""
-    plan = own_topics(broker, small.plan("handbook"))
+    plan = own_topics(broker, small.plan)
     event = {"transaction_id": 2**62 + 1, "event_time": 0, "customer_id": -1, "terminal_id": 2**60 + 1, "amount": 9999999999.99}
     with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
         producer.send(plan.spine_source.topic, value=json.dumps(event).encode())

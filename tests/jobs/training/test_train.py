@@ -15,9 +15,10 @@ from onnxruntime import InferenceSession
 from pydantic import ValidationError
 from xgboost import XGBClassifier
 
-from features.definitions.load import Project, load
+from features.definitions.load import load
 from features.errors import DefinitionError, SettingError
 from features.plan import DAY_MS
+from features.service import Service
 from jobs.predict.score import matrix, score_history
 from jobs.training.experiment import rows_to_test
 from jobs.training.metrics import auc, average_precision, card_precision
@@ -31,7 +32,9 @@ FROM = date(2018, 4, 20)
 
 def test_the_handbooks_figures_are_met(handbook_data: Path, tmp_path: Path) -> None:
     """The published row of XGBoost: trained on 2018-07-25 to 31, tested on 2018-08-08 to 14."""
-    result = train(load(handbook_data), "handbook", CONFIG, train_from=date(2018, 7, 25), register=Registry(tmp_path).register)
+    result = train(
+        load(handbook_data).service("handbook"), CONFIG, train_from=date(2018, 7, 25), register=Registry(tmp_path).register
+    )
     assert result.metrics["auc"] == pytest.approx(0.862, abs=0.01)
     assert result.metrics["average_precision"] == pytest.approx(0.639, abs=0.01)
     assert result.metrics["card_precision_100"] == pytest.approx(0.273, abs=0.01)
@@ -40,26 +43,26 @@ def test_the_handbooks_figures_are_met(handbook_data: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.core
-def test_a_trained_model_scores_history(small: Project, tmp_path: Path) -> None:
+def test_a_trained_model_scores_history(small: Service, tmp_path: Path) -> None:
     """Train, register, load, score: the test days' scores are good, and the manifest says what the model is."""
     registry = Registry(tmp_path)
-    manifest: Manifest = train(small, "handbook", CONFIG, train_from=FROM, register=registry.register, clock=lambda: 5.0).manifest
-    assert manifest.inputs == small.plan("handbook").inputs
-    assert manifest.plan == small.plan("handbook").digest
+    manifest: Manifest = train(small, CONFIG, train_from=FROM, register=registry.register, clock=lambda: 5.0).manifest
+    assert manifest.inputs == small.plan.inputs
+    assert manifest.plan == small.plan.digest
     assert (manifest.trained_until - manifest.trained_from) / DAY_MS == 7
     assert manifest.created_at == 5000
     session = load_session(registry.get("handbook", manifest.version))
     start = manifest.trained_from
-    scored = score_history(small, "handbook", lambda x: scores(session, x), start_ms=start, end_ms=manifest.trained_until)
+    scored = score_history(small, lambda x: scores(session, x), start_ms=start, end_ms=manifest.trained_until)
     assert scored.num_rows == manifest.metrics["rows"]
     labels = pq.read_table(small.folder / "data" / "labels.parquet").to_pandas().set_index("transaction_id")["is_fraud"]
     assert auc(labels[scored["transaction_id"].to_numpy()].to_numpy(), scored["score"].to_numpy()) > 0.9
 
 
 @pytest.mark.core
-def test_equal_data_give_equal_bytes(small: Project, tmp_path: Path) -> None:
+def test_equal_data_give_equal_bytes(small: Service, tmp_path: Path) -> None:
     """Training is repeatable: the same history gives the same sha256."""
-    made = [train(small, "handbook", CONFIG, train_from=FROM, register=Registry(tmp_path).register) for _ in range(2)]
+    made = [train(small, CONFIG, train_from=FROM, register=Registry(tmp_path).register) for _ in range(2)]
     assert made[0].onnx == made[1].onnx
 
 
@@ -117,20 +120,20 @@ def test_metrics_are_those_of_a_ranking() -> None:
 
 
 @pytest.mark.core
-def test_days_without_frauds_are_refused(small: Project, tmp_path: Path) -> None:
+def test_days_without_frauds_are_refused(small: Service, tmp_path: Path) -> None:
     """There is nothing to learn from rows of one class; the error says how many came."""
     with pytest.raises(SettingError, match="got 0 rows, 0 of them labelled 1, in the training from 2019-01-01 for 7 days"):
-        train(small, "handbook", CONFIG, train_from=date(2019, 1, 1), register=Registry(tmp_path).register)
+        train(small, CONFIG, train_from=date(2019, 1, 1), register=Registry(tmp_path).register)
 
 
 @pytest.mark.core
-def test_a_label_is_a_column_of_a_source(small: Project, tmp_path: Path) -> None:
+def test_a_label_is_a_column_of_a_source(small: Service, tmp_path: Path) -> None:
     """Neither an unknown source nor a bare column is guessed at."""
     with pytest.raises(ValidationError):
         TrainConfig(label="is_fraud", group="customer_id")
     config = TrainConfig(label="label.is_fraud", group="customer_id")
     with pytest.raises(SettingError, match=r"got 'label.is_fraud'; the sources are labels, transactions"):
-        train(small, "handbook", config, train_from=FROM, register=Registry(tmp_path).register)
+        train(small, config, train_from=FROM, register=Registry(tmp_path).register)
 
 
 @pytest.mark.core

@@ -24,6 +24,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from features.definitions.load import Project, load
 from features.errors import DefinitionError, SettingError, StackError
 from features.plan import Plan
+from features.service import Service
 from infra.local.broker import Broker
 from schemas import DeadLetter, FeatureVector, Origin, Prediction
 from schemas.codec import decode_dead_letter, decode_prediction, encode
@@ -48,7 +49,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     shutil.copytree(ROOT / "examples" / "fraud", folder, ignore=shutil.ignore_patterns("data", "models", ".headrace"))
     (folder / "data" / "feast").mkdir(parents=True)
     loaded = load(folder)
-    profile = next(o for o in loaded.objects if getattr(o, "name", "") == "customer_profile")
+    profile = next(o for o in loaded.service("fraud").objects if getattr(o, "name", "") == "customer_profile")
     store = FeatureStore(repo_path=str(folder))
     store.provider.update_infra(store.project, [], [profile], [], [], partial=True)
     rows = [
@@ -70,10 +71,16 @@ class Setting:
     def __init__(self, broker: Broker, project: Project, service: str, folder: Path) -> None:
         self.project = project
         self.bootstrap = broker.bootstrap
-        self.plan = msgspec.structs.replace(project.plan(service), service=f"{service}-{uuid.uuid4().hex[:8]}")
+        self._found = found = project.service(service)
+        self.plan = msgspec.structs.replace(found.plan, service=f"{service}-{uuid.uuid4().hex[:8]}")
         self.folder = folder
         broker.create_topics({self.plan.features_topic: PARTITIONS, self.plan.predictions_topic: PARTITIONS, DEAD_LETTERS: 1})
         register(folder, self.plan, stumps([0.01 * i for i in range(len(self.plan.inputs))]))
+
+    @property
+    def service(self) -> Service:
+        """The service with the test's own plan."""
+        return msgspec.structs.replace(self._found, plan=self.plan)
 
     def config(self, **changes: Any) -> ScorerConfig:
         """A scorer's configuration, its ready file a new one."""
@@ -174,7 +181,7 @@ def scoring(setting: Setting, config: ScorerConfig | None = None) -> Iterator[No
 
     def work() -> None:
         try:
-            run(setting.project, setting.plan, config, stop)
+            run(setting.service, config, stop)
         except BaseException as error:
             errors.append(error)
 
@@ -283,8 +290,8 @@ from serving.kafka.scorer import ScorerConfig, run
 
 folder, service, config = sys.argv[1:]
 project = load(Path(folder))
-plan = msgspec.structs.replace(project.plan(service.partition("-")[0]), service=service)
-run(project, plan, ScorerConfig.model_validate_json(config))
+of = project.service(service.partition("-")[0])
+run(msgspec.structs.replace(of, plan=msgspec.structs.replace(of.plan, service=service)), ScorerConfig.model_validate_json(config))
 """
 
 
@@ -475,16 +482,18 @@ def test_predictions_topic_with_fewer_partitions_is_refused(broker: Broker, hand
 @pytest.mark.core
 def test_model_of_another_plan_is_refused(project: Project, tmp_path: Path) -> None:
     """A model whose training set came from other definitions is not served."""
-    plan = project.plan("handbook")
+    service = project.service("handbook")
+    plan = service.plan
     register(tmp_path, plan, stumps([0.0] * len(plan.inputs)), digest="0" * 64)
     with pytest.raises(SettingError, match="trained on plan 000000000000"):
-        load_predictor(project, plan, ScorerConfig(bootstrap="", registry=tmp_path))
+        load_predictor(service, ScorerConfig(bootstrap="", registry=tmp_path))
 
 
 @pytest.mark.core
 def test_model_with_an_input_that_the_plan_lacks_is_refused(project: Project, tmp_path: Path) -> None:
     """The plan has to give every input of the model."""
-    plan = project.plan("handbook")
+    service = project.service("handbook")
+    plan = service.plan
     register(tmp_path, plan, stumps([0.0]), inputs=("customer_spend__mean_365d",))
     with pytest.raises(DefinitionError, match="customer_spend__mean_365d"):
-        load_predictor(project, plan, ScorerConfig(bootstrap="", registry=tmp_path))
+        load_predictor(service, ScorerConfig(bootstrap="", registry=tmp_path))

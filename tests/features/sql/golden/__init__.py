@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent
 @cache
 def fraud(mode: Mode = "arrival") -> Plan:
     """The plan of the example's service, in either mode."""
-    plan = load(FOLDER.parents[3] / "examples" / "fraud").plan("fraud")
+    plan = load(FOLDER.parents[3] / "examples" / "fraud").service("fraud").plan
     return msgspec.structs.replace(plan, mode=mode)
 
 
