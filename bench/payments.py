@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from features.plan import DAY_MS, Column, ColumnType, Plan, Source, WindowFeature, Windows
+from features.plan import DAY_MS, Column, ColumnType, Plan, Source, Stage, WindowFeature
 
 
 def source(topic: str, *amounts: Column) -> Source:
@@ -25,7 +25,7 @@ def plan(service: str, over: Source, features: tuple[WindowFeature, ...]) -> Pla
         service=service,
         spine=over.name,
         sources=(over,),
-        windows=(Windows(over.name, ("card",), features),),
+        windows=(Stage(over.name, ("card",), features),),
         on_demand=(),
         batch=(),
         inputs=tuple(f.name for f in features),

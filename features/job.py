@@ -9,7 +9,7 @@ from functools import cached_property
 import msgspec
 
 from features.errors import DefinitionError
-from features.plan import Mode, Plan, Source, WindowFeature, Windows
+from features.plan import Mode, Plan, Source, Stage, WindowFeature
 
 
 class JobPlan(msgspec.Struct, frozen=True, dict=True):
@@ -24,7 +24,7 @@ class JobPlan(msgspec.Struct, frozen=True, dict=True):
     plans: tuple[Plan, ...]
     """One or more, in the order of their services' names."""
     sources: tuple[Source, ...]
-    windows: tuple[Windows, ...]
+    windows: tuple[Stage, ...]
     """The stages, in their order: those that more services use come first, and those over the spine before others, so that a
     service waits for as little as a chain allows of what it does not use."""
 
@@ -100,15 +100,15 @@ def job_plans(plans: Iterable[Plan]) -> tuple[JobPlan, ...]:
     return tuple(sorted(map(job_plan, jobs.values()), key=lambda job: job.name))
 
 
-def _shared(plans: Sequence[Plan]) -> tuple[Windows, ...]:
-    stages: dict[str, list[Windows]] = {}
+def _shared(plans: Sequence[Plan]) -> tuple[Stage, ...]:
+    stages: dict[str, list[Stage]] = {}
     for stage in (stage for plan in plans for stage in plan.windows):
         stages.setdefault(stage.name, []).append(stage)
     ordered = sorted(stages.values(), key=lambda users: (-len(users), users[0].source != plans[0].spine))
     return tuple(_united(users) for users in ordered)
 
 
-def _united(stages: Sequence[Windows]) -> Windows:
+def _united(stages: Sequence[Stage]) -> Stage:
     """One stage with the features of all, each once."""
     features: dict[str, WindowFeature] = {}
     for feature in (feature for stage in stages for feature in stage.features):

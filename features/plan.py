@@ -83,7 +83,7 @@ class WindowFeature(msgspec.Struct, frozen=True):
         return self.name.partition("__")[0]
 
 
-class Windows(msgspec.Struct, frozen=True):
+class Stage(msgspec.Struct, frozen=True):
     """All windows over one source by one key: one state, whichever views asked for them."""
 
     source: str
@@ -144,7 +144,7 @@ class Plan(msgspec.Struct, frozen=True, dict=True):
     spine: str
     """The source whose every event is answered."""
     sources: tuple[Source, ...]
-    windows: tuple[Windows, ...]
+    windows: tuple[Stage, ...]
     on_demand: tuple[OnDemand, ...]
     batch: tuple[BatchView, ...]
     inputs: tuple[str, ...]

@@ -32,7 +32,7 @@ from features.definitions import rules
 from features.definitions.aggregations import check, gives
 from features.errors import DefinitionError
 from features.inputs.columns import list_columns
-from features.plan import BatchView, OnDemand, Plan, Source, WindowFeature, Windows
+from features.plan import BatchView, OnDemand, Plan, Source, Stage, WindowFeature
 from features.service import Function, Service
 
 DEFAULT_LATENESS = "1d"
@@ -337,13 +337,13 @@ def _spine(service: FeatureService, declared: _Declared) -> Source:
     return declared.sources[spine]
 
 
-def _windows(views: Iterable[StreamFeatureView], declared: _Declared) -> tuple[Windows, ...]:
+def _windows(views: Iterable[StreamFeatureView], declared: _Declared) -> tuple[Stage, ...]:
     """One stage for each pair of source and key, whichever views share it."""
     stages: dict[tuple[str, tuple[str, ...]], list[WindowFeature]] = {}
     for view in views:
         source = declared.source(view)
         stages.setdefault((source.name, declared.key(view)), []).extend(_window_features(view, source))
-    return tuple(Windows(source, key, tuple(features)) for (source, key), features in stages.items())
+    return tuple(Stage(source, key, tuple(features)) for (source, key), features in stages.items())
 
 
 def _has_function(view: OnDemandFeatureView) -> bool:

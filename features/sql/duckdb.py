@@ -21,7 +21,7 @@ from textwrap import indent
 import msgspec
 
 from features.definitions.aggregations import find, gives
-from features.plan import Column, ColumnType, Plan, Source, WindowFeature, Windows
+from features.plan import Column, ColumnType, Plan, Source, Stage, WindowFeature
 
 SQL_TYPES = {"int64": "BIGINT", "float64": "DOUBLE", "timestamp": "BIGINT", "bool": "BOOLEAN"}
 MILLISECOND = 10**18
@@ -58,7 +58,7 @@ def features_sql(plan: Plan) -> str:
     return _with(steps) + asked
 
 
-def windows_sql(plan: Plan, stage: Windows) -> str:
+def windows_sql(plan: Plan, stage: Stage) -> str:
     """``_row`` and the features of one stage, ordered by ``_row``."""
     return _with(_steps(plan, stage)) + f"SELECT *\nFROM {_quoted(stage.name)}\nORDER BY _row\n"
 
@@ -69,7 +69,7 @@ def _with(steps: list[tuple[str, str]]) -> str:
     return "WITH\n" + ",\n".join(f"{name} AS (\n{indent(sql, '  ')}\n)" for name, sql in steps) + "\n"
 
 
-def _steps(plan: Plan, stage: Windows) -> list[tuple[str, str]]:
+def _steps(plan: Plan, stage: Stage) -> list[tuple[str, str]]:
     """Rows, what is in their frames, and the features: each a name and a SELECT."""
     rows, frames = (_quoted(f"{stage.name}_{step}") for step in ("rows", "frames"))
     return [
@@ -79,7 +79,7 @@ def _steps(plan: Plan, stage: Windows) -> list[tuple[str, str]]:
     ]
 
 
-def _rows(plan: Plan, stage: Windows) -> str:
+def _rows(plan: Plan, stage: Stage) -> str:
     """The rows that contribute and the rows that ask, one of a kind where the source is the spine."""
     keys = [f"{_quoted(key)} AS _key_{n}" for n, key in enumerate(stage.key, 1)]
     values = _values(plan, stage)
@@ -97,7 +97,7 @@ def _ordered(source: Source, arrival: str) -> list[str]:
     return [f"{arrival} AS _among", f"CAST({_quoted(source.time)} AS HUGEINT) * {MILLISECOND} + {arrival} AS _order"]
 
 
-def _values(plan: Plan, stage: Windows) -> dict[str, str]:
+def _values(plan: Plan, stage: Stage) -> dict[str, str]:
     """What is aggregated: names and SQL."""
     source = plan.source(stage.source)
     key, time = ", ".join(map(_quoted, stage.key)), _quoted(source.time)
@@ -110,7 +110,7 @@ def _values(plan: Plan, stage: Windows) -> dict[str, str]:
     return values
 
 
-def _frames(plan: Plan, stage: Windows, rows: str) -> str:
+def _frames(plan: Plan, stage: Stage, rows: str) -> str:
     """The aggregates of every frame, each once, for the rows that ask; a frame begins with its first millisecond (rule 1)."""
     of = plan.source(stage.source).column
     aggregates = dict.fromkeys(
@@ -130,7 +130,7 @@ def _frames(plan: Plan, stage: Windows, rows: str) -> str:
     )
 
 
-def _features(plan: Plan, stage: Windows, frames: str) -> str:
+def _features(plan: Plan, stage: Stage, frames: str) -> str:
     of = plan.source(stage.source).column
     features = [f"{_feature(feature, of(feature.column).type)} AS {_quoted(feature.name)}" for feature in stage.features]
     return f"SELECT\n  _row,\n{indent(_lines(features), '  ')}\nFROM {frames}"
@@ -311,7 +311,7 @@ def _named(values: dict[str, str]) -> list[str]:
     return [sql if sql == _quoted(name) else f"{sql} AS {_quoted(name)}" for name, sql in values.items()]
 
 
-def _keys(stage: Windows) -> str:
+def _keys(stage: Stage) -> str:
     return ", ".join(f"_key_{n}" for n in range(1, len(stage.key) + 1))
 
 

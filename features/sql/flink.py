@@ -12,7 +12,7 @@ import msgspec
 
 from features.definitions import aggregations
 from features.job import JobPlan
-from features.plan import ColumnType, Plan, Source, WindowFeature, Windows
+from features.plan import ColumnType, Plan, Source, Stage, WindowFeature
 
 SQL_TYPES = {"int64": "BIGINT", "float64": "DOUBLE", "string": "STRING", "bool": "BOOLEAN", "timestamp": "BIGINT"}
 NO_FEATURES = "CAST(NULL AS ROW<>)"
@@ -191,12 +191,12 @@ def _spine_contributes_after(job: JobPlan, index: int) -> bool:
     return any(stage.source == job.spine for stage in job.windows[index + 1 :])
 
 
-def _complete(stage: Windows) -> str:
+def _complete(stage: Stage) -> str:
     """The column that says whether the windows of ``stage`` are whole (rule 6)."""
     return f"_complete_{stage.name}"
 
 
-def _key(stage: Windows) -> str:
+def _key(stage: Stage) -> str:
     """One column: Flink 2.3 fails on PARTITION BY of several in a table argument (FLINK-40205)."""
     keys = ", ".join(map(identifier, stage.key))
     return keys if len(stage.key) == 1 else f"ROW({keys})"
@@ -383,7 +383,7 @@ def _insert_dead_letters(source: Source) -> str:
     return f"INSERT INTO `_dead_letters`\nSELECT\n{_lines(columns)}\nFROM {identifier(source.name)}\nWHERE `_reason` IS NOT NULL"
 
 
-def _insert_late_rows(job: JobPlan, stage: Windows) -> str:
+def _insert_late_rows(job: JobPlan, stage: Stage) -> str:
     columns = [
         "`_late`.`view`",
         _literal(stage.source),

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from features.definitions.aggregations import relative
 from features.errors import SettingError
-from features.plan import Plan, WindowFeature, Windows
+from features.plan import Plan, Stage, WindowFeature
 from jobs.history.compute import floats
 from schemas import FeatureVector, LateRow, Origin
 
@@ -88,7 +88,7 @@ def _by_event(plan: Plan, batch: pa.Table) -> dict[Any, dict[str, Any]]:
 
 def _compare(
     plan: Plan,
-    stage: Windows,
+    stage: Stage,
     expected: Mapping[Any, Mapping[str, Any]],
     vectors: Sequence[FeatureVector],
     ledger: Ledger | None,

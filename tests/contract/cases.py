@@ -38,7 +38,7 @@ from typing import Any, NamedTuple
 
 from features.definitions.aggregations import find, gives, relative
 from features.definitions.rules import columns
-from features.plan import Column, ColumnType, Mode, Plan, Source, WindowFeature, Windows
+from features.plan import Column, ColumnType, Mode, Plan, Source, Stage, WindowFeature
 
 ENGINES = ("history", "event_time", "arrival")
 SCHEMA = (
@@ -211,7 +211,7 @@ def plan_of(cases: Sequence[Case], mode: Mode = "arrival", lateness_ms: int = 0,
         service="cases",
         spine="payments",
         sources=tuple(Source(name, name, COLUMNS, "at", "id", f"{name}.parquet", delay_ms) for name in sources),
-        windows=tuple(Windows(source, key, tuple(features.values())) for (source, key), features in stages.items()),
+        windows=tuple(Stage(source, key, tuple(features.values())) for (source, key), features in stages.items()),
         on_demand=(),
         batch=(),
         inputs=(),

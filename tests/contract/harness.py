@@ -16,7 +16,7 @@ import msgspec
 import pyflink
 
 from features.job import job_plan
-from features.plan import Plan, Windows
+from features.plan import Plan, Stage
 from features.sql import flink
 from infra.local import jars
 from tests.contract.reference import Event
@@ -51,7 +51,7 @@ class Stream(msgspec.Struct, frozen=True):
     """One stage over rows and watermarks."""
 
     plan: Plan
-    stage: Windows
+    stage: Stage
     items: list[Event | int]
     """Events of the spine and of the stage's source in the order in which they come, and watermarks."""
     options: Options = Options()

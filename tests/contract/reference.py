@@ -5,7 +5,7 @@ from statistics import mean, pstdev, pvariance, stdev, variance
 from typing import Any, NamedTuple
 
 from features.definitions.aggregations import find
-from features.plan import WindowFeature, Windows
+from features.plan import Stage, WindowFeature
 
 NUMBERS = {"sum": sum, "mean": mean, "var_pop": pvariance, "var_samp": variance, "std_pop": pstdev, "std_samp": stdev}
 VALUES = {"sum": sum, "min": min, "max": max, "first": lambda values: values[0], "last": lambda values: values[-1]}
@@ -20,12 +20,12 @@ class Event(NamedTuple):
     columns: dict[str, Any]
 
 
-def answers(stage: Windows, spine: str, events: list[Event]) -> list[dict[str, Any]]:
+def answers(stage: Stage, spine: str, events: list[Event]) -> list[dict[str, Any]]:
     """The features of every event of the spine."""
     return [{f.name: _feature(stage, f, events, n, e) for f in stage.features} for n, e in enumerate(events) if e.source == spine]
 
 
-def _window(stage: Windows, feature: WindowFeature, events: list[Event], asked: int, at: Event) -> list[Any]:
+def _window(stage: Stage, feature: WindowFeature, events: list[Event], asked: int, at: Event) -> list[Any]:
     inside = [
         (e.time, n, e.columns[feature.column])
         for n, e in enumerate(events)
@@ -35,7 +35,7 @@ def _window(stage: Windows, feature: WindowFeature, events: list[Event], asked: 
     return [value + 0.0 if isinstance(value, float) else value for *_, value in sorted(inside) if value is not None]
 
 
-def _feature(stage: Windows, feature: WindowFeature, events: list[Event], asked: int, at: Event) -> Any:
+def _feature(stage: Stage, feature: WindowFeature, events: list[Event], asked: int, at: Event) -> Any:
     (row, parameter), known = find(feature.function), _window(stage, feature, events, asked, at)
     if row.empty is None and len(known) <= row.name.endswith("_samp"):
         return feature.fill

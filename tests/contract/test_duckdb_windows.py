@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from features.definitions.aggregations import find
 from features.definitions.load import load
-from features.plan import Column, ColumnType, Plan, Windows
+from features.plan import Column, ColumnType, Plan, Stage
 from features.sql.duckdb import features_sql, windows_sql
 from tests.contract.reference import Event, answers
 from tests.support.strategies import COLUMNS, NUMBERS, PLAN, STEP, same, stage, streams, together
@@ -57,7 +57,7 @@ def connection() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"threads": 1})
 
 
-def wrong(stages: Sequence[Windows], events: list[Event], got: Sequence[dict[str, Any]]) -> list[str]:
+def wrong(stages: Sequence[Stage], events: list[Event], got: Sequence[dict[str, Any]]) -> list[str]:
     """What differs from the reference in the answers to the spine's events."""
     largest = {name: float(max((abs(e.columns[name] or 0) for e in events), default=0)) for name in NUMBERS}
     return [

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.definitions.aggregations import gives
-from features.plan import ColumnType, Mode, Windows
+from features.plan import ColumnType, Mode, Stage
 from tests.contract.harness import Options, Output, Process, Stream, running
 from tests.contract.reference import Event, answers
 from tests.support.strategies import COLUMNS, DAY, PLAN, STEP, same, streams
@@ -38,7 +38,7 @@ def operator() -> Iterator[Process]:
 
 
 @st.composite
-def stages(draw: st.DrawFn) -> Windows:
+def stages(draw: st.DrawFn) -> Stage:
     """A stage of the plan with some of its features: the reference takes its time over each."""
     whole = draw(st.sampled_from(PLAN.windows))
     some = draw(st.randoms(use_true_random=False)).sample(whole.features, min(6, len(whole.features)))
@@ -46,7 +46,7 @@ def stages(draw: st.DrawFn) -> Windows:
 
 
 @st.composite
-def items(draw: st.DrawFn, stage: Windows) -> list[Event | int]:
+def items(draw: st.DrawFn, stage: Stage) -> list[Event | int]:
     """Events, and a watermark that is some way behind them, all of them in the end."""
     every, behind = draw(st.sampled_from((1, 3, 10))), draw(st.sampled_from((1, STEP, 8 * STEP, 30 * STEP * DAY)))
     found: list[Event | int] = []
@@ -74,7 +74,7 @@ OPTIONS = st.builds(
 @settings(max_examples=1000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(st.data(), stages(), OPTIONS, st.sampled_from(LATENESS))
 def test_both_modes_give_what_the_contract_says(
-    operator: Process, data: st.DataObject, stage: Windows, options: Options, lateness: int
+    operator: Process, data: st.DataObject, stage: Stage, options: Options, lateness: int
 ) -> None:
     """Every complete answer is the reference's, none within the lateness is incomplete, and nothing is left of a silent key."""
     found = data.draw(items(stage))

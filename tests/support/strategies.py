@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from features.definitions.aggregations import FAMILIES, FUNCTIONS, find
-from features.plan import Column, ColumnType, Plan, Source, WindowFeature, Windows
+from features.plan import Column, ColumnType, Plan, Source, Stage, WindowFeature
 from tests.contract.reference import Event
 
 COLUMNS = (
@@ -66,10 +66,10 @@ def stage(
     columns: tuple[str, ...] = NUMBERS,
     steps: tuple[int, ...] = (2, 5),
     fill: float | None = None,
-) -> Windows:
+) -> Stage:
     """What a stage of a plan is, whatever runs it: a source, a key and the functions of the columns that they take."""
     kinds = {column.name: column.type.kind for column in COLUMNS}
-    return Windows(
+    return Stage(
         source,
         key,
         tuple(

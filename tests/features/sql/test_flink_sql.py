@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from features.job import job_plan
-from features.plan import Column, ColumnType, Mode, Plan, Source, WindowFeature, Windows
+from features.plan import Column, ColumnType, Mode, Plan, Source, Stage, WindowFeature
 from features.sql.flink import Job, JobOptions, job_sql
 from tests.features.sql import golden
 
@@ -39,7 +39,7 @@ def test_names_and_values_are_quoted() -> None:
     columns = tuple(Column(hostile + c.name, c.type) for c in COLUMNS)
     source = Source(hostile, hostile, columns, columns[1].name, columns[0].name, "history.parquet", 0)
     feature = WindowFeature(f"{hostile}__sum", "sum", columns[4].name, MINUTE)
-    windows = (Windows(hostile, (columns[2].name,), (feature,)),)
+    windows = (Stage(hostile, (columns[2].name,), (feature,)),)
     plan = Plan(hostile, hostile, (source,), windows, (), (), (feature.name,), "event_time", 0)
     bare = re.sub(r"`(?:[^`]|``)*`|'(?:[^']|'')*'", "", sql_of(plan, JobOptions(bootstrap=hostile)).text)
     assert "DROP" not in bare
@@ -135,7 +135,7 @@ def test_every_type_of_result_has_its_column() -> None:
     """Sums of decimals are as wide as Flink has, min and max are of the column's type, count and mean of their own."""
     functions = ("count", "sum", "mean", "min", "max")
     features = tuple(WindowFeature(f"v__{f}_{c}", f, c, MINUTE) for c in ("amount", "tip", "shop") for f in functions)
-    job = sql_of(plan(Windows("payments", ("card",), features)), JobOptions())
+    job = sql_of(plan(Stage("payments", ("card",), features)), JobOptions())
     line = next(line for line in job.text.splitlines() if line.startswith("  `features` ROW<"))
     types = dict(re.findall(r"`v__(\w+)` ([A-Z]+(?:\([^)]*\))?)", line))
     assert [types[f"{f}_amount"] for f in functions] == ["BIGINT", "DECIMAL(38, 2)", "DOUBLE", "DECIMAL(12, 2)", "DECIMAL(12, 2)"]
@@ -146,7 +146,7 @@ def test_every_type_of_result_has_its_column() -> None:
 def test_the_operator_is_told_the_stage() -> None:
     """The argument of the operator is the stage: windows in milliseconds, the column of each, how long rows are kept."""
     features = (WindowFeature("v__a", "mean", "tip", 2 * MINUTE, 0.5), WindowFeature("v__b", "count", "amount", MINUTE))
-    given = spec(sql_of(plan(Windows("payments", ("card",), features), lateness_ms=7), JobOptions()), "payments_by_card")
+    given = spec(sql_of(plan(Stage("payments", ("card",), features), lateness_ms=7), JobOptions()), "payments_by_card")
     assert given["mode"] == "arrival"
     assert (given["retention"], given["lateness"], given["cache"]) == (2 * MINUTE + 7, 7, 0)
     assert given["values"] == ["_value_tip", "_value_amount"]
@@ -245,7 +245,7 @@ def test_predictions_of_a_key_stay_in_order() -> None:
     assert free.startswith(first + "CAST(`id` AS STRING),")
 
 
-def plan(*windows: Windows, mode: Mode = "arrival", lateness_ms: int = 0, delay_ms: int = 0, service: str = "risk") -> Plan:
+def plan(*windows: Stage, mode: Mode = "arrival", lateness_ms: int = 0, delay_ms: int = 0, service: str = "risk") -> Plan:
     """A plan over payments, the spine, and reports."""
     sources = tuple(Source(name, name, COLUMNS, "at", "id", f"{name}.parquet", delay_ms) for name in ("payments", "reports"))
     return Plan(service, "payments", sources, windows, (), (), (), mode, lateness_ms)
@@ -256,9 +256,9 @@ def sql_of(one: Plan, options: JobOptions) -> Job:
     return job_sql(job_plan([one]), options)
 
 
-def stage(source: str, *key: str) -> Windows:
+def stage(source: str, *key: str) -> Stage:
     """A sum of amounts over a minute."""
-    return Windows(source, key, (WindowFeature(f"{source}_{'_'.join(key)}__sum", "sum", "amount", MINUTE),))
+    return Stage(source, key, (WindowFeature(f"{source}_{'_'.join(key)}__sum", "sum", "amount", MINUTE),))
 
 
 def statement(job: Job, start: str) -> str:

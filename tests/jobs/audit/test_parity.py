@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from features.errors import SettingError
-from features.plan import Column, ColumnType, Plan, Source, WindowFeature, Windows
+from features.plan import Column, ColumnType, Plan, Source, Stage, WindowFeature
 from jobs.audit.parity import Ledger, compare, ledger_of
 from schemas import FeatureVector, LateRow, Origin
 
@@ -27,7 +27,7 @@ def _source(name: str, kind: str) -> Source:
 
 
 def _plan(kind: str = "int64", function: str = "count") -> Plan:
-    windows = Windows("labels", ("key",), (WindowFeature("risk__n", function, "value", 1000),))
+    windows = Stage("labels", ("key",), (WindowFeature("risk__n", function, "value", 1000),))
     sources = (_source("events", "int64"), _source("labels", kind))
     return Plan("s", "events", sources, (windows,), (), (), ("risk__n",), "arrival", 0)
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.errors import DefinitionError, SettingError
-from features.plan import DAY_MS, Windows
+from features.plan import DAY_MS, Stage
 from features.service import Service
 from jobs.history.compute import compute, floats, write
 from tests.contract.reference import Event, answers
@@ -47,7 +47,7 @@ def events_of(service: Service, source: str, key: str, value: int) -> list[Event
     return [Event(source, row["event_time"], row) for row in rows]
 
 
-def check(service: Service, result: pa.Table, stage: Windows, key: int, events: list[Event]) -> None:
+def check(service: Service, result: pa.Table, stage: Stage, key: int, events: list[Event]) -> None:
     """The result's rows of ``key`` have the reference's values."""
     rows = result.filter(pc.equal(result[stage.key[0]], key)).to_pylist()
     expected = answers(stage, service.plan.spine, events)

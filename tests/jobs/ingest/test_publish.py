@@ -17,7 +17,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.partitioner.default import murmur2
 
 from features.errors import SettingError
-from features.plan import Column, ColumnType, Plan, Source, WindowFeature, Windows
+from features.plan import Column, ColumnType, Plan, Source, Stage, WindowFeature
 from infra.local.broker import Broker
 from jobs.ingest import event_files
 from jobs.ingest.event_files import Span
@@ -154,7 +154,7 @@ def test_the_key_is_that_of_the_first_windows_over_the_source(tmp_path: Path) ->
     """Labels by terminal are keyed by terminal, though the service's first windows go by card."""
     labels = Source("labels", "labels", (column("shop", "int64"),), "at", "id", "labels.parquet", 0)
     windows = tuple(
-        Windows(source, (key,), (WindowFeature(f"{key}__count", "count", key, 1000),))
+        Stage(source, (key,), (WindowFeature(f"{key}__count", "count", key, 1000),))
         for source, key in (("payments", "card"), ("labels", "shop"))
     )
     plan = Plan("fraud", "payments", (PAYMENTS, labels), windows, (), (), (), "arrival", 0)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bench.common import publish_history
-from features.plan import Plan, WindowFeature, Windows
+from features.plan import Plan, Stage, WindowFeature
 from features.service import Service
 from infra.local.broker import Broker
 from schemas import FeatureVector
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.stack
 DAY = 86_400_000
 
 
-def shaped(service: Service, *windows: Windows) -> Plan:
+def shaped(service: Service, *windows: Stage) -> Plan:
     """The handbook service with other windows, over its transactions alone."""
     plan = service.plan
     return msgspec.structs.replace(plan, windows=windows, sources=plan.sources[:1], on_demand=(), inputs=())
@@ -28,7 +28,7 @@ def shaped(service: Service, *windows: Windows) -> Plan:
 def test_a_key_may_have_two_columns(broker: Broker, small: Service, tmp_path: Path) -> None:
     """Windows by customer and terminal count the payments of that customer at that terminal."""
     feature = WindowFeature("pair__count", "count", "amount", 30 * DAY)
-    plan = own_topics(broker, shaped(small, Windows("transactions", ("customer_id", "terminal_id"), (feature,))))
+    plan = own_topics(broker, shaped(small, Stage("transactions", ("customer_id", "terminal_id"), (feature,))))
     publish_history(broker, small.folder, plan)
     run_to_end(broker, plan, tmp_path)
     found = {v.event_id: v for v in vectors(broker, plan)}

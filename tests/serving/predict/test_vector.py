@@ -11,7 +11,7 @@ import pytest
 
 from features.errors import DefinitionError
 from features.feast.online import Key, Row
-from features.plan import BatchView, Column, ColumnType, OnDemand, Plan, Source, WindowFeature, Windows
+from features.plan import BatchView, Column, ColumnType, OnDemand, Plan, Source, Stage, WindowFeature
 from schemas import FeatureVector, Origin
 from schemas.codec import encode
 from serving.predict.vector import UnscorableError, Vectors, matrix, slice_of
@@ -39,7 +39,7 @@ PLAN = Plan(
         ),
     ),
     windows=(
-        Windows(
+        Stage(
             "orders",
             ("shop",),
             (
