@@ -48,7 +48,7 @@ def rows() -> list[dict[str, Any]]:
     differing = sum(stage.differing for stage in parity.stages)
     return [
         row("values that differ, stream from batch", differing, f"of {values:,}", goal=0, better="lower"),
-        row("events answered once", len({vector.event_id for vector in vectors}), "events", goal=batch.num_rows),
+        row("events with one feature vector", len({vector.event_id for vector in vectors}), "events", goal=batch.num_rows),
         row("stream, from start to end", round(stream_seconds), "s", better="lower"),
         row("batch, with reading and writing", round(batch_seconds, 1), "s", better="lower"),
     ]

@@ -139,7 +139,7 @@ def _send_and_read(
             sender.join(20)
         stamps = np.load(sent.name)
     if len(arrived) < count:
-        raise RuntimeError(f"{count - len(arrived)} of {count} events were not answered in 120 s")
+        raise RuntimeError(f"{count - len(arrived)} of {count} events had no prediction after 120 s")
     return np.array([(arrived[int(event)] - at) * 1000 for event, at in stamps])
 
 

@@ -29,11 +29,12 @@ class Customer(StatefulBatchLogic):
         self.spend: Rescan | None = None
 
     def on_batch(self, values: list[dict[str, Any]]) -> tuple[Iterable[dict[str, Any]], bool]:
-        """An answer for each event; the state is never given up."""
+        """A feature vector for each event; the state is never given up."""
         self.spend = self.spend or self.made(values[0]["customer_id"])
-        answer = self.spend.answer
+        features = self.spend.features
         return [
-            {"event_id": event["transaction_id"], **answer(event["event_time"], round(event["amount"] * 100))} for event in values
+            {"event_id": event["transaction_id"], **features(event["event_time"], round(event["amount"] * 100))}
+            for event in values
         ], False
 
     def snapshot(self) -> Any:
@@ -48,15 +49,15 @@ def flow(job: Job, state: type[Rescan]) -> Dataflow:
         events = ((message.key.decode(), orjson.loads(message.value)) for message in messages)
         return [keyed for keyed in events if keyed[1]["transaction_id"] >= job.first_event]
 
-    def encode(answers: list[Keyed]) -> list[KafkaSinkMessage]:
-        return [KafkaSinkMessage(key.encode(), orjson.dumps(answer)) for key, answer in answers]
+    def encode(vectors: list[Keyed]) -> list[KafkaSinkMessage]:
+        return [KafkaSinkMessage(key.encode(), orjson.dumps(vector)) for key, vector in vectors]
 
     made = Dataflow("spend")
     messages = op.input("source", made, KafkaSource([job.bootstrap], [job.source]))
     events = op.flat_map_batch("decode", messages, decode)
-    answers = op.stateful_batch("windows", events, lambda _: Customer(state, job))
+    vectors = op.stateful_batch("windows", events, lambda _: Customer(state, job))
     sink = KafkaSink([job.bootstrap], job.target, {"linger.ms": str(job.linger_ms)})
-    op.output("target", op.flat_map_batch("encode", answers, encode), sink)
+    op.output("target", op.flat_map_batch("encode", vectors, encode), sink)
     return made
 
 

@@ -31,7 +31,7 @@ FILL_SECONDS = 60
 CHECKPOINT_SECONDS = 30
 """In which a checkpoint is begun and done."""
 FEW = 6
-"""Batches, of which the second half of a slow contender's answers may be fewer."""
+"""Batches, of which the second half of a slow contender's vectors may be fewer."""
 PERIODS = 500
 """Of the longest window, which a key's events may span: 41 years."""
 
@@ -86,12 +86,12 @@ def _points(broker: Broker, folder: Path, held: int, timed: int, seconds: float,
         if reached < held:
             yield Point(contender.name, held, reached, 0, 0, 0)
             continue
-        answers = records.read(job, job.first_event + timed)
-        reference = reference or answers
+        vectors = records.read(job, job.first_event + timed)
+        reference = reference or vectors
         kept = job.first_event * (1 if contender.starts_filled else KEEP / LENGTHS[-1])
-        different, _ = reference.differences(answers)
-        speed = _speed(answers, contender, job)
-        failure = "" if speed else f"a single batch of answers in {seconds} s"
+        different, _ = reference.differences(vectors)
+        speed = _speed(vectors, contender, job)
+        failure = "" if speed else f"a single batch of vectors in {seconds} s"
         yield Point(contender.name, held, held, speed, contender.state_bytes(job) / kept, different, failure)
 
 
@@ -123,9 +123,9 @@ def _next_checkpoint(job: Job) -> None:
         time.sleep(0.2)
 
 
-def _speed(answers: records.Answers, contender: Contender, job: Job) -> float:
+def _speed(vectors: records.Vectors, contender: Contender, job: Job) -> float:
     """Over the second half of what was timed, or over all where that is few batches, from the end of one batch to another's."""
-    stamps = answers.stamps[0 if contender.starts_filled else job.first_event * contender.records :]
+    stamps = vectors.stamps[0 if contender.starts_filled else job.first_event * contender.records :]
     half = stamps[len(stamps) // 2 :]
     first = half[0] if len(set(half)) >= FEW else stamps[0]
     return (len(stamps) - bisect_right(stamps, first)) / max(stamps[-1] - first, 1) * 1000 / contender.records

@@ -39,7 +39,7 @@ class Job:
 
     @property
     def first_event(self) -> int:
-        """The first event that is answered."""
+        """The first event that is given a feature vector."""
         return self.history * self.keys
 
     def rows(self, customer: int) -> tuple[list[int], list[int]]:

@@ -23,19 +23,19 @@ class Rescan:
         self.times = times or []
         self.cents = cents or []
 
-    def answer(self, time: int, cents: int) -> dict[str, Any]:
+    def features(self, time: int, cents: int) -> dict[str, Any]:
         """Put a row in its place; count and mean of each window that ends with it."""
         self._forget(time)
         end = bisect_right(self.times, time)
         self.times.insert(end, time)
         self.cents.insert(end, cents)
-        answer: dict[str, Any] = {}
+        vector: dict[str, Any] = {}
         for days, length in zip(DAYS, LENGTHS, strict=True):
             first = bisect_right(self.times, time - length)
             count = end + 1 - first
-            answer[f"count_{days}d"] = count
-            answer[f"mean_{days}d"] = sum(self.cents[first : end + 1]) / (100 * count)
-        return answer
+            vector[f"count_{days}d"] = count
+            vector[f"mean_{days}d"] = sum(self.cents[first : end + 1]) / (100 * count)
+        return vector
 
     def _forget(self, time: int) -> None:
         old = bisect_right(self.times, time - KEEP)
@@ -44,7 +44,7 @@ class Rescan:
 
 
 class Running(Rescan):
-    """The same with a sum kept for each window, which a row in order moves on; a late row is answered by a rescan.
+    """The same with a sum kept for each window, which a row in order moves on; a late row is given a rescan.
 
     What it takes to be as fast on a hot key as on any other, with engines that keep a Python object in memory.
     """
@@ -53,15 +53,15 @@ class Running(Rescan):
         super().__init__(times, cents)
         self._restart()
 
-    def answer(self, time: int, cents: int) -> dict[str, Any]:
-        """As `Rescan.answer`."""
+    def features(self, time: int, cents: int) -> dict[str, Any]:
+        """As `Rescan.features`."""
         if self.times and time < self.times[-1]:
-            answer = super().answer(time, cents)
+            vector = super().features(time, cents)
             self._restart()
-            return answer
+            return vector
         self.times.append(time)
         self.cents.append(cents)
-        answer = {}
+        vector = {}
         for number, length in enumerate(LENGTHS):
             first = self.first[number]
             self.sums[number] += cents
@@ -70,10 +70,10 @@ class Running(Rescan):
                 first += 1
             self.first[number] = first
             count = len(self.times) - first
-            answer[f"count_{DAYS[number]}d"] = count
-            answer[f"mean_{DAYS[number]}d"] = self.sums[number] / (100 * count)
+            vector[f"count_{DAYS[number]}d"] = count
+            vector[f"mean_{DAYS[number]}d"] = self.sums[number] / (100 * count)
         self._forget_by_the_thousand(time)
-        return answer
+        return vector
 
     def _forget_by_the_thousand(self, time: int) -> None:
         """Deleting from a list's front moves all the rest: seldom, then."""

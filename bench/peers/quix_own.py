@@ -22,17 +22,17 @@ def main() -> None:
         loglevel="WARNING",
     )
 
-    def answer(event: dict[str, Any], state: State) -> dict[str, Any]:
+    def features(event: dict[str, Any], state: State) -> dict[str, Any]:
         kept = state.get("rows")
         spend = Rescan(*(kept or job.rows(event["customer_id"])))
-        values = spend.answer(event["event_time"], round(event["amount"] * 100))
+        values = spend.features(event["event_time"], round(event["amount"] * 100))
         state.set("rows", [spend.times, spend.cents])
         return {"event_id": event["transaction_id"], **values}
 
     frame = app.dataframe(app.topic(job.source, value_deserializer="json"))
     if job.first_event:
         frame = frame.filter(lambda event: event["transaction_id"] >= job.first_event)
-    frame = frame.apply(answer, stateful=True)
+    frame = frame.apply(features, stateful=True)
     frame.to_topic(app.topic(job.target, value_serializer="json"))
     app.run()
 

@@ -1,7 +1,7 @@
 """Quix Streams, its own sliding windows, one for each length: three records for an event. Runs in ``.venv-bench``.
 
 Its windows hold both ends, so one that is a millisecond shorter is the contract's. An event may change windows that end later:
-only the window that ends with the event itself is its answer. A late event finds the rows of a day more, as in Headrace.
+only the window that ends with the event itself is read. A late event finds the rows of one more day, as in Headrace.
 """
 
 from __future__ import annotations

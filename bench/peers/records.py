@@ -1,4 +1,4 @@
-"""Topics in and out: made-up transactions, and what the contenders answered."""
+"""Topics in and out: made-up transactions, and what the contenders gave."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class EndedError(RuntimeError):
 
 
 @dataclass
-class Answers:
+class Vectors:
     """All that a contender wrote."""
 
     stamps: list[int]
     """When the broker took each record, in order, in ms."""
     values: Values
-    """``COLUMNS`` of each event, by its id; NaN where there is no answer."""
+    """``COLUMNS`` of each event, by its id; NaN where there is none."""
 
-    def differences(self, other: Answers) -> tuple[int, int]:
+    def differences(self, other: Vectors) -> tuple[int, int]:
         """How many values are not those of ``other``, beyond the rounding of a sum of doubles, of how many that both have."""
         both = ~np.isnan(self.values) & ~np.isnan(other.values)
         return int((~np.isclose(self.values[both], other.values[both], rtol=1e-9, atol=0)).sum()), int(both.sum())
@@ -74,7 +74,7 @@ def wait_for(job: Job, alive: Alive, records: int, seconds: float, at_least: int
             time.sleep(POLL_SECONDS)
 
 
-def read(job: Job, events: int) -> Answers:
+def read(job: Job, events: int) -> Vectors:
     """All records of the job's target, of event ids below ``events``."""
     decoder, values, stamps = decoder_of(job.target), np.full((events, len(COLUMNS)), np.nan), list[int]()
     for records in polled(job.bootstrap, job.target):
@@ -85,7 +85,7 @@ def read(job: Job, events: int) -> Answers:
         for column, cell in enumerate(np.array(cells, dtype=np.float64).T):
             there = ~np.isnan(cell)
             values[ids[there], column] = cell[there]
-    return Answers(sorted(stamps), values)
+    return Vectors(sorted(stamps), values)
 
 
 def decoder_of(topic: str) -> Any:

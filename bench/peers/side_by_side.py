@@ -1,7 +1,7 @@
 """The same job in Headrace and in what a user would pick instead, one after the other on one broker: ``python -m bench peers``.
 
 Events a second over the handbook's transactions, the half year twice, flat out, with the values compared; then the time from
-sending an event to reading its answer, at two rates. A contender that would take longer than ``SECONDS`` is measured over what it
+sending an event to reading its features, at two rates. A contender that would take longer than ``SECONDS`` is measured over what it
 has done by then.
 """
 
@@ -33,7 +33,7 @@ SECONDS = 40
 RATES = (200, 2000)
 LATENCY_SECONDS = 18
 BEHIND_SECONDS = 15
-"""How long after the last sending an answer is waited for."""
+"""How long after the last sending a feature vector is waited for."""
 DISTANCE = 1.5
 """Ours is to be so many times as fast as the fastest, and at most so many times as late as the one that is least late."""
 
@@ -64,10 +64,10 @@ def throughput(broker: Broker, folder: Path, file: Path, seconds: float, until: 
         records.create(broker, job, PARTITIONS)
         with contender.start(job) as alive:
             records.wait_for(job, alive, sent * contender.records, seconds)
-        answers = records.read(job, sent)
-        speeds[contender.name] = rate(answers.stamps, 0.5) / contender.records
-        reference = reference or answers
-        different, compared = reference.differences(answers)
+        vectors = records.read(job, sent)
+        speeds[contender.name] = rate(vectors.stamps, 0.5) / contender.records
+        reference = reference or vectors
+        different, compared = reference.differences(vectors)
         if contender is not FLAT_OUT[0]:
             lines.append(
                 row(f"values that differ from ours, of {compared:,}: {contender.name}", different, "values", better="lower")
@@ -106,7 +106,7 @@ def latency(broker: Broker, folder: Path, file: Path, seconds: float) -> list[di
             for name, of_one in measured.items():
                 goal = _goal(best * DISTANCE, best) if name == first and quantile == 99 else {}
                 value, behind = of_one[at][number], of_one[at][2]
-                late = f" ({behind:,} not answered in time)" if behind else ""
+                late = f" ({behind:,} without a vector in time)" if behind else ""
                 lines.append(row(f"p{quantile} at {at:,}/s: {name}{late}", round(value, 1), "ms", better="lower", **goal))
     return lines
 
@@ -114,7 +114,7 @@ def latency(broker: Broker, folder: Path, file: Path, seconds: float) -> list[di
 def _latency(
     broker: Broker, folder: Path, file: Path, contender: Contender, seconds: float
 ) -> dict[int, tuple[float, float, int]]:
-    """p50 and p99 in ms at each rate, and how many events had no answer; those count as answered when the wait ended."""
+    """p50 and p99 in ms at each rate, and how many events had no features, which count as read at the end of the wait."""
     source = f"live.{contender.topic}"
     job = Job(broker.bootstrap, source, f"{contender.topic}.live", str(folder / source))
     broker.create_topics({source: PARTITIONS})
@@ -128,8 +128,8 @@ def _latency(
             first += count
         for at in RATES:
             count = int(at * seconds)
-            took, unanswered = _send_and_read(reader, job, contender, file, first, count, at)
-            measured[at] = (*np.percentile(took[count // 5 :], (50, 99)).tolist(), unanswered)
+            took, without_a_vector = _send_and_read(reader, job, contender, file, first, count, at)
+            measured[at] = (*np.percentile(took[count // 5 :], (50, 99)).tolist(), without_a_vector)
             first += count
     return measured
 
@@ -137,7 +137,7 @@ def _latency(
 def _send_and_read(
     reader: KafkaConsumer, job: Job, contender: Contender, file: Path, first: int, count: int, at: float
 ) -> tuple[np.ndarray[Any, Any], int]:
-    """Milliseconds from send to read of an event's last record, in the order of sending; the events without an answer."""
+    """Milliseconds from send to read of an event's last record, in the order of sending; the events without a feature vector."""
     plan, decode = plan_for(job.source, job.target), records.decoder_of(job.target).decode
     seen, arrived = dict[int, int](), dict[int, float]()
     with tempfile.NamedTemporaryFile(suffix=".npy") as sent:
@@ -155,5 +155,5 @@ def _send_and_read(
             sender.join(20)
         stamps = np.load(sent.name)
     ended = time.time()
-    unanswered = sum(int(event) not in arrived for event, _ in stamps)
-    return np.array([(arrived.get(int(event), ended) - sent_at) * 1000 for event, sent_at in stamps]), unanswered
+    without_a_vector = sum(int(event) not in arrived for event, _ in stamps)
+    return np.array([(arrived.get(int(event), ended) - sent_at) * 1000 for event, sent_at in stamps]), without_a_vector
