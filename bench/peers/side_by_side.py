@@ -1,8 +1,8 @@
 """The same job in Headrace and in what a user would pick instead, one after the other on one broker: ``python -m bench peers``.
 
 Events a second over the handbook's transactions, the half year twice, flat out, with the values compared; then the time from
-sending an event to reading its features, at two rates. A contender that would take longer than ``SECONDS`` is measured over what it
-has done by then.
+sending an event to reading its features, at two rates. A contender that would take longer than ``SECONDS`` is measured over what
+it has done by then.
 """
 
 from __future__ import annotations
