@@ -145,6 +145,23 @@ class PendingRowsTest {
         assertTrue(blocks.blocks.isEmpty());
     }
 
+    /** A row that is larger than a chunk has one to itself, or shares that of its time. */
+    @Test
+    void keepsRowsThatAreLargerThanAChunk() {
+        stage = Stages.over(DataTypes.BIGINT()).feature("count", 100).carrying("string", DataTypes.STRING()).bind();
+        pending = new PendingRows(stage);
+        Object[] large = {"x".repeat(10_000)};
+        for (long time : new long[] {30, 10, 20, 20, 40}) {
+            StagedRow row = query(time, 0, 0);
+            row.carry = carried(large);
+            add(row);
+        }
+        List<StagedRow> got = take(100);
+        assertEquals(List.of(10L, 20L, 20L, 30L, 40L), times(got));
+        got.forEach(row -> assertEquals(carried(large), row.carry));
+        assertTrue(blocks.blocks.isEmpty());
+    }
+
     /** Every type that a row may carry comes back as it was, lists too, and so does null. */
     @Test
     void carriesEveryType() {

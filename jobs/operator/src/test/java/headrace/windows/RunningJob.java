@@ -6,6 +6,7 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import org.apache.flink.api.common.functions.MapFunction;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
@@ -22,6 +23,7 @@ import org.apache.flink.table.api.DataTypes;
 import org.apache.flink.table.api.Schema;
 import org.apache.flink.table.api.Table;
 import org.apache.flink.table.api.bridge.java.StreamTableEnvironment;
+import org.apache.flink.table.functions.UserDefinedFunction;
 import org.apache.flink.types.Row;
 
 /**
@@ -34,6 +36,7 @@ final class RunningJob {
     final BlockingQueue<Object> arrivals = new LinkedBlockingQueue<>();
     final BlockingQueue<String> vectors = new LinkedBlockingQueue<>();
     final BlockingQueue<String> ledger = new LinkedBlockingQueue<>();
+    final AtomicInteger starts = new AtomicInteger();
     final String id = String.valueOf(ALL.size());
     JobClient job;
 
@@ -82,14 +85,41 @@ final class RunningJob {
         return start(stages, savepoint, columns, parallelism, "k");
     }
 
+    /** The messages of an exception and its causes, one a line. */
+    static String causes(Throwable thrown) {
+        StringBuilder text = new StringBuilder();
+        for (Throwable t = thrown; t != null; t = t.getCause()) {
+            text.append(t.getMessage()).append('\n');
+        }
+        return text.toString();
+    }
+
     /** A job over the rows that are sent; {@code columns} are those of the output, the first one the row's id. */
     static RunningJob start(Stages stages, String savepoint, String columns, int parallelism, String key)
+            throws Exception {
+        return start(SlidingWindows.class, stages, savepoint, columns, parallelism, key);
+    }
+
+    /** A job with {@link AnotherVersion} in the place of the function; what comes out is the row's id. */
+    static RunningJob startAnotherVersion(Stages stages) throws Exception {
+        return start(AnotherVersion.class, stages, null, "rowid", 1, "k");
+    }
+
+    private static RunningJob start(
+            Class<? extends UserDefinedFunction> function,
+            Stages stages,
+            String savepoint,
+            String columns,
+            int parallelism,
+            String key)
             throws Exception {
         Configuration settings = new Configuration();
         settings.setString("parallelism.default", String.valueOf(parallelism));
         settings.setString("pipeline.auto-watermark-interval", "0 ms");
         settings.setString("execution.buffer-timeout.interval", "0 ms");
         settings.setString("rest.port", "0");
+        settings.setString("restart-strategy.type", "fixed-delay");
+        settings.setString("restart-strategy.fixed-delay.delay", "10 ms");
         if (savepoint != null) {
             settings.setString("execution.state-recovery.path", savepoint);
         }
@@ -105,7 +135,7 @@ final class RunningJob {
                                 + key
                                 + " AS `_key`, `_time`, `_contributes`, `_is_query`, `_partition`, `_offset`, v, rowid, `real`,"
                                 + " CAST(digits AS DECIMAL(12, 2)) AS `exact`, `flag`, `text`, rt FROM sent"));
-        tables.createTemporarySystemFunction("sliding_windows", SlidingWindows.class);
+        tables.createTemporarySystemFunction("sliding_windows", function);
         String onTime = eventTime ? ", on_time => DESCRIPTOR(rt)" : "";
         Table output =
                 tables.sqlQuery(
@@ -165,6 +195,7 @@ final class RunningJob {
 
         @Override
         public void run(SourceContext<Row> context) throws Exception {
+            ALL.get(id).starts.incrementAndGet();
             BlockingQueue<Object> arrivals = ALL.get(id).arrivals;
             while (!stopped) {
                 Object next = arrivals.poll(5, TimeUnit.MILLISECONDS);

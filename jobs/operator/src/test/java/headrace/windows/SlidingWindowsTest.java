@@ -314,7 +314,7 @@ class SlidingWindowsTest {
     void aSpecThatDoesNotFitTheTableIsRefused() {
         Stages stages = stages().carrying("nowhere", DataTypes.STRING());
         ValidationException refused = assertThrows(ValidationException.class, () -> RunningJob.start(stages, null));
-        assertTrue(causes(refused).contains("the table has no column nowhere"), causes(refused));
+        assertTrue(RunningJob.causes(refused).contains("the table has no column nowhere"), RunningJob.causes(refused));
     }
 
     private static Stages stages() {
@@ -326,14 +326,6 @@ class SlidingWindowsTest {
                 .feature("sum", window)
                 .feature("mean", window)
                 .carrying("rowid", DataTypes.STRING());
-    }
-
-    private static String causes(Throwable thrown) {
-        StringBuilder text = new StringBuilder();
-        for (Throwable t = thrown; t != null; t = t.getCause()) {
-            text.append(t.getMessage()).append('\n');
-        }
-        return text.toString();
     }
 
     private static long offsets;
