@@ -4,9 +4,9 @@ package headrace.state;
  * The blocks of one key in the state, by number.
  *
  * <pre>
- *   …  -2  -1 │  0     1        2     │  3   4  …    │ 2^62      2^62 + 1 …
- *  of queries │ ROWS  QUERIES  WAITING │ of the rows │ DIRECTORY  of the waiting rows
- *             └──────── heads ────────┘
+ *   …  -2  -1    0     1        2        3  4  …        2^62       2^62 + 1  …
+ *  ╰─────────╯  ROWS  QUERIES  WAITING  ╰─────────╯   DIRECTORY  ╰─────────────╯
+ *  of queries   ╰───── heads ────────╯    of rows                of waiting rows
  * </pre>
  *
  * <p>Heads are small, and nearly every row reads and writes one.

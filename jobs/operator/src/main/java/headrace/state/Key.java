@@ -10,7 +10,7 @@ import org.apache.flink.table.data.binary.BinaryStringData;
 import org.apache.flink.table.types.logical.LogicalType;
 import org.apache.flink.table.types.logical.RowType;
 
-/** The column of a stage's key, which may be a row of several: a key as a row of its own, to be kept, and as bytes. */
+/** The key of a stage, one column or a row of several: copies it from a row, and writes it to the state. */
 public final class Key implements Serializable {
     private static final long serialVersionUID = 1L;
 
@@ -29,7 +29,7 @@ public final class Key implements Serializable {
         }
     }
 
-    /** The key of {@code row}, whose bytes may be overwritten. */
+    /** A copy of the key of {@code row}, whose bytes may be overwritten later. */
     public GenericRowData of(RowData row) {
         RowData columns = several ? row.getRow(position, types.length) : row;
         GenericRowData key = new GenericRowData(types.length);

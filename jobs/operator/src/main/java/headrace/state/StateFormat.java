@@ -3,13 +3,13 @@ package headrace.state;
 import org.apache.flink.runtime.execution.SuppressRestartsException;
 
 /**
- * The format of the operator's state, which the heads' entry of each key names in its first byte.
+ * The format of the operator's state, which is the first byte of the entry that each key's heads share.
  *
- * <p>A checkpoint of another format is refused: read as this one, its windows would be wrong, or look empty. Before format 5 the
- * entry began with the length of its first head, whose first byte is 0.
+ * <p>A checkpoint of another format is refused: read as if it were of this one, its windows would be wrong, or look empty. Before
+ * format 5 the entry began with the length of a head, whose first byte is 0.
  */
 public final class StateFormat {
-    /** To be raised by every change of what a block or an entry holds. */
+    /** Every change to the content of a block, of an entry or of their numbers raises it. */
     static final byte VERSION = 5;
 
     private StateFormat() {}
@@ -21,14 +21,10 @@ public final class StateFormat {
         }
     }
 
-    /** Why a checkpoint that {@code was} something else cannot be read, for Flink not to try again. */
-    static SuppressRestartsException refusal(String was) {
-        return new SuppressRestartsException(
-                new IllegalStateException(
-                        "this job needs state of format "
-                                + VERSION
-                                + ", and the checkpoint "
-                                + was
-                                + "; start the job anew with 'headrace down --wipe', or run the version that wrote the checkpoint"));
+    /** Says why the checkpoint cannot be read, and that Flink need not try again. */
+    static SuppressRestartsException refusal(String found) {
+        String rule = "this job needs state of format " + VERSION + ", and the checkpoint " + found;
+        String advice = "start the job anew with 'headrace down --wipe', or run the version that wrote the checkpoint";
+        return new SuppressRestartsException(new IllegalStateException(rule + "; " + advice));
     }
 }

@@ -16,7 +16,7 @@ final class ArrivalMode implements Mode {
         turn.process(row, turn.watermark());
     }
 
-    /** No row waits: all timers are there to clear keys. */
+    /** No row waits. */
     @Override
     public void onTimer(long time, Turn turn) {}
 }

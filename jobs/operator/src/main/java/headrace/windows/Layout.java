@@ -94,7 +94,7 @@ final class Layout {
         return Bytes.getLong(block, row);
     }
 
-    /** How many of {@code count} rows from {@code start} have a time of at most {@code time}. */
+    /** How many of the {@code count} rows from {@code start} on have a time of at most {@code time}. */
     int countThrough(byte[] block, int start, int count, long time) {
         int low = 0;
         int high = count;

@@ -22,12 +22,12 @@ interface Mode {
         };
     }
 
-    /** How many milliseconds late a row is that contributes to the key that {@code windower} is at; {@link #IN_TIME} if it is not. */
+    /** How many milliseconds late a contributing row is, at the key of {@code windower}; {@link #IN_TIME} if it is not. */
     long lateBy(StagedRow row, Windower windower);
 
     /** Processes a row that has arrived, or lets it wait. */
     void arrive(StagedRow row, Turn turn);
 
-    /** Processes what the timer of {@code time} was set for. */
+    /** Processes the rows that the timer of {@code time} was set for, if any. */
     void onTimer(long time, Turn turn);
 }

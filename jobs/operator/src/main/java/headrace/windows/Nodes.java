@@ -24,7 +24,11 @@ final class Nodes {
     private final long[] scratch;
     private Blocks blocks;
 
-    /** With leaves of up to twice {@code leafRows} rows, nodes of up to {@code fanout} blocks, and {@code step} 1 or -1 from number to number. */
+    /**
+     * With leaves of up to twice {@code leafRows} rows and nodes of up to {@code fanout} blocks.
+     *
+     * @param step from one block's number to the next: 1 or -1
+     */
     Nodes(Layout layout, TreeHead head, int leafRows, int fanout, long step) {
         this.layout = layout;
         this.head = head;
@@ -34,7 +38,7 @@ final class Nodes {
         scratch = new long[layout.slots];
     }
 
-    /** Turns to the key whose blocks these are, and at whose head {@code head} is. */
+    /** Turns to the key whose blocks these are; the tree has turned the head to it. */
     void open(Blocks blocks) {
         this.blocks = blocks;
     }
@@ -86,7 +90,7 @@ final class Nodes {
         setOldest();
     }
 
-    /** Puts a row, which is older than the newest here, behind all rows of its time or before. */
+    /** Puts a row that is older than the newest below the tip behind all rows of its time or before. */
     void insert(StagedRow row) {
         grow(insert(head.root(), head.level(), row));
         setOldest();
@@ -166,7 +170,7 @@ final class Nodes {
         return split(id, wider, layout.row, 0);
     }
 
-    /** Halves a block: the left half stays where it was, the right one is new. */
+    /** Splits a block in halves: the left one keeps its number, the right one is new. */
     private byte[] split(long id, byte[] block, int width, int level) {
         int left = count(block) / 2;
         int right = count(block) - left;
@@ -181,7 +185,7 @@ final class Nodes {
         return summary(made, half, level);
     }
 
-    /** {@code block} with a gap for one more of {@code width} bytes at {@code i}, counted. */
+    /** A copy of {@code block} with a gap of {@code width} bytes for one more at {@code i}, which is counted already. */
     private static byte[] withRoom(byte[] block, int i, int width) {
         int count = count(block);
         byte[] wider = new byte[ROWS + (count + 1) * width];
@@ -207,7 +211,7 @@ final class Nodes {
         return id;
     }
 
-    /** A new root above the old one and what was split off it, if anything was. */
+    /** Makes a new root above the old one and {@code right}, its new right half; null: the old one was not split. */
     private void grow(byte[] right) {
         if (right == null) {
             return;

@@ -15,8 +15,8 @@ import headrace.state.Bytes;
  *
  * <p>A B+ tree (Bayer and McCreight 1972) whose inner entries carry partial aggregates, as FiBA's do (Tangwongsan, Hirzel and
  * Schneider, VLDB 2019), with the newest rows outside of it: a row in order touches one block, and a window that ends now is the
- * tip, some summaries and the half of one leaf. Nothing is ever subtracted, so nothing drifts. Rows that are too old are forgotten
- * leaf by leaf.
+ * tip, some summaries and the half of one leaf. Nothing is ever subtracted, so nothing drifts. Rows that are too old are
+ * forgotten leaf by leaf.
  */
 final class RowTree {
     private static final int FIRST_ROOM = 4;
@@ -108,7 +108,7 @@ final class RowTree {
         this.watcher = watcher;
     }
 
-    /** Turns to the key whose blocks these are. A key without rows may be one whose rows were cleared as the watermark passed them. */
+    /** Turns to the key whose blocks these are. A key without rows may have had some, which were cleared as the watermark rose. */
     void open(Blocks blocks, long watermark) {
         this.blocks = blocks;
         nodes.open(blocks);

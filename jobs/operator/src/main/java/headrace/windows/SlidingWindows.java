@@ -32,7 +32,7 @@ import org.apache.flink.table.types.inference.TypeInference;
  *
  * <p>{@code on_time} is given in event-time mode. What the modes do is in {@link ArrivalMode} and {@link EventTimeMode}.
  */
-@DataTypeHint(value = "ROW<_complete BOOLEAN>", bridgedTo = RowData.class) // the real type follows from the spec: see getTypeInference
+@DataTypeHint(value = "ROW<_complete BOOLEAN>", bridgedTo = RowData.class) // a stand-in: see getTypeInference
 public final class SlidingWindows extends ProcessTableFunction<RowData> implements SpecializedFunction {
     private static final long serialVersionUID = 1L;
 
@@ -76,7 +76,7 @@ public final class SlidingWindows extends ProcessTableFunction<RowData> implemen
                 .build();
     }
 
-    /** Flink 2.3 passes a table of any type as rows of objects, whatever {@link #eval} declares: once the type is known, it is declared here. */
+    /** Flink 2.3 passes a table of any type as rows of objects, whatever {@link #eval} declares, unless its type is declared. */
     private List<StaticArgument> arguments(List<StaticArgument> declared) {
         if (table == null) {
             return declared;

@@ -81,12 +81,6 @@ final class Stages {
         return this;
     }
 
-    /** Carries what is not a column of the table. */
-    Stages carryingNothing(String name) {
-        carry.add("'" + name + "'");
-        return this;
-    }
-
     Stages eventTime() {
         mode = "event_time";
         return this;

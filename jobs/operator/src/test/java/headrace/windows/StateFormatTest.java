@@ -52,7 +52,8 @@ class StateFormatTest {
         count("count");
         state.get(HEADS_ENTRY)[0] = format;
         SuppressRestartsException refused = assertThrows(SuppressRestartsException.class, () -> count("count"));
-        assertEquals("this job needs state of format 5, and the checkpoint is of " + name + ADVICE, refused.getCause().getMessage());
+        String line = "this job needs state of format 5, and the checkpoint is of " + name + ADVICE;
+        assertEquals(line, refused.getCause().getMessage());
     }
 
     /** A key that has blocks and no heads was written by a version that kept them elsewhere. */
