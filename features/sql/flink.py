@@ -33,7 +33,7 @@ class JobOptions(msgspec.Struct, frozen=True):
     late_rows: str = "late_rows"
     max_ahead_ms: int = 3_600_000
     """How far an event may be ahead of the clock (rule 8)."""
-    answer_from_ms: int | None = None
+    vectors_from_ms: int | None = None
     """Spine events before this time fill the windows and are not answered: a backfill from the topic."""
     idle_timeout_ms: int = 10_000
     """A partition that is silent this long no longer holds the watermark back."""
@@ -181,7 +181,7 @@ def _spine_rows(job: JobPlan, index: int, rows: str, features: tuple[WindowFeatu
     if job.mode == "event_time":
         columns.append("`_rt`")
     conditions = ["`_reason` IS NULL" if first else "`_late` IS NULL"]
-    if first and not contributes and not contributes_later and options.answer_from_ms is not None:
+    if first and not contributes and not contributes_later and options.vectors_from_ms is not None:
         conditions.append(answered)
     return f"SELECT\n{_lines(columns)}\nFROM {identifier(rows)}\nWHERE {' AND '.join(conditions)}"
 
@@ -203,7 +203,7 @@ def _key(stage: Stage) -> str:
 
 
 def _answered(spine: Source, options: JobOptions) -> str:
-    return "TRUE" if options.answer_from_ms is None else f"{identifier(spine.time)} >= {options.answer_from_ms}"
+    return "TRUE" if options.vectors_from_ms is None else f"{identifier(spine.time)} >= {options.vectors_from_ms}"
 
 
 def _null(column: ColumnType) -> str:
@@ -364,7 +364,7 @@ def _insert_features(job: JobPlan, plan: Plan, options: JobOptions) -> str:
     ]
     rows = job.windows[stages[-1]].name if stages else spine.name
     conditions = ["`_late` IS NULL" if stages else "`_reason` IS NULL"]
-    if options.answer_from_ms is not None and (not stages or _spine_contributes_after(job, stages[-1])):
+    if options.vectors_from_ms is not None and (not stages or _spine_contributes_after(job, stages[-1])):
         conditions.append(_answered(spine, options))
     return (
         f"INSERT INTO {identifier(_vectors(plan))}\nSELECT\n{_lines(columns)}\nFROM {identifier(rows)}\n"

@@ -11,6 +11,11 @@ from kafka.errors import KafkaError
 
 from features.errors import SettingError, StackError
 
+DEAD_LETTERS = "dead_letters"
+LATE_ROWS = "late_rows"
+DEAD_LETTER_BYTES = 8 * 1024 * 1024
+"""A dead letter holds a record as base64; other topics take 1 MB, Kafka's default."""
+
 
 def create(
     client: Mapping[str, Any], partitions: Mapping[str, int], config: Mapping[str, str] | None = None, replication: int = -1
@@ -47,4 +52,4 @@ def connected(client: Mapping[str, Any]) -> Iterator[None]:
         yield
     except KafkaError as error:
         address = ",".join(client["bootstrap_servers"])
-        raise StackError(f"Kafka at {address} did not answer; {type(error).__name__}: {error}; see 'headrace status'") from None
+        raise StackError(f"Kafka at {address} did not reply; {type(error).__name__}: {error}; see 'headrace status'") from None

@@ -22,9 +22,10 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from features.job import job_plan
 from features.plan import DAY_MS, Mode, Plan, WindowFeature
-from infra.local import jars
+from infra.config import stream_config
 from infra.local.broker import Broker
-from jobs.stream.job import StreamConfig, run
+from infra.settings import StreamSettings
+from jobs.stream.job import run
 from tests.contract.cases import COLUMNS, Case, Row, field, name_of, plan_of
 from tests.support.streams import PARTITIONS, dead_letters, own_topics, records, run_to_end
 
@@ -104,14 +105,12 @@ def _steps(case: Case) -> list[list[int]]:
 @contextmanager
 def _running(lockstep: Lockstep, folder: Path) -> Iterator[None]:
     """The job, in a process of its own."""
-    config = StreamConfig(
-        bootstrap=lockstep.broker.bootstrap,
-        jars=jars.flink_jars(),
-        checkpoints=folder,
+    section = StreamSettings(
         max_ahead_ms=MAX_AHEAD_MS,
         idle_timeout_ms=1000 * SECONDS,  # a slow machine is not a silent source
         drift_ms=2 * DELAY_MS,
     )
+    config = stream_config(section, bootstrap=lockstep.broker.bootstrap, checkpoints=folder)
     process = multiprocessing.get_context("spawn").Process(target=run, args=(job_plan([lockstep.plan]), config))
     process.start()
     lockstep.process = process

@@ -19,9 +19,10 @@ from kafka import KafkaProducer
 from bench.common import polled
 from features.job import job_plan
 from features.plan import Plan
-from infra.local import jars
+from infra.config import stream_config
 from infra.local.broker import Broker
-from jobs.stream.job import StreamConfig, run
+from infra.settings import StreamSettings
+from jobs.stream.job import run
 from schemas import DeadLetter, FeatureVector, LateRow
 from schemas.codec import decode_dead_letter, decode_features, decode_late_row
 
@@ -41,11 +42,20 @@ def own_topics(broker: Broker, plan: Plan, **changes: Any) -> Plan:
 
 
 @contextmanager
-def started(broker: Broker, plans: Plan | Sequence[Plan], folder: Path, **changes: Any) -> Iterator[BaseProcess]:
+def started(
+    broker: Broker,
+    plans: Plan | Sequence[Plan],
+    folder: Path,
+    *,
+    bounded: bool = True,
+    ready_file: Path | None = None,
+    **changes: Any,
+) -> Iterator[BaseProcess]:
     """The one job of ``plans`` over what the topics hold, in a process of its own; killed, with its JVM, after the block."""
     job = job_plan([plans] if isinstance(plans, Plan) else plans)
-    settings = {"bootstrap": broker.bootstrap, "jars": jars.flink_jars(), "checkpoints": folder, "bounded": True, **changes}
-    process = multiprocessing.get_context("spawn").Process(target=run, args=(job, StreamConfig(**settings)))
+    section, address = StreamSettings(**changes), broker.bootstrap
+    config = stream_config(section, bootstrap=address, checkpoints=folder, bounded=bounded, ready_file=ready_file)
+    process = multiprocessing.get_context("spawn").Process(target=run, args=(job, config))
     process.start()
     try:
         yield process

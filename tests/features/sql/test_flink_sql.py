@@ -48,7 +48,7 @@ def test_names_and_values_are_quoted() -> None:
 
 def test_a_later_stage_over_the_spine_needs_every_row_of_it() -> None:
     """With ``answer_from`` set, all rows ask at the first of two stages over the spine; only the last one leaves some out."""
-    job = sql_of(plan(stage("payments", "card"), stage("payments", "shop")), JobOptions(answer_from_ms=5))
+    job = sql_of(plan(stage("payments", "card"), stage("payments", "shop")), JobOptions(vectors_from_ms=5))
     assert select(job, "payments_by_card_rows")["_asks"] == "TRUE"
     assert select(job, "payments_by_shop_rows")["_asks"] == "`at` >= 5"
     assert "`at` >= 5" not in statement(job, "INSERT INTO `_features_risk`")
@@ -56,7 +56,7 @@ def test_a_later_stage_over_the_spine_needs_every_row_of_it() -> None:
 
 def test_the_last_stage_over_the_spine_answers_from_the_given_time() -> None:
     """With ``answer_from`` set, earlier rows contribute to the spine's windows and do not ask; they go no further."""
-    job = sql_of(plan(stage("payments", "card"), stage("reports", "card")), JobOptions(answer_from_ms=5))
+    job = sql_of(plan(stage("payments", "card"), stage("reports", "card")), JobOptions(vectors_from_ms=5))
     first, second = select(job, "payments_by_card_rows"), select(job, "reports_by_card_rows")
     assert (first["_contributes"], first["_asks"]) == ("TRUE", "`at` >= 5")
     assert (second["_contributes"], second["_asks"]) == ("FALSE", "TRUE")
@@ -65,14 +65,14 @@ def test_the_last_stage_over_the_spine_answers_from_the_given_time() -> None:
 
 def test_rows_that_neither_contribute_nor_ask_are_not_read_on() -> None:
     """With ``answer_from`` set and no windows over the spine, earlier rows of the spine are left out at the start."""
-    job = sql_of(plan(stage("reports", "card")), JobOptions(answer_from_ms=5))
+    job = sql_of(plan(stage("reports", "card")), JobOptions(vectors_from_ms=5))
     assert "WHERE `_reason` IS NULL AND `at` >= 5" in statement(job, "CREATE TEMPORARY VIEW `reports_by_card_rows`")
 
 
 def test_a_stage_over_the_spine_after_another_source_has_all_rows() -> None:
     """With ``answer_from`` set, the first stage leaves nothing out where a later one is over the spine."""
     shared, own = stage("reports", "card"), stage("payments", "card")
-    job = job_sql(job_plan([plan(shared, own), plan(shared, service="other")]), JobOptions(answer_from_ms=5))
+    job = job_sql(job_plan([plan(shared, own), plan(shared, service="other")]), JobOptions(vectors_from_ms=5))
     assert select(job, "reports_by_card_rows")["_asks"] == "TRUE"
     assert "`at` >= 5" not in statement(job, "CREATE TEMPORARY VIEW `reports_by_card_rows`")
     assert select(job, "payments_by_card_rows")["_asks"] == "`at` >= 5"
@@ -87,7 +87,7 @@ def test_without_answer_from_every_event_is_answered() -> None:
 
 def test_a_plan_without_windows_passes_the_events_on() -> None:
     """A service of on-demand features alone reads its spine, and answers from the given time on."""
-    job = sql_of(plan(), JobOptions(answer_from_ms=5))
+    job = sql_of(plan(), JobOptions(vectors_from_ms=5))
     assert "sliding_windows(" not in job.text
     insert = statement(job, "INSERT INTO `_features_risk`")
     assert insert.endswith("FROM `payments`\nWHERE `_reason` IS NULL AND `at` >= 5")

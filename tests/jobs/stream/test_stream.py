@@ -83,7 +83,7 @@ def test_only_events_from_a_time_on_are_answered(broker: Broker, small: Service,
     start = times[len(times) * 3 // 4]
     plan = own_topics(broker, small.plan, mode="event_time")
     publish_history(broker, small.folder, plan)
-    run_to_end(broker, plan, tmp_path, answer_from_ms=start)
+    run_to_end(broker, plan, tmp_path, vectors_from_ms=start)
     found = vectors(broker, plan)
     answered = batch.filter(pc.greater_equal(batch["event_time"], start))
     assert {vector.event_id for vector in found} == set(answered["transaction_id"].to_pylist())

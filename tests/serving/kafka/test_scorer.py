@@ -25,7 +25,9 @@ from features.definitions.load import Project, load
 from features.errors import DefinitionError, SettingError, StackError
 from features.plan import Plan
 from features.service import Service
+from infra.config import scorer_config
 from infra.local.broker import Broker
+from infra.settings import ScorerSettings
 from schemas import DeadLetter, FeatureVector, Origin, Prediction
 from schemas.codec import decode_dead_letter, decode_prediction, encode
 from serving.kafka.scorer import DEAD_LETTER_BYTES, DEAD_LETTERS, ScorerConfig, load_predictor, run
@@ -85,7 +87,9 @@ class Setting:
     def config(self, **changes: Any) -> ScorerConfig:
         """A scorer's configuration, its ready file a new one."""
         ready = self.folder / f"ready-{uuid.uuid4().hex}"
-        return ScorerConfig(**{"bootstrap": self.bootstrap, "registry": self.folder, "ready_file": ready, **changes})
+        client = {"bootstrap_servers": [self.bootstrap]}
+        section = ScorerSettings(**changes)
+        return scorer_config(section, self.plan.service, client=client, registry=self.folder, ready_file=ready)
 
     def send(self, records: Iterable[tuple[int, bytes | None]], key: bytes = b"key") -> None:
         """Write (partition, value) pairs to the features topic."""
@@ -272,9 +276,9 @@ def test_repeat_is_dropped_by_the_next_scorer(handbook: Setting) -> None:
 def test_offsets_are_not_what_keeps_answers_single(handbook: Setting) -> None:
     """A group without offsets starts at the beginning, and answers only what is new."""
     handbook.send(vectors(handbook.plan, range(30)))
-    with scoring(handbook, handbook.config(group=f"first-{handbook.plan.service}")):
+    with scoring(handbook, msgspec.structs.replace(handbook.config(), group=f"first-{handbook.plan.service}")):
         handbook.predictions(30)
-    with scoring(handbook, handbook.config(group=f"second-{handbook.plan.service}")):
+    with scoring(handbook, msgspec.structs.replace(handbook.config(), group=f"second-{handbook.plan.service}")):
         handbook.send(vectors(handbook.plan, [30]))
         answered_once(handbook, range(31))
 
@@ -291,7 +295,8 @@ from serving.kafka.scorer import ScorerConfig, run
 folder, service, config = sys.argv[1:]
 project = load(Path(folder))
 of = project.service(service.partition("-")[0])
-run(msgspec.structs.replace(of, plan=msgspec.structs.replace(of.plan, service=service)), ScorerConfig.model_validate_json(config))
+made = msgspec.json.decode(config, type=ScorerConfig, dec_hook=lambda kind, value: kind(value))
+run(msgspec.structs.replace(of, plan=msgspec.structs.replace(of.plan, service=service)), made)
 """
 
 
@@ -300,7 +305,8 @@ def scorer_process(setting: Setting) -> Iterator[subprocess.Popen[bytes]]:
     """A scorer as a process of its own, ready; killed after the block if it still runs."""
     config = setting.config()
     assert config.ready_file is not None
-    command = [sys.executable, "-c", SCORER, str(setting.project.folder), setting.plan.service, config.model_dump_json()]
+    command = [sys.executable, "-c", SCORER, str(setting.project.folder), setting.plan.service]
+    command.append(msgspec.json.encode(config, enc_hook=str).decode())
     process = subprocess.Popen(command, cwd=ROOT)
     try:
         wait_until(lambda: process.poll() is not None or config.ready_file.exists())  # type: ignore[union-attr]
@@ -486,7 +492,7 @@ def test_model_of_another_plan_is_refused(project: Project, tmp_path: Path) -> N
     plan = service.plan
     register(tmp_path, plan, stumps([0.0] * len(plan.inputs)), digest="0" * 64)
     with pytest.raises(SettingError, match="trained on plan 000000000000"):
-        load_predictor(service, ScorerConfig(bootstrap="", registry=tmp_path))
+        load_predictor(service, scorer_config(ScorerSettings(), service.name, client={}, registry=tmp_path))
 
 
 @pytest.mark.core
@@ -496,4 +502,4 @@ def test_model_with_an_input_that_the_plan_lacks_is_refused(project: Project, tm
     plan = service.plan
     register(tmp_path, plan, stumps([0.0]), inputs=("customer_spend__mean_365d",))
     with pytest.raises(DefinitionError, match="customer_spend__mean_365d"):
-        load_predictor(service, ScorerConfig(bootstrap="", registry=tmp_path))
+        load_predictor(service, scorer_config(ScorerSettings(), service.name, client={}, registry=tmp_path))
