@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
     from features.plan import Plan, WindowFeature
 
 UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms"))
-
-
 Engine = Literal["flink", "duckdb"]
+LOCAL = "localhost:9092"
+"""Stands for the local stack's broker, which has its port when it is up."""
 
 
-@app.command(epilog="Example: headrace plan fraud --project examples/fraud")
+@app.command(epilog="Example: headrace plan SERVICE --project DIR")
 def plan(
     service: Annotated[str | None, typer.Argument(help="A feature service; none: all.", show_default=False)] = None,
     sql: Annotated[Engine | None, typer.Option(help="Print the engine's SQL instead.", show_default=False)] = None,
@@ -30,10 +31,11 @@ def plan(
     from features.definitions.load import load
     from infra.cli import show
 
-    loaded = load(folder(project))
+    where = folder(project)
+    loaded = load(where)
     plans = [loaded.service(service).plan] if service else loaded.plans
     if sql:
-        show.out.out("\n".join(_sql(plans, sql)), end="")
+        show.out.out("\n".join(_sql(where, plans, sql)), end="")
     elif as_json:
         show.json([{"digest": one.digest, "plan": one} for one in plans])
     else:
@@ -47,22 +49,26 @@ def duration(ms: int) -> str:
     return f"{ms // unit}{name}"
 
 
-def _sql(plans: Sequence[Plan], engine: Engine) -> list[str]:
+def _sql(project: Path, plans: Sequence[Plan], engine: Engine) -> list[str]:
     """The engine's text: for Flink one for each job, which several services may share; for DuckDB one for each service."""
     if engine == "duckdb":
         from features.sql.duckdb import features_sql
 
         return [features_sql(plan) for plan in plans]
     from features.job import job_plans
-    from features.sql.flink import JobOptions, job_sql
+    from features.sql.flink import job_sql
+    from infra.config import sql_options
+    from infra.settings import load_settings
 
-    return [job_sql(job, JobOptions()).text for job in job_plans(plans)]
+    settings = load_settings(project)
+    options = sql_options(settings.stream, bootstrap=settings.kafka.bootstrap or LOCAL)
+    return [job_sql(job, options).text for job in job_plans(plans)]
 
 
 def _show(plan: Plan) -> None:
     from infra.cli import show
 
-    show.out.print(f"[bold]{plan.service}[/]  answers every event of [cyan]{plan.spine}[/] in mode {plan.mode}")
+    show.out.print(f"[bold]{plan.service}[/]  a feature vector for every event of [cyan]{plan.spine}[/], in mode {plan.mode}")
     show.out.print(f"[dim]digest[/] {plan.digest}  [dim]allowed lateness[/] {duration(plan.lateness_ms)}\n")
     computed = _computed(plan)
     show.table(
@@ -74,7 +80,7 @@ def _show(plan: Plan) -> None:
     sources = [(s.name, s.topic, s.event_id, s.time, s.history) for s in plan.sources]
     show.out.print()
     show.table("Sources", ("source", "topic", "event id", "event time", "history"), sources)
-    show.out.print(f"\n[dim]answers[/] {plan.features_topic} → {plan.predictions_topic}\n")
+    show.out.print(f"\n[dim]topics[/] {plan.features_topic} → {plan.predictions_topic}\n")
 
 
 def _computed(plan: Plan) -> dict[str, str]:

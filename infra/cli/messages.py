@@ -52,20 +52,20 @@ def write(line: Text | str) -> None:
 
 
 def _prediction(record: Any) -> Text:
-    """Event time, event id, score as a bar, model and version, and the milliseconds from the event's arrival to its answer."""
+    """Event time, event id, score as a bar, model and version, and the milliseconds from the event to its prediction."""
     try:
-        said = decode_prediction(record.value)
+        prediction = decode_prediction(record.value)
     except (msgspec.DecodeError, TypeError):
         return _plain(record)
-    colour = "red" if said.score >= 0.5 else "yellow" if said.score >= 0.1 else "green"
-    filled = round(max(0.0, min(1.0, said.score)) * BAR)
+    colour = "red" if prediction.score >= 0.5 else "yellow" if prediction.score >= 0.1 else "green"
+    filled = round(max(0.0, min(1.0, prediction.score)) * BAR)
     parts = [
-        (f"{_clock(said.event_time)}  ", "dim"),
-        (f"{said.event_id!s:>10}  ", "bold"),
-        (f"{'█' * filled}{'░' * (BAR - filled)} {said.score:6.4f}", colour),
-        (f"  {said.receipt.model} v{said.receipt.version}", "cyan"),
-        (f"  {record.timestamp - said.receipt.arrived_at} ms", ""),
-        ("" if said.receipt.complete else "  incomplete", "yellow"),
+        (f"{_clock(prediction.event_time)}  ", "dim"),
+        (f"{prediction.event_id!s:>10}  ", "bold"),
+        (f"{'█' * filled}{'░' * (BAR - filled)} {prediction.score:6.4f}", colour),
+        (f"  {prediction.receipt.model} v{prediction.receipt.version}", "cyan"),
+        (f"  {record.timestamp - prediction.receipt.arrived_at} ms", ""),
+        ("" if prediction.receipt.complete else "  incomplete", "yellow"),
     ]
     return Text.assemble(*parts)
 
@@ -112,7 +112,7 @@ def _late_row(record: Any) -> Text:
         (f"{_clock(row.event_time)}  ", "dim"),
         (f"{row.view}  ", "bold"),
         (f"{_duration(row.late_ms)} late", "yellow"),
-        f"  {row.changed:,} values of {row.answers:,} answers would differ",
+        f"  {row.changed:,} values of {row.answers:,} feature vectors would differ",
         ("" if row.counted else ", as far as is known", "dim"),
         (f"  {row.origin.topic}/{row.origin.partition}@{row.origin.offset}", "cyan"),
     )

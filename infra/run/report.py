@@ -1,4 +1,4 @@
-"""What a run of the main job came to: counts that add up, latency, quality beside the batch evaluation, parity."""
+"""What an end-to-end run came to: counts that add up, latency, quality beside the batch evaluation, parity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from infra.run.watch import Seen
 from infra.settings import RunSettings, TrainSettings
 from jobs.audit.parity import Ledger, Parity, compare
 from jobs.history.compute import compute
-from jobs.training.experiment import Labels, assess
 from schemas import FeatureVector
 from serving.models.registry import Manifest
 
@@ -41,7 +40,7 @@ class Report(msgspec.Struct, frozen=True):
     events_per_second: float
     p50: float
     p99: float
-    """Milliseconds, of all predictions: a run starts with a cold JVM."""
+    """Milliseconds, of all predictions, the JVM's warm-up included."""
     warm_p50: float
     warm_p99: float
     """Of the second half."""
@@ -54,12 +53,14 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def adds_up(self) -> bool:
-        """Whether every event that was published is answered or on the dead-letter topic."""
-        return self.seen.published == self.seen.answered
+        """Whether every event that was published has a prediction or a dead letter."""
+        return self.seen.published == self.seen.accounted
 
 
 def build(service: Service, label: TrainSettings, run: RunSettings, manifest: Manifest, stream: Stream) -> Report:
-    """The report of ``stream``: computes the same days with the batch engine, and holds the two against each other."""
+    """The report of ``stream``: computes the same days with the batch engine, and compares the two."""
+    from jobs.training.experiment import Labels, assess
+
     split = run.split
     table = compute(service, start_ms=split.first_day * DAY_MS, end_ms=(split.first_test_day + run.days) * DAY_MS)
     config = Labels(**label.model_dump())

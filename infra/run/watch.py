@@ -1,4 +1,4 @@
-"""What a stack does while it does it: counts from Kafka's offsets, latency and alerts from the predictions themselves."""
+"""What a stack does, while it does it: counts from Kafka's offsets, latency and scores from the predictions themselves."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from features.errors import StackError
 from features.plan import DAY_MS, Plan
-from infra.local.stack import DEAD_LETTERS, LATE_ROWS
+from infra.local.topics import DEAD_LETTERS, LATE_ROWS
 from jobs.audit.parity import Ledger, ledger_of
 from schemas import FeatureVector, Origin
 from schemas.codec import decode_features, decode_late_row
 
 RECENT = 5_000
 """Predictions that the latency on the screen is of."""
-ALERT = 0.5
-"""The score from which a prediction is an alert."""
+HIGH = 0.5
+"""The score from which a prediction counts as high."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -39,13 +39,14 @@ class Seen(msgspec.Struct, frozen=True):
     """The newest event time that was scored, UTC milliseconds."""
     p50: float
     p99: float
-    alerts: int
-    caught: int
-    """Alerts that were fraud, as far as ``positives`` knows."""
+    high: int
+    """Predictions of `HIGH` and more."""
+    high_positive: int
+    """Those of them whose event is labelled 1."""
 
     @property
-    def answered(self) -> int:
-        """Events that are accounted for."""
+    def accounted(self) -> int:
+        """Events that have a prediction or a dead letter."""
         return self.predictions + self.dead_letters
 
 
@@ -65,7 +66,8 @@ class _Score(msgspec.Struct):
 class Watch:
     """Follows the topics of ``plan`` from where they end when it is made; reads predictions in a thread of its own.
 
-    Latency is from the producer's timestamp of the event to the scorer's of the prediction: from send to send.
+    Latency is from the producer's timestamp of the event to the scorer's of the prediction: from send to send. ``positives`` are
+    the ids of the events that are labelled 1.
     """
 
     def __init__(self, client: Mapping[str, Any], plan: Plan, positives: Container[Any] = ()) -> None:
@@ -88,7 +90,7 @@ class Watch:
         self._start = self._ends()
         self._began = time.monotonic()
         self._recent: deque[int] = deque(maxlen=RECENT)
-        self._event_time = self._alerts = self._caught = 0
+        self._event_time = self._high = self._high_positive = 0
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._read, name="predictions", daemon=True)
@@ -117,8 +119,8 @@ class Watch:
             event_time=self._event_time,
             p50=p50,
             p99=p99,
-            alerts=self._alerts,
-            caught=self._caught,
+            high=self._high,
+            high_positive=self._high_positive,
         )
 
     def vectors(self) -> list[FeatureVector]:
@@ -174,9 +176,9 @@ class Watch:
             self.latencies.append(latency)
             self._recent.append(latency)
             self._event_time = max(self._event_time, prediction.event_time)
-            if prediction.score >= ALERT:
-                self._alerts += 1
-                self._caught += prediction.event_id in self._positives
+            if prediction.score >= HIGH:
+                self._high += 1
+                self._high_positive += prediction.event_id in self._positives
 
 
 def _partitions(consumer: Any, topic: str) -> list[TopicPartition]:
@@ -184,7 +186,7 @@ def _partitions(consumer: Any, topic: str) -> list[TopicPartition]:
 
 
 def caught_up(client: Mapping[str, Any], plan: Plan, group: str, seconds: float = 300) -> None:
-    """Wait until the stream job has taken all that its topics hold now: until its group's offsets, committed with each
+    """Wait until the stream job has read all that its topics hold now: until the offsets of its group, committed with each
     checkpoint, are at the topics' ends. Raises `StackError` where that takes longer.
     """
     with closing(KafkaConsumer(**client, enable_auto_commit=False)) as consumer:
@@ -193,7 +195,7 @@ def caught_up(client: Mapping[str, Any], plan: Plan, group: str, seconds: float 
     with closing(KafkaAdminClient(**client)) as admin:
         while not _reached(admin, group, wanted):
             if time.monotonic() > deadline:
-                raise StackError(f"the stream job did not take its history within {seconds:.0f} s; see its log")
+                raise StackError(f"the stream job did not read its topics within {seconds:.0f} s; see its log")
             time.sleep(0.25)
 
 
