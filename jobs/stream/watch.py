@@ -7,8 +7,7 @@ import json
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -48,14 +47,14 @@ class Watch:
         """
         deadline = time.monotonic() + seconds
         while not self._done() and not stop.wait(POLL_SECONDS):
-            with self._unless_it_ended():
-                job = _get_json(self._url)
-                if all(vertex["status"] in {"RUNNING", "FINISHED"} for vertex in job["vertices"]):
-                    return True
-                self.ended = job["state"] in {"FAILED", "CANCELED"}
-                if self.ended or time.monotonic() > deadline:
-                    cause = _newest_cause(self._exceptions())
-                    raise StackError(f"the Flink job did not start: {job['state']}: {cause}; see the job's log")
+            job = self._get("")
+            if job is None:
+                break
+            if all(vertex["status"] in {"RUNNING", "FINISHED"} for vertex in job["vertices"]):
+                return True
+            self.ended = job["state"] in {"FAILED", "CANCELED"}
+            if self.ended or time.monotonic() > deadline:
+                raise StackError(f"the Flink job did not start: {job['state']}: {_cause(self._exceptions())}; see the job's log")
         self.ended = self._done()
         return False
 
@@ -66,49 +65,54 @@ class Watch:
             if time.monotonic() < looked + WATCH_SECONDS:
                 continue
             looked = time.monotonic()
-            with self._unless_it_ended():
-                self._count_restarts()
+            self._count_restarts()
             if self._failures >= RESTARTS_IN_A_ROW:
-                cause = _newest_cause(self._exceptions())
+                cause = _cause(self._exceptions())
                 raise StackError(f"the Flink job failed {self._failures} times in a row: {cause}; see the job's log")
         self.ended = self._done()
 
     def cancel(self) -> None:
         """End the job on its cluster; one that has ended stays as it is."""
-        if not self.ended:
-            request = urllib.request.Request(f"{self._url}?mode=cancel", method="PATCH")  # noqa: S310
-            with self._unless_it_ended(), urllib.request.urlopen(request, timeout=10):  # noqa: S310
-                log.info("stream.cancelled", job=self.id)
-
-    @contextmanager
-    def _unless_it_ended(self, seconds: float = 5) -> Iterator[None]:
-        """An API that does not reply is no error where the job has come to its end, or soon does."""
+        if self.ended:
+            return
+        request = urllib.request.Request(f"{self._url}?mode=cancel", method="PATCH")  # noqa: S310
         try:
-            yield
-        except StackError:
-            deadline = time.monotonic() + seconds
-            while not (self.ended or self._done()):
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(POLL_SECONDS)
+            with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - http to the job's own address
+                log.info("stream.cancelled", job=self.id)
+        except OSError as error:
+            if not self._done():
+                raise StackError(f"Flink did not cancel {self._url}: {error}; cancel the job on the cluster") from error
 
     def _count_restarts(self) -> None:
         """From what Flink has at hand: for its metrics it would collect all of them, and events would wait for that."""
-        exceptions = self._exceptions()
+        exceptions, checkpoints = self._exceptions(), self._get("/checkpoints")
+        completed = int(checkpoints["counts"]["completed"]) if checkpoints else 0
+        if completed > self._checkpoints:
+            self._checkpoints, self._failures = completed, 0
         restarts = [exception for exception in exceptions if exception["timestamp"] > self._newest]
-        checkpoints = int(_get_json(f"{self._url}/checkpoints")["counts"]["completed"])
-        if checkpoints > self._checkpoints:
-            self._checkpoints, self._failures = checkpoints, 0
         if restarts:
             self._newest = max(exception["timestamp"] for exception in restarts)
             self._failures += len(restarts)
             self.restarts += len(restarts)
-            log.warning("stream.restart", restarts=self.restarts, cause=_newest_cause(exceptions))
+            log.warning("stream.restart", restarts=self.restarts, cause=_cause(exceptions))
 
     def _exceptions(self) -> list[Any]:
         """What Flink restarted the job for, the newest first; at most the last sixteen."""
-        entries: list[Any] = _get_json(f"{self._url}/exceptions").get("exceptionHistory", {}).get("entries", [])
+        reply = self._get("/exceptions") or {}
+        entries: list[Any] = reply.get("exceptionHistory", {}).get("entries", [])
         return entries
+
+    def _get(self, path: str, seconds: float = 5) -> Any:
+        """What the API replies; None where it is gone because the job has come to its end, or soon does."""
+        try:
+            return _json(self._url + path)
+        except StackError:
+            deadline = time.monotonic() + seconds
+            while not self._done():
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_SECONDS)
+        return None
 
 
 def innermost_cause(stacktrace: str) -> str:
@@ -118,13 +122,15 @@ def innermost_cause(stacktrace: str) -> str:
     return (causes or lines[:1] or ["it gave no reason"])[-1]
 
 
-def _newest_cause(exceptions: list[Any]) -> str:
+def _cause(exceptions: list[Any]) -> str:
     return innermost_cause(str(exceptions[0]["stacktrace"])) if exceptions else "no exception is known"
 
 
-def _get_json(url: str) -> Any:
+def _json(url: str) -> Any:
     try:
         with urllib.request.urlopen(url, timeout=10) as reply:  # noqa: S310 - http to the job's own address
             return json.load(reply)
-    except (OSError, http.client.HTTPException) as e:  # an API that ends resets its connections
-        raise StackError(f"Flink's REST API at {url} did not reply: {e}; the JVM may have been killed: see the job's log") from e
+    except (OSError, http.client.HTTPException) as error:  # an API that ends resets its connections
+        raise StackError(
+            f"Flink's REST API at {url} did not reply: {error}; the JVM may have been killed: see the job's log"
+        ) from error
