@@ -21,9 +21,7 @@ from infra.run.report import Report, Stream, build
 from infra.run.watch import Seen, Watch, caught_up, day_of
 from infra.settings import RunSettings, Settings, load_settings
 from jobs.history.batch_views import clear_online, materialize, push_online
-from jobs.training.experiment import Labels, positives
-from jobs.training.train import TrainConfig, train
-from serving.models.registry import Manifest, Registry
+from serving.models.registry import Model, Registry
 
 LOOK_SECONDS = 0.25
 STUCK_SECONDS = 60.0
@@ -65,11 +63,13 @@ def execute(folder: Path, on_step: OnStep, on_seen: OnSeen) -> Report:
         settings = load_settings(folder)
         on_step("reading definitions.py")
         from features.definitions.load import load
+        from jobs.training.labels import positives
 
         service = load(folder).service(run.service)
+        known = positives(service, settings.train[run.service].label)
         plan = service.plan
         _batch_views(service, run, on_step)
-        manifest = _model(service, settings, run, on_step)
+        model = _model(service, settings, run, on_step)
         if plan.batch:
             on_step(f"pushing batch features of {run.start} to the online store")
             clear_online(service)
@@ -81,9 +81,9 @@ def execute(folder: Path, on_step: OnStep, on_seen: OnSeen) -> Report:
             _publish(folder, run.service, _history_start(plan, start), run.start).wait()
             caught_up(client, plan, f"headrace.{run.service}")
             on_step(f"publishing {run.start} to {run.end} at {run.rate:g} events/s")
-            stream = _live(service, run, settings, client, on_step, on_seen)
+            stream = _live(service, run, known, client, on_step, on_seen)
             on_step("comparing with the batch engine")
-            report = build(service, settings.train[run.service], run, manifest, stream)
+            report = build(service, settings.train[run.service], run, model, stream)
         finally:
             on_step("stopping")
             stack.down(folder, settings)
@@ -142,27 +142,20 @@ def _has_days(path: Path, timestamp: str, run: RunSettings) -> bool:
     return row is not None and row[0] == (run.end - run.train_from).days
 
 
-def _model(service: Service, settings: Settings, run: RunSettings, on_step: OnStep) -> Manifest:
+def _model(service: Service, settings: Settings, run: RunSettings, on_step: OnStep) -> Model:
     """The production model if it is of this plan and these days, else a new one."""
     registry = Registry(service.folder / settings.registry)
     plan = service.plan
     if ALIAS in registry.aliases(run.service):
-        current = registry.get(run.service, ALIAS).manifest
-        if current.plan == plan.digest and current.trained_from == _ms(run.train_from):
+        current = registry.get(run.service, ALIAS)
+        if current.manifest.plan == plan.digest and current.manifest.trained_from == _ms(run.train_from):
             return current
     on_step(f"training on {run.train_days} days from {run.train_from}")
-    result = train(
-        service,
-        TrainConfig(**settings.train[run.service].model_dump()),
-        train_from=run.train_from,
-        days=run.train_days,
-        delay_days=run.split.delay_days,
-        test_days=run.days,
-        register=registry.register,
-    )
-    manifest: Manifest = result.manifest
-    registry.set_alias(run.service, ALIAS, manifest.version)
-    return manifest
+    from jobs.training.train import train
+
+    made = train(service, settings.train[run.service].config, run.split, register=registry.register).manifest
+    registry.set_alias(run.service, ALIAS, made.version)
+    return registry.get(run.service, ALIAS)
 
 
 def _publish(folder: Path, service: str, start: date, end: date, rate: float | None = None) -> Publisher:
@@ -209,10 +202,9 @@ class Publisher:
 
 
 def _live(
-    service: Service, run: RunSettings, settings: Settings, client: dict[str, Any], on_step: OnStep, on_seen: OnSeen
+    service: Service, run: RunSettings, known: frozenset[Any], client: dict[str, Any], on_step: OnStep, on_seen: OnSeen
 ) -> Stream:
     plan = service.plan
-    known = positives(service, Labels(**settings.train[run.service].model_dump()))
     with closing(Watch(client, plan, known)) as watch:
         publisher = _publish(service.folder, run.service, run.start, run.end, run.rate)
         with closing(publisher):
