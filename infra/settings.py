@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -26,7 +26,10 @@ from pydantic_settings import (
 )
 
 from features.errors import SettingError
-from jobs.training.split import Split
+
+if TYPE_CHECKING:
+    from jobs.training.config import TrainConfig
+    from jobs.training.split import Split
 
 PREFIX = "HEADRACE_"
 FILE = "headrace.toml"
@@ -115,13 +118,37 @@ class ScorerSettings(Section):
 
 
 class TrainSettings(Section):
-    """What a service's model learns."""
+    """``[train.<service>]``: what a service's model learns, how, and how it is tested (docs/training.md)."""
 
     label: str = Field(pattern=r"^\w+\.\w+$")
-    """``<source>.<column>``."""
-    group: str
-    """The column whose values the ranking metric counts."""
+    """``<source>.<column>``: the column of a source's history that says 0 or 1, joined on the event id."""
+    group: str | None = None
+    """The column of the spine whose values precision at ``group_top`` ranks each day; none: that metric is left out."""
     group_top: int = Field(default=100, ge=1)
+    """How many groups a day precision is measured at."""
+    leave_out_known_positives: bool = False
+    """Whether the test leaves out rows of a group with a positive that is known on the row's day; needs ``group``."""
+    trees: int = Field(default=100, ge=1)
+    """How many trees the model has."""
+    depth: int = Field(default=6, ge=1)
+    """How many branches a tree has at most, from its root to a leaf."""
+    learning_rate: float = Field(default=0.3, gt=0, le=1)
+    """How much of each new tree is added to those before it."""
+    seed: int = Field(default=0, ge=0)
+    """What random choices start from: equal seeds and equal data give equal models."""
+
+    @model_validator(mode="after")
+    def _group_is_named(self) -> Self:
+        if self.leave_out_known_positives and self.group is None:
+            raise ValueError("leave_out_known_positives leaves out rows of groups; name the group's column in group")
+        return self
+
+    @property
+    def config(self) -> TrainConfig:
+        """The same as training takes it."""
+        from jobs.training.config import TrainConfig
+
+        return msgspec.convert(self, TrainConfig, from_attributes=True)
 
 
 class RunSettings(Section):
@@ -155,7 +182,9 @@ class RunSettings(Section):
 
     @property
     def split(self) -> Split:
-        """The same days as an experiment."""
+        """The same days as training takes them."""
+        from jobs.training.split import Split
+
         delay = (self.start - self.train_from).days - self.train_days
         return Split(self.train_from, self.train_days, delay, self.days)
 

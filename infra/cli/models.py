@@ -33,23 +33,20 @@ def train(
     from features.definitions.load import load
     from infra.cli import show
     from infra.settings import load_settings
-    from jobs.training.train import TrainConfig
+    from jobs.training.split import Split
     from jobs.training.train import train as run
     from serving.models.registry import Registry
 
     where = folder(project)
     settings = load_settings(where)
     if service not in settings.train:
-        raise SettingError(f"training needs a label; headrace.toml has no [train.{service}]; add it, with label and group")
+        raise SettingError(f"training needs a label; headrace.toml has no [train.{service}]; add it, with a label")
     registry = Registry(where / settings.registry)
     with show.progress() as on_progress:
         result = run(
             load(where).service(service),
-            TrainConfig(**settings.train[service].model_dump()),
-            train_from=_day(start),
-            days=days,
-            delay_days=delay,
-            test_days=test_days,
+            settings.train[service].config,
+            Split(_day(start), days, delay, test_days),
             register=registry.register,
             on_progress=on_progress,
         )

@@ -132,18 +132,10 @@ def train_model(run: Run) -> None:
         if current.plan == run.service.plan.digest and current.trained_from == _ms(days.train_from):
             return
     run.on_step(f"training on {days.train_days} days from {days.train_from}")
-    from jobs.training.train import TrainConfig, train
+    from jobs.training.train import train
 
-    result = train(
-        run.service,
-        TrainConfig(**run.settings.train[name].model_dump()),
-        train_from=days.train_from,
-        days=days.train_days,
-        delay_days=days.split.delay_days,
-        test_days=days.days,
-        register=registry.register,
-    )
-    registry.set_alias(name, ALIAS, result.manifest.version)
+    made = train(run.service, run.settings.train[name].config, days.split, register=registry.register)
+    registry.set_alias(name, ALIAS, made.manifest.version)
 
 
 def push_batch_features(run: Run) -> None:
@@ -181,11 +173,11 @@ STEPS: tuple[Callable[[Run], None], ...] = (
 
 def publish_days(run: Run) -> Stream:
     """Publish the days of the run, and watch until every event has its prediction."""
-    from jobs.training.experiment import Labels, positives
+    from jobs.training.labels import positives
 
     days = run.days
     run.on_step(f"publishing {days.start} to {days.end} at {days.rate:g} events/s")
-    known = positives(run.service, Labels(**run.settings.train[run.service.name].model_dump()))
+    known = positives(run.service, run.settings.train[run.service.name].label)
     with closing(Watch(run.client, run.service.plan, known)) as watch:
         with closing(_publisher(run, Span(_ms(days.start), _ms(days.end)), days.rate)) as publisher:
             seen = _until_predicted(run, watch, publisher)
@@ -197,8 +189,8 @@ def publish_days(run: Run) -> Stream:
 def compare_with_batch(run: Run, stream: Stream) -> Report:
     """Compute the same days with the batch engine, and compare."""
     run.on_step("comparing with the batch engine")
-    manifest = _registry(run).get(run.service.name, ALIAS).manifest
-    return build(run.service, run.settings.train[run.service.name], run.days, manifest, stream)
+    model = _registry(run).get(run.service.name, ALIAS)
+    return build(run.service, run.settings.train[run.service.name], run.days, model, stream)
 
 
 def _until_predicted(run: Run, watch: Watch, publisher: Publisher) -> Seen:
