@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from features.errors import SettingError
-from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, utc_ms
+from features.times import utc_ms
+from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
 
 models_app = typer.Typer(help="Show and promote the models of the registry.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")

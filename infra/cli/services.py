@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.errors import SettingError
+from features.times import clock_text
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
 
 if TYPE_CHECKING:
@@ -185,6 +186,6 @@ def _log_plainly() -> None:
 
 def _cells(row: Row) -> list[object]:
     name, state, pid, seconds, address, log, services = row
-    up = None if not isinstance(seconds, float) else f"{seconds // 3600:.0f}:{seconds % 3600 // 60:02.0f}:{seconds % 60:02.0f}"
+    up = None if not isinstance(seconds, float) else clock_text(seconds)
     colour = {"running": "green", "starting": "yellow"}.get(str(state), "red")
     return [name, f"[{colour}]{state}[/]", pid, up, ", ".join(services), address, log]

@@ -9,16 +9,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 from features.errors import SettingError, StackError
-from features.plan import DAY_MS, Plan
+from features.plan import Plan
 from features.service import Service
+from features.times import DAY_MS, day_ms, day_of
 from infra.local import stack
 from infra.run.report import Report, Stream, build
-from infra.run.watch import Seen, Watch, caught_up, day_of
+from infra.run.watch import Seen, Watch, caught_up
 from infra.settings import RunSettings, Settings, load_settings
 from jobs.history.batch_views import clear_online, materialize, push_online
 from jobs.training.experiment import Labels, positives
@@ -53,7 +54,7 @@ def execute(folder: Path, on_step: OnStep, on_seen: OnSeen) -> Report:
     coming.
     """
     run = _run_settings(folder, load_settings(folder))
-    start = _ms(run.start)
+    start = day_ms(run.start)
     shutil.rmtree(folder / RUN_DIR, ignore_errors=True)
     with _environment(
         HEADRACE_RUN_DIR=RUN_DIR,
@@ -111,13 +112,9 @@ def _environment(**variables: str) -> Iterator[None]:
             del os.environ[name]
 
 
-def _ms(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
-
-
 def _history_start(plan: Plan, start: int) -> date:
     longest = max((stage.longest_ms for stage in plan.windows), default=0)
-    return datetime.fromtimestamp((start - longest) / 1000, UTC).date()
+    return day_of(start - longest)
 
 
 def _batch_views(service: Service, run: RunSettings, on_step: OnStep) -> None:
@@ -135,10 +132,9 @@ def _has_days(path: Path, timestamp: str, run: RunSettings) -> bool:
     import duckdb
 
     with duckdb.connect() as connection:
-        days = f"epoch_ms({timestamp}) // {DAY_MS}"
-        query = f"SELECT count(DISTINCT {days}) FROM read_parquet(?) WHERE {days} BETWEEN ? AND ?"
-        last = day_of(_ms(run.end)) - 1
-        row = connection.execute(query, [str(path), day_of(_ms(run.train_from)), last]).fetchone()
+        time = f"epoch_ms({timestamp})"
+        query = f"SELECT count(DISTINCT {time} // {DAY_MS}) FROM read_parquet(?) WHERE {time} >= ? AND {time} < ?"
+        row = connection.execute(query, [str(path), day_ms(run.train_from), day_ms(run.end)]).fetchone()
     return row is not None and row[0] == (run.end - run.train_from).days
 
 
@@ -148,7 +144,7 @@ def _model(service: Service, settings: Settings, run: RunSettings, on_step: OnSt
     plan = service.plan
     if ALIAS in registry.aliases(run.service):
         current = registry.get(run.service, ALIAS).manifest
-        if current.plan == plan.digest and current.trained_from == _ms(run.train_from):
+        if current.plan == plan.digest and current.trained_from == day_ms(run.train_from):
             return current
     on_step(f"training on {run.train_days} days from {run.train_from}")
     result = train(
@@ -224,7 +220,7 @@ def _live(
 
 def _until_answered(service: Service, run: RunSettings, watch: Watch, publisher: Publisher, on_seen: OnSeen) -> Seen:
     """Look on, day by day, until each event has its answer."""
-    pushed = day_of(_ms(run.start))
+    pushed = run.start
     progress, since = 0, time.monotonic()
     while True:
         seen = watch.seen()
@@ -240,6 +236,6 @@ def _until_answered(service: Service, run: RunSettings, watch: Watch, publisher:
             )
         today = day_of(seen.event_time)
         if today > pushed and service.plan.batch:
-            push_online(service, date(1970, 1, 1) + timedelta(days=today))
+            push_online(service, today)
             pushed = today
         time.sleep(LOOK_SECONDS)

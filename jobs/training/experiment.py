@@ -16,8 +16,9 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.errors import SettingError
-from features.plan import DAY_MS, Plan, Source
+from features.plan import Plan, Source
 from features.service import Service
+from features.times import DAY_MS
 from jobs.history.tables import Between, File, connect, create_table, quoted
 from jobs.training.metrics import Numbers, auc, average_precision, card_precision
 from jobs.training.split import Split

@@ -17,8 +17,8 @@ from xgboost import XGBClassifier
 
 from features.definitions.load import load
 from features.errors import DefinitionError, SettingError
-from features.plan import DAY_MS
 from features.service import Service
+from features.times import DAY_MS
 from jobs.predict.score import matrix, score_history
 from jobs.training.experiment import rows_to_test
 from jobs.training.metrics import auc, average_precision, card_precision
