@@ -181,7 +181,7 @@ def _submit(job: JobPlan, config: StreamConfig, state: Path, restored: Path | No
         JobOptions(
             bootstrap=config.bootstrap,
             max_ahead_ms=config.max_ahead_ms,
-            answer_from_ms=config.answer_from_ms,
+            vectors_from_ms=config.answer_from_ms,
             idle_timeout_ms=config.idle_timeout_ms,
             drift_ms=config.drift_ms,
             batch_ms=config.batch_ms,
