@@ -34,6 +34,7 @@ from infra.local.broker import Broker
 from infra.settings import KafkaSettings, ScorerSettings
 from schemas import FeatureVector, Origin
 from schemas.codec import encode
+from schemas.topics import DEAD_LETTERS
 from serving.kafka import scorer
 from serving.models.registry import Registry
 
@@ -57,7 +58,7 @@ def rows(records: int = 200_000) -> list[dict[str, Any]]:
         folder, kafka = Path(temporary) / "project", broker.bootstrap
         plan = make_project(folder)
         broker.create_topics({plan.features_topic: PARTITIONS, plan.predictions_topic: PARTITIONS, "bare": PARTITIONS})
-        broker.create_topics({scorer.DEAD_LETTERS: 1})
+        broker.create_topics({DEAD_LETTERS.name: 1})
         contenders: dict[str, Callable[..., None]] = {"bare": run_bare, plan.predictions_topic: run_scorer}
         cpu: dict[str, list[float]] = {topic: [] for topic in contenders}
         for number in range(ROUNDS):

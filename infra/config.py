@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from infra.local.topics import DEAD_LETTERS, LATE_ROWS
 from infra.settings import ScorerSettings, Section, StreamSettings
+from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 if TYPE_CHECKING:
     from features.sql.flink import JobOptions
@@ -56,8 +56,8 @@ def sql_options(section: StreamSettings, *, bootstrap: str, bounded: bool = Fals
         section,
         bootstrap=bootstrap,
         group=GROUP,
-        dead_letters=DEAD_LETTERS,
-        late_rows=LATE_ROWS,
+        dead_letters=DEAD_LETTERS.name,
+        late_rows=LATE_ROWS.name,
         bounded=bounded,
         cache_bytes=CACHE_BYTES if section.state_backend == "rocksdb" else 0,
         kept_bytes=KEPT_BYTES,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -54,16 +53,3 @@ def folder(project: Path) -> Path:
     if not project.is_dir():
         raise SettingError(f"a project is a folder with a definitions.py; there is no folder {project}; give --project DIR")
     return project.absolute()
-
-
-def utc_ms(text: str | None) -> int | None:
-    """``2026-01-31`` or ``2026-01-31T12:00:00`` as UTC milliseconds."""
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingError(
-            f"a date is YYYY-MM-DD, with THH:MM:SS if need be, in UTC; got '{text}'; write 2026-01-31, say"
-        ) from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

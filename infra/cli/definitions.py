@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from features.times import duration_text
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from features.plan import Plan, WindowFeature
 
-UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms"))
 Engine = Literal["flink", "duckdb"]
 LOCAL = "localhost:9092"
 """Stands for the local stack's broker, which has its port when it is up."""
@@ -43,12 +43,6 @@ def plan(
             _show(one)
 
 
-def duration(ms: int) -> str:
-    """``7d`` for 604800000."""
-    unit, name = next(pair for pair in UNITS if ms % pair[0] == 0)
-    return f"{ms // unit}{name}"
-
-
 def _sql(project: Path, plans: Sequence[Plan], engine: Engine) -> list[str]:
     """The engine's text: for Flink one for each job, which several services may share; for DuckDB one for each service."""
     if engine == "duckdb":
@@ -69,7 +63,7 @@ def _show(plan: Plan) -> None:
     from infra.cli import show
 
     show.out.print(f"[bold]{plan.service}[/]  a feature vector for every event of [cyan]{plan.spine}[/], in mode {plan.mode}")
-    show.out.print(f"[dim]digest[/] {plan.digest}  [dim]allowed lateness[/] {duration(plan.lateness_ms)}\n")
+    show.out.print(f"[dim]digest[/] {plan.digest}  [dim]allowed lateness[/] {duration_text(plan.lateness_ms)}\n")
     computed = _computed(plan)
     show.table(
         "Inputs of the model",
@@ -88,7 +82,8 @@ def _computed(plan: Plan) -> dict[str, str]:
     found: dict[str, str] = {}
     for stage in plan.windows:
         by = f"of {stage.source} by {', '.join(stage.key)}"
-        found |= {f.name: f"{f.function}({f.column}), {duration(f.window_ms)} {by}; else {_empty(f)}" for f in stage.features}
+        for f in stage.features:
+            found[f.name] = f"{f.function}({f.column}), {duration_text(f.window_ms)} {by}; else {_empty(f)}"
     for view in plan.on_demand:
         inputs = ", ".join([*view.event_inputs, *(name for name, _ in view.feature_inputs)])
         found |= {f"{view.view}__{name}": f"Python, {view.view}({inputs})" for name in view.outputs}
@@ -99,7 +94,5 @@ def _computed(plan: Plan) -> dict[str, str]:
 
 
 def _empty(feature: WindowFeature) -> str:
-    from features.definitions.aggregations import find
-
-    value = find(feature.function)[0].empty if feature.fill is None else feature.fill
+    value = feature.aggregation.row.empty if feature.fill is None else feature.fill
     return "null" if value is None else "[]" if value == () else f"{value:g}"

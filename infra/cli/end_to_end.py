@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, utc_ms
+from features.times import utc_ms
+from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
 from infra.cli.events import due
 from infra.cli.options import FromOption, RateOption, ServiceArgument, SpeedOption, ToOption
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from features.errors import SettingError
-from infra.cli.app import HERE, ProjectOption, app, folder, utc_ms
+from features.times import utc_ms
+from infra.cli.app import HERE, ProjectOption, app, folder
 from infra.cli.options import FromOption, RateOption, SpeedOption, ToOption
 
 if TYPE_CHECKING:

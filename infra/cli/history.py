@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.app import HERE, ProjectOption, app, folder, utc_ms
+from features.times import utc_ms
+from infra.cli.app import HERE, ProjectOption, app, folder
 from infra.cli.options import EventsOption, FromOption, HistoryOption, OutOption, ServiceArgument, ToOption, histories
 
 

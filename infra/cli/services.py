@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.errors import SettingError
+from features.times import clock_text
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
 
 if TYPE_CHECKING:
@@ -203,11 +204,5 @@ def _log_plainly() -> None:
 
 def _cells(row: Row) -> list[object]:
     colour = {"running": "green", "starting": "yellow"}.get(row.state, "red")
-    up = None if row.uptime is None else clock(row.uptime)
+    up = None if row.uptime is None else clock_text(row.uptime)
     return [row.name, f"[{colour}]{row.state}[/]", row.pid, up, ", ".join(row.services), row.address, row.log]
-
-
-def clock(seconds: float) -> str:
-    """``1:02:03`` for 3723.9 seconds."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

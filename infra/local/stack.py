@@ -29,6 +29,7 @@ from infra.local import jars, topics
 from infra.local.broker import Broker
 from infra.local.processes import Processes
 from infra.settings import Settings, run_folder, secrets, write_settings
+from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 KAFKA = "kafka"
 READY_SECONDS = 120.0
@@ -251,8 +252,8 @@ def _create_topics(settings: Settings, address: str, plans: Iterable[Plan]) -> N
     client, replication = settings.kafka.client(address), settings.kafka.replication
     names = {topic for p in plans for topic in (p.features_topic, p.predictions_topic, *(s.topic for s in p.sources))}
     topics.create(client, dict.fromkeys(names, settings.kafka.partitions), replication=replication)
-    topics.create(client, {topics.DEAD_LETTERS: 1}, {"max.message.bytes": str(topics.DEAD_LETTER_BYTES)}, replication)
-    topics.create(client, {topics.LATE_ROWS: 1}, replication=replication)
+    for shared in (DEAD_LETTERS, LATE_ROWS):
+        topics.create(client, {shared.name: shared.partitions or settings.kafka.partitions}, shared.config, replication)
 
 
 def _start(project: Path, settings: Settings, folders: Folders, processes: Processes, stack: Stack, name: str) -> None:

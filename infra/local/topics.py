@@ -11,11 +11,6 @@ from kafka.errors import KafkaError
 
 from features.errors import SettingError, StackError
 
-DEAD_LETTERS = "dead_letters"
-LATE_ROWS = "late_rows"
-DEAD_LETTER_BYTES = 8 * 1024 * 1024
-"""A dead letter holds a record as base64; other topics take 1 MB, Kafka's default."""
-
 
 def create(
     client: Mapping[str, Any], partitions: Mapping[str, int], config: Mapping[str, str] | None = None, replication: int = -1

@@ -8,20 +8,20 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from features.errors import SettingError, StackError
-from features.plan import DAY_MS
 from features.service import Service
+from features.times import DAY_MS, day_ms, day_of
 from infra.config import GROUP
 from infra.local import stack
 from infra.run.publisher import Publisher
 from infra.run.report import Report, Stream, build
-from infra.run.watch import Seen, Watch, caught_up, day_of
+from infra.run.watch import Seen, Watch, caught_up
 from infra.settings import FILE, RunSettings, ScorerSettings, Settings, StreamSettings
 from jobs.history.batch_views import clear_online, materialize, push_online
 from jobs.ingest.event_files import Span
@@ -97,7 +97,7 @@ def settings_of_run(settings: Settings, days: RunSettings) -> Settings:
     changed = {
         "run_dir": RUN_DIR,
         "services": (days.service,),
-        "stream": StreamSettings(**{**stream, "vectors_from_ms": _ms(days.start)}),  # events before it only fill the windows
+        "stream": StreamSettings(**{**stream, "vectors_from_ms": day_ms(days.start)}),  # events before it only fill the windows
         "scorer": ScorerSettings(**scorer),
     }
     return settings.model_copy(update=changed)
@@ -129,7 +129,7 @@ def train_model(run: Run) -> None:
     registry, name, days = _registry(run), run.service.name, run.days
     if ALIAS in registry.aliases(name):
         current = registry.get(name, ALIAS).manifest
-        if current.plan == run.service.plan.digest and current.trained_from == _ms(days.train_from):
+        if current.plan == run.service.plan.digest and current.trained_from == day_ms(days.train_from):
             return
     run.on_step(f"training on {days.train_days} days from {days.train_from}")
     from jobs.training.train import train
@@ -154,7 +154,7 @@ def start_stack(run: Run) -> None:
 def fill_windows(run: Run) -> None:
     """Publish as much history as the longest window holds, and wait until the stream job has read it."""
     run.on_step("filling the windows from history")
-    start = _ms(run.days.start)
+    start = day_ms(run.days.start)
     longest = max((stage.longest_ms for stage in run.service.plan.windows), default=0)
     with closing(_publisher(run, Span(start - longest, start))) as publisher:
         publisher.wait()
@@ -179,7 +179,7 @@ def publish_days(run: Run) -> Stream:
     run.on_step(f"publishing {days.start} to {days.end} at {days.rate:g} events/s")
     known = positives(run.service, run.settings.train[run.service.name].label)
     with closing(Watch(run.client, run.service.plan, known)) as watch:
-        with closing(_publisher(run, Span(_ms(days.start), _ms(days.end)), days.rate)) as publisher:
+        with closing(_publisher(run, Span(day_ms(days.start), day_ms(days.end)), days.rate)) as publisher:
             seen = _until_predicted(run, watch, publisher)
         run.on_step("waiting for late rows")  # up to 10 s: so long an idle Kafka source of Flink waits before it commits
         caught_up(run.client, run.service.plan, _group(run))
@@ -195,7 +195,7 @@ def compare_with_batch(run: Run, stream: Stream) -> Report:
 
 def _until_predicted(run: Run, watch: Watch, publisher: Publisher) -> Seen:
     """Look on, and push the batch features of each new day, until every event has its prediction."""
-    pushed = day_of(_ms(run.days.start))
+    pushed = run.days.start
     progress, since = 0, time.monotonic()
     while True:
         seen = watch.seen()
@@ -211,7 +211,7 @@ def _until_predicted(run: Run, watch: Watch, publisher: Publisher) -> Seen:
             )
         today = day_of(seen.event_time)
         if today > pushed and run.service.plan.batch:
-            push_online(run.service, date(1970, 1, 1) + timedelta(days=today))
+            push_online(run.service, today)
             pushed = today
         time.sleep(LOOK_SECONDS)
 
@@ -230,18 +230,13 @@ def _group(run: Run) -> str:
     return f"{GROUP}.{run.service.name}"
 
 
-def _ms(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
-
-
 def _has_days(path: Path, timestamp: str, days: RunSettings) -> bool:
     if not path.is_file():
         return False
     import duckdb
 
     with duckdb.connect() as connection:
-        day = f"epoch_ms({timestamp}) // {DAY_MS}"
-        query = f"SELECT count(DISTINCT {day}) FROM read_parquet(?) WHERE {day} BETWEEN ? AND ?"
-        last = day_of(_ms(days.end)) - 1
-        row = connection.execute(query, [str(path), day_of(_ms(days.train_from)), last]).fetchone()
+        when = f"epoch_ms({timestamp})"
+        query = f"SELECT count(DISTINCT {when} // {DAY_MS}) FROM read_parquet(?) WHERE {when} >= ? AND {when} < ?"
+        row = connection.execute(query, [str(path), day_ms(days.train_from), day_ms(days.end)]).fetchone()
     return row is not None and row[0] == (days.end - days.train_from).days

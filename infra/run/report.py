@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from features.plan import DAY_MS
 from features.service import Service
+from features.times import DAY_MS
 from infra.run.watch import Seen
 from infra.settings import RunSettings, TrainSettings
 from jobs.audit.parity import Ledger, Parity, compare

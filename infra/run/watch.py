@@ -14,11 +14,11 @@ import numpy as np
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from features.errors import StackError
-from features.plan import DAY_MS, Plan
-from infra.local.topics import DEAD_LETTERS, LATE_ROWS
+from features.plan import Plan
 from jobs.audit.parity import Ledger, ledger_of
 from schemas import FeatureVector, Origin
 from schemas.codec import decode_features, decode_late_row
+from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 RECENT = 5_000
 """Predictions that the latency on the screen is of."""
@@ -83,8 +83,8 @@ class Watch:
                 *(source.topic for source in plan.sources),
                 plan.features_topic,
                 plan.predictions_topic,
-                DEAD_LETTERS,
-                LATE_ROWS,
+                DEAD_LETTERS.name,
+                LATE_ROWS.name,
             )
         }
         self._start = self._ends()
@@ -115,7 +115,7 @@ class Watch:
             published=counts[self._plan.spine_source.topic],
             features=counts[self._plan.features_topic],
             predictions=counts[self._plan.predictions_topic],
-            dead_letters=counts[DEAD_LETTERS],
+            dead_letters=counts[DEAD_LETTERS.name],
             event_time=self._event_time,
             p50=p50,
             p99=p99,
@@ -129,7 +129,7 @@ class Watch:
 
     def ledger(self) -> Ledger:
         """What came late since the watch began, as far as the stream job has said so by now."""
-        entries = [decode_late_row(record.value) for record in self._records(LATE_ROWS)]
+        entries = [decode_late_row(record.value) for record in self._records(LATE_ROWS.name)]
         origins = {entry.origin for entry in entries}
         events = {}
         for topic in {origin.topic for origin in origins} & set(self._topics):
@@ -202,8 +202,3 @@ def caught_up(client: Mapping[str, Any], plan: Plan, group: str, seconds: float 
 def _reached(admin: Any, group: str, wanted: Mapping[TopicPartition, int]) -> bool:
     committed = admin.list_group_offsets([group])[group]
     return all(p in committed and committed[p].offset >= end for p, end in wanted.items() if end)
-
-
-def day_of(event_time: int) -> int:
-    """Days since 1970 of an event time."""
-    return event_time // DAY_MS

@@ -17,8 +17,8 @@ from xgboost import XGBClassifier
 
 from features.errors import HeadraceError, SettingError
 from features.inputs.columns import input_columns
-from features.plan import DAY_MS
 from features.service import Service
+from features.times import DAY_MS
 from jobs.history.compute import Progress, compute
 from jobs.predict.score import Floats, Scores, flat, matrix
 from jobs.training.config import TrainConfig

@@ -34,6 +34,7 @@ from features.plan import Plan
 from features.service import Service
 from schemas import DeadLetter, Origin
 from schemas.codec import encode
+from schemas.topics import DEAD_LETTER_VALUE_BYTES, DEAD_LETTERS
 from serving.kafka.answered import Answered, read_back
 from serving.kafka.counts import Counts
 from serving.kafka.delivery import COMMIT_SECONDS, Delivery
@@ -41,9 +42,6 @@ from serving.models.registry import Registry
 from serving.predict.predictor import Predictor, check_model
 from serving.predict.vector import UnscorableError, Vectors
 
-DEAD_LETTERS = "dead_letters"
-DEAD_LETTER_BYTES = 512 * 1024
-"""In base64 they are two thirds of what Kafka takes by default; a longer record would stop the scorer for good."""
 POLL_MS = 100
 READ_BACK_RECORDS = 10_000
 REPORT_SECONDS = 10.0
@@ -65,7 +63,7 @@ SENDER: dict[str, Any] = {
     "linger_ms": 0,
     # Room for a poll's records, below Kafka's default message.max.bytes: behind a full batch every record wakes the sender.
     "batch_size": 900 * 1024,
-    "max_request_size": 8 * 1024 * 1024,
+    "max_request_size": DEAD_LETTERS.max_message_bytes,
     "metrics_enabled": False,
 }
 
@@ -218,7 +216,7 @@ class Scorer:
                 self._delivery.send(self._plan.predictions_topic, result, record.key, record.partition)
                 scored += 1
         for record, reason in bad:
-            self._delivery.send(DEAD_LETTERS, encode(_dead_letter(record, reason)))
+            self._delivery.send(DEAD_LETTERS.name, encode(_dead_letter(record, reason)))
         self._delivery.end_poll({place: of_one[-1].offset + 1 for place, of_one in polled.items()})
         repeats = sum(map(len, polled.values())) - scored - len(bad)
         self._counts.add(scored=scored, repeats=repeats, dead_letters=len(bad), seconds=time.perf_counter() - began)
@@ -267,14 +265,14 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
 def _dead_letter(record: Any, reason: UnscorableError) -> DeadLetter:
     value: bytes | None = record.value
     detail = str(reason)
-    if value is not None and len(value) > DEAD_LETTER_BYTES:
+    if value is not None and len(value) > DEAD_LETTER_VALUE_BYTES:
         detail = f"{detail}; its {len(value)} bytes are left out"
         value = None
     return DeadLetter("unscorable", detail, Origin(record.topic, record.partition, record.offset), record.timestamp, value)
 
 
 def _check_topics(plan: Plan, consumer: Any) -> None:
-    topics = (plan.features_topic, plan.predictions_topic, DEAD_LETTERS)
+    topics = (plan.features_topic, plan.predictions_topic, DEAD_LETTERS.name)
     partitions = {topic: len(consumer.partitions_for_topic(topic)) for topic in topics}
     missing = [topic for topic, count in partitions.items() if not count]
     if missing:

@@ -21,7 +21,8 @@ import msgspec
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from features.job import job_plan
-from features.plan import DAY_MS, Mode, Plan, WindowFeature
+from features.plan import Mode, Plan, WindowFeature
+from features.times import DAY_MS
 from infra.config import stream_config
 from infra.local.broker import Broker
 from infra.settings import StreamSettings

@@ -25,6 +25,7 @@ from infra.settings import StreamSettings
 from jobs.stream.job import run
 from schemas import DeadLetter, FeatureVector, LateRow
 from schemas.codec import decode_dead_letter, decode_features, decode_late_row
+from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 PARTITIONS = 2
 
@@ -36,8 +37,8 @@ def own_topics(broker: Broker, plan: Plan, **changes: Any) -> Plan:
     plan = msgspec.structs.replace(plan, service=f"{plan.service}-{mark}", sources=sources, **changes)
     topics = (*(source.topic for source in sources), plan.features_topic, plan.predictions_topic)
     broker.create_topics(dict.fromkeys(topics, PARTITIONS))
-    broker.create_topics({"dead_letters": 1}, {"max.message.bytes": str(8 * 1024 * 1024)})
-    broker.create_topics({"late_rows": 1})
+    for shared in (DEAD_LETTERS, LATE_ROWS):
+        broker.create_topics({shared.name: shared.partitions}, shared.config)
     return plan
 
 
@@ -118,12 +119,12 @@ def vectors(broker: Broker, plan: Plan) -> list[FeatureVector]:
 def dead_letters(broker: Broker, plan: Plan) -> list[DeadLetter]:
     """The dead letters of the plan's own topics."""
     topics = {source.topic for source in plan.sources}
-    letters = [decode_dead_letter(record.value) for record in records(broker, "dead_letters")]
+    letters = [decode_dead_letter(record.value) for record in records(broker, DEAD_LETTERS.name)]
     return [letter for letter in letters if letter.origin.topic in topics]
 
 
 def late_rows(broker: Broker, plan: Plan) -> list[LateRow]:
     """The late rows of the plan's own topics."""
     topics = {source.topic for source in plan.sources}
-    rows = [decode_late_row(record.value) for record in records(broker, "late_rows")]
+    rows = [decode_late_row(record.value) for record in records(broker, LATE_ROWS.name)]
     return [row for row in rows if row.origin.topic in topics]

@@ -31,7 +31,7 @@ from schemas.codec import decode_features, encode
 from serving.models.registry import Registry, load_session, scores
 from serving.predict.vector import UnscorableError, Vectors
 from serving.predict.vector import matrix as scorer_matrix
-from tests.contract.reference import Event, answers
+from tests.contract.reference import Event, vectors
 
 pytestmark = pytest.mark.core
 
@@ -99,7 +99,7 @@ def test_history_has_the_lists_of_the_reference(recent: Service, table: pa.Table
     spine = table.filter(pc.equal(table["customer_id"], 3))
     events = [Event(plan.spine, row["event_time"], row) for row in spine.to_pylist()]
     (stage,) = plan.windows
-    for row, expected in zip(spine.to_pylist(), answers(stage, plan.spine, events), strict=True):
+    for row, expected in zip(spine.to_pylist(), vectors(stage, plan.spine, events), strict=True):
         near = {name for name, value in expected.items() if value is not None and ("var_samp" in name or "std_pop" in name)}
         assert {name: row[name] for name in near} == pytest.approx({name: expected[name] for name in near}, rel=1e-9)
         assert all(row[name] == value for name, value in expected.items() if name not in near)

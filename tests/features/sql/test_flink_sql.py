@@ -47,46 +47,46 @@ def test_names_and_values_are_quoted() -> None:
 
 
 def test_a_later_stage_over_the_spine_needs_every_row_of_it() -> None:
-    """With ``answer_from`` set, all rows ask at the first of two stages over the spine; only the last one leaves some out."""
+    """With ``vectors_from`` set, the first of two stages over the spine passes all rows on; the last one leaves some out."""
     job = sql_of(plan(stage("payments", "card"), stage("payments", "shop")), JobOptions(vectors_from_ms=5))
-    assert select(job, "payments_by_card_rows")["_asks"] == "TRUE"
-    assert select(job, "payments_by_shop_rows")["_asks"] == "`at` >= 5"
+    assert select(job, "payments_by_card_rows")["_is_query"] == "TRUE"
+    assert select(job, "payments_by_shop_rows")["_is_query"] == "`at` >= 5"
     assert "`at` >= 5" not in statement(job, "INSERT INTO `_features_risk`")
 
 
-def test_the_last_stage_over_the_spine_answers_from_the_given_time() -> None:
-    """With ``answer_from`` set, earlier rows contribute to the spine's windows and do not ask; they go no further."""
+def test_the_last_stage_over_the_spine_gives_vectors_from_the_given_time() -> None:
+    """With ``vectors_from`` set, earlier rows contribute to the spine's windows and are no queries; they go no further."""
     job = sql_of(plan(stage("payments", "card"), stage("reports", "card")), JobOptions(vectors_from_ms=5))
     first, second = select(job, "payments_by_card_rows"), select(job, "reports_by_card_rows")
-    assert (first["_contributes"], first["_asks"]) == ("TRUE", "`at` >= 5")
-    assert (second["_contributes"], second["_asks"]) == ("FALSE", "TRUE")
+    assert (first["_contributes"], first["_is_query"]) == ("TRUE", "`at` >= 5")
+    assert (second["_contributes"], second["_is_query"]) == ("FALSE", "TRUE")
     assert "`at` >= 5" not in statement(job, "CREATE TEMPORARY VIEW `reports_by_card_rows`")
 
 
-def test_rows_that_neither_contribute_nor_ask_are_not_read_on() -> None:
-    """With ``answer_from`` set and no windows over the spine, earlier rows of the spine are left out at the start."""
+def test_rows_that_neither_contribute_nor_are_queries_are_not_read_on() -> None:
+    """With ``vectors_from`` set and no windows over the spine, earlier rows of the spine are left out at the start."""
     job = sql_of(plan(stage("reports", "card")), JobOptions(vectors_from_ms=5))
     assert "WHERE `_reason` IS NULL AND `at` >= 5" in statement(job, "CREATE TEMPORARY VIEW `reports_by_card_rows`")
 
 
 def test_a_stage_over_the_spine_after_another_source_has_all_rows() -> None:
-    """With ``answer_from`` set, the first stage leaves nothing out where a later one is over the spine."""
+    """With ``vectors_from`` set, the first stage leaves nothing out where a later one is over the spine."""
     shared, own = stage("reports", "card"), stage("payments", "card")
     job = job_sql(job_plan([plan(shared, own), plan(shared, service="other")]), JobOptions(vectors_from_ms=5))
-    assert select(job, "reports_by_card_rows")["_asks"] == "TRUE"
+    assert select(job, "reports_by_card_rows")["_is_query"] == "TRUE"
     assert "`at` >= 5" not in statement(job, "CREATE TEMPORARY VIEW `reports_by_card_rows`")
-    assert select(job, "payments_by_card_rows")["_asks"] == "`at` >= 5"
+    assert select(job, "payments_by_card_rows")["_is_query"] == "`at` >= 5"
     assert "`at` >= 5" in statement(job, "INSERT INTO `_features_other`")  # it takes the rows before they are left out
     assert "`at` >= 5" not in statement(job, "INSERT INTO `_features_risk`")
 
 
-def test_without_answer_from_every_event_is_answered() -> None:
+def test_without_vectors_from_every_event_has_a_vector() -> None:
     """Nothing compares times where no time is given."""
     assert ">=" not in sql_of(plan(stage("payments", "card"), stage("reports", "card")), JobOptions()).text
 
 
 def test_a_plan_without_windows_passes_the_events_on() -> None:
-    """A service of on-demand features alone reads its spine, and answers from the given time on."""
+    """A service of on-demand features alone reads its spine, and gives vectors from the given time on."""
     job = sql_of(plan(), JobOptions(vectors_from_ms=5))
     assert "sliding_windows(" not in job.text
     insert = statement(job, "INSERT INTO `_features_risk`")
@@ -115,20 +115,33 @@ def test_stages_that_share_a_source_read_it_once() -> None:
 
 
 def test_an_event_needs_the_keys_of_every_stage_that_reads_it() -> None:
-    """The spine needs the keys of all stages, since it asks at each; another source those of its own."""
+    """The spine needs the keys of all stages, since it is a query at each; another source those of its own."""
     job = sql_of(plan(stage("payments", "card"), stage("reports", "shop")), JobOptions())
     assert "'headrace-event.required' = 'id;card;shop'" in statement(job, "CREATE TEMPORARY TABLE `payments`")
     assert "'headrace-event.required' = 'id;shop'" in statement(job, "CREATE TEMPORARY TABLE `reports`")
 
 
-def test_another_sources_rows_contribute_and_do_not_ask() -> None:
+def test_another_sources_rows_contribute_and_are_no_queries() -> None:
     """The rows of a source that is not the spine come as the second half of a union, with nulls for what they lack."""
     rows = statement(sql_of(plan(stage("reports", "card")), JobOptions()), "CREATE TEMPORARY VIEW `reports_by_card_rows`")
     spine, other = rows.split("\nUNION ALL\n")
     assert "FALSE AS `_contributes`" in spine
     assert "CAST(NULL AS DECIMAL(12, 2)) AS `_value_amount`" in spine
-    assert re.search(r"`at`,\n  TRUE,\n  FALSE,", other)
-    assert len(re.findall(r",$", spine, re.MULTILINE)) == len(re.findall(r",$", other, re.MULTILINE))
+    assert "TRUE AS `_contributes`,\n  FALSE AS `_is_query`," in other
+    assert "CAST(NULL AS DECIMAL(12, 2)) AS `amount`" in other
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_halves_of_a_union_have_the_same_columns(mode: Mode) -> None:
+    """By name and in order, whatever the rows carry; the stage gives on what it is told to carry."""
+    job = sql_of(plan(stage("payments", "card"), stage("reports", "shop"), stage("reports", "card"), mode=mode), JobOptions())
+    for view in ("reports_by_shop", "reports_by_card"):
+        spine, other = statement(job, f"CREATE TEMPORARY VIEW `{view}_rows`").split("\nUNION ALL\n")
+        names = [re.findall(r"`(\w+)`,?$", half.partition("\nFROM")[0], re.MULTILINE) for half in (spine, other)]
+        assert names[0][-len(names[1]) :] == names[1]
+        given = statement(job, f"CREATE TEMPORARY VIEW `{view}` AS")
+        assert all(f"  `{name}`,\n" in given for name in spec(job, view)["carry"])
+        assert set(spec(job, view)["carry"]) < set(names[1])
 
 
 def test_every_type_of_result_has_its_column() -> None:
@@ -150,10 +163,22 @@ def test_the_operator_is_told_the_stage() -> None:
     assert given["mode"] == "arrival"
     assert (given["retention"], given["lateness"], given["cache"]) == (2 * MINUTE + 7, 7, 0)
     assert given["values"] == ["_value_tip", "_value_amount"]
+    whole = {"parameter": None, "view": "v"}
     assert given["features"] == [
-        {"name": "v__a", "function": "mean", "value": 0, "window": 2 * MINUTE, "fill": 0.5, "view": "v"},
-        {"name": "v__b", "function": "count", "value": 1, "window": MINUTE, "fill": None, "view": "v"},
+        {**whole, "name": "v__a", "function": "mean", "value": 0, "window": 2 * MINUTE, "fill": 0.5},
+        {**whole, "name": "v__b", "function": "count", "value": 1, "window": MINUTE, "fill": None},
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "function", "parameter"),
+    [("max", "max", None), ("last_10", "last_n", "10"), ("p50", "quantile", "0.5"), ("p99_9", "quantile", "0.999")],
+)
+def test_the_operator_is_told_the_parts_of_a_function(written: str, function: str, parameter: str | None) -> None:
+    """The row of the table, and the parameter with all its digits, as text."""
+    features = (WindowFeature("v__x", written, "tip", MINUTE),)
+    (given,) = spec(sql_of(plan(Stage("payments", ("card",), features)), JobOptions()), "payments_by_card")["features"]
+    assert (given["function"], given["parameter"]) == (function, parameter)
 
 
 def test_event_time_mode_has_watermarks_and_timers() -> None:
@@ -191,7 +216,7 @@ def test_every_source_has_its_dead_letters() -> None:
     assert "'topic' = 'graveyard'" in statement(job, "CREATE TEMPORARY TABLE `_dead_letters`")
 
 
-def test_late_rows_leave_the_answers_for_a_ledger() -> None:
+def test_late_rows_leave_the_vectors_for_a_ledger() -> None:
     """Each stage's late rows go to one topic, with the source they came from, and neither to the next stage nor to a vector."""
     job = sql_of(plan(stage("payments", "card"), stage("reports", "card")), JobOptions(late_rows="ledger"))
     assert "'topic' = 'ledger'" in statement(job, "CREATE TEMPORARY TABLE `_late_rows`")

@@ -14,7 +14,6 @@ import typer
 
 from infra.cli import messages, run
 from infra.cli.app import app
-from infra.cli.services import clock
 from schemas import LateRow, Origin
 from schemas.codec import encode
 
@@ -154,12 +153,6 @@ def test_status_of_nothing_says_how_to_start(project: Path, capsys: pytest.Captu
     assert "headrace up" in capsys.readouterr().out
     assert run(["status", "--project", str(project), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
-
-
-@pytest.mark.parametrize(("seconds", "shown"), [(0.4, "0:00:00"), (479.7, "0:07:59"), (3599.9, "0:59:59"), (90_061, "25:01:01")])
-def test_time_is_shown_in_whole_seconds(seconds: float, shown: str) -> None:
-    """Of minutes and seconds there are at most 59, whatever would be rounded up."""
-    assert clock(seconds) == shown
 
 
 def test_down_of_nothing_is_no_error(project: Path) -> None:

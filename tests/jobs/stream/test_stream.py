@@ -16,8 +16,8 @@ from kafka import KafkaProducer
 
 from bench.common import publish_history
 from features.definitions.load import load
-from features.plan import DAY_MS
 from features.service import Service
+from features.times import DAY_MS
 from infra.local.broker import Broker
 from jobs.audit.parity import compare, ledger_of
 from jobs.history.compute import compute

@@ -14,8 +14,8 @@ from onnxruntime import InferenceSession
 from xgboost import XGBClassifier
 
 from features.errors import DefinitionError, SettingError
-from features.plan import DAY_MS
 from features.service import Service
+from features.times import DAY_MS
 from infra.settings import TrainSettings
 from jobs.predict.score import matrix, score_history
 from jobs.training.metrics import auc

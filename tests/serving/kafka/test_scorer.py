@@ -30,7 +30,8 @@ from infra.local.broker import Broker
 from infra.settings import ScorerSettings
 from schemas import DeadLetter, FeatureVector, Origin, Prediction
 from schemas.codec import decode_dead_letter, decode_prediction, encode
-from serving.kafka.scorer import DEAD_LETTER_BYTES, DEAD_LETTERS, ScorerConfig, load_predictor, run
+from schemas.topics import DEAD_LETTER_VALUE_BYTES, DEAD_LETTERS
+from serving.kafka.scorer import ScorerConfig, load_predictor, run
 from serving.models.registry import Registry, load_session, scores
 from tests.support.models import stumps
 
@@ -76,7 +77,8 @@ class Setting:
         self._found = found = project.service(service)
         self.plan = msgspec.structs.replace(found.plan, service=f"{service}-{uuid.uuid4().hex[:8]}")
         self.folder = folder
-        broker.create_topics({self.plan.features_topic: PARTITIONS, self.plan.predictions_topic: PARTITIONS, DEAD_LETTERS: 1})
+        broker.create_topics({self.plan.features_topic: PARTITIONS, self.plan.predictions_topic: PARTITIONS})
+        broker.create_topics({DEAD_LETTERS.name: 1})
         register(folder, self.plan, stumps([0.01 * i for i in range(len(self.plan.inputs))]))
 
     @property
@@ -105,7 +107,7 @@ class Setting:
     def dead_letters(self, count: int) -> list[DeadLetter]:
         """This service's dead letters, once there are so many."""
         ours: Callable[[Any], bool] = lambda r: decode_dead_letter(r.value).origin.topic == self.plan.features_topic  # noqa: E731
-        return [decode_dead_letter(r.value) for r in read(self.bootstrap, DEAD_LETTERS, [0], count, ours)]
+        return [decode_dead_letter(r.value) for r in read(self.bootstrap, DEAD_LETTERS.name, [0], count, ours)]
 
 
 @pytest.fixture
@@ -407,12 +409,12 @@ def test_bad_record_goes_to_dead_letters_and_its_neighbours_are_answered(handboo
 @pytest.mark.stack
 def test_bad_record_too_long_for_a_dead_letter_is_told_without_its_bytes(handbook: Setting) -> None:
     """It must not stop the scorer."""
-    handbook.send([(0, b"x" * (DEAD_LETTER_BYTES + 1)), (0, vector(handbook.plan, 0))])
+    handbook.send([(0, b"x" * (DEAD_LETTER_VALUE_BYTES + 1)), (0, vector(handbook.plan, 0))])
     with scoring(handbook):
         answered_once(handbook, [0])
         (letter,) = handbook.dead_letters(1)
     assert letter.value is None
-    assert f"its {DEAD_LETTER_BYTES + 1} bytes are left out" in letter.detail
+    assert f"its {DEAD_LETTER_VALUE_BYTES + 1} bytes are left out" in letter.detail
 
 
 def without(value: bytes, group: str, name: str) -> bytes:
