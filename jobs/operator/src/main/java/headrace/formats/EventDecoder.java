@@ -1,0 +1,234 @@
+package headrace.formats;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.io.IOException;
+import java.io.Serializable;
+import java.math.BigDecimal;
+import java.time.DateTimeException;
+import java.time.OffsetDateTime;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.LongSupplier;
+import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonFactory;
+import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonParser;
+import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonProcessingException;
+import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonToken;
+import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.exc.InputCoercionException;
+import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.json.JsonReadFeature;
+import org.apache.flink.table.data.DecimalData;
+import org.apache.flink.table.data.GenericRowData;
+import org.apache.flink.table.data.StringData;
+import org.apache.flink.table.types.logical.DecimalType;
+import org.apache.flink.table.types.logical.LogicalType;
+import org.apache.flink.table.types.logical.LogicalTypeRoot;
+import org.apache.flink.table.types.logical.RowType;
+
+/** Bytes of one JSON event to a row, good or bad; see {@link EventFormatFactory} for the columns. */
+final class EventDecoder {
+    private static final int DETAIL_LENGTH = 200;
+    private static final int DIAGNOSTICS = 3;
+
+    /** What a good event must have; {@code timestamps} name the columns that may also be ISO 8601. */
+    record Rules(Set<String> required, String time, Set<String> timestamps, long maxAheadMs)
+            implements Serializable {}
+
+    private final Rules rules;
+    private final LongSupplier clock;
+    private final List<String> names;
+    private final LogicalType[] types;
+    private final boolean[] required;
+    private final boolean[] timestamp;
+    private final int width;
+    private final int time;
+    private final Map<String, Integer> positions = new HashMap<>();
+    private final JsonFactory json =
+            JsonFactory.builder().enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).build();
+
+    EventDecoder(RowType type, Rules rules, LongSupplier clock) {
+        this.rules = rules;
+        this.clock = clock;
+        names = type.getFieldNames();
+        width = names.size() - DIAGNOSTICS;
+        types = type.getChildren().toArray(new LogicalType[0]);
+        required = new boolean[width];
+        timestamp = new boolean[width];
+        for (int i = 0; i < width; i++) {
+            positions.put(names.get(i), i);
+            required[i] = rules.required().contains(names.get(i));
+            timestamp[i] = rules.timestamps().contains(names.get(i));
+        }
+        time = positions.get(rules.time());
+    }
+
+    GenericRowData decode(byte[] value) {
+        GenericRowData row = new GenericRowData(width + DIAGNOSTICS);
+        try {
+            read(value, row);
+            check(row);
+            return row;
+        } catch (BadEventException e) {
+            return bad(e.reason, e.getMessage(), value);
+        }
+    }
+
+    private GenericRowData bad(String reason, String detail, byte[] value) {
+        GenericRowData row = new GenericRowData(width + DIAGNOSTICS);
+        String line = detail.length() <= DETAIL_LENGTH ? detail : detail.substring(0, DETAIL_LENGTH) + "…";
+        row.setField(width, StringData.fromString(reason));
+        row.setField(width + 1, StringData.fromBytes(line.getBytes(UTF_8))); // half a pair, where it was cut, becomes '?'
+        row.setField(width + 2, value);
+        return row;
+    }
+
+    private void read(byte[] value, GenericRowData row) throws BadEventException {
+        if (value == null || value.length == 0) {
+            throw new BadEventException("empty", "the record has no value");
+        }
+        try (JsonParser parser = json.createParser(value)) {
+            if (parser.nextToken() != JsonToken.START_OBJECT) {
+                throw new BadEventException("not_json", "an event is one JSON object; got " + parser.currentToken());
+            }
+            while (parser.nextToken() == JsonToken.FIELD_NAME) {
+                Integer position = positions.get(parser.currentName());
+                JsonToken token = parser.nextToken();
+                if (position == null) {
+                    parser.skipChildren(); // producers may add fields
+                } else if (token == JsonToken.VALUE_NULL) {
+                    row.setField(position, null);
+                } else {
+                    row.setField(position, column(parser, token, position));
+                }
+            }
+            if (parser.nextToken() != null) {
+                throw new BadEventException("not_json", "an event is one JSON object; got more after it");
+            }
+        } catch (JsonProcessingException e) {
+            throw new BadEventException("not_json", e.getOriginalMessage().lines().findFirst().orElse("no JSON"));
+        } catch (IOException e) {
+            throw new BadEventException("not_json", String.valueOf(e.getMessage()));
+        }
+    }
+
+    private Object column(JsonParser parser, JsonToken token, int i) throws IOException, BadEventException {
+        switch (types[i].getTypeRoot()) {
+            case BIGINT:
+                return timestamp[i] && token == JsonToken.VALUE_STRING ? instant(parser, i) : integer(parser, token, i);
+            case DOUBLE:
+                return floating(parser, token, i);
+            case DECIMAL:
+                return decimal(parser, token, i);
+            case VARCHAR:
+                expect(token == JsonToken.VALUE_STRING && isUnicode(parser.getText()), parser, i);
+                return StringData.fromString(parser.getText());
+            case BOOLEAN:
+                expect(token == JsonToken.VALUE_TRUE || token == JsonToken.VALUE_FALSE, parser, i);
+                return parser.getBooleanValue();
+            default:
+                throw new IllegalStateException("no column of an event has the type " + types[i]);
+        }
+    }
+
+    /** JSON can escape half a surrogate pair, but no UTF-8 holds one: it could be read, and never be written. */
+    private static boolean isUnicode(String text) {
+        return text.codePoints().noneMatch(point -> Character.MIN_SURROGATE <= point && point <= Character.MAX_SURROGATE);
+    }
+
+    private Object integer(JsonParser parser, JsonToken token, int i) throws IOException, BadEventException {
+        expectFinite(parser, token, i);
+        expect(token == JsonToken.VALUE_NUMBER_INT, parser, i);
+        try {
+            return parser.getLongValue();
+        } catch (InputCoercionException e) {
+            throw wrongType(parser, i);
+        }
+    }
+
+    private Object floating(JsonParser parser, JsonToken token, int i) throws IOException, BadEventException {
+        expectFinite(parser, token, i);
+        expect(token.isNumeric(), parser, i);
+        double value = parser.getDoubleValue();
+        if (!Double.isFinite(value)) {
+            throw new BadEventException("not_finite", names.get(i) + " is beyond a double: " + brief(parser));
+        }
+        return value == 0 ? 0.0 : value; // one zero: engines need not agree on which
+    }
+
+    private Object decimal(JsonParser parser, JsonToken token, int i) throws IOException, BadEventException {
+        expectFinite(parser, token, i);
+        expect(token.isNumeric(), parser, i);
+        DecimalType type = (DecimalType) types[i];
+        BigDecimal value;
+        try {
+            value = parser.getDecimalValue();
+        } catch (NumberFormatException e) { // an exponent beyond an int; Jackson 2.20 lets it through
+            throw wrongType(parser, i);
+        }
+        // The digits are counted before they are written out: 1e999999999 has one.
+        boolean fits = value.signum() == 0 || (long) value.precision() - value.scale() <= type.getPrecision() - type.getScale();
+        if (!fits || value.stripTrailingZeros().scale() > type.getScale()) {
+            throw wrongType(parser, i);
+        }
+        return DecimalData.fromBigDecimal(value, type.getPrecision(), type.getScale());
+    }
+
+    private Object instant(JsonParser parser, int i) throws IOException, BadEventException {
+        try {
+            return OffsetDateTime.parse(parser.getText()).toInstant().toEpochMilli();
+        } catch (DateTimeException | ArithmeticException e) {
+            throw wrongType(parser, i);
+        }
+    }
+
+    private void expectFinite(JsonParser parser, JsonToken token, int i) throws IOException, BadEventException {
+        if (token == JsonToken.VALUE_NUMBER_FLOAT && parser.isNaN()) {
+            throw new BadEventException("not_finite", names.get(i) + " is " + brief(parser));
+        }
+    }
+
+    private void expect(boolean fits, JsonParser parser, int i) throws IOException, BadEventException {
+        if (!fits) {
+            throw wrongType(parser, i);
+        }
+    }
+
+    private BadEventException wrongType(JsonParser parser, int i) throws IOException {
+        boolean time = timestamp[i];
+        String wanted = time ? "UTC milliseconds or ISO 8601 with its offset" : described(types[i]);
+        return new BadEventException("wrong_type", names.get(i) + " is " + wanted + "; got " + brief(parser));
+    }
+
+    private static String described(LogicalType type) {
+        if (type.getTypeRoot() == LogicalTypeRoot.DECIMAL) {
+            DecimalType decimal = (DecimalType) type;
+            return "decimal(" + decimal.getPrecision() + "," + decimal.getScale() + ")";
+        }
+        boolean integer = type.getTypeRoot() == LogicalTypeRoot.BIGINT;
+        return integer ? "long" : type.asSummaryString().toLowerCase(java.util.Locale.ROOT); // as definitions have it
+    }
+
+    private static String brief(JsonParser parser) throws IOException {
+        String text = parser.getText();
+        String quote = parser.currentToken() == JsonToken.VALUE_STRING ? "\"" : "";
+        return quote + (text.length() <= 40 ? text : text.substring(0, 40) + "…") + quote;
+    }
+
+    private void check(GenericRowData row) throws BadEventException {
+        if (row.isNullAt(time)) {
+            throw new BadEventException("missing_time", rules.time() + " is missing");
+        }
+        for (int i = 0; i < width; i++) {
+            if (required[i] && row.isNullAt(i)) {
+                throw new BadEventException("missing_key", names.get(i) + " is missing");
+            }
+        }
+        long at = row.getLong(time);
+        long bound = clock.getAsLong() + rules.maxAheadMs();
+        if (at < 0 || at > bound) {
+            String where = at < 0 ? "before 1970" : (at - bound + rules.maxAheadMs()) + " ms ahead of the clock";
+            throw new BadEventException("time_out_of_bounds", rules.time() + " is " + where + "; got " + at);
+        }
+    }
+}

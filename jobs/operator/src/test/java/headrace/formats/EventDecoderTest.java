@@ -1,0 +1,399 @@
+package headrace.formats;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.math.BigDecimal;
+import java.time.Duration;
+import java.util.Random;
+import java.util.Set;
+import org.apache.flink.table.api.DataTypes;
+import org.apache.flink.table.data.GenericRowData;
+import org.apache.flink.table.types.logical.RowType;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class EventDecoderTest {
+    private static final long NOW = 1_700_000_000_000L;
+    private static final long AHEAD = 3_600_000;
+    private static final int REASON = 7;
+    private static final int DETAIL = 8;
+    private static final int VALUE = 9;
+    private static final RowType TYPE =
+            (RowType)
+                    DataTypes.ROW(
+                                    DataTypes.FIELD("id", DataTypes.BIGINT()),
+                                    DataTypes.FIELD("at", DataTypes.BIGINT()),
+                                    DataTypes.FIELD("shop", DataTypes.STRING()),
+                                    DataTypes.FIELD("amount", DataTypes.DECIMAL(12, 2)),
+                                    DataTypes.FIELD("ratio", DataTypes.DOUBLE()),
+                                    DataTypes.FIELD("online", DataTypes.BOOLEAN()),
+                                    DataTypes.FIELD("seen", DataTypes.BIGINT()),
+                                    DataTypes.FIELD("_reason", DataTypes.STRING()),
+                                    DataTypes.FIELD("_detail", DataTypes.STRING()),
+                                    DataTypes.FIELD("_value", DataTypes.BYTES()))
+                            .getLogicalType();
+
+    private final EventDecoder decoder =
+            new EventDecoder(
+                    TYPE, new EventDecoder.Rules(Set.of("id", "shop"), "at", Set.of("at", "seen"), AHEAD), () -> NOW);
+
+    /** Every column of a good event comes out with its type, and the diagnostics are null. */
+    @Test
+    void aGoodEventGivesItsColumns() {
+        GenericRowData row =
+                decode(
+                        """
+                        {"id": 7, "at": 1600000000000, "shop": "A\\u00e9", "amount": 12.5, "ratio": 3,
+                         "online": true, "seen": 0}""");
+        assertGood(row);
+        assertEquals(7, row.getLong(0));
+        assertEquals(1_600_000_000_000L, row.getLong(1));
+        assertEquals("Aé", row.getString(2).toString());
+        assertEquals(new BigDecimal("12.50"), row.getDecimal(3, 12, 2).toBigDecimal());
+        assertEquals(3.0, row.getDouble(4));
+        assertTrue(row.getBoolean(5));
+        assertEquals(0, row.getLong(6));
+        assertNull(row.getField(VALUE));
+    }
+
+    /** A column that is absent or null, and not required, is null. */
+    @Test
+    void optionalColumnsMayBeAbsentOrNull() {
+        GenericRowData row = decode("{\"id\": 7, \"at\": 1, \"shop\": \"A\", \"amount\": null}");
+        assertGood(row);
+        for (int i = 3; i < REASON; i++) {
+            assertTrue(row.isNullAt(i), "column " + i);
+        }
+    }
+
+    /** Fields that no column names are passed over, nested ones too. */
+    @Test
+    void unknownFieldsAreIgnored() {
+        assertGood(
+                decode(
+                        """
+                        {"new": {"id": "x", "deep": [1, {"at": -5}]}, "id": 7, "more": [[]], "at": 1, "shop": "A",
+                         "": null}"""));
+    }
+
+    /** ISO 8601 with an offset is as good as milliseconds, in every timestamp column. */
+    @ParameterizedTest
+    @CsvSource({
+        "2023-11-14T22:13:20Z, 1700000000000",
+        "2023-11-15T00:13:20.123+02:00, 1700000000123",
+        "2023-11-14T22:13:20.123999999Z, 1700000000123",
+        "1970-01-01T00:00Z, 0"
+    })
+    void timestampsMayBeIso(String written, long expected) {
+        GenericRowData row = event("\"at\": \"" + written + "\", \"seen\": \"" + written + "\"");
+        assertGood(row);
+        assertEquals(expected, row.getLong(1));
+        assertEquals(expected, row.getLong(6));
+    }
+
+    /** Decimals keep their digits, however they are written. */
+    @ParameterizedTest
+    @CsvSource({
+        "12.34, 12.34",
+        "12, 12.00",
+        "1.2e1, 12.00",
+        "12.340000, 12.34",
+        "-0.0, 0.00",
+        "9999999999.99, 9999999999.99",
+        "1e9, 1000000000.00",
+        "0e999999999, 0.00",
+        "0e-999999999, 0.00"
+    })
+    void decimalsAreExact(String written, BigDecimal expected) {
+        GenericRowData row = quickly("\"at\": 1, \"amount\": " + written);
+        assertGood(row);
+        assertEquals(expected, row.getDecimal(3, 12, 2).toBigDecimal());
+    }
+
+    /** Minus zero comes in as zero: engines need not agree on which is less. */
+    @Test
+    void thereIsOneZero() {
+        GenericRowData row = event("\"at\": 1, \"ratio\": -0.0");
+        assertEquals(0L, Double.doubleToRawLongBits(row.getDouble(4)));
+    }
+
+    /** A field that is repeated has its last value, as in most readers of JSON. */
+    @Test
+    void theLastOfARepeatedFieldCounts() {
+        assertEquals(9, decode("{\"id\": 7, \"at\": 1, \"shop\": \"A\", \"id\": 9}").getLong(0));
+        assertBad("missing_key", decode("{\"id\": 7, \"at\": 1, \"shop\": \"A\", \"id\": null}"), "id is missing");
+    }
+
+    /** A record without a value is empty. */
+    @Test
+    void noValueIsEmpty() {
+        assertBad("empty", decoder.decode(null), "no value");
+        assertBad("empty", decoder.decode(new byte[0]), "no value");
+    }
+
+    /** What is not one JSON object is not JSON to us. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                " ",
+                "noise",
+                "{",
+                "}",
+                "{\"id\": }",
+                "{\"id\": 7",
+                "{\"id\": 7,}",
+                "{'id': 7}",
+                "[]",
+                "[{\"id\": 7, \"at\": 1, \"shop\": \"A\"}]",
+                "\"text\"",
+                "7",
+                "null",
+                "true",
+                "NaN",
+                "{\"id\": 7, \"at\": 1, \"shop\": \"A\"}{}",
+                "{\"id\": 7, \"at\": 1, \"shop\": \"A\"} {\"id\": 8, \"at\": 1, \"shop\": \"A\"}",
+                "{\"id\": 7, \"at\": 1, \"shop\": \"A\"} x",
+                "{\"id\": 007, \"at\": 1, \"shop\": \"A\"}",
+                "{\"id\": 7, \"at\": 1, \"shop\": \"A\", \"amount\": .5}",
+                "{\"id\": 7, \"at\": 1, \"shop\": \"A\", \"new\": [}"
+            })
+    void onlyOneObjectIsJson(String value) {
+        GenericRowData row = decode(value);
+        assertBad("not_json", row, "");
+        assertArrayEquals(value.getBytes(UTF_8), row.getBinary(VALUE));
+    }
+
+    /** Bytes that are not UTF-8 are not JSON, wherever they stand. */
+    @Test
+    void invalidUtf8IsNotJson() {
+        byte[] value = "{\"id\": 7, \"at\": 1, \"shop\": \"A??\"}".getBytes(UTF_8);
+        value[value.length - 4] = (byte) 0xc3;
+        value[value.length - 3] = (byte) 0x28;
+        assertBad("not_json", decoder.decode(value), "");
+        assertBad("not_json", decoder.decode(new byte[] {(byte) 0xff, (byte) 0xfe, (byte) 0xfd}), "");
+    }
+
+    /** A megabyte of random bytes is refused at once, and comes back whole. */
+    @Test
+    void aMegabyteOfNoiseIsNotJson() {
+        for (int seed = 0; seed < 5; seed++) {
+            byte[] value = new byte[1_000_000];
+            new Random(seed).nextBytes(value);
+            GenericRowData row = assertTimeoutPreemptively(Duration.ofSeconds(5), () -> decoder.decode(value));
+            assertBad("not_json", row, "");
+            assertArrayEquals(value, row.getBinary(VALUE));
+            assertTrue(row.getString(DETAIL).toString().length() <= 201, "one line for a person");
+        }
+    }
+
+    /** Nesting without end is refused, not followed. */
+    @Test
+    void bottomlessNestingIsNotJson() {
+        assertBad("not_json", decode("{\"new\": " + "[".repeat(100_000)), "");
+    }
+
+    /** A value that does not fit its column is of the wrong type, and the detail says which. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "\"id\": \"7\"|id is long; got \"7\"",
+                "\"id\": 1.5|id is long; got 1.5",
+                "\"id\": 1.0|id is long",
+                "\"id\": 1e3|id is long",
+                "\"id\": true|id is long",
+                "\"id\": {\"id\": 7}|id is long",
+                "\"id\": [7]|id is long",
+                "\"id\": 9223372036854775808|id is long; got 9223372036854775808",
+                "\"shop\": 7|shop is string; got 7",
+                "\"shop\": [\"A\"]|shop is string",
+                "\"amount\": \"12.34\"|amount is decimal(12,2); got \"12.34\"",
+                "\"amount\": 12.345|amount is decimal(12,2); got 12.345",
+                "\"amount\": 1e-3|amount is decimal(12,2)",
+                "\"amount\": 10000000000|amount is decimal(12,2)",
+                "\"amount\": -10000000000.00|amount is decimal(12,2)",
+                "\"amount\": true|amount is decimal(12,2)",
+                "\"ratio\": \"1\"|ratio is double; got \"1\"",
+                "\"ratio\": false|ratio is double",
+                "\"online\": 1|online is boolean; got 1",
+                "\"online\": \"true\"|online is boolean; got \"true\"",
+                "\"at\": \"yesterday\"|at is UTC milliseconds or ISO 8601 with its offset; got \"yesterday\"",
+                "\"at\": \"2023-11-14T22:13:20\"|at is UTC milliseconds or ISO 8601 with its offset",
+                "\"at\": \"+999999999-01-01T00:00:00Z\"|at is UTC milliseconds",
+                "\"at\": 1.5|at is UTC milliseconds",
+                "\"seen\": \"\"|seen is UTC milliseconds"
+            })
+    void aValueOfAnotherTypeIsRefused(String field, String detail) {
+        assertBad("wrong_type", event("\"at\": 1, " + field), detail);
+    }
+
+    /** Numbers that would take gigabytes to write out are refused, or taken, without writing them out. */
+    @ParameterizedTest
+    @CsvSource({
+        "amount, 1e999999999, wrong_type",
+        "amount, -1e999999999, wrong_type",
+        "amount, 1e-999999999, wrong_type",
+        "amount, 12345e999999999, wrong_type",
+        "id, 1e999999999, wrong_type",
+        "at, 1e999999999, wrong_type",
+        "ratio, 1e999999999, not_finite"
+    })
+    void hugeExponentsAreQuick(String column, String number, String reason) {
+        assertBad(reason, quickly("\"at\": 1, \"" + column + "\": " + number), column);
+    }
+
+    /** Numbers beyond all reason are refused as one or the other, never thrown out. */
+    @ParameterizedTest
+    @ValueSource(strings = {"1e99999999999", "1e-99999999999", "1e2147483647", "1e-2147483648", "0e99999999999"})
+    void noNumberStopsTheJob(String number) {
+        for (String column : new String[] {"id", "at", "amount", "ratio", "seen"}) {
+            quickly("\"at\": 1, \"" + column + "\": " + number);
+            quickly("\"at\": 1, \"" + column + "\": " + "9".repeat(900) + number);
+        }
+        for (String digits : new String[] {"9".repeat(5_000), "0." + "1".repeat(5_000)}) {
+            for (String column : new String[] {"id", "at", "amount", "ratio", "seen"}) {
+                GenericRowData row = quickly("\"at\": 1, \"" + column + "\": " + digits);
+                assertTrue(column.equals("ratio") || row.getString(REASON) != null, column);
+            }
+        }
+    }
+
+    /** NaN, the infinities, and what is beyond a double are not finite. */
+    @ParameterizedTest
+    @CsvSource({"NaN", "Infinity", "-Infinity", "1e400", "-1e400"})
+    void whatIsNotFiniteIsRefused(String number) {
+        assertBad("not_finite", event("\"at\": 1, \"ratio\": " + number), "ratio");
+        if (!number.contains("e")) {
+            assertBad("not_finite", event("\"at\": 1, \"amount\": " + number), "amount is " + number);
+            assertBad("not_finite", event("\"at\": 1, \"id\": " + number), "id is " + number);
+        }
+    }
+
+    /** An event needs its id and its keys. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "{\"at\": 1, \"shop\": \"A\"}|id is missing",
+                "{\"id\": null, \"at\": 1, \"shop\": \"A\"}|id is missing",
+                "{\"id\": 7, \"at\": 1}|shop is missing",
+                "{\"id\": 7, \"at\": 1, \"Shop\": \"A\"}|shop is missing"
+            })
+    void anEventHasItsKeys(String value, String detail) {
+        assertBad("missing_key", decode(value), detail);
+    }
+
+    /** An event needs its time; that is said first where the key is missing too. */
+    @ParameterizedTest
+    @ValueSource(strings = {"{}", "{\"id\": 7, \"shop\": \"A\"}", "{\"id\": 7, \"shop\": \"A\", \"at\": null}"})
+    void anEventHasItsTime(String value) {
+        assertBad("missing_time", decode(value), "at is missing");
+    }
+
+    /** Times before 1970, or further ahead of the clock than the bound, are out of bounds; the bounds are in. */
+    @Test
+    void timesHaveBounds() {
+        assertGood(event("\"at\": 0"));
+        assertGood(event("\"at\": " + (NOW + AHEAD)));
+        assertBad("time_out_of_bounds", event("\"at\": -1"), "at is before 1970; got -1");
+        String ahead = "at is 3600001 ms ahead of the clock; got " + (NOW + AHEAD + 1);
+        assertBad("time_out_of_bounds", event("\"at\": " + (NOW + AHEAD + 1)), ahead);
+        assertBad("time_out_of_bounds", event("\"at\": " + Long.MAX_VALUE), "ahead of the clock");
+        assertBad("time_out_of_bounds", event("\"at\": " + Long.MIN_VALUE), "before 1970");
+        assertBad("time_out_of_bounds", event("\"at\": \"1969-12-31T23:59:59.999Z\""), "got -1");
+    }
+
+    /** Half a surrogate pair is no text: it is refused, alone or beside text, and a whole pair is not. */
+    @Test
+    void halfASurrogatePairIsRefused() {
+        String pair = "\\ud83c\\udf0a";
+        assertEquals("🌊", decode("{\"id\": 7, \"at\": 1, \"shop\": \"" + pair + "\"}").getString(2).toString());
+        for (String half : new String[] {"\\ud83c", "\\udf0a", "\\udf0a\\ud83c", "a\\ud83cb"}) {
+            assertBad("wrong_type", decode("{\"id\": 7, \"at\": 1, \"shop\": \"" + half + "\"}"), "shop is string");
+        }
+    }
+
+    /** The line for a person can be written out, wherever it was cut. */
+    @Test
+    void aDetailIsAlwaysText() {
+        for (int before = 0; before < 4; before++) {
+            String waves = "a".repeat(before) + "🌊".repeat(500);
+            for (String value : new String[] {"{\"at\": 1, \"amount\": \"" + waves + "\"}", "{\"at\": 1, " + waves, waves}) {
+                String detail = decode(value).getString(DETAIL).toString();
+                assertEquals(detail, new String(detail.getBytes(UTF_8), UTF_8));
+                assertTrue(detail.length() <= 201, detail);
+            }
+        }
+    }
+
+    /** Only the event time has bounds: a date of birth may lie before 1970. */
+    @Test
+    void otherTimestampsHaveNoBounds() {
+        assertGood(event("\"at\": 1, \"seen\": -1"));
+    }
+
+    /** A bad event leaves nothing in the event's columns. */
+    @Test
+    void aBadEventHasNoColumns() {
+        GenericRowData row = event("\"at\": -1, \"amount\": 3");
+        for (int i = 0; i < REASON; i++) {
+            assertTrue(row.isNullAt(i), "column " + i);
+        }
+    }
+
+    /** Whatever becomes of the bytes of an event on the way, it is a row: good, or bad with its bytes. */
+    @Test
+    void noBytesStopTheJob() {
+        byte[] good =
+                """
+                {"id": 7, "at": 1600000000000, "shop": "Aé", "amount": -12.5e0, "ratio": 3.25E-2, "online": true}"""
+                        .getBytes(UTF_8);
+        int bad = 0;
+        for (int seed = 0; seed < 20_000; seed++) {
+            Random random = new Random(seed);
+            byte[] value = good.clone();
+            for (int i = random.nextInt(4); i >= 0; i--) {
+                int at = random.nextInt(value.length);
+                boolean other = random.nextBoolean();
+                value[at] = other ? good[random.nextInt(good.length)] : (byte) random.nextInt(256);
+            }
+            GenericRowData row = decoder.decode(value);
+            if (row.getString(REASON) != null) {
+                bad++;
+                assertArrayEquals(value, row.getBinary(VALUE));
+            }
+        }
+        assertTrue(bad > 5_000, bad + " bad ones");
+    }
+
+    private GenericRowData decode(String value) {
+        return decoder.decode(value.getBytes(UTF_8));
+    }
+
+    /** An event with these fields behind its id and key. */
+    private GenericRowData event(String fields) {
+        return decode("{\"id\": 7, \"shop\": \"A\", " + fields + "}");
+    }
+
+    private GenericRowData quickly(String fields) {
+        return assertTimeoutPreemptively(Duration.ofSeconds(2), () -> event(fields), fields);
+    }
+
+    private static void assertGood(GenericRowData row) {
+        assertNull(row.getField(REASON), () -> row.getString(REASON) + ": " + row.getString(DETAIL));
+    }
+
+    private static void assertBad(String reason, GenericRowData row, String detail) {
+        assertEquals(reason, String.valueOf(row.getString(REASON)), () -> String.valueOf(row.getString(DETAIL)));
+        String line = row.getString(DETAIL).toString();
+        assertTrue(line.contains(detail), line);
+        assertEquals(1, line.lines().count(), line);
+    }
+}
