@@ -19,6 +19,7 @@ from infra.local.broker import Broker
 from tests.contract import lockstep
 from tests.contract.cases import COLUMNS, TYPES, Case, Row, field, mismatches, name_of, plan_of, read
 from tests.contract.reference import Event, vectors
+from tests.support.flink import Cluster
 
 ROOT = Path(__file__).parent
 CASES = [read(path) for path in sorted((ROOT / "windows").glob("*.txt"))]
@@ -55,11 +56,11 @@ def test_duckdb(case: Case) -> None:
 
 @pytest.fixture(scope="module", params=["event_time", "arrival"])
 def stream(
-    request: pytest.FixtureRequest, broker: Broker, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, broker: Broker, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Mode, dict[str, lockstep.Answers]]:
     """A mode, and what the stream gives for all cases in it."""
     mode: Mode = request.param
-    return mode, lockstep.answers(broker, CASES, mode, tmp_path_factory.mktemp(mode))
+    return mode, lockstep.answers(broker, cluster, CASES, mode, tmp_path_factory.mktemp(mode))
 
 
 @pytest.mark.stack
