@@ -17,11 +17,11 @@ import pyflink
 
 from features.job import job_plan
 from features.plan import Plan, Stage
-from features.sql.flink import JobOptions
 from features.sql.flink.stages import Step, spec
 from features.sql.flink.types import sql_type
 from infra.local import jars
 from tests.contract.reference import Event
+from tests.support.options import options
 
 SOURCES = [jars.OPERATOR / "src" / "test" / "java" / "headrace" / name for name in ("Harness.java", "Values.java")]
 CLASSES = jars.OPERATOR / "target" / "harness"
@@ -62,7 +62,7 @@ class Stream(msgspec.Struct, frozen=True):
     def spec(self) -> str:
         """The argument of the operator, as the stream job has it."""
         job = job_plan([msgspec.structs.replace(self.plan, windows=(self.stage,))])
-        return json.dumps(spec(Step(job, 0), JobOptions(cache_bytes=self.options.cache, kept_bytes=self.options.kept)))
+        return json.dumps(spec(Step(job, 0), options(cache_bytes=self.options.cache, kept_bytes=self.options.kept)))
 
     @property
     def line(self) -> bytes:
