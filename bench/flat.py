@@ -25,7 +25,8 @@ from bench.common import row
 from bench.peers.hot_keys import PERIODS
 from bench.peers.job import made_up
 from bench.rates import stream_rate
-from features.plan import DAY_MS, Column, ColumnType, Plan, WindowFeature
+from features.plan import Column, ColumnType, Plan, WindowFeature
+from features.times import DAY_MS
 from infra.local import jars
 from infra.local.broker import Broker
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from features.plan import DAY_MS, Column, ColumnType, Plan, Source, Stage, WindowFeature
+from features.plan import Column, ColumnType, Plan, Source, Stage, WindowFeature
+from features.times import DAY_MS
 
 
 def source(topic: str, *amounts: Column) -> Source:

@@ -9,9 +9,10 @@ from typing import Any
 from bench.common import process, rate, times
 from features.job import job_plan
 from features.plan import Plan
-from infra.local import jars
+from infra.config import stream_config
 from infra.local.broker import Broker
-from jobs.stream.job import StreamConfig, run
+from infra.settings import StreamSettings
+from jobs.stream.job import run
 
 PARALLELISM = 2
 BATCH_MS = 5
@@ -21,12 +22,8 @@ SECONDS = 900
 
 def stream_rate(plan: Plan, broker: Broker, folder: Path, **changes: Any) -> tuple[float, float]:
     """Vectors written a second by the job of ``plan``: of all, and of the second half."""
-    config = StreamConfig(
-        bootstrap=broker.bootstrap,
-        jars=jars.flink_jars(),
-        checkpoints=folder / "checkpoints",
-        **{"parallelism": PARALLELISM, "batch_ms": BATCH_MS, "bounded": True, **changes},
-    )
+    section = StreamSettings(**{"parallelism": PARALLELISM, "batch_ms": BATCH_MS, **changes})
+    config = stream_config(section, bootstrap=broker.bootstrap, checkpoints=folder / "checkpoints", bounded=True)
     return output_rate(broker, plan.features_topic, run, job_plan([plan]), config)
 
 

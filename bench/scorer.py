@@ -28,10 +28,13 @@ from rich.console import Console
 
 from bench.common import EXAMPLE, process, rate, row, times
 from features.plan import Plan
+from infra.config import scorer_config
 from infra.local import jars
 from infra.local.broker import Broker
+from infra.settings import KafkaSettings, ScorerSettings
 from schemas import FeatureVector, Origin
 from schemas.codec import encode
+from schemas.topics import DEAD_LETTERS
 from serving.kafka import scorer
 from serving.models.registry import Registry
 
@@ -55,7 +58,7 @@ def rows(records: int = 200_000) -> list[dict[str, Any]]:
         folder, kafka = Path(temporary) / "project", broker.bootstrap
         plan = make_project(folder)
         broker.create_topics({plan.features_topic: PARTITIONS, plan.predictions_topic: PARTITIONS, "bare": PARTITIONS})
-        broker.create_topics({scorer.DEAD_LETTERS: 1})
+        broker.create_topics({DEAD_LETTERS.name: 1})
         contenders: dict[str, Callable[..., None]] = {"bare": run_bare, plan.predictions_topic: run_scorer}
         cpu: dict[str, list[float]] = {topic: [] for topic in contenders}
         for number in range(ROUNDS):
@@ -192,8 +195,9 @@ def run_scorer(bootstrap: str, folder: Path, ready: Path) -> None:
     """The scorer, as it is deployed."""
     from features.definitions.load import load
 
-    project = load(folder)
-    scorer.run(project.service(SERVICE), scorer.ScorerConfig(bootstrap=bootstrap, registry=folder / "models", ready_file=ready))
+    client = KafkaSettings().client(bootstrap)
+    config = scorer_config(ScorerSettings(), SERVICE, client=client, registry=folder / "models", ready_file=ready)
+    scorer.run(load(folder).service(SERVICE), config)
 
 
 def run_bare(bootstrap: str, folder: Path, ready: Path) -> None:
@@ -203,7 +207,7 @@ def run_bare(bootstrap: str, folder: Path, ready: Path) -> None:
         bootstrap_servers=bootstrap,
         group_id="bare",
         group_instance_id="bare.0",
-        max_poll_records=scorer.ScorerConfig.model_fields["max_poll_records"].default,
+        max_poll_records=ScorerSettings().max_poll_records,
         **{**scorer.READER, "enable_auto_commit": True},
     )
     producer = KafkaProducer(bootstrap_servers=bootstrap, **scorer.SENDER)

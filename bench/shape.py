@@ -23,7 +23,8 @@ from rich.console import Console
 from bench import payments
 from bench.common import row
 from bench.rates import stream_rate
-from features.plan import DAY_MS, Column, ColumnType, Plan, WindowFeature
+from features.plan import Column, ColumnType, Plan, WindowFeature
+from features.times import DAY_MS
 from infra.local import jars
 from infra.local.broker import Broker
 

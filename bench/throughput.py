@@ -65,7 +65,8 @@ def pass_through(plan: Plan, bootstrap: str) -> None:
     from pyflink.common import Configuration
     from pyflink.table import EnvironmentSettings, TableEnvironment
 
-    from features.sql.flink import SINK_BATCH_BYTES, sql_type
+    from features.sql.flink.sinks import BATCH_BYTES
+    from features.sql.flink.types import sql_type
 
     settings = Configuration()
     for key, value in {
@@ -86,9 +87,7 @@ def pass_through(plan: Plan, bootstrap: str) -> None:
             f"CREATE TEMPORARY TABLE `{source.name}` ({columns}) WITH ({kafka}, 'topic' = '{source.topic}', "
             "'properties.group.id' = 'pass', 'scan.startup.mode' = 'earliest-offset', 'scan.bounded.mode' = 'latest-offset')"
         )
-        out = (
-            f"{kafka}, 'topic' = 'passed', 'properties.linger.ms' = '{BATCH_MS}', 'properties.batch.size' = '{SINK_BATCH_BYTES}'"
-        )
+        out = f"{kafka}, 'topic' = 'passed', 'properties.linger.ms' = '{BATCH_MS}', 'properties.batch.size' = '{BATCH_BYTES}'"
         environment.execute_sql(f"CREATE TEMPORARY TABLE `{source.name}_out` ({columns}) WITH ({out})")
         inserts.add_insert_sql(f"INSERT INTO `{source.name}_out` SELECT * FROM `{source.name}`")
     inserts.execute().wait()

@@ -1,16 +1,16 @@
-"""The errors that a user can mend.
+"""The errors that a user can fix.
 
 ::
 
     HeadraceError            exit code 2, one line: the rule, what came, what to do
     ├── DefinitionError      a definition that breaks a rule, or that no engine computes
     ├── SettingError         a setting, flag or file that does not fit
-    └── StackError           a process or server that did not start, stop or answer
+    └── StackError           a process or server that did not start, stop or respond
 """
 
 
 class HeadraceError(Exception):
-    """Something a user can mend; its text says the rule, what came, and what to do."""
+    """Something a user can fix; its text says the rule, what came, and what to do."""
 
     retriable = False
 
@@ -24,6 +24,6 @@ class SettingError(HeadraceError):
 
 
 class StackError(HeadraceError):
-    """A process or a server did not start, stop or answer in time."""
+    """A process or a server did not start, stop or respond in time."""
 
     retriable = True

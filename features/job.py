@@ -17,8 +17,8 @@ class JobPlan(msgspec.Struct, frozen=True, dict=True):
 
     ::
 
-        fraud      transactions by customer, labels by terminal  ┐   transactions by customer (its features and those of limits)
-        limits     transactions by customer                      ┘   labels by terminal
+        churn      orders by account, returns by product  ┐   orders by account (the features of churn and of limits)
+        limits     orders by account                      ┘   returns by product
     """
 
     plans: tuple[Plan, ...]
@@ -55,7 +55,7 @@ class JobPlan(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def spine(self) -> str:
-        """The source whose every event is answered, once for each service."""
+        """The source whose every event is a query of each service."""
         return self.plans[0].spine
 
     @property

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
+from features.definitions.aggregations import Aggregation, find
 from features.errors import DefinitionError
+from schemas import topics
 
 Mode = Literal["arrival", "event_time"]
-DAY_MS = 86_400_000
+MODES: tuple[Mode, ...] = get_args(Mode)
+"""The default first."""
 
 
 class ColumnType(msgspec.Struct, frozen=True):
@@ -48,7 +51,7 @@ class Source(msgspec.Struct, frozen=True):
     time: str
     """The column with the event time."""
     event_id: str
-    """The column that identifies an event; the scorer answers each id once."""
+    """The column that identifies an event; the scorer gives one prediction for each id."""
     history: str
     """Path of the Parquet file or glob, relative to the project."""
     delay_ms: int
@@ -65,17 +68,22 @@ class Source(msgspec.Struct, frozen=True):
         raise DefinitionError(f"source '{self.name}' has no column '{name}'; it has {known}")
 
 
-class WindowFeature(msgspec.Struct, frozen=True):
+class WindowFeature(msgspec.Struct, frozen=True, dict=True):
     """``function`` of ``column`` over the rows of one key in (t - window_ms, t] (the window contract, rules 1 to 5)."""
 
     name: str
     """``<view>__<feature>``."""
     function: str
-    """As the user wrote it: ``count``, ``last_10``, ``p99``; `features.definitions.aggregations.find` reads it."""
+    """As the user wrote it: ``count``, ``last_10``, ``p99``."""
     column: str
     window_ms: int
     fill: float | None = None
     """The value of an empty window, where the function has none (rule 4)."""
+
+    @cached_property
+    def aggregation(self) -> Aggregation:
+        """``function``, parsed."""
+        return find(self.function)
 
     @property
     def view(self) -> str:
@@ -84,7 +92,7 @@ class WindowFeature(msgspec.Struct, frozen=True):
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """All windows over one source by one key: one state, whichever views asked for them."""
+    """A keyed step: all windows over one source by one key, with one state, whichever views they are of."""
 
     source: str
     key: tuple[str, ...]
@@ -142,7 +150,7 @@ class Plan(msgspec.Struct, frozen=True, dict=True):
 
     service: str
     spine: str
-    """The source whose every event is answered."""
+    """The source whose every event is a query."""
     sources: tuple[Source, ...]
     windows: tuple[Stage, ...]
     on_demand: tuple[OnDemand, ...]
@@ -180,9 +188,9 @@ class Plan(msgspec.Struct, frozen=True, dict=True):
     @property
     def features_topic(self) -> str:
         """The topic of feature vectors."""
-        return f"features.{self.service}"
+        return topics.features(self.service).name
 
     @property
     def predictions_topic(self) -> str:
         """The topic of predictions."""
-        return f"predictions.{self.service}"
+        return topics.predictions(self.service).name

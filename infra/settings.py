@@ -1,7 +1,8 @@
-"""Settings: flags, then the environment (``HEADRACE_…``), then the project's ``headrace.toml``, then the defaults here.
+"""Settings: every key with its type, default, bounds and meaning, and nowhere else; docs/settings.md is made of this file.
 
-A key of the file is a path of the model; its environment variable is that path in capitals, joined by two underscores:
-``kafka.bootstrap`` is ``HEADRACE_KAFKA__BOOTSTRAP``. Secrets are read from the environment alone, and never written.
+The command line overrides the environment (``HEADRACE_…``), which overrides the project's ``headrace.toml``, key by key. A key of
+the file is a path of the model; its environment variable is that path in capitals, joined by two underscores: ``kafka.bootstrap``
+is ``HEADRACE_KAFKA__BOOTSTRAP``. A secret comes from the environment alone and is never written.
 """
 
 from __future__ import annotations
@@ -11,17 +12,28 @@ import tomllib
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
+import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
-from pydantic_settings.sources import InitSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from features.errors import SettingError
-from jobs.training.split import Split
+
+if TYPE_CHECKING:
+    from jobs.training.config import TrainConfig
+    from jobs.training.split import Split
 
 PREFIX = "HEADRACE_"
 FILE = "headrace.toml"
+PASSWORD = f"{PREFIX}KAFKA__SASL_PASSWORD"
 
 
 def _names(value: object) -> object:
@@ -30,24 +42,28 @@ def _names(value: object) -> object:
 
 
 class Section(BaseModel):
-    """Part of the settings: fixed once read, and no key that it doesn't know."""
+    """Part of the settings: fixed once read, and no key that it doesn't know. A key's docstring is its description."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class KafkaSettings(Section):
-    """Where Kafka is, and the topics that we create."""
+    """Where Kafka is, and the topics that Headrace creates."""
 
     bootstrap: str | None = None
-    """``host:port``, several with commas; None: the local stack's broker."""
+    """Kafka's address, `host:port`, several with commas; none: the broker of the local stack."""
     partitions: int = Field(default=2, ge=1)
-    """Of a topic that we create."""
+    """The number of partitions of a topic that Headrace creates."""
     replication: int = Field(default=-1, ge=-1)
-    """Of a topic that we create; -1: the cluster's default."""
+    """The replication factor of a topic that Headrace creates; -1: the cluster's default."""
     security_protocol: str = "PLAINTEXT"
+    """Kafka's `security.protocol`; the stream job speaks PLAINTEXT only."""
     sasl_mechanism: str | None = None
+    """Kafka's `sasl.mechanism`; none: no SASL."""
     sasl_username: str | None = None
+    """The user name for SASL."""
     sasl_password: SecretStr | None = None
+    """The password for SASL, a secret: it is read from the environment only."""
 
     def client(self, bootstrap: str) -> dict[str, Any]:
         """What a kafka-python client is given."""
@@ -60,60 +76,96 @@ class KafkaSettings(Section):
 
 
 class StreamSettings(Section):
-    """The stream job."""
+    """The stream jobs."""
 
     parallelism: int = Field(default=1, ge=1)
+    """The number of parallel tasks of each stage."""
     checkpoint_interval_ms: int = Field(default=10_000, ge=100)
+    """The time between two checkpoints: what Flink repeats at most after a restart."""
     state_backend: Literal["heap", "rocksdb"] = "heap"
-    """Where the windows' rows are kept: ``heap``, in the JVM's memory, or ``rocksdb``, on disk, for more than memory holds."""
+    """Where the rows of the windows are kept: `heap`, in the JVM's memory, or `rocksdb`, on disk, for more than memory holds."""
     rocksdb_memory_mb: int = Field(default=256, ge=64)
-    """What RocksDB may hold in memory, where Flink is in the job's own process; a cluster has a setting of its own."""
+    """What RocksDB may hold in memory where Flink runs in the job's own process; a cluster has a setting of its own."""
     cluster: str | None = None
-    """``host:port`` of a running Flink cluster; None: Flink in the job's own process."""
+    """The `host:port` of a running Flink cluster; none: Flink runs in the job's own process."""
     max_ahead_ms: int = Field(default=3_600_000, ge=0)
-    """How far ahead of the clock an event may be (rule 8)."""
-    answer_from_ms: int | None = None
-    """Events before this time fill the windows and are not answered; None: each is answered."""
+    """How far ahead of the clock an event may be (rule 8 of docs/windows.md)."""
+    vectors_from_ms: int | None = None
+    """Events before this time fill the windows and get no feature vector; none: every event gets one."""
     batch_ms: int = Field(default=0, ge=0)
     """How long a record may wait for others before it goes on, to the job's next task or to Kafka; 5 is good for a backlog."""
     idle_timeout_ms: int = Field(default=10_000, ge=0)
     """A partition that is silent this long no longer holds the watermark back."""
     drift_ms: int = Field(default=86_400_000, ge=1)
-    """Event-time mode: how far one source may read ahead of another, in event time."""
+    """How far one source may read ahead of another, in event time; used in event-time mode."""
 
 
 class ScorerSettings(Section):
-    """The scorer."""
+    """The scorers."""
 
     alias: str = "production"
-    """The registry's alias whose model answers."""
+    """The alias, in the model registry, of the version that makes the predictions."""
+    instance: str = "0"
+    """Which scorer of its service this is: one that starts as an instance that died takes over its partitions at once."""
     dedupe_window: int = Field(default=500_000, ge=1)
-    """How many of the last event ids of a partition are remembered, to answer each once."""
+    """How many of the last event ids of a partition are remembered, so that each event gets one prediction."""
     batch_cache_seconds: float = Field(default=10, ge=0)
+    """How long a row of batch features is used before it is read from the online store again."""
+    batch_cache_rows: int = Field(default=500_000, ge=1)
+    """How many rows of batch features are kept in memory."""
     max_poll_records: int = Field(default=2000, ge=1)
+    """How many feature vectors are scored at once, at most."""
 
 
 class TrainSettings(Section):
-    """What a service's model learns."""
+    """``[train.<service>]``: what a service's model learns, how, and how it is tested (docs/training.md)."""
 
     label: str = Field(pattern=r"^\w+\.\w+$")
-    """``<source>.<column>``."""
-    group: str
-    """The column whose values the ranking metric counts."""
+    """``<source>.<column>``: the column of a source's history that says 0 or 1, joined on the event id."""
+    group: str | None = None
+    """The column of the spine whose values precision at ``group_top`` ranks each day; none: that metric is left out."""
     group_top: int = Field(default=100, ge=1)
+    """How many groups a day precision is measured at."""
+    leave_out_known_positives: bool = False
+    """Whether the test leaves out rows of a group with a positive that is known on the row's day; needs ``group``."""
+    trees: int = Field(default=100, ge=1)
+    """How many trees the model has."""
+    depth: int = Field(default=6, ge=1)
+    """How many branches a tree has at most, from its root to a leaf."""
+    learning_rate: float = Field(default=0.3, gt=0, le=1)
+    """How much of each new tree is added to those before it."""
+    seed: int = Field(default=0, ge=0)
+    """What random choices start from: equal seeds and equal data give equal models."""
+
+    @model_validator(mode="after")
+    def _group_is_named(self) -> Self:
+        if self.leave_out_known_positives and self.group is None:
+            raise ValueError("leave_out_known_positives leaves out rows of groups; name the group's column in group")
+        return self
+
+    @property
+    def config(self) -> TrainConfig:
+        """The same as training takes it."""
+        from jobs.training.config import TrainConfig
+
+        return msgspec.convert(self, TrainConfig, from_attributes=True)
 
 
 class RunSettings(Section):
-    """The main job, ``headrace run``: which days are trained on, and which are published and scored."""
+    """The end-to-end run, `headrace run`: the days that a model is trained on, and those that are published and scored."""
 
     service: str
+    """The feature service that is run."""
     prepare: str | None = None
-    """A Python file of the project that makes its history in the folder that it is given; None: the history is there."""
+    """A Python file of the project that makes its history in the folder that it is given; none: the history is there."""
     train_from: date
+    """The first day of training."""
     train_days: int = Field(default=7, ge=1)
+    """The number of days of training."""
     start: date
-    """The first day that is published and scored; those between training and it are the delay of the labels."""
+    """The first day that is published and scored; the days between training and this one are the delay of the labels."""
     days: int = Field(default=7, ge=1)
+    """The number of days that are published and scored."""
     rate: float = Field(default=4000, gt=0)
     """Events a second, of all sources together."""
 
@@ -130,56 +182,60 @@ class RunSettings(Section):
 
     @property
     def split(self) -> Split:
-        """The same days as an experiment."""
+        """The same days as training takes them."""
+        from jobs.training.split import Split
+
         delay = (self.start - self.train_from).days - self.train_days
         return Split(self.train_from, self.train_days, delay, self.days)
 
 
 class Settings(BaseSettings):
-    """All settings of a project."""
+    """The settings of a project."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, use_attribute_docstrings=True
+    )
 
     services: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = ()
-    """The services that ``headrace up`` runs; none named: all of definitions.py."""
+    """The services that `headrace up` starts, in the environment with commas; none named: all of definitions.py."""
     kafka: KafkaSettings = KafkaSettings()
     stream: StreamSettings = StreamSettings()
     scorer: ScorerSettings = ScorerSettings()
     train: dict[str, TrainSettings] = {}
     run: RunSettings | None = None
     registry: str = "models"
-    """The models' folder, relative to the project."""
+    """The folder of the model registry, relative to the project."""
     run_dir: str = ".headrace"
-    """Logs, processes, checkpoints and the local Kafka's data, relative to the project."""
+    """The folder of logs, processes, checkpoints and the local Kafka's data, relative to the project."""
 
 
 def load_settings(project: Path, **overrides: Any) -> Settings:
     """The settings of ``project``. ``overrides`` are nested as the model is: ``stream={"parallelism": 2}``.
 
-    Raises `SettingError` for the first key that is unknown or has a value that doesn't fit, and says where it stands.
+    Raises `SettingError` for the first key that is unknown or has a value that doesn't fit, and says where it came from.
     """
     file = project / FILE
-    written = _read(file)
-
-    class FromProject(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, env_settings, InitSettingsSource(settings_cls, written)
-
-    _check_environment()
+    written, environment = _of_file(file), _of_environment()
     try:
-        return FromProject(**overrides)
+        return Settings(**_merged(written, environment, overrides))
     except ValidationError as error:
-        raise _first(error, overrides, file) from None
-    except SettingsError as error:  # a nested variable that isn't JSON
-        raise SettingError(f"environment: {error}; write JSON, or one variable per key ({PREFIX}KAFKA__BOOTSTRAP)") from None
+        raise _first(error, {"command line": overrides, "environment": environment, str(file): written}) from None
+
+
+def write_settings(settings: Settings, file: Path) -> None:
+    """``settings`` as they are, all sources taken together, for a process to read with `read_settings`; without secrets."""
+    file.write_text(settings.model_dump_json(indent=2, exclude={"kafka": {"sasl_password"}}))
+
+
+def read_settings(file: Path) -> Settings:
+    """What `write_settings` has written; a secret is this process's own environment's."""
+    return Settings(**msgspec.json.decode(file.read_bytes()))
+
+
+def secrets(settings: Settings) -> dict[str, str]:
+    """The secrets, as a process that reads these settings has them in its environment."""
+    password = settings.kafka.sasl_password
+    return {PASSWORD: password.get_secret_value()} if password else {}
 
 
 def run_folder(project: Path, settings: Settings) -> Path:
@@ -187,48 +243,57 @@ def run_folder(project: Path, settings: Settings) -> Path:
     return (project / settings.run_dir).absolute()
 
 
-def _read(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
+def _of_file(file: Path) -> dict[str, Any]:
     try:
-        written = tomllib.loads(file.read_text())
+        written = TomlConfigSettingsSource(Settings, file)()
     except tomllib.TOMLDecodeError as error:
-        raise SettingError(f"{file} is not TOML; {error}; mend that line") from None
+        raise SettingError(f"{file} is not TOML; {error}; fix that line") from None
     if "sasl_password" in written.get("kafka", {}):
-        raise SettingError(
-            f"{file}: kafka.sasl_password is a secret; set {PREFIX}KAFKA__SASL_PASSWORD in the environment instead"
-        )
+        raise SettingError(f"{file}: kafka.sasl_password is a secret; set {PASSWORD} in the environment instead")
     return written
 
 
-def _check_environment() -> None:
-    """Refuse a variable that is no setting: pydantic-settings would ignore it, and a misspelt one would be lost."""
+def _of_environment() -> dict[str, Any]:
+    """The settings of the environment; a variable that is none is refused: a misspelt one would be lost without a word."""
     for name in os.environ:
         if name.startswith(PREFIX) and name.removeprefix(PREFIX).partition("__")[0].lower() not in Settings.model_fields:
             known = ", ".join(Settings.model_fields)
             raise SettingError(f"environment: {name} is no setting; the settings are {known}; unset it")
+    try:
+        return EnvSettingsSource(Settings)()
+    except SettingsError as error:  # a nested variable that isn't JSON
+        raise SettingError(f"environment: {error}; write JSON, or one variable per key ({PREFIX}KAFKA__BOOTSTRAP)") from None
 
 
-def _first(error: ValidationError, overrides: Mapping[str, Any], file: Path) -> SettingError:
-    detail = error.errors(include_url=False, include_input=False)[0]
+def _merged(*sources: Mapping[str, Any]) -> dict[str, Any]:
+    """The sources as one, key by key; the later ones override the earlier."""
+    merged: dict[str, Any] = {}
+    for key, value in (item for source in sources for item in source.items()):
+        before = merged.get(key)
+        merged[key] = _merged(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _first(error: ValidationError, sources: Mapping[str, Mapping[str, Any]]) -> SettingError:
+    """The first of the errors as one line; ``sources`` by name, those that override first."""
+    detail = error.errors(include_url=False)[0]
     path = [str(part) for part in detail["loc"]]
-    where, key = _origin(path, overrides, file), ".".join(path)
+    where, key = _origin(path, sources), ".".join(path)
     if detail["type"] == "extra_forbidden":
-        return SettingError(f"{where}: '{key}' is no setting; {_known(path)}; remove it or mend its name")
-    came = "" if "password" in key else f"; got {error.errors(include_url=False)[0]['input']!r}"
-    return SettingError(f"{where}: {key}: {detail['msg'][0].lower()}{detail['msg'][1:]}{came}; mend its value")
+        return SettingError(f"{where}: '{key}' is no setting; {_known(path)}; remove it or fix its name")
+    came = "" if "password" in key else f"; got {detail['input']!r}"
+    return SettingError(f"{where}: {key}: {detail['msg'][0].lower()}{detail['msg'][1:]}{came}; fix its value")
 
 
-def _origin(path: list[str], overrides: Mapping[str, Any], file: Path) -> str:
-    """Where the value came from: the nearest of the sources that has it."""
-    value: Any = overrides
-    for part in path:
-        value = value.get(part) if isinstance(value, Mapping) else None
-    variable = PREFIX + "__".join(path).upper()
-    if value is not None:
-        return "command line"
-    given = any(variable == name or variable.startswith(f"{name}__") for name in os.environ)
-    return f"environment ({variable})" if given else str(file)
+def _origin(path: list[str], sources: Mapping[str, Mapping[str, Any]]) -> str:
+    """Where the value came from: the first of the sources that has it, else the last, the file."""
+    for name, source in sources.items():
+        value: Any = source
+        for part in path:
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is not None:
+            return f"environment ({PREFIX}{'__'.join(path).upper()})" if name == "environment" else name
+    return list(sources)[-1]
 
 
 def _known(path: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The message on ``late_rows``: a row that came after answers which it would have changed, for each view that counts it."""
+"""The message on ``late_rows``: a row that came after vectors which it would have changed, for each view that counts it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from schemas.features import Origin
 
 
 class LateRow(msgspec.Struct, frozen=True):
-    """What one row, by coming late, left out of answers that had been given. Times are UTC milliseconds.
+    """What one row, by coming late, is missing from: feature vectors that had been given. Times are UTC milliseconds.
 
-    An answer that was given stays as it is (rule 6); this says how many would read otherwise.
+    A vector that was given stays as it is (rule 6); this says how many would read otherwise.
     """
 
     view: str
@@ -20,12 +20,12 @@ class LateRow(msgspec.Struct, frozen=True):
     event_time: int
     """The row's own."""
     late_ms: int
-    """How far behind it came: in arrival mode behind the newest row or question of its key, in event-time mode behind the
+    """How far behind it came: in arrival mode behind the newest row or query of its key, in event-time mode behind the
     watermark."""
-    answers: int
-    """Answers already given with a window of the view that would hold the row."""
+    vectors: int
+    """Feature vectors already given that have a window of the view which would hold the row."""
     changed: int
-    """Values in these answers, one for each feature of the view, that would have been different."""
+    """Values in these vectors, one for each feature of the view, that would have been different."""
     counted: bool
-    """Whether these two are all. False where the row came later than the allowed lateness, so that answers may be forgotten, and
-    where more than 64 answers would hold it: ``changed`` is then of the newest 64."""
+    """Whether these two are all. False where the row came later than the allowed lateness, so that vectors may be forgotten, and
+    where more than 64 vectors would hold it: ``changed`` is then of the newest 64."""

@@ -1,11 +1,15 @@
-"""Imports point one way, and what is slow to import stays out of the command line's start."""
+"""Which way imports point, what each package needs, and what none of them knows of."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
+from collections import defaultdict
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -13,48 +17,105 @@ import pytest
 pytestmark = pytest.mark.core
 
 ROOT = Path(__file__).parents[1]
-MAY_IMPORT = {
-    "schemas": {"schemas"},
-    "features": {"schemas", "features"},
-    "jobs": {"schemas", "features", "jobs"},
-    "serving": {"schemas", "features", "serving"},
-    "infra": {"schemas", "features", "jobs", "serving", "infra"},
+PACKAGES = {
+    "schemas": set[str](),
+    "features": {"schemas"},
+    "jobs": {"schemas", "features"},
+    "serving": {"schemas", "features"},
+    "infra": {"schemas", "features", "jobs", "serving"},
 }
+"""The packages, and which of the others each of them imports."""
+ROOMS = {
+    "jobs/audit": {"jobs/history"},
+    "jobs/predict": {"jobs/history"},
+    "jobs/training": {"jobs/history", "jobs/predict"},
+    "serving/kafka": {"serving/models", "serving/predict"},
+    "serving/predict": {"serving/models"},
+    "infra/config.py": {"infra/local", "infra/settings.py"},
+    "infra/local": {"infra/settings.py"},
+    "infra/run": {"infra/config.py", "infra/local", "infra/settings.py"},
+    "infra/cli": {"infra/config.py", "infra/local", "infra/run", "infra/settings.py"},
+}
+"""The rooms of jobs, serving and infra, and which rooms of their package they import; a room that is not here imports none."""
 FEAST = {"features/definitions/load.py", "jobs/history/batch_views.py", "features/feast/online.py"}
 SLOW = ("feast", "pyflink", "pandas", "pyarrow", "duckdb", "onnxruntime", "kafka", "xgboost", "pydantic_settings", "rich")
+WORDS = {"card", "customer", "fraud", "handbook", "investigator", "terminal", "transaction"}
+"""Of the examples."""
+OTHER_MEANINGS = ("transaction.state.log", "Kafka transaction", "terminal_width", "isGloballyTerminalState")
+"""Kafka's transactions, the user's terminal, and a state of Flink's jobs that is final."""
 
 
-def files(package: str) -> Iterator[Path]:
-    """The Python files of a package."""
-    return (path for path in (ROOT / package).rglob("*.py") if "jars" not in path.parts)
+def files(package: str, kind: str = "*.py") -> Iterator[Path]:
+    """The files of a package, relative to the repository; those that are fetched or built are left out."""
+    for path in (ROOT / package).rglob(kind):
+        file = path.relative_to(ROOT)
+        if not {"jars", "target"} & set(file.parts):
+            yield file
 
 
 def imported(file: Path) -> set[str]:
-    """The top-level names that a file imports, wherever in it."""
-    names = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    """The modules that a file imports, wherever in it."""
+    modules = set()
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module.partition(".")[0])
-    return names
+            # `from jobs.history import compute` names a module only where there is one.
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module in PACKAGES else {node.module}
+    return modules
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
+def outside(file: Path) -> set[str]:
+    """The top-level names of what a file imports that is neither ours nor Python's."""
+    names = {module.partition(".")[0] for module in imported(file)}
+    return names - PACKAGES.keys() - sys.stdlib_module_names
+
+
+def room(parts: tuple[str, ...]) -> str:
+    """``jobs/stream`` for ``jobs.stream.watch``, ``infra/settings.py`` for ``infra.settings``."""
+    package, name = parts[0], parts[1].removesuffix(".py")
+    return f"{package}/{name}" if (ROOT / package / name).is_dir() else f"{package}/{name}.py"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
 def test_imports_point_one_way(package: str) -> None:
-    """schemas ← features ← jobs, serving ← infra."""
-    against = {
-        f"{file.relative_to(ROOT)} imports {name}"
-        for file in files(package)
-        for name in (imported(file) & MAY_IMPORT.keys()) - MAY_IMPORT[package]
-    }
-    assert not against
+    """schemas ← features ← jobs, serving ← infra: each package imports these others, and no more."""
+    found = {module.partition(".")[0] for file in files(package) for module in imported(file)}
+    assert found & PACKAGES.keys() - {package} == PACKAGES[package]
+
+
+def test_rooms_import_these_others_of_their_package() -> None:
+    """A capability that others need is seen here; the others can be deleted with their folder."""
+    found = defaultdict(set)
+    for package in ("jobs", "serving", "infra"):
+        for file in files(package):
+            inner = {tuple(module.split(".")) for module in imported(file) if module.startswith(f"{package}.")}
+            if len(file.parts) > 1 and file.name != "__init__.py":
+                found[room(file.parts)] |= {room(parts) for parts in inner} - {room(file.parts)}
+    assert {name: others for name, others in found.items() if others} == ROOMS
 
 
 def test_three_files_import_feast() -> None:
     """Definitions, batch views and the online store: Feast costs five seconds and 180 MB wherever it is imported."""
-    found = {str(file.relative_to(ROOT)) for package in MAY_IMPORT for file in files(package) if "feast" in imported(file)}
-    assert found <= FEAST
+    assert {str(file) for package in PACKAGES for file in files(package) if "feast" in outside(file)} == FEAST
+
+
+def test_packages_need_what_the_project_declares() -> None:
+    """A third-party package that is imported is a dependency; jobs/training may have those of the extra ``train`` too."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    main, train = _names(project["dependencies"]), _names(project["optional-dependencies"]["train"])
+    distributions = packages_distributions()
+    undeclared = set()
+    for package in PACKAGES:
+        for file in files(package):
+            declared = main | train if file.is_relative_to("jobs/training") else main
+            undeclared |= {f"{file}: {name}" for name in outside(file) if not declared & set(distributions.get(name, ()))}
+    assert undeclared == set()
+
+
+def _names(requirements: list[str]) -> set[str]:
+    """``kafka-python`` for ``kafka-python[crc32c]>=3``."""
+    return {re.split(r"[\[<>=~! ]", requirement)[0] for requirement in requirements}
 
 
 def test_the_command_line_starts_without_what_is_slow() -> None:
@@ -64,3 +125,24 @@ def test_the_command_line_starts_without_what_is_slow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_no_package_knows_a_word_of_an_example() -> None:
+    """Headrace is about events, keys and features; what they stand for is in examples/."""
+    found = [
+        f"{file}:{number}: {word}"
+        for package in PACKAGES
+        for kind in ("*.py", "*.java")
+        for file in sorted(files(package, kind))
+        for number, line in enumerate((ROOT / file).read_text().splitlines(), 1)
+        for word in _words(line)
+    ]
+    assert found == [], "\n".join(found)
+
+
+def _words(line: str) -> list[str]:
+    """The words of `WORDS` in a line, in the singular: also those within ``a_name`` and ``aName``."""
+    for phrase in OTHER_MEANINGS:
+        line = line.replace(phrase, "")
+    words = (word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", line))
+    return [word for word in words if word.removesuffix("s") in WORDS]

@@ -20,8 +20,10 @@ from bench.peers.job import Job
 from features.definitions.load import load
 from features.job import job_plan
 from features.plan import Plan
+from infra.config import stream_config
 from infra.local import jars
-from jobs.stream.job import StreamConfig, run
+from infra.settings import StreamSettings
+from jobs.stream.job import run
 
 PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 PROJECT = Path(__file__).parent / "ours"
@@ -67,13 +69,8 @@ def plan_for(source: str, target: str) -> Plan:
 @contextmanager
 def headrace(job: Job) -> Iterator[Alive]:
     """The stream job in a process of its own, on an embedded Flink with its state on the heap."""
-    config = StreamConfig(
-        bootstrap=job.bootstrap,
-        jars=jars.flink_jars(),
-        checkpoints=Path(job.folder),
-        batch_ms=job.linger_ms,
-        logs=Path(job.folder) / "logs",
-    )
+    folder, section = Path(job.folder), StreamSettings(batch_ms=job.linger_ms)
+    config = stream_config(section, bootstrap=job.bootstrap, checkpoints=folder, logs=folder / "logs")
     with process(run, job_plan([plan_for(job.source, job.target)]), config) as made:
         yield made.is_alive
 

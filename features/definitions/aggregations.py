@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
 from features.errors import DefinitionError
-from features.plan import Column, ColumnType
+
+if TYPE_CHECKING:  # a plan's features hold what is parsed here
+    from features.plan import Column, ColumnType, WindowFeature
 
 EXACT = frozenset({"int64", "decimal"})
 NUMERIC = EXACT | {"float64"}
@@ -75,51 +77,64 @@ INSTEAD = (
 """What is meant by names that other systems have: the first pattern that fits."""
 
 
-def find(function: str) -> tuple[Function, Decimal]:
-    """The row of a function as users write it, and its parameter: the n of ``last_<n>``, the share of ``p<percent>``, else 0.
+class Aggregation(msgspec.Struct, frozen=True):
+    """A function as a feature has it: what a user wrote, parsed."""
 
-    Raises `LookupError` with what to write instead.
+    row: Function
+    parameter: Decimal | None = None
+    """The n of ``last_<n>``, the share of ``p<percent>``; None where the function has none."""
 
-    >>> find("p99_9")[1], find("last_10")[0].name
+    @property
+    def function(self) -> str:
+        """The name of its row, by which the engines know it."""
+        return self.row.name
+
+    def gives(self, column: ColumnType) -> ColumnType:
+        """The type of the feature that it makes of a column of this type."""
+        if self.row.gives == "same":
+            return column
+        if self.row.gives == "list":
+            return msgspec.structs.replace(column, length=int(self.parameter or 0))
+        return msgspec.structs.replace(column, kind=self.row.gives, precision=0, scale=0)
+
+    def relative(self, column: ColumnType) -> float:
+        """How far apart two engines' values may be, of the larger one; 0 where they are the same to the bit (rule 7)."""
+        return 0.0 if column.kind in self.row.to_the_bit else self.row.relative
+
+
+def find(function: str) -> Aggregation:
+    """What a function is that a user wrote. Raises `LookupError` with what to write instead.
+
+    `features.plan.WindowFeature.aggregation` holds it for a feature.
+
+    >>> find("p99_9").parameter, find("last_10").function
     (Decimal('0.999'), 'last_n')
     """
     for family, (_, written) in FAMILIES.items():
         match = written.fullmatch(function)
         if match:
-            parts = match.groupdict()
-            number = parts.get("n") or f"{parts['whole']}.{parts['part'] or 0}"
-            return FUNCTIONS[family], Decimal(number) / (1 if family == "last_n" else 100)
+            return Aggregation(FUNCTIONS[family], _parameter(**match.groupdict()))
     if function in FUNCTIONS and function not in FAMILIES:
-        return FUNCTIONS[function], Decimal(0)
+        return Aggregation(FUNCTIONS[function])
     raise LookupError(next((f"write {instead}" for name, instead in INSTEAD if re.fullmatch(name, function)), "use one of them"))
 
 
-def gives(function: str, column: ColumnType) -> ColumnType:
-    """The type of the feature that ``function`` of a column of this type is."""
-    row, parameter = find(function)
-    if row.gives == "same":
-        return column
-    return msgspec.structs.replace(column, length=int(parameter)) if row.gives == "list" else ColumnType(row.gives)  # type: ignore[arg-type]
+def _parameter(n: str | None = None, whole: str | None = None, part: str | None = None) -> Decimal:
+    """A number of values as it is, a percentage as a share."""
+    return Decimal(n) if n else Decimal(f"{whole}.{part or 0}") / 100
 
 
-def relative(function: str, column: ColumnType) -> float:
-    """How far apart two engines' values may be, of the larger one; 0 where they are the same to the bit (rule 7)."""
-    row, _ = find(function)
-    return 0.0 if column.kind in row.to_the_bit else row.relative
-
-
-def check(view: str, name: str, function: str, column: Column) -> Function:
-    """The row of ``function``, or a `DefinitionError` that says what can be had instead."""
+def check(feature: WindowFeature, column: Column) -> None:
+    """Raise a `DefinitionError` with what can be had instead, for an unknown function and one that does not take ``column``."""
     try:
-        row, _ = find(function)
+        aggregation = feature.aggregation
     except LookupError as unknown:
-        _refuse(view, name, f"the functions are {', '.join(written())}; got function='{function}'; {unknown}")
-    if column.type.kind not in row.takes:
-        kinds = ", ".join(sorted(row.takes))
+        _refuse(feature, f"the functions are {', '.join(written())}; got function='{feature.function}'; {unknown}")
+    takes = aggregation.row.takes
+    if column.type.kind not in takes:
         others = ", ".join(f for f in ("count", "count_distinct", "last") if column.type.kind in FUNCTIONS[f].takes)
         came = f"got '{column.name}' of type {column.type}; use {others}, or another column"
-        _refuse(view, name, f"{function} takes a column of kind {kinds}; {came}")
-    return row
+        _refuse(feature, f"{feature.function} takes a column of kind {', '.join(sorted(takes))}; {came}")
 
 
 def written() -> list[str]:
@@ -127,5 +142,5 @@ def written() -> list[str]:
     return [FAMILIES[name][0] if name in FAMILIES else name for name in FUNCTIONS]
 
 
-def _refuse(view: str, name: str, why: str) -> NoReturn:
-    raise DefinitionError(f"feature '{view}__{name}': {why}")
+def _refuse(feature: WindowFeature, why: str) -> NoReturn:
+    raise DefinitionError(f"feature '{feature.name}': {why}")

@@ -6,9 +6,8 @@ import re
 from collections.abc import Collection, Iterable
 from datetime import timedelta
 
-from features.definitions.aggregations import gives
 from features.errors import DefinitionError
-from features.plan import Column, ColumnType, Source
+from features.plan import Column, ColumnType, Source, WindowFeature
 
 TYPES = {
     "long": "int64",
@@ -63,7 +62,7 @@ def _column_type(source: str, part: str, written: str) -> ColumnType:
 
 
 def column(source: Source, name: str, rule: str) -> Column:
-    """The column called ``name``; a `DefinitionError` begins with ``rule``, which says where it is asked for and why."""
+    """The column called ``name``; a `DefinitionError` begins with ``rule``, which says where it is used and why."""
     if name not in {c.name for c in source.columns}:
         known = ", ".join(c.name for c in source.columns)
         raise DefinitionError(f"{rule}; got '{name}'; use a column of source '{source.name}': {known}")
@@ -89,7 +88,7 @@ def check_spine_key(where: str, spine: Source, key: tuple[str, ...], source: Sou
         if theirs.type != source.column(name).type:
             raise DefinitionError(
                 f"{where}: a key has one type in all sources; got {name} {theirs.type} in '{spine.name}' and "
-                f"{source.column(name).type} in '{source.name}'; mend one of the schemas"
+                f"{source.column(name).type} in '{source.name}'; fix one of the schemas"
             )
 
 
@@ -104,25 +103,16 @@ def window(feature: str, length: timedelta | None, slide: timedelta | None) -> i
         raise DefinitionError(
             f"feature '{feature}': windows slide with every event; got slide_interval={slide}; leave slide_interval out"
         )
-    return milliseconds(length)
+    return length // timedelta(milliseconds=1)
 
 
-def duration(what: str, text: str) -> timedelta:
-    """``36h`` as a timedelta; the units are s, m, h, d."""
-    match = re.fullmatch(r"([0-9]{1,5})([smhd])", text)
-    if not match:
-        raise DefinitionError(f"{what} is a whole number and a unit (s, m, h, d); got '{text}'; write '36h', say")
-    unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[match[2]]
-    return timedelta(**{unit: int(match[1])})
-
-
-def fill(feature: str, text: str, function: str, of: Column) -> float:
-    """``text``, which stands for an empty window (rule 4), as a number: one that ``function`` of the column could be."""
-    kind = gives(function, of.type).kind
+def fill(feature: WindowFeature, of: Column, text: str) -> float:
+    """``text``, which stands for an empty window (rule 4), as a number: one that the feature, of that column, could be."""
+    kind = feature.aggregation.gives(of.type).kind
     if kind == "bool":
         raise DefinitionError(
-            f"feature '{feature}': a fill value is a number, and {function} of {of.name} is a boolean; got fill='{text}'; "
-            "put the feature in a view of its own, without fill"
+            f"feature '{feature.name}': a fill value is a number, and {feature.function} of {of.name} is a boolean; "
+            f"got fill='{text}'; put the feature in a view of its own, without fill"
         )
     whole = (15, 0)
     before, behind = {"int64": whole, "timestamp": whole, "decimal": (of.type.precision - of.type.scale, of.type.scale)}.get(
@@ -131,8 +121,8 @@ def fill(feature: str, text: str, function: str, of: Column) -> float:
     match = re.fullmatch(r"-?0*([0-9]{0,15})(?:\.([0-9]{0,15}?)0*)?", text)
     if not match or not text.strip("-.") or len(match[1]) > before or len(match[2] or "") > behind:
         raise DefinitionError(
-            f"feature '{feature}': a fill value is a number that {function} of {of.name} {of.type} could be; got fill='{text}'; "
-            "write tags={'fill': '0'}, say"
+            f"feature '{feature.name}': a fill value is a number that {feature.function} of {of.name} {of.type} could be; "
+            f"got fill='{text}'; write tags={{'fill': '0'}}, say"
         )
     return float(text)
 
@@ -145,8 +135,3 @@ def check_list_inputs(where: str, columns: Iterable[str], features: Collection[s
             f"{where}: the values of a list are its model's inputs <feature>_1, <feature>_2, …; got a feature '{taken[0]}' too; "
             "write Aggregation(name=…) with another name"
         )
-
-
-def milliseconds(duration: timedelta) -> int:
-    """Whole milliseconds."""
-    return duration // timedelta(milliseconds=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from features.definitions.aggregations import gives
 from features.plan import Plan
 
 Value = TypeVar("Value")
@@ -25,7 +24,7 @@ def list_columns(plan: Plan) -> dict[str, tuple[str, int]]:
     From the end, so that the newest value is in the last column however many there are, and what is missing is missing first.
     """
     lengths = {
-        feature.name: gives(feature.function, plan.source(stage.source).column(feature.column).type).length
+        feature.name: feature.aggregation.gives(plan.source(stage.source).column(feature.column).type).length
         for stage in plan.windows
         for feature in stage.features
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +15,7 @@ ERROR, INTERRUPTED = 2, 130
 
 app = typer.Typer(
     name="headrace",
-    help="Exact sliding-window features over Kafka streams and over history, and a score for every event.",
+    help="Exact sliding-window features over Kafka streams and over history, and a prediction for every event.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -31,7 +30,7 @@ HERE = Path()
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; gives its exit code. What a user can mend is one red line on stderr and exit code 2."""
+    """Run a command line; gives its exit code. What a user can fix is one red line on stderr and exit code 2."""
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # its errors reach us as exceptions
     try:
         return int(app(args=arguments, standalone_mode=False, prog_name="headrace") or 0)
@@ -54,16 +53,3 @@ def folder(project: Path) -> Path:
     if not project.is_dir():
         raise SettingError(f"a project is a folder with a definitions.py; there is no folder {project}; give --project DIR")
     return project.absolute()
-
-
-def utc_ms(text: str | None) -> int | None:
-    """``2018-06-11`` or ``2018-06-11T12:00:00`` as UTC milliseconds."""
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingError(
-            f"a date is YYYY-MM-DD, with THH:MM:SS if need be, in UTC; got '{text}'; write 2018-06-11, say"
-        ) from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

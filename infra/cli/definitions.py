@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from features.times import duration_text
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
 
 if TYPE_CHECKING:
@@ -13,13 +15,12 @@ if TYPE_CHECKING:
 
     from features.plan import Plan, WindowFeature
 
-UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms"))
-
-
 Engine = Literal["flink", "duckdb"]
+LOCAL = "localhost:9092"
+"""Stands for the local stack's broker, which has its port when it is up."""
 
 
-@app.command(epilog="Example: headrace plan fraud --project examples/fraud")
+@app.command(epilog="Example: headrace plan SERVICE --project DIR")
 def plan(
     service: Annotated[str | None, typer.Argument(help="A feature service; none: all.", show_default=False)] = None,
     sql: Annotated[Engine | None, typer.Option(help="Print the engine's SQL instead.", show_default=False)] = None,
@@ -30,10 +31,11 @@ def plan(
     from features.definitions.load import load
     from infra.cli import show
 
-    loaded = load(folder(project))
+    where = folder(project)
+    loaded = load(where)
     plans = [loaded.service(service).plan] if service else loaded.plans
     if sql:
-        show.out.out("\n".join(_sql(plans, sql)), end="")
+        show.out.out("\n".join(_sql(where, plans, sql)), end="")
     elif as_json:
         show.json([{"digest": one.digest, "plan": one} for one in plans])
     else:
@@ -41,29 +43,27 @@ def plan(
             _show(one)
 
 
-def duration(ms: int) -> str:
-    """``7d`` for 604800000."""
-    unit, name = next(pair for pair in UNITS if ms % pair[0] == 0)
-    return f"{ms // unit}{name}"
-
-
-def _sql(plans: Sequence[Plan], engine: Engine) -> list[str]:
+def _sql(project: Path, plans: Sequence[Plan], engine: Engine) -> list[str]:
     """The engine's text: for Flink one for each job, which several services may share; for DuckDB one for each service."""
     if engine == "duckdb":
         from features.sql.duckdb import features_sql
 
         return [features_sql(plan) for plan in plans]
     from features.job import job_plans
-    from features.sql.flink import JobOptions, job_sql
+    from features.sql.flink import job_sql
+    from infra.config import sql_options
+    from infra.settings import load_settings
 
-    return [job_sql(job, JobOptions()).text for job in job_plans(plans)]
+    settings = load_settings(project)
+    options = sql_options(settings.stream, bootstrap=settings.kafka.bootstrap or LOCAL)
+    return [job_sql(job, options).text for job in job_plans(plans)]
 
 
 def _show(plan: Plan) -> None:
     from infra.cli import show
 
-    show.out.print(f"[bold]{plan.service}[/]  answers every event of [cyan]{plan.spine}[/] in mode {plan.mode}")
-    show.out.print(f"[dim]digest[/] {plan.digest}  [dim]allowed lateness[/] {duration(plan.lateness_ms)}\n")
+    show.out.print(f"[bold]{plan.service}[/]  a feature vector for every event of [cyan]{plan.spine}[/], in mode {plan.mode}")
+    show.out.print(f"[dim]digest[/] {plan.digest}  [dim]allowed lateness[/] {duration_text(plan.lateness_ms)}\n")
     computed = _computed(plan)
     show.table(
         "Inputs of the model",
@@ -74,7 +74,7 @@ def _show(plan: Plan) -> None:
     sources = [(s.name, s.topic, s.event_id, s.time, s.history) for s in plan.sources]
     show.out.print()
     show.table("Sources", ("source", "topic", "event id", "event time", "history"), sources)
-    show.out.print(f"\n[dim]answers[/] {plan.features_topic} → {plan.predictions_topic}\n")
+    show.out.print(f"\n[dim]topics[/] {plan.features_topic} → {plan.predictions_topic}\n")
 
 
 def _computed(plan: Plan) -> dict[str, str]:
@@ -82,7 +82,8 @@ def _computed(plan: Plan) -> dict[str, str]:
     found: dict[str, str] = {}
     for stage in plan.windows:
         by = f"of {stage.source} by {', '.join(stage.key)}"
-        found |= {f.name: f"{f.function}({f.column}), {duration(f.window_ms)} {by}; else {_empty(f)}" for f in stage.features}
+        for f in stage.features:
+            found[f.name] = f"{f.function}({f.column}), {duration_text(f.window_ms)} {by}; else {_empty(f)}"
     for view in plan.on_demand:
         inputs = ", ".join([*view.event_inputs, *(name for name, _ in view.feature_inputs)])
         found |= {f"{view.view}__{name}": f"Python, {view.view}({inputs})" for name in view.outputs}
@@ -93,7 +94,5 @@ def _computed(plan: Plan) -> dict[str, str]:
 
 
 def _empty(feature: WindowFeature) -> str:
-    from features.definitions.aggregations import find
-
-    value = find(feature.function)[0].empty if feature.fill is None else feature.fill
+    value = feature.aggregation.row.empty if feature.fill is None else feature.fill
     return "null" if value is None else "[]" if value == () else f"{value:g}"

@@ -1,30 +1,34 @@
-"""``headrace run``, the main job as a person sees it, and ``headrace replay``, which publishes its days."""
+"""``headrace run``, the end-to-end run as a person sees it, and ``headrace replay``, which publishes any days of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, utc_ms
+from features.times import utc_ms
+from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
 from infra.cli.events import due
-from infra.cli.history import ServiceArgument
+from infra.cli.options import FromOption, RateOption, ServiceArgument, SpeedOption, ToOption
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from infra.run.report import Report
     from infra.run.watch import Seen
+    from jobs.audit.parity import StageParity
 
 
-@app.command(epilog="Example: headrace replay fraud --from 2018-08-08 --to 2018-08-15 --rate 4000")
+@app.command(epilog="Example: headrace replay SERVICE --from 2026-01-08 --to 2026-01-15 --rate 4000")
 def replay(
     service: ServiceArgument,
-    start: Annotated[str | None, typer.Option("--from", help="From this event time, UTC.", metavar="DATE")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="To before this event time, UTC.", metavar="DATE")] = None,
-    rate: Annotated[float | None, typer.Option(help="Events a second; none: flat out.", min=0.001)] = None,
-    speed: Annotated[float | None, typer.Option(help="This many times as fast as it happened.", min=0.001)] = None,
+    start: FromOption = None,
+    end: ToOption = None,
+    rate: RateOption = None,
+    speed: SpeedOption = None,
     project: ProjectOption = HERE,
 ) -> None:
     """Publish the history of all sources of a service as one stream, in order of event time."""
@@ -52,9 +56,14 @@ def replay(
     show.out.print(f"{sent.events:,} events of {len(feeds)} sources in {sent.seconds:.1f} s ({per_second:,.0f} events/s)")
 
 
-@app.command(epilog="Example: headrace run --project examples/fraud")
+@app.command(epilog="Example: headrace run --project DIR")
 def run(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
-    """Do it all once: history, model, Kafka, stream job and scorer, a week of events, a report; then stop it all."""
+    """Train a model, start the local stack, publish the days of [run], compare the stream with history, stop everything.
+
+    The section [run] of headrace.toml says which days. The exit code is 1 where an event has neither a prediction nor a dead
+    letter, or where a value differs from history's without an explanation.
+    """
+    import jobs.training  # noqa: F401 - without the extra 'train' the run ends here, in one line
     from infra.cli import show
     from infra.local import jars
     from infra.run import end_to_end
@@ -62,16 +71,16 @@ def run(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
 
     where = folder(project)
     settings = load_settings(where)
+    days = end_to_end.run_days(where, settings)
     with show.steps() as on_step:
         jars.ensure(on_step)
-    if settings.run:
-        end_to_end.prepare(where, settings.run)
+    end_to_end.prepare(where, days)
     with show.steps() as on_step:
-        report = end_to_end.execute(where, on_step, lambda seen: on_step.look(_table(seen)))
+        report = end_to_end.execute(where, settings, on_step, lambda seen: on_step.look(_table(seen)))
     if as_json:
         show.json(report)
     else:
-        _print(report, f"{where}")
+        _print(report, where)
     if not report.adds_up or report.parity.unexplained:
         raise typer.Exit(1)
 
@@ -79,6 +88,8 @@ def run(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
 def _table(seen: Seen) -> RenderableType:
     """The system at this moment."""
     from rich.table import Table
+
+    from infra.run.watch import HIGH
 
     day = datetime.fromtimestamp(seen.event_time / 1000, UTC) if seen.event_time else None
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -89,10 +100,10 @@ def _table(seen: Seen) -> RenderableType:
         "predictions": f"[bold]{seen.predictions:,}[/]",
         "dead letters": f"{seen.dead_letters:,}",
         "events/s": f"{seen.published / max(seen.seconds, 1e-3):,.0f}",
-        "p50 ms": f"{seen.p50:.0f}",
-        "p99 ms": f"{seen.p99:.0f}",
-        "alerts": f"{seen.alerts:,}",
-        "caught": f"[green]{seen.caught:,}[/]",
+        "p50 ms": f"{seen.p50:,.0f}",
+        "p99 ms": f"{seen.p99:,.0f}",
+        f"≥ {HIGH:g}": f"{seen.high:,}",
+        "labelled 1": f"[green]{seen.high_positive:,}[/]",
     }
     for name in columns:
         table.add_column(name, justify="right")
@@ -100,38 +111,22 @@ def _table(seen: Seen) -> RenderableType:
     return table
 
 
-def _print(report: Report, project: str) -> None:
+def _print(report: Report, project: Path) -> None:
     from infra.cli import show
 
-    seen, model = report.seen, report.model
-    sign = "[green]=[/]" if report.adds_up else "[red]≠[/]"
-    show.out.print(f"\n[bold]{report.service}[/]: {model.name} version {model.version}, sha256 {model.sha256[:12]}")
-    show.out.print(
-        f"  {seen.published:,} published {sign} {seen.predictions:,} predicted + {seen.dead_letters:,} dead letters, "
-        f"{report.events_per_second:,.0f} events/s"
-    )
-    show.out.print(
-        f"  event to prediction: p50 {report.warm_p50:.0f} ms, p99 {report.warm_p99:.0f} ms in the second half; "
-        f"{report.p50:.0f} and {report.p99:.0f} ms from the cold start on"
-    )
-    share = f"{seen.caught / seen.alerts:.0%}" if seen.alerts else "none"
-    show.out.print(f"  {seen.alerts:,} alerts, {seen.caught:,} of them fraud ({share})\n")
-    names = sorted(report.streamed)
-    rows = [(name.replace("_", " "), f"{report.streamed[name]:.4f}", f"{report.batch[name]:.4f}") for name in names]
-    show.table("quality on the scored days", ("metric", "streamed", "batch"), rows, right=("streamed", "batch"))
     show.out.print()
-    stages = [
-        (
-            s.stage,
-            f"{s.values:,}",
-            f"{s.differing:,}",
-            f"{s.explained:,}",
-            f"[{'red' if s.unexplained else 'green'}]{s.unexplained:,}[/]",
-        )
-        for s in report.parity.stages
-    ]
-    columns = ("windows", "values", "differing", "of late rows", "unexplained")
-    show.table(f"stream against batch, {report.parity.events:,} events", columns, stages, right=columns[1:])
+    for line in _counts(report):
+        show.out.print(line)
+    show.out.print()
+    names = sorted(report.streamed)
+    metrics = [(name.replace("_", " "), f"{report.streamed[name]:.4f}", f"{report.batch[name]:.4f}") for name in names]
+    columns: tuple[str, ...] = ("metric", "stream", "history")
+    title = "Quality of the predictions on the published days: the stream's, and those that history gives"
+    show.table(title, columns, metrics, right=columns[1:])
+    show.out.print()
+    columns = ("stage", "values", "differing", "explained by late rows", "unexplained")
+    title = f"Feature values of the stream compared with history's, {report.parity.events:,} events"
+    show.table(title, columns, [_stage(stage) for stage in report.parity.stages], right=columns[1:])
     for stage in report.parity.stages:
         for example in stage.examples:
             show.out.print(f"  [red]{example}[/]")
@@ -139,3 +134,27 @@ def _print(report: Report, project: str) -> None:
     show.out.print(
         f"Next: headrace up --project {project}, headrace publish, headrace tail predictions.{report.service}; see README.md"
     )
+
+
+def _counts(report: Report) -> Iterator[str]:
+    """The lines before the tables: what was run, what came out of it, how fast."""
+    from infra.run.watch import HIGH
+
+    seen, model = report.seen, report.model
+    sign = "[green]=[/]" if report.adds_up else "[red]≠[/]"
+    share = f" ({seen.high_positive / seen.high:.0%})" if seen.high else ""
+    yield f"[bold]service {report.service}[/], model {model.name} v{model.version}, sha256 {model.sha256[:12]}"
+    yield (
+        f"  {seen.published:,} events published {sign} {seen.predictions:,} predictions + {seen.dead_letters:,} dead letters, "
+        f"{report.events_per_second:,.0f} events/s"
+    )
+    yield (
+        f"  time from event to prediction, including JVM warm-up: p50 {report.p50:,.0f} ms, p99 {report.p99:,.0f} ms; "
+        f"second half: p50 {report.warm_p50:,.0f} ms, p99 {report.warm_p99:,.0f} ms"
+    )
+    yield f"  predictions of {HIGH:g} and more: {seen.high:,}, of them labelled 1: {seen.high_positive:,}{share}"
+
+
+def _stage(stage: StageParity) -> tuple[str, ...]:
+    unexplained = f"[{'red' if stage.unexplained else 'green'}]{stage.unexplained:,}[/]"
+    return stage.stage, f"{stage.values:,}", f"{stage.differing:,}", f"{stage.explained:,}", unexplained

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from features.errors import SettingError
-from infra.cli.app import HERE, ProjectOption, app, folder, utc_ms
+from features.times import utc_ms
+from infra.cli.app import HERE, ProjectOption, app, folder
+from infra.cli.options import FromOption, RateOption, SpeedOption, ToOption
 
 if TYPE_CHECKING:
     from features.plan import Plan
@@ -18,26 +20,20 @@ if TYPE_CHECKING:
     from jobs.ingest.publish import Due
 
 
-@app.command(epilog="Example: headrace publish data/transactions.parquet --topic transactions --rate 2000")
+@app.command(epilog="Example: headrace publish events.parquet --topic TOPIC --rate 2000")
 def publish(
     file: Annotated[Path, typer.Argument(help="Events as .parquet, .csv or .jsonl.", show_default=False)],
-    topic: Annotated[str, typer.Option(help="Where they go.", show_default=False)],
-    rate: Annotated[float | None, typer.Option(help="Events a second; none: flat out.", min=0.001, show_default=False)] = None,
-    speed: Annotated[
-        float | None, typer.Option(help="Replay this many times as fast as it happened.", show_default=False)
-    ] = None,
-    start: Annotated[
-        str | None, typer.Option("--from", help="From this event time, UTC.", metavar="DATE", show_default=False)
-    ] = None,
-    end: Annotated[
-        str | None, typer.Option("--to", help="To before this event time, UTC.", metavar="DATE", show_default=False)
-    ] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many.", min=1, show_default=False)] = None,
+    topic: Annotated[str, typer.Option(help="The topic that they are sent to.", show_default=False)],
+    rate: RateOption = None,
+    speed: SpeedOption = None,
+    start: FromOption = None,
+    end: ToOption = None,
+    limit: Annotated[int | None, typer.Option(help="Send at most this many.", min=1, show_default=False)] = None,
     project: ProjectOption = HERE,
 ) -> None:
-    """Send a file's rows as events.
+    """Send the rows of a file as events.
 
-    JSON, keyed as the project's definitions key the topic; times are UTC milliseconds.
+    An event is JSON, keyed as the project's definitions key the topic; times are UTC milliseconds.
     """
     from infra.cli import show
     from infra.local import stack, topics
@@ -59,12 +55,12 @@ def publish(
     show.out.print(f"{sent.events:,} events to [cyan]{topic}[/] in {sent.seconds:.1f} s ({per_second:,.0f} events/s)")
 
 
-@app.command(epilog="Example: headrace tail predictions.fraud --from-beginning --limit 10")
+@app.command(epilog="Example: headrace tail predictions.SERVICE --from-beginning --limit 10")
 def tail(
     topic: Annotated[str, typer.Argument(help="Any topic.", show_default=False)],
-    limit: Annotated[int | None, typer.Option(help="Stop after so many.", min=1, show_default=False)] = None,
+    limit: Annotated[int | None, typer.Option(help="Stop after this many.", min=1, show_default=False)] = None,
     from_beginning: Annotated[
-        bool, typer.Option("--from-beginning", help="Start with the oldest, not with what comes next.")
+        bool, typer.Option("--from-beginning", help="Start with the oldest record, not with the next one.")
     ] = False,
     project: ProjectOption = HERE,
     as_json: Annotated[bool, typer.Option("--json", help="Print each record as one line of JSON.")] = False,

@@ -10,6 +10,7 @@ import msgspec
 from rich.highlighter import JSONHighlighter
 from rich.text import Text
 
+from features.times import short_duration_text
 from infra.cli import show
 from schemas.codec import decode_dead_letter, decode_features, decode_late_row, decode_prediction
 
@@ -52,20 +53,20 @@ def write(line: Text | str) -> None:
 
 
 def _prediction(record: Any) -> Text:
-    """Event time, event id, score as a bar, model and version, and the milliseconds from the event's arrival to its answer."""
+    """Event time, event id, score as a bar, model and version, and the milliseconds from the event to its prediction."""
     try:
-        said = decode_prediction(record.value)
+        prediction = decode_prediction(record.value)
     except (msgspec.DecodeError, TypeError):
         return _plain(record)
-    colour = "red" if said.score >= 0.5 else "yellow" if said.score >= 0.1 else "green"
-    filled = round(max(0.0, min(1.0, said.score)) * BAR)
+    colour = "red" if prediction.score >= 0.5 else "yellow" if prediction.score >= 0.1 else "green"
+    filled = round(max(0.0, min(1.0, prediction.score)) * BAR)
     parts = [
-        (f"{_clock(said.event_time)}  ", "dim"),
-        (f"{said.event_id!s:>10}  ", "bold"),
-        (f"{'█' * filled}{'░' * (BAR - filled)} {said.score:6.4f}", colour),
-        (f"  {said.receipt.model} v{said.receipt.version}", "cyan"),
-        (f"  {record.timestamp - said.receipt.arrived_at} ms", ""),
-        ("" if said.receipt.complete else "  incomplete", "yellow"),
+        (f"{_clock(prediction.event_time)}  ", "dim"),
+        (f"{prediction.event_id!s:>10}  ", "bold"),
+        (f"{'█' * filled}{'░' * (BAR - filled)} {prediction.score:6.4f}", colour),
+        (f"  {prediction.receipt.model} v{prediction.receipt.version}", "cyan"),
+        (f"  {record.timestamp - prediction.receipt.arrived_at} ms", ""),
+        ("" if prediction.receipt.complete else "  incomplete", "yellow"),
     ]
     return Text.assemble(*parts)
 
@@ -111,8 +112,8 @@ def _late_row(record: Any) -> Text:
     return Text.assemble(
         (f"{_clock(row.event_time)}  ", "dim"),
         (f"{row.view}  ", "bold"),
-        (f"{_duration(row.late_ms)} late", "yellow"),
-        f"  {row.changed:,} values of {row.answers:,} answers would differ",
+        (f"{short_duration_text(row.late_ms)} late", "yellow"),
+        f"  {row.changed:,} values of {row.vectors:,} feature vectors would differ",
         ("" if row.counted else ", as far as is known", "dim"),
         (f"  {row.origin.topic}/{row.origin.partition}@{row.origin.offset}", "cyan"),
     )
@@ -125,16 +126,6 @@ def _plain(record: Any) -> Text:
 
 def _clock(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _duration(ms: int) -> str:
-    """The two largest units: ``1d 3h``, ``4min 10s``, ``250ms``."""
-    parts = []
-    for size, unit in ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms")):
-        if ms >= size:
-            parts.append(f"{ms // size}{unit}")
-            ms %= size
-    return " ".join(parts[:2]) or "0ms"
 
 
 def _short(value: object) -> str:

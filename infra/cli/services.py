@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.errors import SettingError
+from features.times import clock_text
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
 
 if TYPE_CHECKING:
     from features.plan import Plan
     from infra.local.stack import Row
+    from infra.settings import Settings
+
+SettingsOption = Annotated[
+    Path | None,
+    typer.Option(help="Settings as 'headrace up' writes them; none: the project's.", metavar="FILE", show_default=False),
+]
 
 
 @app.command(epilog="Example: headrace setup")
@@ -31,14 +38,14 @@ def setup() -> None:
         jars.ensure(on_step)
 
 
-@app.command(epilog="Example: headrace up --project examples/fraud")
+@app.command(epilog="Example: headrace up --project DIR")
 def up(
     services: Annotated[
         list[str] | None, typer.Argument(help="Services; none: those of headrace.toml.", show_default=False)
     ] = None,
     project: ProjectOption = HERE,
 ) -> None:
-    """Start Kafka, the stream jobs, and each service's scorer.
+    """Start Kafka, the stream jobs and each service's scorer.
 
     Services of one spine and one mode share a job. What runs already is left alone.
     """
@@ -52,7 +59,7 @@ def up(
     show.out.print(f"Kafka on {started.bootstrap}; services: {', '.join(started.services)}; see 'headrace status'")
 
 
-@app.command(epilog="Example: headrace down --project examples/fraud --wipe")
+@app.command(epilog="Example: headrace down --project DIR --wipe")
 def down(
     wipe: Annotated[bool, typer.Option("--wipe", help="Delete Kafka's data and the checkpoints.")] = False,
     project: ProjectOption = HERE,
@@ -70,7 +77,7 @@ def down(
         stack.down(where, load_settings(where), on_step, wipe=wipe)
 
 
-@app.command(epilog="Example: headrace status --project examples/fraud --json")
+@app.command(epilog="Example: headrace status --project DIR --json")
 def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Show what runs, since when, where, and its log."""
     from infra.cli import show
@@ -88,63 +95,75 @@ def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
         show.table("", columns, [_cells(row) for row in rows], right=("pid", "up"))
 
 
-@app.command(epilog="Example: headrace stream fraud --project examples/fraud")
+@app.command(epilog="Example: headrace stream SERVICE --project DIR")
 def stream(
     services: Annotated[list[str], typer.Argument(help="Feature services of one spine and one mode.", show_default=False)],
     plan: Annotated[
         list[Path] | None, typer.Option(help="A compiled plan, one for each service; none: compile them.", show_default=False)
     ] = None,
+    settings: SettingsOption = None,
     project: ProjectOption = HERE,
 ) -> None:
     """Run the stream job of one or more services until it is stopped."""
     from features.job import job_plan
-    from infra.local import jars, stack
-    from infra.settings import load_settings, run_folder
-    from jobs.stream.job import StreamConfig, run
+    from infra.config import stream_config
+    from infra.local import stack
+    from infra.settings import run_folder
+    from jobs.stream.job import run
 
     where = folder(project)
-    settings = load_settings(where)
-    if settings.kafka.security_protocol != "PLAINTEXT":
+    read = _settings(where, settings)
+    if read.kafka.security_protocol != "PLAINTEXT":
         raise SettingError(
-            f"the stream job speaks PLAINTEXT to Kafka; got kafka.security_protocol={settings.kafka.security_protocol}; "
+            f"the stream job speaks PLAINTEXT to Kafka; got kafka.security_protocol={read.kafka.security_protocol}; "
             "give it a listener of its own, or a proxy"
         )
-    folders = stack.Folders(run_folder(where, settings))
+    folders = stack.Folders(run_folder(where, read))
     _log_plainly()
-    bootstrap = stack.bootstrap(where, settings)
+    bootstrap = stack.bootstrap(where, read)
     job = job_plan(_plans(where, services, plan or ()))
-    config = StreamConfig(
+    config = stream_config(
+        read.stream,
         bootstrap=bootstrap,
-        jars=jars.flink_jars(),
         checkpoints=folders.checkpoints,
         ready_file=_fresh(folders.ready(f"stream-{job.name}")),
-        logs=folders.run / "logs",
-        **settings.stream.model_dump(),
+        logs=folders.logs,
     )
     run(job, config)
 
 
-@app.command(epilog="Example: headrace scorer fraud --project examples/fraud")
-def scorer(service: Annotated[str, typer.Argument(help="A feature service.")], project: ProjectOption = HERE) -> None:
+@app.command(epilog="Example: headrace scorer SERVICE --project DIR")
+def scorer(
+    service: Annotated[str, typer.Argument(help="A feature service.")],
+    settings: SettingsOption = None,
+    project: ProjectOption = HERE,
+) -> None:
     """Run the scorer of a service until it is stopped."""
     from features.definitions.load import load
+    from infra.config import scorer_config
     from infra.local import stack
-    from infra.settings import load_settings, run_folder
-    from serving.kafka.scorer import ScorerConfig, run
+    from infra.settings import run_folder
+    from serving.kafka.scorer import run
 
     where = folder(project)
-    settings = load_settings(where)
-    folders = stack.Folders(run_folder(where, settings))
+    read = _settings(where, settings)
+    folders = stack.Folders(run_folder(where, read))
     _log_plainly()
-    address = stack.bootstrap(where, settings)
-    config = ScorerConfig(
-        bootstrap=address,
-        registry=where / settings.registry,
+    config = scorer_config(
+        read.scorer,
+        service,
+        client=read.kafka.client(stack.bootstrap(where, read)),
+        registry=where / read.registry,
         ready_file=_fresh(folders.ready(f"scorer-{service}")),
-        client={name: value for name, value in settings.kafka.client(address).items() if name != "bootstrap_servers"},
-        **settings.scorer.model_dump(),
     )
     run(load(where).service(service), config)
+
+
+def _settings(project: Path, file: Path | None) -> Settings:
+    """The settings of ``file``, which `headrace up` wrote; else the project's."""
+    from infra.settings import load_settings, read_settings
+
+    return read_settings(file) if file else load_settings(project)
 
 
 def _plans(project: Path, services: Sequence[str], files: Sequence[Path]) -> list[Plan]:
@@ -184,7 +203,6 @@ def _log_plainly() -> None:
 
 
 def _cells(row: Row) -> list[object]:
-    name, state, pid, seconds, address, log, services = row
-    up = None if not isinstance(seconds, float) else f"{seconds // 3600:.0f}:{seconds % 3600 // 60:02.0f}:{seconds % 60:02.0f}"
-    colour = {"running": "green", "starting": "yellow"}.get(str(state), "red")
-    return [name, f"[{colour}]{state}[/]", pid, up, ", ".join(services), address, log]
+    colour = {"running": "green", "starting": "yellow"}.get(row.state, "red")
+    up = None if row.uptime is None else clock_text(row.uptime)
+    return [row.name, f"[{colour}]{row.state}[/]", row.pid, up, ", ".join(row.services), row.address, row.log]

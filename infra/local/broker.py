@@ -115,7 +115,7 @@ class Broker:
         return [*command, "kafka.Kafka", str(properties)]
 
     def start(self) -> None:
-        """Start, and wait until the broker answers. Raises `StackError`, with the end of its log, if it does not in 30 s."""
+        """Start, and wait until the broker replies. Raises `StackError`, with the end of its log, if it does not in 30 s."""
         if self._process is not None and self._process.poll() is None:
             return
         command = self.prepare()
@@ -131,12 +131,12 @@ class Broker:
             raise
 
     def wait(self, alive: Callable[[], bool], seconds: float = START_SECONDS) -> None:
-        """Wait until the broker answers. Raises `StackError` where it does not in time, or is not ``alive``."""
+        """Wait until the broker replies. Raises `StackError` where it does not in time, or is not ``alive``."""
         deadline = time.monotonic() + seconds
-        while not answers(self.bootstrap):
+        while not replies(self.bootstrap):
             ended = not alive()
             if ended or time.monotonic() > deadline:
-                what = "ended" if ended else f"did not answer on {self.bootstrap} within {seconds:.0f} s"
+                what = "ended" if ended else f"did not reply on {self.bootstrap} within {seconds:.0f} s"
                 raise StackError(f"the Kafka broker {what}; {self.log} says: {self._complaint()}")
             time.sleep(0.05)
 
@@ -181,8 +181,8 @@ class Broker:
         return ([*lines, *errors] or ["(nothing)"])[-1].strip()
 
 
-def answers(bootstrap: str) -> bool:
-    """Whether a broker at ``bootstrap`` answers a request."""
+def replies(bootstrap: str) -> bool:
+    """Whether a broker at ``bootstrap`` replies to a request."""
     host, _, port = bootstrap.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=0.5).close()  # an admin client waits 30 s for a closed port

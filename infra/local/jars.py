@@ -109,14 +109,11 @@ def _maven(pom: Path, goal: list[str]) -> None:
     command = shutil.which("mvn")
     if command is None:
         raise StackError("jars are fetched and built with Maven; found no mvn on PATH; install it (Debian: apt install maven)")
-    environment = {**os.environ}
-    done = subprocess.run(
-        [command, "-q", "-B", "-f", str(pom), *goal], capture_output=True, text=True, check=False, env=environment
-    )
+    done = subprocess.run([command, "-q", "-B", "-f", str(pom), *goal], capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if "[ERROR]" in line]
         raise StackError(
-            f"mvn {' '.join(goal)} -f {pom} failed; {lines[0] if lines else 'it printed nothing'}; mend that and try again"
+            f"mvn {' '.join(goal)} -f {pom} failed; {lines[0] if lines else 'it printed nothing'}; fix that and try again"
         )
 
 

@@ -6,6 +6,7 @@
              /processes, /logs    see `infra.local.processes`
              /ready/<name>        written by a process once it does its work
              /plans/<service>     the compiled plan, so that the stream job needn't import Feast
+             /settings.json       the settings of the processes that are started, without secrets
              /kafka, /checkpoints what --wipe deletes
 """
 
@@ -27,14 +28,11 @@ from features.plan import Plan
 from infra.local import jars, topics
 from infra.local.broker import Broker
 from infra.local.processes import Processes
-from infra.settings import Settings, run_folder
+from infra.settings import Settings, run_folder, secrets, write_settings
+from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 KAFKA = "kafka"
 READY_SECONDS = 120.0
-DEAD_LETTERS = "dead_letters"
-LATE_ROWS = "late_rows"
-DEAD_LETTER_BYTES = 8 * 1024 * 1024
-"""A dead letter holds a record as base64; other topics take 1 MB, Kafka's default."""
 
 OnStep = Callable[[str], None]
 
@@ -48,6 +46,16 @@ class Folders(NamedTuple):
     def stack(self) -> Path:
         """Where Kafka is, for those who come later."""
         return self.run / "stack.json"
+
+    @property
+    def settings(self) -> Path:
+        """The settings that processes are started with."""
+        return self.run / "settings.json"
+
+    @property
+    def logs(self) -> Path:
+        """The logs of all processes."""
+        return self.run / "logs"
 
     @property
     def kafka(self) -> Path:
@@ -103,15 +111,15 @@ def up(project: Path, settings: Settings, services: Sequence[str] = (), on_step:
     one spine and one mode share a stream job; one that runs is left as it is, and what comes later has a job of its own. Raises
     `StackError` with the last line of its log for a process that ends or isn't ready within two minutes.
     """
-    folders, processes = Folders(run_folder(project, settings)), Processes(run_folder(project, settings))
+    folders, processes = _local(project, settings)
     with processes.lock():
-        asked, before = tuple(services or settings.services), recorded(folders)
-        if before and asked and all(_works(folders, processes, name) for name in _names(before, asked, settings)):
+        wanted, before = tuple(services or settings.services), recorded(folders)
+        if before and wanted and all(_works(folders, processes, name) for name in _names(before, wanted, settings)):
             return before
         broker = None if settings.kafka.bootstrap else _start_broker(folders, processes, on_step)
         on_step("reading definitions.py")
         dead = [job for job in (before.jobs if before else ()) if not processes.running(_stream(job))]
-        plans = _plans(project, _with_their_jobs(asked, dead))
+        plans = _plans(project, _with_their_jobs(wanted, dead))
         if broker:
             on_step("waiting for Kafka")
             broker.wait(lambda: processes.running(KAFKA) is not None)
@@ -122,18 +130,22 @@ def up(project: Path, settings: Settings, services: Sequence[str] = (), on_step:
         _create_topics(settings, stack.bootstrap, plans.values())
         for plan in plans.values():
             _write(folders.plan(plan.service), plan)
+        write_settings(settings, folders.settings)
         names = [name for name in _names(stack, plans, settings) if name != KAFKA]
         for name in names:
-            _start(project, folders, processes, stack, name)
+            if not processes.running(name):
+                _start(project, settings, folders, processes, stack, name)
         for name in names:
             on_step(f"waiting for {name}")
+            _wait(folders, processes, name)
+        for name in names:  # one that was ready may have ended since: a stream job that cannot read its checkpoint
             _wait(folders, processes, name)
     return stack
 
 
 def down(project: Path, settings: Settings, on_step: OnStep = lambda step: None, *, wipe: bool = False) -> None:
     """Stop everything, the broker last. Data stay, unless ``wipe`` says to delete Kafka's and the checkpoints."""
-    folders, processes = Folders(run_folder(project, settings)), Processes(run_folder(project, settings))
+    folders, processes = _local(project, settings)
     with processes.lock():
         for name in sorted(processes.names(), key=_stop_order):
             on_step(f"stopping {name}")
@@ -148,7 +160,7 @@ def down(project: Path, settings: Settings, on_step: OnStep = lambda step: None,
 
 def status(project: Path, settings: Settings) -> list[Row]:
     """Every process that was started and not stopped."""
-    folders, processes = Folders(run_folder(project, settings)), Processes(run_folder(project, settings))
+    folders, processes = _local(project, settings)
     return [_row(folders, processes, name) for name in sorted(processes.names(), key=_stop_order, reverse=True)]
 
 
@@ -183,14 +195,19 @@ def _names(stack: Stack, services: Iterable[str], settings: Settings) -> list[st
     return [*kafka, *streams, *(f"scorer-{service}" for service in services)]
 
 
+def _local(project: Path, settings: Settings) -> tuple[Folders, Processes]:
+    folder = run_folder(project, settings)
+    return Folders(folder), Processes(folder)
+
+
 def _stream(job: Sequence[str]) -> str:
     """The process of the stream job of these services."""
     return f"stream-{job[0]}"
 
 
-def _with_their_jobs(asked: Sequence[str], dead: Iterable[Sequence[str]]) -> tuple[str, ...]:
-    """The services asked for, and those that shared a job with one of them which has died: its state is of them all."""
-    return tuple(dict.fromkeys([*asked, *(service for job in dead if not set(job).isdisjoint(asked) for service in job)]))
+def _with_their_jobs(wanted: Sequence[str], dead: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """The services wanted, and those that shared a job with one of them which has died: its state is of them all."""
+    return tuple(dict.fromkeys([*wanted, *(service for job in dead if not set(job).isdisjoint(wanted) for service in job)]))
 
 
 def _stack(address: str, plans: Mapping[str, Plan], before: Stack | None, dead: Sequence[Sequence[str]]) -> Stack:
@@ -235,21 +252,20 @@ def _create_topics(settings: Settings, address: str, plans: Iterable[Plan]) -> N
     client, replication = settings.kafka.client(address), settings.kafka.replication
     names = {topic for p in plans for topic in (p.features_topic, p.predictions_topic, *(s.topic for s in p.sources))}
     topics.create(client, dict.fromkeys(names, settings.kafka.partitions), replication=replication)
-    topics.create(client, {DEAD_LETTERS: 1}, {"max.message.bytes": str(DEAD_LETTER_BYTES)}, replication)
-    topics.create(client, {LATE_ROWS: 1}, replication=replication)
+    for shared in (DEAD_LETTERS, LATE_ROWS):
+        topics.create(client, {shared.name: shared.partitions or settings.kafka.partitions}, shared.config, replication)
 
 
-def _start(project: Path, folders: Folders, processes: Processes, stack: Stack, name: str) -> None:
-    if processes.running(name):
-        return
+def _start(project: Path, settings: Settings, folders: Folders, processes: Processes, stack: Stack, name: str) -> None:
     role, _, service = name.partition("-")
     folders.ready(name).parent.mkdir(parents=True, exist_ok=True)
     folders.ready(name).unlink(missing_ok=True)
-    # -P: a definitions.py's neighbour must not stand in for one of our packages.
     served = stack.job_of(service) if role == "stream" else (service,)
+    # -P: a definitions.py's neighbour must not stand in for one of our packages.
     command = [sys.executable, "-P", "-m", "infra.cli", role, *served, "--project", str(project.absolute())]
+    command += ["--settings", str(folders.settings)]
     command += [part for one in served for part in ("--plan", str(folders.plan(one)))] if role == "stream" else []
-    processes.start(name, command, cwd=project)
+    processes.start(name, command, secrets(settings), cwd=project)
 
 
 def _works(folders: Folders, processes: Processes, name: str) -> bool:

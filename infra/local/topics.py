@@ -47,4 +47,4 @@ def connected(client: Mapping[str, Any]) -> Iterator[None]:
         yield
     except KafkaError as error:
         address = ",".join(client["bootstrap_servers"])
-        raise StackError(f"Kafka at {address} did not answer; {type(error).__name__}: {error}; see 'headrace status'") from None
+        raise StackError(f"Kafka at {address} did not reply; {type(error).__name__}: {error}; see 'headrace status'") from None

@@ -1,29 +1,32 @@
-"""The main job: a project's stream, end to end, from its history to a report; starts everything, and ends it."""
+"""The end-to-end run: a project's stream from its history to a report; starts everything, and ends it."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from features.errors import SettingError, StackError
-from features.plan import DAY_MS, Plan
 from features.service import Service
+from features.times import DAY_MS, day_ms, day_of
+from infra.config import GROUP
 from infra.local import stack
+from infra.run.publisher import Publisher
 from infra.run.report import Report, Stream, build
-from infra.run.watch import Seen, Watch, caught_up, day_of
-from infra.settings import RunSettings, Settings, load_settings
+from infra.run.watch import Seen, Watch, caught_up
+from infra.settings import FILE, RunSettings, ScorerSettings, Settings, StreamSettings
 from jobs.history.batch_views import clear_online, materialize, push_online
-from jobs.training.experiment import Labels, positives
-from jobs.training.train import TrainConfig, train
-from serving.models.registry import Manifest, Registry
+from jobs.ingest.event_files import Span
+from jobs.ingest.publish import feed
+from serving.models.registry import Registry
 
 LOOK_SECONDS = 0.25
 STUCK_SECONDS = 60.0
@@ -34,212 +37,206 @@ OnStep = Callable[[str], None]
 OnSeen = Callable[[Seen], None]
 
 
-def prepare(project: Path, run: RunSettings) -> None:
+class Run(msgspec.Struct, frozen=True):
+    """One end-to-end run of a service."""
+
+    service: Service
+    days: RunSettings
+    settings: Settings
+    """The project's, as they are for this run."""
+    on_step: OnStep
+    """Told what is done next."""
+    on_seen: OnSeen
+    """Told what the watch sees while events are published."""
+
+    @property
+    def client(self) -> dict[str, Any]:
+        """What a kafka-python client is given, once the stack is up."""
+        return self.settings.kafka.client(stack.bootstrap(self.service.folder, self.settings))
+
+
+def execute(project: Path, settings: Settings, on_step: OnStep, on_seen: OnSeen) -> Report:
+    """Run the service of ``[run]`` from history to a report, and stop all that was started.
+
+    Kafka's data, logs and checkpoints of the run are in `RUN_DIR`, made anew each time. Raises `StackError` where predictions
+    stop coming.
+    """
+    days = run_days(project, settings)
+    on_step("reading definitions.py")
+    from features.definitions.load import load  # imports Feast: seconds
+
+    run = Run(load(project).service(days.service), days, settings_of_run(settings, days), on_step, on_seen)
+    shutil.rmtree(project / RUN_DIR, ignore_errors=True)
+    try:
+        for step in STEPS:
+            step(run)
+        report = compare_with_batch(run, publish_days(run))
+    finally:
+        on_step("stopping")
+        stack.down(project, run.settings)
+    on_step("done")
+    return report
+
+
+def run_days(project: Path, settings: Settings) -> RunSettings:
+    """The section ``[run]``; raises `SettingError` where it is missing, or does not say what its model learns."""
+    if settings.run is None:
+        raise SettingError(f"{project / FILE}: [run] describes the end-to-end run; there is none; see docs/settings.md")
+    if settings.run.service not in settings.train:
+        raise SettingError(f"{project / FILE}: the run trains a model first; write [train.{settings.run.service}]")
+    return settings.run
+
+
+def settings_of_run(settings: Settings, days: RunSettings) -> Settings:
+    """``settings`` with a folder of the run's own and its service alone.
+
+    A day of the stream lasts seconds, so a checkpoint and a cached row are good for less time; what the user has set stays.
+    """
+    stream = {"checkpoint_interval_ms": 1000, **settings.stream.model_dump(exclude_unset=True)}
+    scorer = {"batch_cache_seconds": 1, **settings.scorer.model_dump(exclude_unset=True)}
+    changed = {
+        "run_dir": RUN_DIR,
+        "services": (days.service,),
+        "stream": StreamSettings(**{**stream, "vectors_from_ms": day_ms(days.start)}),  # events before it only fill the windows
+        "scorer": ScorerSettings(**scorer),
+    }
+    return settings.model_copy(update=changed)
+
+
+def prepare(project: Path, days: RunSettings) -> None:
     """Make the project's history with its own program, which does nothing where it is there already."""
-    if run.prepare is None:
+    if days.prepare is None:
         return
-    program = project / run.prepare
+    program = project / days.prepare
     if not program.is_file():
-        raise SettingError(f"{project / 'headrace.toml'}: run.prepare is a Python file of the project; {program} is not there")
+        raise SettingError(f"{project / FILE}: run.prepare is a Python file of the project; {program} is not there")
     done = subprocess.run([sys.executable, str(program), str(project / "data")], check=False)
     if done.returncode:
         raise StackError(f"{program} ended with exit code {done.returncode}; see what it printed")
 
 
-def execute(folder: Path, on_step: OnStep, on_seen: OnSeen) -> Report:
-    """Train where there is no model, start the stack, publish the days of ``[run]``, wait for each answer; then stop it all.
-
-    Kafka's data, logs and checkpoints of the run are in `RUN_DIR`, made anew each time. Raises `StackError` where answers stop
-    coming.
-    """
-    run = _run_settings(folder, load_settings(folder))
-    start = _ms(run.start)
-    shutil.rmtree(folder / RUN_DIR, ignore_errors=True)
-    with _environment(
-        HEADRACE_RUN_DIR=RUN_DIR,
-        HEADRACE_SERVICES=run.service,
-        HEADRACE_STREAM__ANSWER_FROM_MS=str(start),  # what comes before only fills the windows
-        HEADRACE_STREAM__CHECKPOINT_INTERVAL_MS="1000",
-        HEADRACE_SCORER__BATCH_CACHE_SECONDS="1",  # a day of the stream lasts seconds
-    ):
-        settings = load_settings(folder)
-        on_step("reading definitions.py")
-        from features.definitions.load import load
-
-        service = load(folder).service(run.service)
-        plan = service.plan
-        _batch_views(service, run, on_step)
-        manifest = _model(service, settings, run, on_step)
-        if plan.batch:
-            on_step(f"pushing batch features of {run.start} to the online store")
-            clear_online(service)
-            push_online(service, run.start)
-        try:
-            started = stack.up(folder, settings, [run.service], on_step)
-            client = settings.kafka.client(started.bootstrap)
-            on_step("filling the windows from history")
-            _publish(folder, run.service, _history_start(plan, start), run.start).wait()
-            caught_up(client, plan, f"headrace.{run.service}")
-            on_step(f"publishing {run.start} to {run.end} at {run.rate:g} events/s")
-            stream = _live(service, run, settings, client, on_step, on_seen)
-            on_step("comparing with the batch engine")
-            report = build(service, settings.train[run.service], run, manifest, stream)
-        finally:
-            on_step("stopping")
-            stack.down(folder, settings)
-    on_step("done")
-    return report
-
-
-def _run_settings(folder: Path, settings: Settings) -> RunSettings:
-    if settings.run is None:
-        raise SettingError(f"{folder / 'headrace.toml'}: the main job is described by [run]; there is none; see docs/cli.md")
-    if settings.run.service not in settings.train:
-        raise SettingError(f"{folder / 'headrace.toml'}: a model is trained first; write [train.{settings.run.service}]")
-    return settings.run
-
-
-@contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    """Settings for this process and those that it starts; what the user has set stays."""
-    added = {name: value for name, value in variables.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            del os.environ[name]
-
-
-def _ms(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
-
-
-def _history_start(plan: Plan, start: int) -> date:
-    longest = max((stage.longest_ms for stage in plan.windows), default=0)
-    return datetime.fromtimestamp((start - longest) / 1000, UTC).date()
-
-
-def _batch_views(service: Service, run: RunSettings, on_step: OnStep) -> None:
-    """The daily rows of the batch views, where a day of the run is missing."""
-    plan = service.plan
-    if not plan.batch or all(_has_days(service.folder / view.path, view.timestamp, run) for view in plan.batch):
+def compute_batch_views(run: Run) -> None:
+    """Compute the daily rows of the batch views, where a day of the run is missing."""
+    service, days = run.service, run.days
+    if all(_has_days(service.folder / view.path, view.timestamp, days) for view in service.plan.batch):
         return
-    on_step(f"computing batch features from {run.train_from} to {run.end}")
-    materialize(service, run.train_from, run.end - timedelta(days=1))
+    run.on_step(f"computing batch features from {days.train_from} to {days.end}")
+    materialize(service, days.train_from, days.end - timedelta(days=1))
 
 
-def _has_days(path: Path, timestamp: str, run: RunSettings) -> bool:
+def train_model(run: Run) -> None:
+    """Train a model and make it the production one, unless that is of this plan and these days."""
+    registry, name, days = _registry(run), run.service.name, run.days
+    if ALIAS in registry.aliases(name):
+        current = registry.get(name, ALIAS).manifest
+        if current.plan == run.service.plan.digest and current.trained_from == day_ms(days.train_from):
+            return
+    run.on_step(f"training on {days.train_days} days from {days.train_from}")
+    from jobs.training.train import train
+
+    made = train(run.service, run.settings.train[name].config, days.split, register=registry.register)
+    registry.set_alias(name, ALIAS, made.manifest.version)
+
+
+def push_batch_features(run: Run) -> None:
+    """Put the batch features of the first day, and nothing else, in the online store."""
+    if run.service.plan.batch:
+        run.on_step(f"pushing batch features of {run.days.start} to the online store")
+        clear_online(run.service)
+        push_online(run.service, run.days.start)
+
+
+def start_stack(run: Run) -> None:
+    """Start Kafka, the stream job and the scorer."""
+    stack.up(run.service.folder, run.settings, [run.service.name], run.on_step)
+
+
+def fill_windows(run: Run) -> None:
+    """Publish as much history as the longest window holds, and wait until the stream job has read it."""
+    run.on_step("filling the windows from history")
+    start = day_ms(run.days.start)
+    longest = max((stage.longest_ms for stage in run.service.plan.windows), default=0)
+    with closing(_publisher(run, Span(start - longest, start))) as publisher:
+        publisher.wait()
+    caught_up(run.client, run.service.plan, _group(run))
+
+
+STEPS: tuple[Callable[[Run], None], ...] = (
+    compute_batch_views,
+    train_model,
+    push_batch_features,
+    start_stack,
+    fill_windows,
+)
+"""What comes before the days that are scored."""
+
+
+def publish_days(run: Run) -> Stream:
+    """Publish the days of the run, and watch until every event has its prediction."""
+    from jobs.training.labels import positives
+
+    days = run.days
+    run.on_step(f"publishing {days.start} to {days.end} at {days.rate:g} events/s")
+    known = positives(run.service, run.settings.train[run.service.name].label)
+    with closing(Watch(run.client, run.service.plan, known)) as watch:
+        with closing(_publisher(run, Span(day_ms(days.start), day_ms(days.end)), days.rate)) as publisher:
+            seen = _until_predicted(run, watch, publisher)
+        run.on_step("waiting for late rows")  # up to 10 s: so long an idle Kafka source of Flink waits before it commits
+        caught_up(run.client, run.service.plan, _group(run))
+        return Stream(seen, watch.scores, watch.latencies, watch.vectors(), watch.ledger())
+
+
+def compare_with_batch(run: Run, stream: Stream) -> Report:
+    """Compute the same days with the batch engine, and compare."""
+    run.on_step("comparing with the batch engine")
+    model = _registry(run).get(run.service.name, ALIAS)
+    return build(run.service, run.settings.train[run.service.name], run.days, model, stream)
+
+
+def _until_predicted(run: Run, watch: Watch, publisher: Publisher) -> Seen:
+    """Look on, and push the batch features of each new day, until every event has its prediction."""
+    pushed = run.days.start
+    progress, since = 0, time.monotonic()
+    while True:
+        seen = watch.seen()
+        run.on_seen(seen)
+        if publisher.done() and seen.accounted >= seen.published and len(watch.scores) >= seen.predictions:
+            return seen
+        if seen.accounted > progress:
+            progress, since = seen.accounted, time.monotonic()
+        if time.monotonic() - since > STUCK_SECONDS:
+            raise StackError(
+                f"no prediction came in {STUCK_SECONDS:.0f} s: {seen.published} events, {seen.features} feature vectors, "
+                f"{seen.predictions} predictions; see the logs in {run.service.folder / RUN_DIR / 'logs'}"
+            )
+        today = day_of(seen.event_time)
+        if today > pushed and run.service.plan.batch:
+            push_online(run.service, today)
+            pushed = today
+        time.sleep(LOOK_SECONDS)
+
+
+def _publisher(run: Run, span: Span, rate: float | None = None) -> Publisher:
+    plan, folder = run.service.plan, run.service.folder
+    return Publisher([feed(folder / s.history, s.topic, [plan]) for s in plan.sources], span, run.client, rate)
+
+
+def _registry(run: Run) -> Registry:
+    return Registry(run.service.folder / run.settings.registry)
+
+
+def _group(run: Run) -> str:
+    """The consumer group of the stream job, whose name is its service's."""
+    return f"{GROUP}.{run.service.name}"
+
+
+def _has_days(path: Path, timestamp: str, days: RunSettings) -> bool:
     if not path.is_file():
         return False
     import duckdb
 
     with duckdb.connect() as connection:
-        days = f"epoch_ms({timestamp}) // {DAY_MS}"
-        query = f"SELECT count(DISTINCT {days}) FROM read_parquet(?) WHERE {days} BETWEEN ? AND ?"
-        last = day_of(_ms(run.end)) - 1
-        row = connection.execute(query, [str(path), day_of(_ms(run.train_from)), last]).fetchone()
-    return row is not None and row[0] == (run.end - run.train_from).days
-
-
-def _model(service: Service, settings: Settings, run: RunSettings, on_step: OnStep) -> Manifest:
-    """The production model if it is of this plan and these days, else a new one."""
-    registry = Registry(service.folder / settings.registry)
-    plan = service.plan
-    if ALIAS in registry.aliases(run.service):
-        current = registry.get(run.service, ALIAS).manifest
-        if current.plan == plan.digest and current.trained_from == _ms(run.train_from):
-            return current
-    on_step(f"training on {run.train_days} days from {run.train_from}")
-    result = train(
-        service,
-        TrainConfig(**settings.train[run.service].model_dump()),
-        train_from=run.train_from,
-        days=run.train_days,
-        delay_days=run.split.delay_days,
-        test_days=run.days,
-        register=registry.register,
-    )
-    manifest: Manifest = result.manifest
-    registry.set_alias(run.service, ALIAS, manifest.version)
-    return manifest
-
-
-def _publish(folder: Path, service: str, start: date, end: date, rate: float | None = None) -> Publisher:
-    options = ["--from", start.isoformat(), "--to", end.isoformat(), "--project", str(folder)]
-    return Publisher([service, *options, *(["--rate", f"{rate:g}"] if rate else [])])
-
-
-class Publisher:
-    """``headrace replay`` in a process of its own, so that what it costs is not in the latencies that are measured here."""
-
-    def __init__(self, arguments: Sequence[str]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "infra.cli", "replay", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def done(self) -> bool:
-        """Whether every event has been sent; raises `StackError` where one could not be."""
-        code = self._process.poll()
-        if code:
-            raise StackError(f"the publisher failed: {self._complaint()}")
-        return code == 0
-
-    def wait(self) -> None:
-        """Wait until every event has been sent."""
-        try:
-            while not self.done():
-                time.sleep(LOOK_SECONDS)
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """End it, if it has not ended."""
-        if self._process.poll() is None:
-            self._process.terminate()
-        self._process.wait()
-
-    def _complaint(self) -> str:
-        lines = self._process.stderr.read().strip().splitlines() if self._process.stderr else []
-        return lines[-1] if lines else "it said nothing"
-
-
-def _live(
-    service: Service, run: RunSettings, settings: Settings, client: dict[str, Any], on_step: OnStep, on_seen: OnSeen
-) -> Stream:
-    plan = service.plan
-    known = positives(service, Labels(**settings.train[run.service].model_dump()))
-    with closing(Watch(client, plan, known)) as watch:
-        publisher = _publish(service.folder, run.service, run.start, run.end, run.rate)
-        with closing(publisher):
-            seen = _until_answered(service, run, watch, publisher, on_seen)
-        on_step("waiting for what came late")  # up to 10 s: so long an idle Kafka source of Flink waits before it commits
-        caught_up(client, plan, f"headrace.{run.service}")
-        return Stream(seen, watch.scores, watch.latencies, watch.vectors(), watch.ledger())
-
-
-def _until_answered(service: Service, run: RunSettings, watch: Watch, publisher: Publisher, on_seen: OnSeen) -> Seen:
-    """Look on, day by day, until each event has its answer."""
-    pushed = day_of(_ms(run.start))
-    progress, since = 0, time.monotonic()
-    while True:
-        seen = watch.seen()
-        on_seen(seen)
-        if publisher.done() and seen.answered >= seen.published and len(watch.scores) >= seen.predictions:
-            return seen
-        if seen.answered > progress:
-            progress, since = seen.answered, time.monotonic()
-        if time.monotonic() - since > STUCK_SECONDS:
-            raise StackError(
-                f"no answer came in {STUCK_SECONDS:.0f} s: {seen.published} events, {seen.features} feature vectors, "
-                f"{seen.predictions} predictions; see the logs in {service.folder / RUN_DIR / 'logs'}"
-            )
-        today = day_of(seen.event_time)
-        if today > pushed and service.plan.batch:
-            push_online(service, date(1970, 1, 1) + timedelta(days=today))
-            pushed = today
-        time.sleep(LOOK_SECONDS)
+        when = f"epoch_ms({timestamp})"
+        query = f"SELECT count(DISTINCT {when} // {DAY_MS}) FROM read_parquet(?) WHERE {when} >= ? AND {when} < ?"
+        row = connection.execute(query, [str(path), day_ms(days.train_from), day_ms(days.end)]).fetchone()
+    return row is not None and row[0] == (days.end - days.train_from).days

@@ -1,23 +1,23 @@
-"""What a run of the main job came to: counts that add up, latency, quality beside the batch evaluation, parity."""
+"""What an end-to-end run came to: counts that add up, latency, quality beside the batch evaluation, parity."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from features.plan import DAY_MS
 from features.service import Service
+from features.times import DAY_MS
 from infra.run.watch import Seen
 from infra.settings import RunSettings, TrainSettings
 from jobs.audit.parity import Ledger, Parity, compare
-from jobs.history.compute import compute
-from jobs.training.experiment import Labels, assess
+from jobs.predict.score import score_history
 from schemas import FeatureVector
-from serving.models.registry import Manifest
+from serving.models.registry import Manifest, Model, load_session, scores
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class Report(msgspec.Struct, frozen=True):
     events_per_second: float
     p50: float
     p99: float
-    """Milliseconds, of all predictions: a run starts with a cold JVM."""
+    """Milliseconds, of all predictions, the JVM's warm-up included."""
     warm_p50: float
     warm_p99: float
     """Of the second half."""
@@ -54,29 +54,36 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def adds_up(self) -> bool:
-        """Whether every event that was published is answered or on the dead-letter topic."""
-        return self.seen.published == self.seen.answered
+        """Whether every event that was published has a prediction or a dead letter."""
+        return self.seen.published == self.seen.accounted
 
 
-def build(service: Service, label: TrainSettings, run: RunSettings, manifest: Manifest, stream: Stream) -> Report:
-    """The report of ``stream``: computes the same days with the batch engine, and holds the two against each other."""
-    split = run.split
-    table = compute(service, start_ms=split.first_day * DAY_MS, end_ms=(split.first_test_day + run.days) * DAY_MS)
-    config = Labels(**label.model_dump())
+def build(service: Service, label: TrainSettings, run: RunSettings, model: Model, stream: Stream) -> Report:
+    """The report of ``stream``: computes and scores the same days with the batch engine, and compares the two."""
+    from jobs.training.assess import assess
+
+    config, split = label.config, run.split
+    table = score_history(
+        service,
+        partial(scores, load_session(model)),
+        inputs=model.manifest.inputs,
+        start_ms=split.first_day * DAY_MS,
+        end_ms=split.end_day * DAY_MS,
+    )
+    scored = dict(zip(table[service.plan.spine_source.event_id].to_pylist(), table["score"].to_pylist(), strict=True))
     p50, p99 = np.percentile(stream.latencies, (50, 99)).tolist()
     warm_p50, warm_p99 = np.percentile(stream.latencies[len(stream.latencies) // 2 :], (50, 99)).tolist()
-    streamed = assess(service, config, split, table, stream.scores)
     return Report(
         service=run.service,
-        model=manifest,
+        model=model.manifest,
         seen=stream.seen,
         events_per_second=stream.seen.published / stream.seen.seconds,
         p50=p50,
         p99=p99,
         warm_p50=warm_p50,
         warm_p99=warm_p99,
-        streamed=streamed,
-        batch={name: manifest.metrics[name] for name in streamed},
+        streamed=assess(service, config, split, table, stream.scores),
+        batch=assess(service, config, split, table, scored),
         parity=compare(service.plan, table, stream.vectors, stream.ledger if service.plan.mode == "arrival" else None),
         versions={name: version(name) for name in ("headrace", "apache-flink", "onnxruntime", "feast", "kafka-python")},
     )

@@ -1,4 +1,4 @@
-"""What a stack does while it does it: counts from Kafka's offsets, latency and alerts from the predictions themselves."""
+"""What a stack does, while it does it: counts from Kafka's offsets, latency and scores from the predictions themselves."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import numpy as np
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from features.errors import StackError
-from features.plan import DAY_MS, Plan
-from infra.local.stack import DEAD_LETTERS, LATE_ROWS
+from features.plan import Plan
 from jobs.audit.parity import Ledger, ledger_of
 from schemas import FeatureVector, Origin
 from schemas.codec import decode_features, decode_late_row
+from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 RECENT = 5_000
 """Predictions that the latency on the screen is of."""
-ALERT = 0.5
-"""The score from which a prediction is an alert."""
+HIGH = 0.5
+"""The score from which a prediction counts as high."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -39,13 +39,14 @@ class Seen(msgspec.Struct, frozen=True):
     """The newest event time that was scored, UTC milliseconds."""
     p50: float
     p99: float
-    alerts: int
-    caught: int
-    """Alerts that were fraud, as far as ``positives`` knows."""
+    high: int
+    """Predictions of `HIGH` and more."""
+    high_positive: int
+    """Those of them whose event is labelled 1."""
 
     @property
-    def answered(self) -> int:
-        """Events that are accounted for."""
+    def accounted(self) -> int:
+        """Events that have a prediction or a dead letter."""
         return self.predictions + self.dead_letters
 
 
@@ -65,7 +66,8 @@ class _Score(msgspec.Struct):
 class Watch:
     """Follows the topics of ``plan`` from where they end when it is made; reads predictions in a thread of its own.
 
-    Latency is from the producer's timestamp of the event to the scorer's of the prediction: from send to send.
+    Latency is from the producer's timestamp of the event to the scorer's of the prediction: from send to send. ``positives`` are
+    the ids of the events that are labelled 1.
     """
 
     def __init__(self, client: Mapping[str, Any], plan: Plan, positives: Container[Any] = ()) -> None:
@@ -81,14 +83,14 @@ class Watch:
                 *(source.topic for source in plan.sources),
                 plan.features_topic,
                 plan.predictions_topic,
-                DEAD_LETTERS,
-                LATE_ROWS,
+                DEAD_LETTERS.name,
+                LATE_ROWS.name,
             )
         }
         self._start = self._ends()
         self._began = time.monotonic()
         self._recent: deque[int] = deque(maxlen=RECENT)
-        self._event_time = self._alerts = self._caught = 0
+        self._event_time = self._high = self._high_positive = 0
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._read, name="predictions", daemon=True)
@@ -113,12 +115,12 @@ class Watch:
             published=counts[self._plan.spine_source.topic],
             features=counts[self._plan.features_topic],
             predictions=counts[self._plan.predictions_topic],
-            dead_letters=counts[DEAD_LETTERS],
+            dead_letters=counts[DEAD_LETTERS.name],
             event_time=self._event_time,
             p50=p50,
             p99=p99,
-            alerts=self._alerts,
-            caught=self._caught,
+            high=self._high,
+            high_positive=self._high_positive,
         )
 
     def vectors(self) -> list[FeatureVector]:
@@ -127,7 +129,7 @@ class Watch:
 
     def ledger(self) -> Ledger:
         """What came late since the watch began, as far as the stream job has said so by now."""
-        entries = [decode_late_row(record.value) for record in self._records(LATE_ROWS)]
+        entries = [decode_late_row(record.value) for record in self._records(LATE_ROWS.name)]
         origins = {entry.origin for entry in entries}
         events = {}
         for topic in {origin.topic for origin in origins} & set(self._topics):
@@ -174,9 +176,9 @@ class Watch:
             self.latencies.append(latency)
             self._recent.append(latency)
             self._event_time = max(self._event_time, prediction.event_time)
-            if prediction.score >= ALERT:
-                self._alerts += 1
-                self._caught += prediction.event_id in self._positives
+            if prediction.score >= HIGH:
+                self._high += 1
+                self._high_positive += prediction.event_id in self._positives
 
 
 def _partitions(consumer: Any, topic: str) -> list[TopicPartition]:
@@ -184,7 +186,7 @@ def _partitions(consumer: Any, topic: str) -> list[TopicPartition]:
 
 
 def caught_up(client: Mapping[str, Any], plan: Plan, group: str, seconds: float = 300) -> None:
-    """Wait until the stream job has taken all that its topics hold now: until its group's offsets, committed with each
+    """Wait until the stream job has read all that its topics hold now: until the offsets of its group, committed with each
     checkpoint, are at the topics' ends. Raises `StackError` where that takes longer.
     """
     with closing(KafkaConsumer(**client, enable_auto_commit=False)) as consumer:
@@ -193,15 +195,10 @@ def caught_up(client: Mapping[str, Any], plan: Plan, group: str, seconds: float 
     with closing(KafkaAdminClient(**client)) as admin:
         while not _reached(admin, group, wanted):
             if time.monotonic() > deadline:
-                raise StackError(f"the stream job did not take its history within {seconds:.0f} s; see its log")
+                raise StackError(f"the stream job did not read its topics within {seconds:.0f} s; see its log")
             time.sleep(0.25)
 
 
 def _reached(admin: Any, group: str, wanted: Mapping[TopicPartition, int]) -> bool:
     committed = admin.list_group_offsets([group])[group]
     return all(p in committed and committed[p].offset >= end for p, end in wanted.items() if end)
-
-
-def day_of(event_time: int) -> int:
-    """Days since 1970 of an event time."""
-    return event_time // DAY_MS

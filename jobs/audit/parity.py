@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 
-from features.definitions.aggregations import relative
 from features.errors import SettingError
 from features.plan import Plan, Stage, WindowFeature
 from jobs.history.compute import floats
 from schemas import FeatureVector, LateRow, Origin
 
 Key = tuple[Any, ...]
+EXAMPLES = 10
+"""Differences shown of a stage."""
 
 
 class Missed(msgspec.Struct):
@@ -25,7 +26,7 @@ class Missed(msgspec.Struct):
     times: list[int] = msgspec.field(default_factory=list)
     """Event times of the rows, in their order, UTC milliseconds."""
     values: float = 0
-    """Values of answers that the rows changed by coming late; infinite where the ledger has not counted all."""
+    """Values of vectors that the rows would have changed; infinite where the ledger has not counted all."""
 
 
 Ledger = Mapping[tuple[str, str, Key], Missed]
@@ -39,8 +40,8 @@ class StageParity(msgspec.Struct, frozen=True):
     values: int
     differing: int
     explained: int
-    """Of these, those of a vector that says it is not complete, and those whose window a row came late for: of a key and a view
-    no more than the ledger counts values that late rows changed.
+    """Of these, those of a vector that says it is not complete, and those explained by late rows in their window: of a key and a
+    view no more than the ledger counts values that late rows would have changed.
     """
     examples: tuple[str, ...]
     """The first differences that have no such explanation."""
@@ -93,26 +94,57 @@ def _compare(
     vectors: Sequence[FeatureVector],
     ledger: Ledger | None,
 ) -> StageParity:
-    of = plan.source(stage.source).column
-    apart = {f.name: relative(f.function, of(f.column).type) for f in stage.features}
+    explains = _nothing if ledger is None else _Explanations(stage, ledger)
     differing = explained = 0
     examples: list[str] = []
-    left = {place: missed.values for place, missed in (ledger or {}).items()}
-    for vector in vectors:
-        for feature in stage.features:
+    for vector, feature in _differing(plan, stage, expected, vectors):
+        differing += 1
+        if explains(vector, feature):
+            explained += 1
+        elif len(examples) < EXAMPLES:
             ours, theirs = vector.features[feature.name], expected[vector.event_id][feature.name]
-            if _equal(ours, theirs, apart[feature.name]):
-                continue
-            differing += 1
-            place = (stage.source, feature.view, tuple(vector.event[name] for name in stage.key))
-            if ledger is not None and not vector.complete:
-                explained += 1
-            elif ledger and left.get(place, 0) > 0 and _in_window(vector.event_time, feature, ledger[place].times):
-                explained += 1
-                left[place] -= 1
-            elif len(examples) < 10:
-                examples.append(f"event {vector.event_id} {feature.name}: stream {ours!r}, batch {theirs!r}")
+            examples.append(f"event {vector.event_id} {feature.name}: stream {ours!r}, batch {theirs!r}")
     return StageParity(stage.name, len(vectors) * len(stage.features), differing, explained, tuple(examples))
+
+
+def _differing(
+    plan: Plan, stage: Stage, expected: Mapping[Any, Mapping[str, Any]], vectors: Sequence[FeatureVector]
+) -> Iterator[tuple[FeatureVector, WindowFeature]]:
+    """The values of the stage that are further apart than rule 7 says."""
+    source = plan.source(stage.source)
+    apart = {feature: feature.aggregation.relative(source.column(feature.column).type) for feature in stage.features}
+    for vector in vectors:
+        of_batch = expected[vector.event_id]
+        for feature, relative in apart.items():
+            if not _equal(vector.features[feature.name], of_batch[feature.name], relative):
+                yield vector, feature
+
+
+def _nothing(vector: FeatureVector, feature: WindowFeature) -> bool:
+    """Event-time mode: nothing explains a difference."""
+    return False
+
+
+class _Explanations:
+    """Arrival mode: a difference is explained by its vector, which is not complete, or by late rows in its window.
+
+    Late rows of a key and a view explain as many values as the ledger says they changed.
+    """
+
+    def __init__(self, stage: Stage, ledger: Ledger) -> None:
+        self._stage = stage
+        self._ledger = ledger
+        self._left = {place: missed.values for place, missed in ledger.items()}
+
+    def __call__(self, vector: FeatureVector, feature: WindowFeature) -> bool:
+        """Whether a difference in this value is explained; if so by late rows, they explain one less from now on."""
+        if not vector.complete:
+            return True
+        place = (self._stage.source, feature.view, tuple(vector.event[name] for name in self._stage.key))
+        if self._left.get(place, 0) <= 0 or not _in_window(vector.event_time, feature, self._ledger[place].times):
+            return False
+        self._left[place] -= 1
+        return True
 
 
 def _equal(ours: Any, theirs: Any, relative: float) -> bool:

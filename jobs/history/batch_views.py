@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from features.errors import DefinitionError, SettingError
 from features.plan import BatchView, Plan, Source
 from features.service import Service
+from features.times import day_ms
 from jobs.history.compute import Progress, Request, floats, write
 from jobs.history.tables import Between, File, connect, create_table, quoted
 
@@ -41,7 +42,7 @@ def compute_days(
     days = [first_day + timedelta(days=number) for number in range((last_day - first_day).days + 1)]
     if not days:
         raise SettingError(f"the last day is not before the first; got {first_day} to {last_day}; swap them")
-    request = Request(service.folder, plan, Between(before=_ms(last_day)), histories=histories or {})
+    request = Request(service.folder, plan, Between(before=day_ms(last_day)), histories=histories or {})
     with connect() as connection:
         for source in {view.source: plan.source(view.source) for view in plan.batch}.values():
             _load(connection, request, source)
@@ -167,7 +168,7 @@ def _day(connection: duckdb.DuckDBPyConnection, plan: Plan, view: BatchView, day
             f"batch view '{view.view}': a day has one row for each key; got {rows.num_rows} rows of {keys.num_rows} keys "
             f"on {day}; group by {order}"
         )
-    times = pa.array([_ms(day)] * rows.num_rows, pa.int64()).cast(TIME)
+    times = pa.array([day_ms(day)] * rows.num_rows, pa.int64()).cast(TIME)
     return floats(rows).add_column(len(view.key), pa.field(view.timestamp, TIME), times)
 
 
@@ -175,7 +176,7 @@ def _without(path: Path, view: BatchView, first_day: date, last_day: date) -> pa
     """What the file has for other days."""
     table = pq.read_table(path)
     times = table[view.timestamp].cast(TIME).cast(pa.int64())
-    return table.filter(pc.or_(pc.less(times, _ms(first_day)), pc.greater(times, _ms(last_day))))
+    return table.filter(pc.or_(pc.less(times, day_ms(first_day)), pc.greater(times, day_ms(last_day))))
 
 
 def _rows_of_day(service: Service, view: BatchView, day: date) -> pd.DataFrame:
@@ -203,7 +204,3 @@ def _not_newer(store: Any, definition: Any, view: BatchView, types: Sequence[Any
 
 def _utc(time: datetime) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def _ms(day: date) -> int:
-    return (day - date(1970, 1, 1)) // timedelta(milliseconds=1)

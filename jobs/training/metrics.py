@@ -1,4 +1,4 @@
-"""How good scores are: over all rows, and for an investigator who can look at so many cards a day."""
+"""How good scores are: over all rows, and for those who can look at so many groups a day."""
 
 from __future__ import annotations
 
@@ -7,7 +7,23 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from jobs.training.config import TrainConfig
+
 Numbers = npt.NDArray[np.float32] | npt.NDArray[np.float64] | npt.NDArray[np.int64]
+
+
+def measure(test: pd.DataFrame, scores: Numbers, config: TrainConfig) -> dict[str, float]:
+    """The metrics of ``scores``, one for each row of ``test``, by name; ``test`` is as `jobs.training.labels.outcomes` gives it.
+
+    Always ``auc`` and ``average_precision``; where ``config`` names a group, say account_id with 100 a day, also
+    ``precision_at_100_by_account_id``.
+    """
+    labels = test["label"].to_numpy(np.int64)
+    metrics = {"auc": auc(labels, scores), "average_precision": average_precision(labels, scores)}
+    if config.group is None:
+        return metrics
+    name = f"precision_at_{config.group_top}_by_{config.group}"
+    return metrics | {name: precision_at(test.assign(score=scores), config.group_top)}
 
 
 def auc(labels: Numbers, scores: Numbers) -> float:
@@ -20,20 +36,19 @@ def average_precision(labels: Numbers, scores: Numbers) -> float:
     return float(average_precision_score(labels, scores))
 
 
-def card_precision(frame: pd.DataFrame, top: int = 100) -> float:
-    """Of the ``top`` cards of each day with the highest scores, the share that had a fraud that day; mean over the days.
+def precision_at(frame: pd.DataFrame, k: int) -> float:
+    """Of the ``k`` groups with the highest scores of each day, the share that had a positive that day; mean over the days.
 
-    ``frame`` has a row for each transaction: key (the card), day, label and score. A card's score is its day's highest.
-    A card that was looked at and had a fraud is blocked: its later days don't count. A day with fewer cards is measured
-    against ``top`` all the same. (Fraud Detection Handbook, chapter 4,
-    "Precision top-k metrics".)
+    ``frame`` has the columns group, day, label and score. A group's score is its day's highest. A group that is found, one of
+    the ``k`` with a positive, is out afterwards. A day with fewer groups is measured against ``k`` all the same. NaN without
+    any day. The rule's source is in docs/training.md.
     """
-    blocked: set[object] = set()
+    out: set[object] = set()
     precisions = []
     for _, day in frame.sort_values("day", kind="stable").groupby("day"):
-        cards = day[~day["key"].isin(blocked)].groupby("key")[["score", "label"]].max()
-        looked_at = cards.sort_values("score", ascending=False, kind="stable").head(top)
-        found = looked_at.index[looked_at["label"] == 1]
-        blocked.update(found)
-        precisions.append(len(found) / top)
+        groups = day[~day["group"].isin(out)].groupby("group")[["score", "label"]].max()
+        highest = groups.sort_values("score", ascending=False, kind="stable").head(k)
+        found = highest.index[highest["label"] == 1]
+        out.update(found)
+        precisions.append(len(found) / k)
     return float(np.mean(precisions)) if precisions else float("nan")

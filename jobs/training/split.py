@@ -1,19 +1,23 @@
-"""The days of an experiment."""
+"""Which rows a model learns from, and which it is tested on."""
 
 from __future__ import annotations
 
 from datetime import date
 
 import msgspec
+import pandas as pd
+
+from jobs.training.config import TrainConfig
 
 
 class Split(msgspec.Struct, frozen=True):
-    """The days of an experiment, each span following the one before."""
+    """The days of training, then those until its labels are known, then those of the test."""
 
     train_from: date
-    days: int = 7
-    delay_days: int = 7
-    test_days: int = 7
+    days: int
+    delay_days: int
+    """How many days after its row a label is known."""
+    test_days: int
 
     @property
     def first_day(self) -> int:
@@ -24,3 +28,28 @@ class Split(msgspec.Struct, frozen=True):
     def first_test_day(self) -> int:
         """Days since 1970 of the first day of the test."""
         return self.first_day + self.days + self.delay_days
+
+    @property
+    def end_day(self) -> int:
+        """Days since 1970 of the day after the test."""
+        return self.first_test_day + self.test_days
+
+
+def rows_to_train(frame: pd.DataFrame, split: Split) -> pd.Series[bool]:
+    """The rows of the training days that have a label; ``frame`` is as `jobs.training.labels.outcomes` gives it."""
+    return frame["day"].between(split.first_day, split.first_day + split.days, inclusive="left") & frame["label"].notna()
+
+
+def rows_to_test(frame: pd.DataFrame, split: Split, config: TrainConfig) -> pd.Series[bool]:
+    """The rows of the test days that have a label; if ``config`` says so, without those of `known_positives`."""
+    rows = frame["day"].between(split.first_test_day, split.end_day, inclusive="left") & frame["label"].notna()
+    return rows & ~known_positives(frame, split) if config.leave_out_known_positives else rows
+
+
+def known_positives(frame: pd.DataFrame, split: Split) -> pd.Series[bool]:
+    """The rows whose group had a positive that is known on the row's day: one of more than ``delay_days`` days before.
+
+    Its source is in docs/training.md.
+    """
+    first_positive = frame[frame["label"] == 1].groupby("group")["day"].min()
+    return frame["group"].map(first_positive) < frame["day"] - split.delay_days  # a group without any has NaN: false

@@ -1,14 +1,9 @@
-"""A point-in-time training set, and from it a model: trained, converted to ONNX, checked and registered.
-
-The protocol is the Fraud Detection Handbook's (chapter 3, "Baseline fraud detection system"): train on some days, leave out
-those whose frauds are not yet known, test on the days after, without the cards whose fraud was known by then.
-"""
+"""A point-in-time training set, and from it a model: trained, converted to ONNX, checked, tested and registered."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,30 +13,22 @@ import onnxruntime as ort
 import pandas as pd
 from onnxmltools import convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType
-from pydantic import Field
 from xgboost import XGBClassifier
 
 from features.errors import HeadraceError, SettingError
 from features.inputs.columns import input_columns
-from features.plan import DAY_MS
 from features.service import Service
+from features.times import DAY_MS
 from jobs.history.compute import Progress, compute
 from jobs.predict.score import Floats, Scores, flat, matrix
-from jobs.training.experiment import Labels, labels, metrics, outcomes, rows_to_test, rows_to_train
-from jobs.training.split import Split
+from jobs.training.config import TrainConfig
+from jobs.training.labels import labels, outcomes
+from jobs.training.metrics import measure
+from jobs.training.split import Split, rows_to_test, rows_to_train
 
 OPSET = 15
 AGREEMENT = 1e-5
 """How far an ONNX score may be from XGBoost's: both add float32 leaves, not in the same order."""
-
-
-class TrainConfig(Labels):
-    """What a service's model learns, and how."""
-
-    trees: int = Field(default=100, ge=1)
-    depth: int = Field(default=6, ge=1)
-    learning_rate: float = Field(default=0.3, gt=0)
-    seed: int = 0
 
 
 class Register(Protocol):
@@ -74,11 +61,8 @@ class TrainResult(msgspec.Struct, frozen=True):
 def train(
     service: Service,
     config: TrainConfig,
+    split: Split,
     *,
-    train_from: date,
-    days: int = 7,
-    delay_days: int = 7,
-    test_days: int = 7,
     register: Register,
     name: str | None = None,
     histories: Mapping[str, Path] | None = None,
@@ -91,34 +75,33 @@ def train(
     Raises `SettingError` where the days have no rows, or rows of one class only.
     """
     plan = service.plan
-    split = Split(train_from, days, delay_days, test_days)
-    start_ms, end_ms = split.first_day * DAY_MS, (split.first_test_day + test_days) * DAY_MS
+    known = labels(service, config.label, histories)
+    start_ms = split.first_day * DAY_MS
     table = compute(
         service,
         start_ms=start_ms,
-        end_ms=end_ms,
+        end_ms=split.end_day * DAY_MS,
         histories=histories,
         threads=threads,
         on_progress=on_progress,
     )
-    frame = outcomes(plan, config, table, labels(service, config, histories))
+    frame = outcomes(plan, table, known, config.group)
     inputs = input_columns(plan, plan.inputs)
     x = matrix(flat(table, plan), inputs)
-    training, test = rows_to_train(frame, split), rows_to_test(frame, split)
-    _check_classes(frame["label"], training, f"training from {train_from} for {days} days")
-    _check_classes(frame["label"], test, f"test of {test_days} days, {days + delay_days} days later")
-    labelled = frame["label"].to_numpy(np.int64)
-    classifier = _fit(x[training], labelled[training], config)
+    training, test = rows_to_train(frame, split), rows_to_test(frame, split, config)
+    _check_classes(frame["label"], training, f"training from {split.train_from} for {split.days} days")
+    _check_classes(frame["label"], test, f"test of {split.test_days} days, {split.days + split.delay_days} days later")
+    classifier = _fit(x[training], frame["label"][training].to_numpy(np.int64), config)
     onnx = to_onnx(classifier, len(inputs))
     scores = _session_scores(onnx)(x[test])
     _check_agreement(scores, classifier.predict_proba(x[test])[:, 1])
     counts = {
         "rows": float(training.sum()),
-        "frauds": float(labelled[training].sum()),
+        "positives": float(frame["label"][training].sum()),
         "test_rows": float(test.sum()),
-        "test_frauds": float(labelled[test].sum()),
+        "test_positives": float(frame["label"][test].sum()),
     }
-    measured = metrics(frame[test], scores, config) | counts
+    metrics = measure(frame[test], scores, config) | counts
     manifest = register(
         onnx,
         name=name or service.name,
@@ -126,11 +109,11 @@ def train(
         inputs=inputs,
         plan=plan.digest,
         trained_from=start_ms,
-        trained_until=start_ms + days * DAY_MS,
-        metrics=measured,
+        trained_until=start_ms + split.days * DAY_MS,
+        metrics=metrics,
         created_at=int(clock() * 1000),
     )
-    return TrainResult(manifest, measured, onnx)
+    return TrainResult(manifest, metrics, onnx)
 
 
 def _check_classes(labelled: pd.Series[Any], rows: pd.Series[bool], what: str) -> None:

@@ -23,10 +23,10 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import FencedInstanceIdError, KafkaError
-from pydantic import BaseModel, Field
 
 from features.errors import SettingError, StackError
 from features.feast.online import Cached, ReadRows, open_online_store
@@ -34,6 +34,7 @@ from features.plan import Plan
 from features.service import Service
 from schemas import DeadLetter, Origin
 from schemas.codec import encode
+from schemas.topics import DEAD_LETTER_VALUE_BYTES, DEAD_LETTERS
 from serving.kafka.answered import Answered, read_back
 from serving.kafka.counts import Counts
 from serving.kafka.delivery import COMMIT_SECONDS, Delivery
@@ -41,9 +42,6 @@ from serving.models.registry import Registry
 from serving.predict.predictor import Predictor, check_model
 from serving.predict.vector import UnscorableError, Vectors
 
-DEAD_LETTERS = "dead_letters"
-DEAD_LETTER_BYTES = 512 * 1024
-"""In base64 they are two thirds of what Kafka takes by default; a longer record would stop the scorer for good."""
 POLL_MS = 100
 READ_BACK_RECORDS = 10_000
 REPORT_SECONDS = 10.0
@@ -65,7 +63,7 @@ SENDER: dict[str, Any] = {
     "linger_ms": 0,
     # Room for a poll's records, below Kafka's default message.max.bytes: behind a full batch every record wakes the sender.
     "batch_size": 900 * 1024,
-    "max_request_size": 8 * 1024 * 1024,
+    "max_request_size": DEAD_LETTERS.max_message_bytes,
     "metrics_enabled": False,
 }
 
@@ -79,27 +77,26 @@ LOG_LINES: list[Any] = [
 log = structlog.get_logger()
 
 
-class ScorerConfig(BaseModel, frozen=True):
+class ScorerConfig(msgspec.Struct, frozen=True):
     """What one scorer works with."""
 
-    bootstrap: str
+    client: dict[str, Any]
+    """What a kafka-python client is given: where Kafka is, and how it is spoken to."""
     registry: Path
-    model: str | None = None
-    """Its name in the registry; None: the service's."""
-    alias: str = "production"
-    group: str | None = None
-    """The consumer group; None: ``headrace.scorer.<service>``."""
-    instance: str = "0"
+    """The model registry's folder."""
+    alias: str
+    """The alias whose version makes the predictions; the model has the service's name."""
+    group: str
+    """The consumer group."""
+    instance: str
     """Which scorer of the group this is. One that starts as an instance that died takes over its partitions at once."""
-    dedupe_window: int = Field(default=500_000, ge=1)
+    dedupe_window: int
     """Event ids remembered of each partition: more than Flink repeats after a restart (checkpoint interval × rate)."""
-    batch_cache_seconds: float = Field(default=10, ge=0)
-    batch_cache_rows: int = Field(default=500_000, ge=1)
-    max_poll_records: int = Field(default=2000, ge=1)
-    ready_file: Path | None = None
-    """Written as soon as the scorer has its partitions, and knows what was answered."""
-    client: dict[str, Any] = {}
-    """What Kafka clients are given besides: security."""
+    batch_cache_seconds: float
+    batch_cache_rows: int
+    max_poll_records: int
+    ready_file: Path | None
+    """Written as soon as the scorer has its partitions, and knows which events have a prediction."""
 
 
 def run(service: Service, config: ScorerConfig, stop: threading.Event | None = None) -> None:
@@ -112,14 +109,13 @@ def run(service: Service, config: ScorerConfig, stop: threading.Event | None = N
         structlog.configure(processors=LOG_LINES)
     plan = service.plan
     vectors, predictor = load_predictor(service, config)
-    group = config.group or f"headrace.scorer.{plan.service}"
-    client = {"bootstrap_servers": config.bootstrap.split(","), **config.client}
+    client, group = config.client, config.group
     member = {"group_id": group, "group_instance_id": f"{group}.{config.instance}", "max_poll_records": config.max_poll_records}
 
     def open_reader() -> closing[Any]:
         return closing(KafkaConsumer(max_poll_records=READ_BACK_RECORDS, **READER, **client))
 
-    with _stopped_by_signals(stop), _collector_as_it_was(), _kafka_errors(config, group), ExitStack() as clients:
+    with _stopped_by_signals(stop), _collector_as_it_was(), _kafka_errors(config), ExitStack() as clients:
         consumer = clients.enter_context(closing(KafkaConsumer(**member, **READER, **client)))
         producer = KafkaProducer(**SENDER, **client)
         clients.callback(producer.close, timeout=FLUSH_SECONDS)
@@ -134,7 +130,7 @@ def run(service: Service, config: ScorerConfig, stop: threading.Event | None = N
 def load_predictor(service: Service, config: ScorerConfig) -> tuple[Vectors, Predictor]:
     """The model on the plan's vectors; raises `HeadraceError` where the two do not fit, or the online store does not answer."""
     plan = service.plan
-    model = Registry(config.registry).get(config.model or plan.service, config.alias)
+    model = Registry(config.registry).get(plan.service, config.alias)
     manifest = model.manifest
     check_model(model, plan)
     vectors = Vectors(plan, manifest.inputs, service.functions)
@@ -220,7 +216,7 @@ class Scorer:
                 self._delivery.send(self._plan.predictions_topic, result, record.key, record.partition)
                 scored += 1
         for record, reason in bad:
-            self._delivery.send(DEAD_LETTERS, encode(_dead_letter(record, reason)))
+            self._delivery.send(DEAD_LETTERS.name, encode(_dead_letter(record, reason)))
         self._delivery.end_poll({place: of_one[-1].offset + 1 for place, of_one in polled.items()})
         repeats = sum(map(len, polled.values())) - scored - len(bad)
         self._counts.add(scored=scored, repeats=repeats, dead_letters=len(bad), seconds=time.perf_counter() - began)
@@ -269,14 +265,14 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
 def _dead_letter(record: Any, reason: UnscorableError) -> DeadLetter:
     value: bytes | None = record.value
     detail = str(reason)
-    if value is not None and len(value) > DEAD_LETTER_BYTES:
+    if value is not None and len(value) > DEAD_LETTER_VALUE_BYTES:
         detail = f"{detail}; its {len(value)} bytes are left out"
         value = None
     return DeadLetter("unscorable", detail, Origin(record.topic, record.partition, record.offset), record.timestamp, value)
 
 
 def _check_topics(plan: Plan, consumer: Any) -> None:
-    topics = (plan.features_topic, plan.predictions_topic, DEAD_LETTERS)
+    topics = (plan.features_topic, plan.predictions_topic, DEAD_LETTERS.name)
     partitions = {topic: len(consumer.partitions_for_topic(topic)) for topic in topics}
     missing = [topic for topic, count in partitions.items() if not count]
     if missing:
@@ -300,16 +296,17 @@ def _spare_the_collector() -> None:
 
 
 @contextmanager
-def _kafka_errors(config: ScorerConfig, group: str) -> Iterator[None]:
+def _kafka_errors(config: ScorerConfig) -> Iterator[None]:
     try:
         yield
     except FencedInstanceIdError:
         raise StackError(
-            f"a scorer's instance is one process at a time; another started as instance '{config.instance}' of {group}; "
+            f"a scorer's instance is one process at a time; another started as instance '{config.instance}' of {config.group}; "
             "give each an instance of its own"
         ) from None
     except KafkaError as error:
-        raise StackError(f"Kafka at {config.bootstrap} failed: {error!r}; see to it and start the scorer again") from error
+        address = ",".join(config.client["bootstrap_servers"])
+        raise StackError(f"Kafka at {address} failed: {error!r}; fix that and start the scorer again") from error
 
 
 @contextmanager

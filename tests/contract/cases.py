@@ -36,7 +36,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from features.definitions.aggregations import find, gives, relative
+from features.definitions.aggregations import find
 from features.definitions.rules import columns
 from features.plan import Column, ColumnType, Mode, Plan, Source, Stage, WindowFeature
 
@@ -204,7 +204,7 @@ def plan_of(cases: Sequence[Case], mode: Mode = "arrival", lateness_ms: int = 0,
     stages: dict[tuple[str, tuple[str, ...]], dict[str, WindowFeature]] = defaultdict(dict)
     for feature in (feature for case in cases for feature in case.features):
         name = name_of(feature)
-        fill = feature.fill if find(feature.function)[0].empty is None else None
+        fill = feature.fill if find(feature.function).row.empty is None else None
         stages[feature.source, feature.key][name] = WindowFeature(name, feature.function, feature.column, feature.window_ms, fill)
     sources = [source for source in ("payments", "reports") if source == "payments" or any(source == s for s, _ in stages)]
     return Plan(
@@ -227,17 +227,17 @@ def name_of(feature: Feature) -> str:
     return f"{view}__{feature.function}_{feature.column}_{feature.window_ms}"
 
 
-def mismatches(case: Case, engine: str, answers: Mapping[int, Mapping[str, Any] | str]) -> str:
+def mismatches(case: Case, engine: str, vectors: Mapping[int, Mapping[str, Any] | str]) -> str:
     """What differs, for a person; empty where nothing does.
 
-    ``answers`` are by place in ``case.rows``: the features by name, with ``complete`` where the engine says it, or the reason of
+    ``vectors`` are by place in ``case.rows``: the features by name, with ``complete`` where the engine says it, or the reason of
     a dead letter.
     """
     found = []
     for place, row in enumerate(case.rows):
         if row.refused and engine == "history":  # what is refused is not in history
             continue
-        for name, expected, got in _differing(case, row, engine, answers.get(place)):
+        for name, expected, got in _differing(case, row, engine, vectors.get(place)):
             found.append(
                 f"tests/contract/windows/{case.path.name}, {engine}:\n    {row.line}\n    {name}: expected {expected}, got {got}"
             )
@@ -248,7 +248,7 @@ def _differing(case: Case, row: Row, engine: str, got: Mapping[str, Any] | str |
     expected = row.expected.get(engine, {})
     if row.refused or isinstance(got, str) or (expected and got is None):
         if row.refused != got:
-            yield "answer", f"refused {row.refused}" if row.refused else "one", got if got is None else f"refused {got}"
+            yield "vector", f"refused {row.refused}" if row.refused else "one", got if got is None else f"refused {got}"
         return
     if got is None:
         return
@@ -283,10 +283,11 @@ class Expected(NamedTuple):
             return same_length and all(self._replace(text=text).holds(item) for text, item in zip(items, got, strict=True))
         if got is None or isinstance(got, bool | list):
             return False
-        near = relative(self.function, self.column)
+        aggregation = find(self.function)
+        near = aggregation.relative(self.column)
         if near:
             return math.isclose(float(got), float(self._number), rel_tol=near)
-        is_float = gives(self.function, self.column).kind == "float64"
+        is_float = aggregation.gives(self.column).kind == "float64"
         return float(got) == float(self._number) if is_float else Fraction(got) == self._number
 
     @property

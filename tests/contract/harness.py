@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -17,16 +17,18 @@ import pyflink
 
 from features.job import job_plan
 from features.plan import Plan, Stage
-from features.sql import flink
+from features.sql.flink.stages import Step, spec
+from features.sql.flink.types import sql_type
 from infra.local import jars
 from tests.contract.reference import Event
+from tests.support.options import options
 
 SOURCES = [jars.OPERATOR / "src" / "test" / "java" / "headrace" / name for name in ("Harness.java", "Values.java")]
 CLASSES = jars.OPERATOR / "target" / "harness"
 OWN = {
     "_time": "BIGINT",
     "_contributes": "BOOLEAN",
-    "_asks": "BOOLEAN",
+    "_is_query": "BOOLEAN",
     "_partition": "INT",
     "_offset": "BIGINT",
     "_arrived": "BIGINT",
@@ -60,33 +62,30 @@ class Stream(msgspec.Struct, frozen=True):
     def spec(self) -> str:
         """The argument of the operator, as the stream job has it."""
         job = job_plan([msgspec.structs.replace(self.plan, windows=(self.stage,))])
-        text = flink._stage(job, 0, (), flink.JobOptions(cache_bytes=self.options.cache, kept_bytes=self.options.kept))
-        found = re.search(r"spec => '((?:[^']|'')*)'", text)
-        assert found, text
-        return found[1].replace("''", "'")
+        return json.dumps(spec(Step(job, 0), options(cache_bytes=self.options.cache, kept_bytes=self.options.kept)))
 
     @property
     def line(self) -> bytes:
         """What the process reads."""
         values = {f"_value_{name}": name for name in self.stage.columns}
         spine, source = self.plan.spine_source, self.plan.source(self.stage.source)
-        parts = [flink.sql_type(spine.column(name).type) for name in self.stage.key]
+        parts = [sql_type(spine.column(name).type) for name in self.stage.key]
         types = {
             "_key": parts[0] if len(parts) == 1 else f"ROW<{','.join(parts)}>",
             **OWN,
-            **{value: flink.sql_type(source.column(name).type) for value, name in values.items()},
-            **{column.name: flink.sql_type(column.type) for column in spine.columns},
+            **{value: sql_type(source.column(name).type) for value, name in values.items()},
+            **{column.name: sql_type(column.type) for column in spine.columns},
         }
         rows: list[Any] = []
         for place, item in enumerate(self.items):
             if isinstance(item, int):
                 rows.append(item)
                 continue
-            adds, asks = item.source == source.name, item.source == spine.name
+            contributes, is_query = item.source == source.name, item.source == spine.name
             key = [item.columns[name] for name in self.stage.key]
-            aggregated = [item.columns[name] if adds else None for name in values.values()]
-            carried = [item.columns[column.name] if asks else None for column in spine.columns]
-            own = [key[0] if len(key) == 1 else key, item.time, adds, asks, 0, place, place]
+            aggregated = [item.columns[name] if contributes else None for name in values.values()]
+            carried = [item.columns[column.name] if is_query else None for column in spine.columns]
+            own = [key[0] if len(key) == 1 else key, item.time, contributes, is_query, 0, place, place]
             rows.append([key, *own, *aggregated, *carried])
         options = {name: getattr(self.options, name) for name in self.options.__struct_fields__}
         return msgspec.json.encode({"spec": self.spec, "columns": list(types.items()), "rows": rows, **options}) + b"\n"
@@ -98,7 +97,7 @@ class Late(msgspec.Struct, frozen=True, array_like=True):
     view: str
     time: int
     late_ms: int
-    answers: int
+    vectors: int
     changed: int
     counted: bool
 
@@ -106,10 +105,10 @@ class Late(msgspec.Struct, frozen=True, array_like=True):
 class Output(msgspec.Struct, frozen=True):
     """What came out of a stream."""
 
-    answers: dict[int, dict[str, Any]]
-    """By the place of the event that is answered, features, ``_complete`` and what was carried."""
+    vectors: dict[int, dict[str, Any]]
+    """By the place of the query, features, ``_complete`` and what was carried."""
     order: list[int]
-    """The places in the order of the answers."""
+    """The places in the order of the vectors."""
     late: list[tuple[int, Late]]
     """The ledger: places of late rows."""
     left: int
@@ -133,10 +132,10 @@ class Process:
         found = msgspec.json.decode(line)
         names = [*msgspec.json.decode(stream.spec)["carry"], *(f.name for f in stream.stage.features), "_complete", "_late"]
         rows = [dict(zip(names, row, strict=True)) for row in found["rows"]]
-        answers = [row for row in rows if row["_late"] is None]
+        vectors = [row for row in rows if row["_late"] is None]
         return Output(
-            {row["_offset"]: row for row in answers},
-            [row["_offset"] for row in answers],
+            {row["_offset"]: row for row in vectors},
+            [row["_offset"] for row in vectors],
             [(row["_offset"], msgspec.convert(row["_late"], Late)) for row in rows if row["_late"] is not None],
             found["left"] + found["timers"],
         )

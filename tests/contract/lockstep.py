@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import multiprocessing
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,13 +19,12 @@ from typing import Any
 import msgspec
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from features.job import job_plan
-from features.plan import DAY_MS, Mode, Plan, WindowFeature
-from infra.local import jars
+from features.plan import Mode, Plan, WindowFeature
+from features.times import DAY_MS
 from infra.local.broker import Broker
-from jobs.stream.job import StreamConfig, run
 from tests.contract.cases import COLUMNS, Case, Row, field, name_of, plan_of
-from tests.support.streams import PARTITIONS, dead_letters, own_topics, records, run_to_end
+from tests.support.flink import Cluster
+from tests.support.streams import PARTITIONS, Submitted, dead_letters, own_topics, records, run_to_end, submitted
 
 AGE_MS = 200 * 365 * DAY_MS
 """Longer than the times in all cases are apart: with such a delay no row is late, with such a lateness none is forgotten."""
@@ -41,7 +39,7 @@ Answers = dict[int, Mapping[str, Any] | str]
 """By the row's place in its case: features and ``complete``, or the reason of a dead letter."""
 
 
-def answers(broker: Broker, cases: Sequence[Case], mode: Mode, folder: Path) -> dict[str, Answers]:
+def answers(broker: Broker, cluster: Cluster, cases: Sequence[Case], mode: Mode, folder: Path) -> dict[str, Answers]:
     """What the stream job answers to every case, by the case's name, in as few jobs as their watermarks and lateness allow."""
     apart: dict[tuple[Any, ...], list[Case]] = defaultdict(list)
     together: list[Case] = []
@@ -52,14 +50,14 @@ def answers(broker: Broker, cases: Sequence[Case], mode: Mode, folder: Path) -> 
             apart[(DAY_MS,)].append(case)
         else:
             together.append(case)
-    found = _together(broker, together, mode, folder / "together") if together else {}
+    found = _together(broker, cluster, together, mode, folder / "together") if together else {}
     for number, (group, members) in enumerate(apart.items()):
         plan = plan_of(members, mode, lateness_ms=group[0], delay_ms=DELAY_MS)
-        found |= _one_by_one(broker, members, plan, folder / f"apart_{number}")
+        found |= _one_by_one(broker, cluster, members, plan, folder / f"apart_{number}")
     return found
 
 
-def _together(broker: Broker, cases: Sequence[Case], mode: Mode, folder: Path) -> dict[str, Answers]:
+def _together(broker: Broker, cluster: Cluster, cases: Sequence[Case], mode: Mode, folder: Path) -> dict[str, Answers]:
     """Cases of which no row is late and none is forgotten: their events are mixed, a step of each, then the next of each."""
     steps = [_steps(case) for case in cases]
     with closing(Lockstep(broker, plan_of(cases, mode, AGE_MS, AGE_MS), cases)) as lockstep:
@@ -67,9 +65,9 @@ def _together(broker: Broker, cases: Sequence[Case], mode: Mode, folder: Path) -
             for case, step in ((case, step) for case, of in zip(cases, steps, strict=True) for step in of):
                 lockstep.send_rows(case, step)
             lockstep.producer.flush()
-            run_to_end(broker, lockstep.plan, folder, max_ahead_ms=MAX_AHEAD_MS)
+            run_to_end(broker, cluster, lockstep.plan, folder, max_ahead_ms=MAX_AHEAD_MS)
             return lockstep.answers()
-        with _running(lockstep, folder):
+        with _running(lockstep, cluster, folder):
             for number in range(max(map(len, steps))):
                 for case, of in zip(cases, steps, strict=True):
                     lockstep.send_rows(case, of[number] if number < len(of) else [])
@@ -77,9 +75,9 @@ def _together(broker: Broker, cases: Sequence[Case], mode: Mode, folder: Path) -
             return lockstep.answers()
 
 
-def _one_by_one(broker: Broker, cases: Sequence[Case], plan: Plan, folder: Path) -> dict[str, Answers]:
+def _one_by_one(broker: Broker, cluster: Cluster, cases: Sequence[Case], plan: Plan, folder: Path) -> dict[str, Answers]:
     """Cases that move the watermark: each begins where the one before has ended, its times moved by whole days."""
-    with closing(Lockstep(broker, plan, cases)) as lockstep, _running(lockstep, folder):
+    with closing(Lockstep(broker, plan, cases)) as lockstep, _running(lockstep, cluster, folder):
         end = 0
         for case in cases:
             times = [row.at for row in case.rows if row.at is not None]
@@ -102,26 +100,17 @@ def _steps(case: Case) -> list[list[int]]:
 
 
 @contextmanager
-def _running(lockstep: Lockstep, folder: Path) -> Iterator[None]:
-    """The job, in a process of its own."""
-    config = StreamConfig(
-        bootstrap=lockstep.broker.bootstrap,
-        jars=jars.flink_jars(),
-        checkpoints=folder,
-        max_ahead_ms=MAX_AHEAD_MS,
-        idle_timeout_ms=1000 * SECONDS,  # a slow machine is not a silent source
-        drift_ms=2 * DELAY_MS,
-    )
-    process = multiprocessing.get_context("spawn").Process(target=run, args=(job_plan([lockstep.plan]), config))
-    process.start()
-    lockstep.process = process
-    try:
+def _running(lockstep: Lockstep, cluster: Cluster, folder: Path) -> Iterator[None]:
+    """The job, on the tests' cluster."""
+    options = {
+        "bounded": False,
+        "max_ahead_ms": MAX_AHEAD_MS,
+        "idle_timeout_ms": 1000 * SECONDS,  # a slow machine is not a silent source
+        "drift_ms": 2 * DELAY_MS,
+    }
+    with submitted(lockstep.broker, cluster, lockstep.plan, folder, **options) as job:
+        lockstep.job = job
         yield
-    finally:
-        process.terminate()
-        process.join(60)
-        if process.is_alive():
-            process.kill()
 
 
 class Lockstep:
@@ -136,7 +125,7 @@ class Lockstep:
         self.broker = broker
         self.plan = own_topics(broker, msgspec.structs.replace(plan, windows=tuple(probed)))
         self.producer = KafkaProducer(bootstrap_servers=broker.bootstrap)
-        self.process: Any = None
+        self.job: Submitted | None = None
         self.watermark = 0
         self._cases = list(cases)
         self._ids = itertools.count(1)
@@ -188,7 +177,8 @@ class Lockstep:
     def _answer(self, event_id: int) -> dict[str, Any]:
         deadline = time.monotonic() + SECONDS
         while event_id not in self._seen:
-            assert self.process.is_alive(), "the stream job has ended; its output says why"
+            assert self.job, "rows are sent to a job that runs"
+            assert self.job.is_alive(), "the stream job has ended; its output says why"
             assert time.monotonic() < deadline, "the stream job does not answer"
             for polled in self._consumer.poll(timeout_ms=100).values():
                 self._seen |= {vector["event_id"]: vector["features"] for vector in map(_vector, polled)}

@@ -1,10 +1,9 @@
-"""The window contract, rules 1 to 5 and 7, as the slow obvious answer. Every engine is held against this."""
+"""The window contract, rules 1 to 5 and 7, computed in the slow obvious way. Every engine is held against this."""
 
 from fractions import Fraction
 from statistics import mean, pstdev, pvariance, stdev, variance
 from typing import Any, NamedTuple
 
-from features.definitions.aggregations import find
 from features.plan import Stage, WindowFeature
 
 NUMBERS = {"sum": sum, "mean": mean, "var_pop": pvariance, "var_samp": variance, "std_pop": pstdev, "std_samp": stdev}
@@ -20,23 +19,24 @@ class Event(NamedTuple):
     columns: dict[str, Any]
 
 
-def answers(stage: Stage, spine: str, events: list[Event]) -> list[dict[str, Any]]:
+def vectors(stage: Stage, spine: str, events: list[Event]) -> list[dict[str, Any]]:
     """The features of every event of the spine."""
     return [{f.name: _feature(stage, f, events, n, e) for f in stage.features} for n, e in enumerate(events) if e.source == spine]
 
 
-def _window(stage: Stage, feature: WindowFeature, events: list[Event], asked: int, at: Event) -> list[Any]:
+def _window(stage: Stage, feature: WindowFeature, events: list[Event], place: int, at: Event) -> list[Any]:
     inside = [
         (e.time, n, e.columns[feature.column])
         for n, e in enumerate(events)
         if e.source == stage.source and all(e.columns[key] == at.columns[key] for key in stage.key)
-        if at.time - feature.window_ms < e.time and (e.time, n if e.source == at.source else 0) <= (at.time, asked)
+        if at.time - feature.window_ms < e.time and (e.time, n if e.source == at.source else 0) <= (at.time, place)
     ]
     return [value + 0.0 if isinstance(value, float) else value for *_, value in sorted(inside) if value is not None]
 
 
-def _feature(stage: Stage, feature: WindowFeature, events: list[Event], asked: int, at: Event) -> Any:
-    (row, parameter), known = find(feature.function), _window(stage, feature, events, asked, at)
+def _feature(stage: Stage, feature: WindowFeature, events: list[Event], place: int, at: Event) -> Any:
+    row, parameter = feature.aggregation.row, feature.aggregation.parameter or 0
+    known = _window(stage, feature, events, place, at)
     if row.empty is None and len(known) <= row.name.endswith("_samp"):
         return feature.fill
     if row.name == "mean" and not isinstance(known[0], float):

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.definitions.aggregations import gives
 from features.plan import ColumnType, Mode, Stage
 from tests.contract.harness import Options, Output, Process, Stream, running
-from tests.contract.reference import Event, answers
+from tests.contract.reference import Event, vectors
 from tests.support.strategies import COLUMNS, DAY, PLAN, STEP, same, streams
 
 FOR_EVER = 2**60
@@ -23,8 +22,8 @@ LATENESS = (0, 6 * STEP, 3 * DAY * STEP, 100 * DAY * STEP)
 TYPES = {column.name: column.type for column in COLUMNS}
 
 
-class Asked(NamedTuple):
-    """When an event is answered: from how many items of the stream, and what it is measured against for being too late."""
+class Due(NamedTuple):
+    """When the vector of a query is due: after how many items of the stream; and what its lateness is measured against."""
 
     known: int
     newest: int
@@ -76,32 +75,32 @@ OPTIONS = st.builds(
 def test_both_modes_give_what_the_contract_says(
     operator: Process, data: st.DataObject, stage: Stage, options: Options, lateness: int
 ) -> None:
-    """Every complete answer is the reference's, none within the lateness is incomplete, and nothing is left of a silent key."""
+    """Each complete vector is the reference's, none within the lateness is incomplete, and nothing is left of a silent key."""
     found = data.draw(items(stage))
     for mode in MODES:
         plan = msgspec.structs.replace(PLAN, mode=mode, lateness_ms=lateness)
         stream = Stream(plan, stage, found, options)
         output = operator.run(stream)
-        asked = expected_asked(mode, stream)
-        assert sorted(output.order) == sorted(asked)
+        due = expected_due(mode, stream)
+        assert sorted(output.order) == sorted(due)
         assert output.left == 0
-        check_order(stream, asked, output.order)
-        for place, row in output.answers.items():
-            check(stream, place, asked[place], row)
+        check_order(stream, due, output.order)
+        for place, row in output.vectors.items():
+            check(stream, place, due[place], row)
         check_ledger(mode, stream, output)
 
 
-def expected_asked(mode: Mode, stream: Stream) -> dict[int, Asked]:
-    """The answers that are to come."""
-    asked: dict[int, Asked] = {}
+def expected_due(mode: Mode, stream: Stream) -> dict[int, Due]:
+    """The vectors that are to come."""
+    due: dict[int, Due] = {}
     watermark = -1
     waiting: list[int] = []
     newest: dict[tuple[Any, ...], int] = {}
     for place, item in enumerate(stream.items):
         if isinstance(item, int):
             watermark = item
-            asked |= {p: Asked(place, 0) for p in waiting if _event(stream, p).time <= watermark}
-            waiting = [p for p in waiting if p not in asked]
+            due |= {p: Due(place, 0) for p in waiting if _event(stream, p).time <= watermark}
+            waiting = [p for p in waiting if p not in due]
             continue
         key = tuple(item.columns[name] for name in stream.stage.key)
         newest[key] = max(newest.get(key, -1), item.time)
@@ -110,31 +109,31 @@ def expected_asked(mode: Mode, stream: Stream) -> dict[int, Asked]:
         if mode == "event_time" and item.time > watermark:
             waiting.append(place)
         else:
-            asked[place] = Asked(place + 1, max(newest[key], watermark))
-    return asked
+            due[place] = Due(place + 1, max(newest[key], watermark))
+    return due
 
 
-def check_order(stream: Stream, asked: dict[int, Asked], order: list[int]) -> None:
+def check_order(stream: Stream, due: dict[int, Due], order: list[int]) -> None:
     """Of a key, what a watermark sets free comes by time, then by arrival; all else as it comes."""
     for key in {_key(stream, place) for place in order}:
         got = [place for place in order if _key(stream, place) == key]
-        assert got == sorted(got, key=lambda place: (asked[place].known, _event(stream, place).time, place))
+        assert got == sorted(got, key=lambda place: (due[place].known, _event(stream, place).time, place))
 
 
-def check(stream: Stream, place: int, asked: Asked, row: dict[str, Any]) -> None:
-    """One answer."""
+def check(stream: Stream, place: int, due: Due, row: dict[str, Any]) -> None:
+    """One vector."""
     events = [item for item in stream.items if isinstance(item, Event)]
     event = _event(stream, place)
-    known = sum(isinstance(item, Event) for item in stream.items[: asked.known])
+    known = sum(isinstance(item, Event) for item in stream.items[: due.known])
     number = sum(isinstance(item, Event) and item.source == stream.plan.spine for item in stream.items[:place])
     assert {name: typed(value, TYPES[name]) for name, value in row.items() if name in TYPES} == event.columns
     if not row["_complete"]:
-        assert event.time < asked.newest - stream.plan.lateness_ms
+        assert event.time < due.newest - stream.plan.lateness_ms
         return
     largest = {name: float(max((abs(e.columns[name] or 0) for e in events), default=0)) for name in ("whole", "exact", "real")}
-    expected = answers(stream.stage, stream.plan.spine, events[:known])[number]
+    expected = vectors(stream.stage, stream.plan.spine, events[:known])[number]
     for feature in stream.stage.features:
-        got = typed(row[feature.name], gives(feature.function, TYPES[feature.column]))
+        got = typed(row[feature.name], feature.aggregation.gives(TYPES[feature.column]))
         should = expected[feature.name]
         assert same(feature, got, should, largest.get(feature.column, 0.0)), f"{feature}: {got!r}, not {should!r}"
 
@@ -143,7 +142,7 @@ def check_ledger(mode: Mode, stream: Stream, output: Output) -> None:
     """Each row that comes late has an entry, and no other; how late it is."""
     expected: dict[int, int] = {}
     newest: dict[tuple[Any, ...], int] = {}
-    asked: dict[tuple[Any, ...], int] = {}
+    queried: dict[tuple[Any, ...], int] = {}
     watermark = -1
     for place, item in enumerate(stream.items):
         if isinstance(item, int):
@@ -151,12 +150,12 @@ def check_ledger(mode: Mode, stream: Stream, output: Output) -> None:
             continue
         key = _key(stream, place)
         behind = watermark if mode == "event_time" else newest.get(key, -1)
-        as_old = mode == "event_time" or item.time == asked.get(key)  # as an answer which it comes before (rule 6)
+        as_old = mode == "event_time" or item.time == queried.get(key)  # as a query which it comes before (rule 6)
         if item.source == stream.stage.source and (behind > item.time or (behind == item.time and as_old)):
             expected[place] = behind - item.time
         newest[key] = max(newest.get(key, -1), item.time)
         if item.source != stream.stage.source:
-            asked[key] = max(asked.get(key, -1), item.time)
+            queried[key] = max(queried.get(key, -1), item.time)
     for place, late in output.late:
         assert late.time == _event(stream, place).time
         assert late.view == stream.stage.features[0].view

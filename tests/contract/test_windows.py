@@ -18,7 +18,8 @@ from features.sql.duckdb import features_sql
 from infra.local.broker import Broker
 from tests.contract import lockstep
 from tests.contract.cases import COLUMNS, TYPES, Case, Row, field, mismatches, name_of, plan_of, read
-from tests.contract.reference import Event, answers
+from tests.contract.reference import Event, vectors
+from tests.support.flink import Cluster
 
 ROOT = Path(__file__).parent
 CASES = [read(path) for path in sorted((ROOT / "windows").glob("*.txt"))]
@@ -32,9 +33,9 @@ def test_reference(case: Case) -> None:
     """The reference gives what the file says, so that the file says what the contract does."""
     plan = plan_of([case])
     events = [Event(row.source, int(row.at or 0), values(row)) for row in history(case)]
-    stages = [answers(stage, plan.spine, events) for stage in plan.windows]
+    stages = [vectors(stage, plan.spine, events) for stage in plan.windows]
     found = [{name: value for stage in row for name, value in stage.items()} for row in zip(*stages, strict=True)]
-    check(case, "history", named(case, dict(zip(asked(case), found, strict=True))))
+    check(case, "history", named(case, dict(zip(queries(case), found, strict=True))))
 
 
 @pytest.mark.core
@@ -55,15 +56,15 @@ def test_duckdb(case: Case) -> None:
 
 @pytest.fixture(scope="module", params=["event_time", "arrival"])
 def stream(
-    request: pytest.FixtureRequest, broker: Broker, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, broker: Broker, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Mode, dict[str, lockstep.Answers]]:
-    """A mode, and the stream's answers to all cases in it."""
+    """A mode, and what the stream gives for all cases in it."""
     mode: Mode = request.param
-    return mode, lockstep.answers(broker, CASES, mode, tmp_path_factory.mktemp(mode))
+    return mode, lockstep.answers(broker, cluster, CASES, mode, tmp_path_factory.mktemp(mode))
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(900)  # the first case of a mode waits for the jobs that answer all
+@pytest.mark.timeout(900)  # the first case of a mode waits for the jobs of all
 @EACH
 def test_stream(case: Case, stream: tuple[Mode, dict[str, lockstep.Answers]]) -> None:
     """The stream job gives what the file says of its mode, on Kafka and Flink."""
@@ -95,13 +96,13 @@ def history(case: Case) -> list[Row]:
     return [row for row in case.rows if row.source != "watermark" and row.refused is None]
 
 
-def asked(case: Case) -> list[int]:
-    """The places of the rows that are answered."""
+def queries(case: Case) -> list[int]:
+    """The places of the queries."""
     return [place for place, row in enumerate(case.rows) if row.source == "payments" and row.refused is None]
 
 
 def named(case: Case, found: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
-    """The answers under the names that the case gives its features."""
+    """The vectors under the names that the case gives its features."""
     return {place: {f.name: row[name_of(f)] for f in case.features} for place, row in found.items()}
 
 

@@ -15,7 +15,8 @@ from feast import FeatureStore
 from features.definitions.load import Project, load
 from features.job import job_plan
 from features.sql.duckdb import features_sql
-from features.sql.flink import JobOptions, job_sql
+from features.sql.flink import job_sql
+from tests.support.options import options
 
 pytestmark = pytest.mark.core
 
@@ -123,7 +124,7 @@ def test_adding_a_window_is_one_line(fraud: Project, tmp_path: Path) -> None:
     assert [name for name in after.inputs if name not in before.inputs] == added
     assert [name for name in after.inputs if name not in added] == list(before.inputs)
     assert {f.window_ms for f in after.window_features if f.name in added} == {60 * 86_400_000}
-    for text in (job_sql(job_plan([after]), JobOptions()).text, features_sql(after)):
+    for text in (job_sql(job_plan([after]), options()).text, features_sql(after)):
         assert all(name in text for name in added)
     view = next(o for o in more.service("fraud").objects if o.name == "customer_spend")
     assert [f.name for f in view.features][-2:] == ["count_60d", "mean_60d"]

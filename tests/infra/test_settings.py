@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from features.errors import SettingError
-from infra.settings import Settings, load_settings
-from jobs.stream.job import StreamConfig
+from infra.config import scorer_config, stream_config
+from infra.settings import (
+    ScorerSettings,
+    Settings,
+    StreamSettings,
+    load_settings,
+    read_settings,
+    secrets,
+    write_settings,
+)
 
 pytestmark = pytest.mark.core
 
@@ -23,7 +32,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def refused(project: Path, text: str) -> str:
-    """The message for a headrace.toml of ``text``; it is one line."""
+    """The message that refuses a headrace.toml of ``text``; it is one line."""
     (project / "headrace.toml").write_text(text)
     with pytest.raises(SettingError) as caught:
         load_settings(project)
@@ -91,7 +100,7 @@ def test_an_unknown_variable_is_refused(project: Path, monkeypatch: pytest.Monke
 
 
 def test_a_broken_file_is_named(project: Path) -> None:
-    """TOML that can't be read is one line of advice."""
+    """A file that is not TOML is one line of advice."""
     assert "headrace.toml is not TOML" in refused(project, "services = [\n")
 
 
@@ -105,11 +114,36 @@ def test_a_secret_is_not_read_from_the_file_nor_shown(project: Path, monkeypatch
     assert settings.kafka.client("a:1,b:2")["sasl_plain_password"] == "hunter2"  # noqa: S105 - a test's password
 
 
-def test_the_stream_jobs_settings_are_the_jobs_own(tmp_path: Path) -> None:
-    """Each key of [stream] is one that the stream job takes, with the same default."""
-    written = load_settings(tmp_path).stream.model_dump()
-    job = StreamConfig(bootstrap="", jars=(), checkpoints=tmp_path)
-    assert written == {name: getattr(job, name) for name in written}
+def test_every_key_of_the_stream_is_in_one_struct_of_the_job(tmp_path: Path) -> None:
+    """A key of [stream] reaches the job's own configuration or its SQL, with its value."""
+    section = StreamSettings(parallelism=3, max_ahead_ms=7, state_backend="rocksdb")
+    job = stream_config(section, bootstrap="a:1", checkpoints=tmp_path)
+    fields = [*msgspec.structs.asdict(job).items(), *msgspec.structs.asdict(job.sql).items()]
+    assert section.model_dump() == {name: value for name, value in fields if name in StreamSettings.model_fields}
+    assert len({name for name, _ in fields}) == len(fields)
+
+
+def test_every_key_of_the_scorer_is_a_field_of_its_configuration(tmp_path: Path) -> None:
+    """A key of [scorer] reaches the scorer, with its value."""
+    section = ScorerSettings(alias="shadow", dedupe_window=5)
+    scorer = msgspec.structs.asdict(scorer_config(section, "orders", client={}, registry=tmp_path))
+    assert section.model_dump() == {name: scorer[name] for name in ScorerSettings.model_fields}
+    assert scorer["group"] == "headrace.scorer.orders"
+
+
+def test_settings_are_handed_to_a_process_as_they_are(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process reads is what was written, whatever its environment says since; a secret is in none but the environment."""
+    secret = {"HEADRACE_KAFKA__SASL_PASSWORD": "hunter2"}
+    for name, value in secret.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HEADRACE_STREAM__PARALLELISM", "3")
+    settings = load_settings(project, run={"service": "orders", "train_from": "2026-01-01", "start": "2026-01-15"})
+    write_settings(settings, tmp_path / "settings.json")
+    monkeypatch.setenv("HEADRACE_STREAM__PARALLELISM", "5")
+    monkeypatch.setenv("HEADRACE_SERVICES", "others")
+    assert read_settings(tmp_path / "settings.json") == settings
+    assert "hunter2" not in (tmp_path / "settings.json").read_text()
+    assert secrets(settings) == secret
 
 
 def test_a_state_backend_is_one_of_two(project: Path) -> None:

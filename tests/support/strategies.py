@@ -78,12 +78,12 @@ def stage(
                 function,
                 column,
                 length * STEP,
-                fill if find(function)[0].empty is None else None,
+                fill if find(function).row.empty is None else None,
             )
             for function in functions
             for column in columns
             for length in steps
-            if kinds[column] in find(function)[0].takes
+            if kinds[column] in find(function).row.takes
         ),
     )
 
@@ -147,7 +147,7 @@ def same(feature: WindowFeature, got: Any, expected: Any, largest: float) -> boo
     if got is None or expected is None:
         return got is expected
     kind = next(c.type.kind for c in COLUMNS if c.name == feature.column)
-    row, _ = find(feature.function)
+    row = feature.aggregation.row
     if kind in row.to_the_bit:
         return repr(got) == repr(expected) if kind == "float64" else bool(got == expected)  # -0.0 == 0.0
     if row.name in {"sum", "mean"}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,18 +15,23 @@ from typing import Any
 
 import msgspec
 import psutil
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from bench.common import polled
-from features.job import job_plan
+from features.job import JobPlan, job_plan
 from features.plan import Plan
-from infra.local import jars
+from infra.config import stream_config
 from infra.local.broker import Broker
-from jobs.stream.job import StreamConfig, run
+from infra.settings import StreamSettings
+from jobs.stream.config import StreamConfig
+from jobs.stream.job import run
 from schemas import DeadLetter, FeatureVector, LateRow
 from schemas.codec import decode_dead_letter, decode_features, decode_late_row
+from schemas.topics import DEAD_LETTERS, LATE_ROWS
+from tests.support.flink import Cluster
 
 PARTITIONS = 2
+END_SECONDS = 240
 
 
 def own_topics(broker: Broker, plan: Plan, **changes: Any) -> Plan:
@@ -35,17 +41,61 @@ def own_topics(broker: Broker, plan: Plan, **changes: Any) -> Plan:
     plan = msgspec.structs.replace(plan, service=f"{plan.service}-{mark}", sources=sources, **changes)
     topics = (*(source.topic for source in sources), plan.features_topic, plan.predictions_topic)
     broker.create_topics(dict.fromkeys(topics, PARTITIONS))
-    broker.create_topics({"dead_letters": 1}, {"max.message.bytes": str(8 * 1024 * 1024)})
-    broker.create_topics({"late_rows": 1})
+    for shared in (DEAD_LETTERS, LATE_ROWS):
+        broker.create_topics({shared.name: shared.partitions}, shared.config)
     return plan
 
 
+class Submitted:
+    """A job on a cluster, watched by a thread of this process."""
+
+    def __init__(self, job: JobPlan, config: StreamConfig) -> None:
+        self._stop = threading.Event()
+        self._failures: list[BaseException] = []
+        self._thread = threading.Thread(target=self._run, args=(job, config), daemon=True)
+        self._thread.start()
+
+    def _run(self, job: JobPlan, config: StreamConfig) -> None:
+        try:
+            run(job, config, self._stop)
+        except BaseException as failure:  # raised again in the test's own thread
+            self._failures.append(failure)
+
+    def is_alive(self) -> bool:
+        """Whether the job runs."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Cancel the job, where it has not ended."""
+        self._stop.set()
+        self.join()
+
+    def join(self) -> None:
+        """Return when the job has ended; raise what it failed for."""
+        self._thread.join(END_SECONDS)
+        assert not self.is_alive(), f"the stream job did not end in {END_SECONDS} s"
+        if self._failures:
+            raise self._failures[0]
+
+
 @contextmanager
-def started(broker: Broker, plans: Plan | Sequence[Plan], folder: Path, **changes: Any) -> Iterator[BaseProcess]:
-    """The one job of ``plans`` over what the topics hold, in a process of its own; killed, with its JVM, after the block."""
-    job = job_plan([plans] if isinstance(plans, Plan) else plans)
-    settings = {"bootstrap": broker.bootstrap, "jars": jars.flink_jars(), "checkpoints": folder, "bounded": True, **changes}
-    process = multiprocessing.get_context("spawn").Process(target=run, args=(job, StreamConfig(**settings)))
+def submitted(
+    broker: Broker, cluster: Cluster, plans: Plan | Sequence[Plan], folder: Path, **changes: Any
+) -> Iterator[Submitted]:
+    """The one job of ``plans`` on the tests' cluster, over what the topics hold; cancelled after the block."""
+    job = Submitted(_job(plans), _config(broker, folder, cluster=cluster.rest, **changes))
+    try:
+        yield job
+    finally:
+        job.stop()
+        cluster.await_no_job()
+
+
+@contextmanager
+def embedded(broker: Broker, plans: Plan | Sequence[Plan], folder: Path, **changes: Any) -> Iterator[BaseProcess]:
+    """The one job of ``plans`` in a process and a JVM of its own; both are killed after the block."""
+    arguments = (_job(plans), _config(broker, folder, **changes))
+    process = multiprocessing.get_context("spawn").Process(target=run, args=arguments)
     process.start()
     try:
         yield process
@@ -56,11 +106,21 @@ def started(broker: Broker, plans: Plan | Sequence[Plan], folder: Path, **change
         process.join()
 
 
-def run_to_end(broker: Broker, plans: Plan | Sequence[Plan], folder: Path, **changes: Any) -> None:
-    """The one job of ``plans``, until it has read the topics to the end."""
-    with started(broker, plans, folder, **changes) as process:
-        process.join(240)
-        assert process.exitcode == 0
+def run_to_end(broker: Broker, cluster: Cluster, plans: Plan | Sequence[Plan], folder: Path, **changes: Any) -> None:
+    """The one job of ``plans`` on the tests' cluster, until it has read the topics to the end."""
+    with submitted(broker, cluster, plans, folder, **changes) as job:
+        job.join()
+
+
+def _job(plans: Plan | Sequence[Plan]) -> JobPlan:
+    return job_plan([plans] if isinstance(plans, Plan) else plans)
+
+
+def _config(
+    broker: Broker, folder: Path, *, bounded: bool = True, ready_file: Path | None = None, **changes: Any
+) -> StreamConfig:
+    section, address = StreamSettings(**changes), broker.bootstrap
+    return stream_config(section, bootstrap=address, checkpoints=folder, bounded=bounded, ready_file=ready_file)
 
 
 def publish_one_more(broker: Broker, plan: Plan, later_ms: int) -> None:
@@ -82,9 +142,15 @@ def of_history(found: Iterable[FeatureVector]) -> list[FeatureVector]:
 def await_vectors(broker: Broker, plan: Plan, number: int, seconds: float = 200) -> None:
     """Return when so many of the events that were published as they are have a vector."""
     deadline = time.monotonic() + seconds
-    while len({vector.event_id for vector in of_history(vectors(broker, plan))}) < number:
-        assert time.monotonic() < deadline, "it did not come to that in time"
-        time.sleep(0.1)
+    found: set[int | str] = set()
+    with closing(KafkaConsumer(bootstrap_servers=broker.bootstrap, max_poll_records=5000)) as consumer:
+        places = [TopicPartition(plan.features_topic, partition) for partition in range(PARTITIONS)]
+        consumer.assign(places)
+        consumer.seek_to_beginning(*places)
+        while len(found) < number:
+            assert time.monotonic() < deadline, f"{len(found)} of {number} events have a vector after {seconds} s"
+            for some in consumer.poll(timeout_ms=100).values():
+                found |= {vector.event_id for vector in of_history(decode_features(record.value) for record in some)}
 
 
 def await_checkpoint(folder: Path, seconds: float = 60) -> None:
@@ -108,12 +174,12 @@ def vectors(broker: Broker, plan: Plan) -> list[FeatureVector]:
 def dead_letters(broker: Broker, plan: Plan) -> list[DeadLetter]:
     """The dead letters of the plan's own topics."""
     topics = {source.topic for source in plan.sources}
-    letters = [decode_dead_letter(record.value) for record in records(broker, "dead_letters")]
+    letters = [decode_dead_letter(record.value) for record in records(broker, DEAD_LETTERS.name)]
     return [letter for letter in letters if letter.origin.topic in topics]
 
 
 def late_rows(broker: Broker, plan: Plan) -> list[LateRow]:
     """The late rows of the plan's own topics."""
     topics = {source.topic for source in plan.sources}
-    rows = [decode_late_row(record.value) for record in records(broker, "late_rows")]
+    rows = [decode_late_row(record.value) for record in records(broker, LATE_ROWS.name)]
     return [row for row in rows if row.origin.topic in topics]

@@ -20,16 +20,18 @@ from features.feast.online import Key, Row
 from features.inputs.columns import input_columns
 from features.plan import Plan
 from features.service import Service
+from infra.settings import TrainSettings
 from jobs.audit.parity import compare
 from jobs.history.compute import compute, floats, write
 from jobs.predict.score import flat, matrix, score_history
-from jobs.training.train import TrainConfig, train
+from jobs.training.split import Split
+from jobs.training.train import train
 from schemas import FeatureVector, Origin
 from schemas.codec import decode_features, encode
 from serving.models.registry import Registry, load_session, scores
 from serving.predict.vector import UnscorableError, Vectors
 from serving.predict.vector import matrix as scorer_matrix
-from tests.contract.reference import Event, answers
+from tests.contract.reference import Event, vectors
 
 pytestmark = pytest.mark.core
 
@@ -97,7 +99,7 @@ def test_history_has_the_lists_of_the_reference(recent: Service, table: pa.Table
     spine = table.filter(pc.equal(table["customer_id"], 3))
     events = [Event(plan.spine, row["event_time"], row) for row in spine.to_pylist()]
     (stage,) = plan.windows
-    for row, expected in zip(spine.to_pylist(), answers(stage, plan.spine, events), strict=True):
+    for row, expected in zip(spine.to_pylist(), vectors(stage, plan.spine, events), strict=True):
         near = {name for name, value in expected.items() if value is not None and ("var_samp" in name or "std_pop" in name)}
         assert {name: row[name] for name in near} == pytest.approx({name: expected[name] for name in near}, rel=1e-9)
         assert all(row[name] == value for name, value in expected.items() if name not in near)
@@ -172,8 +174,8 @@ def test_lists_are_compared_value_by_value(recent: Service, table: pa.Table) -> 
 def test_a_model_of_lists_is_trained_and_scores(recent: Service, tmp_path: Path) -> None:
     """The registry's manifest has the columns, and batch scoring fills them."""
     registry = Registry(tmp_path)
-    config = TrainConfig(label="labels.is_fraud", group="customer_id", trees=3)
-    manifest = train(recent, config, train_from=date(2018, 4, 20), register=registry.register).manifest
+    config = TrainSettings(label="labels.is_fraud", trees=3).config
+    manifest = train(recent, config, Split(date(2018, 4, 20), 7, 7, 7), register=registry.register).manifest
     plan = recent.plan
     assert manifest.inputs == input_columns(plan, plan.inputs)
     session = load_session(registry.get("recent", manifest.version))

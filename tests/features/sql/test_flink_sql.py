@@ -12,6 +12,7 @@ from features.job import job_plan
 from features.plan import Column, ColumnType, Mode, Plan, Source, Stage, WindowFeature
 from features.sql.flink import Job, JobOptions, job_sql
 from tests.features.sql import golden
+from tests.support.options import options
 
 pytestmark = pytest.mark.core
 
@@ -41,53 +42,53 @@ def test_names_and_values_are_quoted() -> None:
     feature = WindowFeature(f"{hostile}__sum", "sum", columns[4].name, MINUTE)
     windows = (Stage(hostile, (columns[2].name,), (feature,)),)
     plan = Plan(hostile, hostile, (source,), windows, (), (), (feature.name,), "event_time", 0)
-    bare = re.sub(r"`(?:[^`]|``)*`|'(?:[^']|'')*'", "", sql_of(plan, JobOptions(bootstrap=hostile)).text)
+    bare = re.sub(r"`(?:[^`]|``)*`|'(?:[^']|'')*'", "", sql_of(plan, options(bootstrap=hostile)).text)
     assert "DROP" not in bare
     assert not set(bare) & set("`'\"")
 
 
 def test_a_later_stage_over_the_spine_needs_every_row_of_it() -> None:
-    """With ``answer_from`` set, all rows ask at the first of two stages over the spine; only the last one leaves some out."""
-    job = sql_of(plan(stage("payments", "card"), stage("payments", "shop")), JobOptions(answer_from_ms=5))
-    assert select(job, "payments_by_card_rows")["_asks"] == "TRUE"
-    assert select(job, "payments_by_shop_rows")["_asks"] == "`at` >= 5"
+    """With ``vectors_from`` set, the first of two stages over the spine passes all rows on; the last one leaves some out."""
+    job = sql_of(plan(stage("payments", "card"), stage("payments", "shop")), options(vectors_from_ms=5))
+    assert select(job, "payments_by_card_rows")["_is_query"] == "TRUE"
+    assert select(job, "payments_by_shop_rows")["_is_query"] == "`at` >= 5"
     assert "`at` >= 5" not in statement(job, "INSERT INTO `_features_risk`")
 
 
-def test_the_last_stage_over_the_spine_answers_from_the_given_time() -> None:
-    """With ``answer_from`` set, earlier rows contribute to the spine's windows and do not ask; they go no further."""
-    job = sql_of(plan(stage("payments", "card"), stage("reports", "card")), JobOptions(answer_from_ms=5))
+def test_the_last_stage_over_the_spine_gives_vectors_from_the_given_time() -> None:
+    """With ``vectors_from`` set, earlier rows contribute to the spine's windows and are no queries; they go no further."""
+    job = sql_of(plan(stage("payments", "card"), stage("reports", "card")), options(vectors_from_ms=5))
     first, second = select(job, "payments_by_card_rows"), select(job, "reports_by_card_rows")
-    assert (first["_contributes"], first["_asks"]) == ("TRUE", "`at` >= 5")
-    assert (second["_contributes"], second["_asks"]) == ("FALSE", "TRUE")
+    assert (first["_contributes"], first["_is_query"]) == ("TRUE", "`at` >= 5")
+    assert (second["_contributes"], second["_is_query"]) == ("FALSE", "TRUE")
     assert "`at` >= 5" not in statement(job, "CREATE TEMPORARY VIEW `reports_by_card_rows`")
 
 
-def test_rows_that_neither_contribute_nor_ask_are_not_read_on() -> None:
-    """With ``answer_from`` set and no windows over the spine, earlier rows of the spine are left out at the start."""
-    job = sql_of(plan(stage("reports", "card")), JobOptions(answer_from_ms=5))
+def test_rows_that_neither_contribute_nor_are_queries_are_not_read_on() -> None:
+    """With ``vectors_from`` set and no windows over the spine, earlier rows of the spine are left out at the start."""
+    job = sql_of(plan(stage("reports", "card")), options(vectors_from_ms=5))
     assert "WHERE `_reason` IS NULL AND `at` >= 5" in statement(job, "CREATE TEMPORARY VIEW `reports_by_card_rows`")
 
 
 def test_a_stage_over_the_spine_after_another_source_has_all_rows() -> None:
-    """With ``answer_from`` set, the first stage leaves nothing out where a later one is over the spine."""
+    """With ``vectors_from`` set, the first stage leaves nothing out where a later one is over the spine."""
     shared, own = stage("reports", "card"), stage("payments", "card")
-    job = job_sql(job_plan([plan(shared, own), plan(shared, service="other")]), JobOptions(answer_from_ms=5))
-    assert select(job, "reports_by_card_rows")["_asks"] == "TRUE"
+    job = job_sql(job_plan([plan(shared, own), plan(shared, service="other")]), options(vectors_from_ms=5))
+    assert select(job, "reports_by_card_rows")["_is_query"] == "TRUE"
     assert "`at` >= 5" not in statement(job, "CREATE TEMPORARY VIEW `reports_by_card_rows`")
-    assert select(job, "payments_by_card_rows")["_asks"] == "`at` >= 5"
+    assert select(job, "payments_by_card_rows")["_is_query"] == "`at` >= 5"
     assert "`at` >= 5" in statement(job, "INSERT INTO `_features_other`")  # it takes the rows before they are left out
     assert "`at` >= 5" not in statement(job, "INSERT INTO `_features_risk`")
 
 
-def test_without_answer_from_every_event_is_answered() -> None:
+def test_without_vectors_from_every_event_has_a_vector() -> None:
     """Nothing compares times where no time is given."""
-    assert ">=" not in sql_of(plan(stage("payments", "card"), stage("reports", "card")), JobOptions()).text
+    assert ">=" not in sql_of(plan(stage("payments", "card"), stage("reports", "card")), options()).text
 
 
 def test_a_plan_without_windows_passes_the_events_on() -> None:
-    """A service of on-demand features alone reads its spine, and answers from the given time on."""
-    job = sql_of(plan(), JobOptions(answer_from_ms=5))
+    """A service of on-demand features alone reads its spine, and gives vectors from the given time on."""
+    job = sql_of(plan(), options(vectors_from_ms=5))
     assert "sliding_windows(" not in job.text
     insert = statement(job, "INSERT INTO `_features_risk`")
     assert insert.endswith("FROM `payments`\nWHERE `_reason` IS NULL AND `at` >= 5")
@@ -97,7 +98,7 @@ def test_a_plan_without_windows_passes_the_events_on() -> None:
 
 def test_a_key_of_two_columns_is_one_row() -> None:
     """Flink partitions a table argument by one column; the vector's Kafka key is the two as text."""
-    job = sql_of(plan(stage("payments", "card", "shop"), stage("reports", "card", "shop")), JobOptions())
+    job = sql_of(plan(stage("payments", "card", "shop"), stage("reports", "card", "shop")), options())
     assert select(job, "payments_by_card_shop_rows")["_key"] == "ROW(`card`, `shop`)"
     assert job.text.count("PARTITION BY `_key`") == 2
     assert "CONCAT_WS('|', CAST(`card` AS STRING), CAST(`shop` AS STRING))" in statement(job, "INSERT INTO `_features_risk`")
@@ -105,7 +106,7 @@ def test_a_key_of_two_columns_is_one_row() -> None:
 
 def test_stages_that_share_a_source_read_it_once() -> None:
     """Two stages over the spine follow one another: one table, one state each, the features of both."""
-    job = sql_of(plan(stage("payments", "card"), stage("payments", "shop")), JobOptions())
+    job = sql_of(plan(stage("payments", "card"), stage("payments", "shop")), options())
     assert job.text.count("'connector' = 'kafka'") == 5  # the two sources, the features, the dead letters, the late rows
     assert "FROM `payments_by_card`" in statement(job, "CREATE TEMPORARY VIEW `payments_by_shop_rows`")
     assert "FROM `payments_by_shop`" in statement(job, "INSERT INTO `_features_risk`")
@@ -115,27 +116,40 @@ def test_stages_that_share_a_source_read_it_once() -> None:
 
 
 def test_an_event_needs_the_keys_of_every_stage_that_reads_it() -> None:
-    """The spine needs the keys of all stages, since it asks at each; another source those of its own."""
-    job = sql_of(plan(stage("payments", "card"), stage("reports", "shop")), JobOptions())
+    """The spine needs the keys of all stages, since it is a query at each; another source those of its own."""
+    job = sql_of(plan(stage("payments", "card"), stage("reports", "shop")), options())
     assert "'headrace-event.required' = 'id;card;shop'" in statement(job, "CREATE TEMPORARY TABLE `payments`")
     assert "'headrace-event.required' = 'id;shop'" in statement(job, "CREATE TEMPORARY TABLE `reports`")
 
 
-def test_another_sources_rows_contribute_and_do_not_ask() -> None:
+def test_another_sources_rows_contribute_and_are_no_queries() -> None:
     """The rows of a source that is not the spine come as the second half of a union, with nulls for what they lack."""
-    rows = statement(sql_of(plan(stage("reports", "card")), JobOptions()), "CREATE TEMPORARY VIEW `reports_by_card_rows`")
+    rows = statement(sql_of(plan(stage("reports", "card")), options()), "CREATE TEMPORARY VIEW `reports_by_card_rows`")
     spine, other = rows.split("\nUNION ALL\n")
     assert "FALSE AS `_contributes`" in spine
     assert "CAST(NULL AS DECIMAL(12, 2)) AS `_value_amount`" in spine
-    assert re.search(r"`at`,\n  TRUE,\n  FALSE,", other)
-    assert len(re.findall(r",$", spine, re.MULTILINE)) == len(re.findall(r",$", other, re.MULTILINE))
+    assert "TRUE AS `_contributes`,\n  FALSE AS `_is_query`," in other
+    assert "CAST(NULL AS DECIMAL(12, 2)) AS `amount`" in other
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_halves_of_a_union_have_the_same_columns(mode: Mode) -> None:
+    """By name and in order, whatever the rows carry; the stage gives on what it is told to carry."""
+    job = sql_of(plan(stage("payments", "card"), stage("reports", "shop"), stage("reports", "card"), mode=mode), options())
+    for view in ("reports_by_shop", "reports_by_card"):
+        spine, other = statement(job, f"CREATE TEMPORARY VIEW `{view}_rows`").split("\nUNION ALL\n")
+        names = [re.findall(r"`(\w+)`,?$", half.partition("\nFROM")[0], re.MULTILINE) for half in (spine, other)]
+        assert names[0][-len(names[1]) :] == names[1]
+        given = statement(job, f"CREATE TEMPORARY VIEW `{view}` AS")
+        assert all(f"  `{name}`,\n" in given for name in spec(job, view)["carry"])
+        assert set(spec(job, view)["carry"]) < set(names[1])
 
 
 def test_every_type_of_result_has_its_column() -> None:
     """Sums of decimals are as wide as Flink has, min and max are of the column's type, count and mean of their own."""
     functions = ("count", "sum", "mean", "min", "max")
     features = tuple(WindowFeature(f"v__{f}_{c}", f, c, MINUTE) for c in ("amount", "tip", "shop") for f in functions)
-    job = sql_of(plan(Stage("payments", ("card",), features)), JobOptions())
+    job = sql_of(plan(Stage("payments", ("card",), features)), options())
     line = next(line for line in job.text.splitlines() if line.startswith("  `features` ROW<"))
     types = dict(re.findall(r"`v__(\w+)` ([A-Z]+(?:\([^)]*\))?)", line))
     assert [types[f"{f}_amount"] for f in functions] == ["BIGINT", "DECIMAL(38, 2)", "DOUBLE", "DECIMAL(12, 2)", "DECIMAL(12, 2)"]
@@ -146,20 +160,32 @@ def test_every_type_of_result_has_its_column() -> None:
 def test_the_operator_is_told_the_stage() -> None:
     """The argument of the operator is the stage: windows in milliseconds, the column of each, how long rows are kept."""
     features = (WindowFeature("v__a", "mean", "tip", 2 * MINUTE, 0.5), WindowFeature("v__b", "count", "amount", MINUTE))
-    given = spec(sql_of(plan(Stage("payments", ("card",), features), lateness_ms=7), JobOptions()), "payments_by_card")
+    given = spec(sql_of(plan(Stage("payments", ("card",), features), lateness_ms=7), options()), "payments_by_card")
     assert given["mode"] == "arrival"
     assert (given["retention"], given["lateness"], given["cache"]) == (2 * MINUTE + 7, 7, 0)
     assert given["values"] == ["_value_tip", "_value_amount"]
+    whole = {"parameter": None, "view": "v"}
     assert given["features"] == [
-        {"name": "v__a", "function": "mean", "value": 0, "window": 2 * MINUTE, "fill": 0.5, "view": "v"},
-        {"name": "v__b", "function": "count", "value": 1, "window": MINUTE, "fill": None, "view": "v"},
+        {**whole, "name": "v__a", "function": "mean", "value": 0, "window": 2 * MINUTE, "fill": 0.5},
+        {**whole, "name": "v__b", "function": "count", "value": 1, "window": MINUTE, "fill": None},
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "function", "parameter"),
+    [("max", "max", None), ("last_10", "last_n", "10"), ("p50", "quantile", "0.5"), ("p99_9", "quantile", "0.999")],
+)
+def test_the_operator_is_told_the_parts_of_a_function(written: str, function: str, parameter: str | None) -> None:
+    """The row of the table, and the parameter with all its digits, as text."""
+    features = (WindowFeature("v__x", written, "tip", MINUTE),)
+    (given,) = spec(sql_of(plan(Stage("payments", ("card",), features)), options()), "payments_by_card")["features"]
+    assert (given["function"], given["parameter"]) == (function, parameter)
 
 
 def test_event_time_mode_has_watermarks_and_timers() -> None:
     """In event-time mode each source has a watermark behind its delay, and each stage a time to wait for."""
     stages = stage("payments", "card"), stage("reports", "card")
-    waiting = sql_of(plan(*stages, mode="event_time", delay_ms=500), JobOptions()).text
+    waiting = sql_of(plan(*stages, mode="event_time", delay_ms=500), options()).text
     assert waiting.count("WATERMARK FOR `_rt` AS TO_TIMESTAMP_LTZ(`at` - 501, 3)") == 2
     assert waiting.count("on_time => DESCRIPTOR(`_rt`)") == 2
     assert waiting.count("'scan.watermark.alignment.group' = 'risk'") == 2
@@ -167,7 +193,7 @@ def test_event_time_mode_has_watermarks_and_timers() -> None:
 
 def test_arrival_mode_has_watermarks_and_waits_for_nothing() -> None:
     """In arrival mode the watermark says only what can be forgotten: no row has a time to wait for, no source another."""
-    at_once = sql_of(plan(stage("payments", "card"), stage("reports", "card"), delay_ms=500), JobOptions(idle_timeout_ms=9)).text
+    at_once = sql_of(plan(stage("payments", "card"), stage("reports", "card"), delay_ms=500), options(idle_timeout_ms=9)).text
     assert at_once.count("WATERMARK FOR `_rt` AS TO_TIMESTAMP_LTZ(`at` - 501, 3)") == 2
     assert at_once.count("'scan.watermark.idle-timeout' = '9 ms'") == 2
     assert "on_time" not in at_once
@@ -178,7 +204,7 @@ def test_arrival_mode_has_watermarks_and_waits_for_nothing() -> None:
 def test_a_bounded_job_ends_where_the_topics_end() -> None:
     """A bounded job has an end, no alignment, which would pause what has come to it, and no source that falls idle."""
     for mode in MODES:
-        text = sql_of(plan(stage("reports", "card"), mode=mode), JobOptions(bounded=True)).text
+        text = sql_of(plan(stage("reports", "card"), mode=mode), options(bounded=True)).text
         assert text.count("'scan.bounded.mode' = 'latest-offset'") == 2
         assert "alignment" not in text
         assert "idle" not in text
@@ -186,14 +212,14 @@ def test_a_bounded_job_ends_where_the_topics_end() -> None:
 
 def test_every_source_has_its_dead_letters() -> None:
     """What a source cannot use goes to one topic, whichever source it was."""
-    job = sql_of(plan(stage("reports", "card")), JobOptions(dead_letters="graveyard"))
+    job = sql_of(plan(stage("reports", "card")), options(dead_letters="graveyard"))
     assert len([insert for insert in job.inserts if insert.startswith("INSERT INTO `_dead_letters`")]) == 2
     assert "'topic' = 'graveyard'" in statement(job, "CREATE TEMPORARY TABLE `_dead_letters`")
 
 
-def test_late_rows_leave_the_answers_for_a_ledger() -> None:
+def test_late_rows_leave_the_vectors_for_a_ledger() -> None:
     """Each stage's late rows go to one topic, with the source they came from, and neither to the next stage nor to a vector."""
-    job = sql_of(plan(stage("payments", "card"), stage("reports", "card")), JobOptions(late_rows="ledger"))
+    job = sql_of(plan(stage("payments", "card"), stage("reports", "card")), options(late_rows="ledger"))
     assert "'topic' = 'ledger'" in statement(job, "CREATE TEMPORARY TABLE `_late_rows`")
     ledger = [insert for insert in job.inserts if insert.startswith("INSERT INTO `_late_rows`")]
     assert [re.findall(r"ROW\('(\w+)'", insert) for insert in ledger] == [["payments"], ["reports"]]
@@ -205,7 +231,7 @@ def test_late_rows_leave_the_answers_for_a_ledger() -> None:
 
 def test_a_cache_is_the_stages_own() -> None:
     """How much a stage may keep decoded is told to the operator."""
-    job = sql_of(plan(stage("payments", "card")), JobOptions(cache_bytes=7))
+    job = sql_of(plan(stage("payments", "card")), options(cache_bytes=7))
     assert spec(job, "payments_by_card")["cache"] == 7
     assert spec(job, "payments_by_card")["kept"] == 64 * 1024 * 1024
 
@@ -214,7 +240,7 @@ def test_services_of_one_job_each_have_their_columns() -> None:
     """Each service has its topic, its plan's digest, its features, and the completeness of the stages that it uses."""
     cards, shops = stage("payments", "card"), stage("payments", "shop")
     both, one = plan(cards, shops), plan(cards, service="cards")
-    job = job_sql(job_plan([both, one]), JobOptions())
+    job = job_sql(job_plan([both, one]), options())
     assert job.text.count("FROM sliding_windows(") == 2
     assert "'topic' = 'features.cards'" in statement(job, "CREATE TEMPORARY TABLE `_features_cards`")
     risk, own = statement(job, "INSERT INTO `_features_risk`"), statement(job, "INSERT INTO `_features_cards`")
@@ -228,7 +254,7 @@ def test_services_of_one_job_each_have_their_columns() -> None:
 
 def test_services_of_one_job_write_a_bad_event_once() -> None:
     """A source that two services read is one table, and needs the keys of both."""
-    job = job_sql(job_plan([plan(stage("payments", "card")), plan(stage("payments", "shop"), service="shops")]), JobOptions())
+    job = job_sql(job_plan([plan(stage("payments", "card")), plan(stage("payments", "shop"), service="shops")]), options())
     assert job.text.count("CREATE TEMPORARY TABLE `payments`") == 1
     assert "'headrace-event.required' = 'id;card;shop'" in statement(job, "CREATE TEMPORARY TABLE `payments`")
     letters = [insert for insert in job.inserts if insert.startswith("INSERT INTO `_dead_letters`")]
@@ -239,9 +265,9 @@ def test_predictions_of_a_key_stay_in_order() -> None:
     """A vector's Kafka key is that of the first windows over the spine; without any, the event's id."""
     insert = "INSERT INTO `_features_risk`"
     first = f"{insert}\nSELECT\n  "
-    keyed = statement(sql_of(plan(stage("reports", "shop"), stage("payments", "card")), JobOptions()), insert)
+    keyed = statement(sql_of(plan(stage("reports", "shop"), stage("payments", "card")), options()), insert)
     assert keyed.startswith(first + "CAST(`card` AS STRING),")
-    free = statement(sql_of(plan(stage("reports", "card")), JobOptions()), insert)
+    free = statement(sql_of(plan(stage("reports", "card")), options()), insert)
     assert free.startswith(first + "CAST(`id` AS STRING),")
 
 

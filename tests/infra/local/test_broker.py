@@ -64,7 +64,7 @@ def test_a_stopped_broker_leaves_no_process(tmp_path: Path) -> None:
 
 
 def test_topics_have_their_partitions_and_limits(broker: Broker) -> None:
-    """Partitions and configuration are those that were asked for."""
+    """Partitions and configuration are those that were given."""
     topics.create({"bootstrap_servers": broker.bootstrap}, {"wide": 3}, {"max.message.bytes": "8388608"})
     with closing(KafkaConsumer(bootstrap_servers=broker.bootstrap)) as consumer:
         assert consumer.partitions_for_topic("wide") == {0, 1, 2}
@@ -98,8 +98,8 @@ def test_no_java_is_one_line_of_advice(tmp_path: Path, monkeypatch: pytest.Monke
         Broker(tmp_path / "kafka").start()
 
 
-def test_a_closed_port_does_not_answer() -> None:
-    """Asking whether a broker answers never raises, and never waits long."""
+def test_a_closed_port_does_not_reply() -> None:
+    """Whether a broker replies is found out without an exception, and without a long wait."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    assert not module.answers(f"127.0.0.1:{port}")
+    assert not module.replies(f"127.0.0.1:{port}")

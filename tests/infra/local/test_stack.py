@@ -64,7 +64,7 @@ def project(small_copy: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.timeout(600)  # four starts of Flink
 def test_services_of_one_spine_share_a_stream_job(project: Path, broker: Broker) -> None:
-    """One that comes later has a job of its own; those whose jobs died share one when they start again, and both answer."""
+    """One that comes later has a job of its own; those whose jobs died share one when they start again, and both predict."""
     settings = load_settings(project)
     stack.up(project, settings, ["cards"])
     assert served(project, settings) == {"stream-cards": ("cards",), "scorer-cards": ("cards",)}
@@ -83,7 +83,7 @@ def test_services_of_one_spine_share_a_stream_job(project: Path, broker: Broker)
     assert served(project, settings) == {"stream-cards": both, "scorer-cards": ("cards",), "scorer-terminals": ("terminals",)}
     publish(broker)
     for service in both:
-        assert answered(broker, service) == {1, 2}
+        assert predicted(broker, service) == {1, 2}
     kill(project, settings, "stream-cards")
     stack.up(project, settings, ["terminals"])
     assert served(project, settings)["stream-cards"] == both, "the state is of both"
@@ -121,8 +121,8 @@ def publish(broker: Broker) -> None:
         producer.flush()
 
 
-def answered(broker: Broker, service: str) -> set[int | str]:
-    """The ids that the service's scorer has answered, once there are two or half a minute has passed."""
+def predicted(broker: Broker, service: str) -> set[int | str]:
+    """The ids of the events that the service has a prediction for, once there are two or half a minute has passed."""
     deadline, found = time.monotonic() + 30, set[int | str]()
     while len(found) < 2 and time.monotonic() < deadline:
         found = {decode_prediction(record.value).event_id for record in records(broker, f"predictions.{service}")}

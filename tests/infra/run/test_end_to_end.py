@@ -1,4 +1,4 @@
-"""The main job from one command: it ends by itself with a report that adds up, and leaves nothing running."""
+"""The end-to-end run from one command: it ends by itself with a report that adds up, and leaves nothing running."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ rate = 600
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small fraud project whose main job publishes two days."""
+    """A small fraud project whose end-to-end run publishes two days."""
     folder = fraud_project(tmp_path_factory.mktemp("run"), customers=600, terminals=1200, days=55)
     text = (folder / "headrace.toml").read_text()
     head, _, rest = text.partition("[run]")
@@ -39,7 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_run_adds_up_and_ends_by_itself(project: Path) -> None:
-    """Every event is answered, values equal the batch engine's but for late labels, and no process is left."""
+    """Every event has a prediction, values equal the batch engine's but for late labels, and no process is left."""
     done = subprocess.run(_command(project, "--json"), capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -58,7 +58,7 @@ def test_the_run_adds_up_and_ends_by_itself(project: Path) -> None:
 
 
 def test_ctrl_c_ends_all_that_was_started(project: Path) -> None:
-    """An interrupt in the middle of the run: exit code 130, and no process is left."""
+    """An interrupt while Kafka, the stream job and the scorer work: exit code 130, and no process is left."""
     run = subprocess.Popen(
         _command(project),
         stdout=subprocess.DEVNULL,
@@ -67,8 +67,11 @@ def test_ctrl_c_ends_all_that_was_started(project: Path) -> None:
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # which is not ours to begin with under nohup
     )
     deadline = time.monotonic() + 120
-    while not any("scorer" in " ".join(p.cmdline()) for p in _left(project)) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    while not (project / ".headrace" / "run" / "ready" / "scorer-fraud").exists():
+        assert run.poll() is None, "the run ended before it was interrupted"
+        assert time.monotonic() < deadline, "no scorer was ready in 120 s"
+        time.sleep(0.1)
+    assert {"stream", "scorer", "kafka.Kafka"} <= {part for process in _left(project) for part in process.cmdline()}
     run.send_signal(signal.SIGINT)
     assert run.wait(60) == 130
     assert _left(project) == []

@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.errors import DefinitionError, SettingError
-from features.plan import DAY_MS, Stage
+from features.plan import Stage
 from features.service import Service
+from features.times import DAY_MS
 from jobs.history.compute import compute, floats, write
-from tests.contract.reference import Event, answers
+from tests.contract.reference import Event, vectors
 
 pytestmark = pytest.mark.core
 
@@ -50,7 +51,7 @@ def events_of(service: Service, source: str, key: str, value: int) -> list[Event
 def check(service: Service, result: pa.Table, stage: Stage, key: int, events: list[Event]) -> None:
     """The result's rows of ``key`` have the reference's values."""
     rows = result.filter(pc.equal(result[stage.key[0]], key)).to_pylist()
-    expected = answers(stage, service.plan.spine, events)
+    expected = vectors(stage, service.plan.spine, events)
     assert len(rows) == len(expected) > 0
     for row, answer in zip(rows, expected, strict=True):
         assert {name: row[name] for name in answer} == answer

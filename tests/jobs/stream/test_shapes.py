@@ -12,6 +12,7 @@ from features.plan import Plan, Stage, WindowFeature
 from features.service import Service
 from infra.local.broker import Broker
 from schemas import FeatureVector
+from tests.support.flink import Cluster
 from tests.support.streams import own_topics, run_to_end, vectors
 
 pytestmark = pytest.mark.stack
@@ -25,33 +26,33 @@ def shaped(service: Service, *windows: Stage) -> Plan:
     return msgspec.structs.replace(plan, windows=windows, sources=plan.sources[:1], on_demand=(), inputs=())
 
 
-def test_a_key_may_have_two_columns(broker: Broker, small: Service, tmp_path: Path) -> None:
+def test_a_key_may_have_two_columns(broker: Broker, cluster: Cluster, small: Service, tmp_path: Path) -> None:
     """Windows by customer and terminal count the payments of that customer at that terminal."""
     feature = WindowFeature("pair__count", "count", "amount", 30 * DAY)
     plan = own_topics(broker, shaped(small, Stage("transactions", ("customer_id", "terminal_id"), (feature,))))
     publish_history(broker, small.folder, plan)
-    run_to_end(broker, plan, tmp_path)
+    run_to_end(broker, cluster, plan, tmp_path)
     found = {v.event_id: v for v in vectors(broker, plan)}
-    assert {i: v.features["pair__count"] for i, v in found.items()} == {i: count(v, found) for i, v in found.items()}
-    assert max(count(v, found) for v in found.values()) > 1
+    assert {i: v.features["pair__count"] for i, v in found.items()} == {i: payments(v, found) for i, v in found.items()}
+    assert max(payments(v, found) for v in found.values()) > 1
 
 
-def count(asked: FeatureVector, all_of_them: dict[int | str, FeatureVector]) -> int:
-    """Payments of the customer at the terminal in the 30 days to ``asked``."""
-    pair = asked.event["customer_id"], asked.event["terminal_id"]
+def payments(query: FeatureVector, all_of_them: dict[int | str, FeatureVector]) -> int:
+    """Payments of the customer at the terminal in the 30 days to ``query``."""
+    pair = query.event["customer_id"], query.event["terminal_id"]
     return sum(
         (v.event["customer_id"], v.event["terminal_id"]) == pair
-        and asked.event_time - 30 * DAY < v.event_time <= asked.event_time
-        and (v.event_time, v.origin.offset) <= (asked.event_time, asked.origin.offset)
+        and query.event_time - 30 * DAY < v.event_time <= query.event_time
+        and (v.event_time, v.origin.offset) <= (query.event_time, query.origin.offset)
         for v in all_of_them.values()
     )
 
 
-def test_a_service_may_have_no_windows(broker: Broker, small: Service, tmp_path: Path) -> None:
+def test_a_service_may_have_no_windows(broker: Broker, cluster: Cluster, small: Service, tmp_path: Path) -> None:
     """Every event is passed on, with no features."""
     plan = own_topics(broker, shaped(small))
     publish_history(broker, small.folder, plan)
-    run_to_end(broker, plan, tmp_path)
+    run_to_end(broker, cluster, plan, tmp_path)
     found = vectors(broker, plan)
     assert len({v.event_id for v in found}) == len(found) > 1000
     assert all(v.features == {} and v.complete for v in found)

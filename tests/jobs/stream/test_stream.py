@@ -6,8 +6,11 @@ import json
 import random
 import time
 from collections import Counter
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow.compute as pc
@@ -16,28 +19,33 @@ from kafka import KafkaProducer
 
 from bench.common import publish_history
 from features.definitions.load import load
-from features.plan import DAY_MS
+from features.plan import Plan
 from features.service import Service
+from features.times import DAY_MS
 from infra.local.broker import Broker
 from jobs.audit.parity import compare, ledger_of
 from jobs.history.compute import compute
 from schemas import Origin
 from tests.support.data import fraud_project
+from tests.support.flink import Cluster
 from tests.support.streams import (
     await_checkpoint,
     await_vectors,
     dead_letters,
+    embedded,
     late_rows,
     of_history,
     own_topics,
     publish_one_more,
     records,
     run_to_end,
-    started,
+    submitted,
     vectors,
 )
 
 pytestmark = pytest.mark.stack
+
+StartJob = Callable[..., AbstractContextManager[Any]]
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +54,12 @@ def medium(tmp_path_factory: pytest.TempPathFactory) -> Service:
     return load(fraud_project(tmp_path_factory.mktemp("medium"), customers=1000, terminals=2000, days=60)).service("handbook")
 
 
-def test_event_time_values_are_the_batch_engines(broker: Broker, medium: Service, tmp_path: Path) -> None:
-    """In event-time mode every value of over 100,000 events equals the batch engine's, at parallelism 2."""
+def test_event_time_values_are_the_batch_engines(broker: Broker, cluster: Cluster, medium: Service, tmp_path: Path) -> None:
+    """In event-time mode every value of over 100,000 events equals the batch engine's, on two TaskManagers."""
     plan = own_topics(broker, medium.plan, mode="event_time")
     publish_history(broker, medium.folder, plan)
-    run_to_end(broker, plan, tmp_path, parallelism=2)
+    run_to_end(broker, cluster, plan, tmp_path, parallelism=2)
+    assert len(cluster.task_managers_of(plan.service)) == 2
     batch = compute(medium)
     found = vectors(broker, plan)
     parity = compare(plan, batch, found)
@@ -61,11 +70,11 @@ def test_event_time_values_are_the_batch_engines(broker: Broker, medium: Service
     assert dead_letters(broker, plan) == []
 
 
-def test_arrival_values_differ_only_for_late_labels(broker: Broker, small: Service, tmp_path: Path) -> None:
+def test_arrival_values_differ_only_for_late_labels(broker: Broker, cluster: Cluster, small: Service, tmp_path: Path) -> None:
     """In arrival mode customer windows equal the batch engine's; a terminal window differs only where the ledger has a label."""
     plan = own_topics(broker, small.plan)
     publish_history(broker, small.folder, plan)
-    run_to_end(broker, plan, tmp_path)
+    run_to_end(broker, cluster, plan, tmp_path)
     topic = plan.source("labels").topic
     labels = {Origin(topic, r.partition, r.offset): json.loads(r.value) for r in records(broker, topic)}
     ledger = ledger_of(plan, late_rows(broker, plan), labels)
@@ -76,21 +85,23 @@ def test_arrival_values_differ_only_for_late_labels(broker: Broker, small: Servi
     assert terminals.unexplained == 0, terminals
 
 
-def test_only_events_from_a_time_on_are_answered(broker: Broker, small: Service, tmp_path: Path) -> None:
+def test_only_events_from_a_time_on_are_answered(broker: Broker, cluster: Cluster, small: Service, tmp_path: Path) -> None:
     """With answer_from, earlier events fill the windows, so that the first event answered finds them full."""
     batch = compute(small)
     times = sorted(batch["event_time"].to_pylist())
     start = times[len(times) * 3 // 4]
     plan = own_topics(broker, small.plan, mode="event_time")
     publish_history(broker, small.folder, plan)
-    run_to_end(broker, plan, tmp_path, answer_from_ms=start)
+    run_to_end(broker, cluster, plan, tmp_path, vectors_from_ms=start)
     found = vectors(broker, plan)
     answered = batch.filter(pc.greater_equal(batch["event_time"], start))
     assert {vector.event_id for vector in found} == set(answered["transaction_id"].to_pylist())
     assert [stage.differing for stage in compare(plan, batch, found).stages] == [0, 0]
 
 
-def test_services_of_one_job_have_the_vectors_they_would_have_alone(broker: Broker, small: Service, tmp_path: Path) -> None:
+def test_services_of_one_job_have_the_vectors_they_would_have_alone(
+    broker: Broker, cluster: Cluster, small: Service, tmp_path: Path
+) -> None:
     """Two services over one spine run in one job: each has its own windows' values, and a bad event is written once."""
     whole = own_topics(broker, small.plan, mode="event_time")
     customers, _ = whole.windows
@@ -101,7 +112,7 @@ def test_services_of_one_job_have_the_vectors_they_would_have_alone(broker: Brok
     with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
         producer.send(whole.spine_source.topic, value=b"not json")
         producer.flush()
-    run_to_end(broker, [whole, limits], tmp_path)
+    run_to_end(broker, cluster, [whole, limits], tmp_path)
     batch = compute(small)
     for plan in (whole, limits):
         found = vectors(broker, plan)
@@ -114,47 +125,61 @@ def test_services_of_one_job_have_the_vectors_they_would_have_alone(broker: Brok
     assert [letter.reason for letter in dead_letters(broker, whole)] == ["not_json"]
 
 
-def test_rows_kept_in_rocksdb_give_the_same_values(broker: Broker, small: Service, tmp_path: Path) -> None:
-    """With state in RocksDB every value is the batch engine's, and its files are where they are wiped."""
+def test_rows_kept_in_rocksdb_give_the_same_values(broker: Broker, cluster: Cluster, small: Service, tmp_path: Path) -> None:
+    """With state in RocksDB every value is the batch engine's."""
     plan = own_topics(broker, small.plan, mode="event_time")
     publish_history(broker, small.folder, plan)
-    run_to_end(broker, plan, tmp_path, state_backend="rocksdb", parallelism=2)
+    run_to_end(broker, cluster, plan, tmp_path, state_backend="rocksdb", parallelism=2)
     parity = compare(plan, compute(small), vectors(broker, plan))
     assert [stage.differing for stage in parity.stages] == [0, 0], parity
+
+
+@pytest.mark.timeout(600)
+def test_a_cancelled_job_goes_on_at_another_parallelism(
+    broker: Broker, cluster: Cluster, medium: Service, tmp_path: Path
+) -> None:
+    """Cancelled on its cluster in mid-stream, and submitted again with more subtasks, it gives the batch engine's values."""
+    stopped_and_restored(broker, medium, partial(submitted, broker, cluster), tmp_path, "heap", parallelism=(1, 2))
+
+
+@pytest.mark.timeout(600)
+def test_a_killed_job_goes_on_at_another_parallelism(broker: Broker, medium: Service, tmp_path: Path) -> None:
+    """Killed with its JVM, and restored with fewer subtasks; the files of its RocksDB are where they are wiped."""
+    plan = stopped_and_restored(broker, medium, partial(embedded, broker), tmp_path, "rocksdb", parallelism=(2, 1))
     assert (tmp_path / plan.service / "rocksdb").is_dir()
 
 
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize(("backend", "before", "after"), [("heap", 1, 2), ("rocksdb", 2, 1)])
-def test_a_job_goes_on_at_another_parallelism(
-    broker: Broker, medium: Service, tmp_path: Path, backend: str, before: int, after: int
-) -> None:
-    """Killed in mid-stream and restored from its checkpoint with more or fewer subtasks, every value is the batch engine's."""
-    plan = own_topics(broker, medium.plan, mode="event_time")
-    publish_history(broker, medium.folder, plan)
+def stopped_and_restored(
+    broker: Broker, service: Service, start: StartJob, folder: Path, backend: str, parallelism: tuple[int, int]
+) -> Plan:
+    """Stop a job in mid-stream, go on from its checkpoint at another parallelism; every value must be the batch engine's."""
+    plan = own_topics(broker, service.plan, mode="event_time")
+    publish_history(broker, service.folder, plan)
     publish_one_more(broker, plan, later_ms=7 * DAY_MS)  # whose watermark lets the last of the others go
-    batch = compute(medium)
-    options = {"state_backend": backend, "checkpoint_interval_ms": 200, "bounded": False}
-    with started(broker, plan, tmp_path, parallelism=before, **options):
+    batch = compute(service)
+    before, after = parallelism
+    options = {"state_backend": backend, "bounded": False}
+    with start(plan, folder, parallelism=before, checkpoint_interval_ms=200, **options):
         await_vectors(broker, plan, batch.num_rows // 10)
-        await_checkpoint(tmp_path)
+        await_checkpoint(folder)
     written = sum(1 for _ in records(broker, plan.features_topic))
-    assert written < batch.num_rows, "the kill is in mid-stream"
-    with started(broker, plan, tmp_path, parallelism=after, **options):
+    assert written < batch.num_rows, "the stop is in mid-stream"
+    with start(plan, folder, parallelism=after, **options):
         await_vectors(broker, plan, batch.num_rows)
     found = of_history(vectors(broker, plan))
     assert {vector.event_id for vector in found} == set(batch["transaction_id"].to_pylist())
     assert batch.num_rows <= len(found) < written + batch.num_rows, "it went on where the checkpoint was"
     assert [stage.differing for stage in compare(plan, batch, found).stages] == [0, 0]
+    return plan
 
 
 def test_a_restart_is_logged_with_its_cause(
-    broker: Broker, small: Service, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    broker: Broker, cluster: Cluster, small: Service, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Where checkpoints cannot be written any more Flink restarts the job, and the log says that it did, and why."""
     plan = own_topics(broker, small.plan)
     log, ready = "", tmp_path / "ready"
-    with started(broker, plan, tmp_path, bounded=False, checkpoint_interval_ms=1000, ready_file=ready):
+    with submitted(broker, cluster, plan, tmp_path, bounded=False, checkpoint_interval_ms=1000, ready_file=ready):
         await_checkpoint(tmp_path)
         deadline = time.monotonic() + 60
         while not ready.exists() and time.monotonic() < deadline:
@@ -170,7 +195,9 @@ def test_a_restart_is_logged_with_its_cause(
     assert "no exception is known" not in restart, restart
 
 
-def test_bad_input_is_dead_lettered_and_its_neighbours_are_answered(broker: Broker, small: Service, tmp_path: Path) -> None:
+def test_bad_input_is_dead_lettered_and_its_neighbours_are_answered(
+    broker: Broker, cluster: Cluster, small: Service, tmp_path: Path
+) -> None:
     """Each kind of bad event is on dead_letters with its reason, origin and bytes; the good ones around it are answered."""
     plan = own_topics(broker, small.plan)
     now = int(time.time() * 1000)
@@ -195,7 +222,7 @@ def test_bad_input_is_dead_lettered_and_its_neighbours_are_answered(broker: Brok
             producer.send(topic, value=json.dumps(event).encode(), partition=0)
             producer.send(topic, key=b"1", value=value, partition=0)
         producer.flush()
-    run_to_end(broker, plan, tmp_path)
+    run_to_end(broker, cluster, plan, tmp_path)
     letters = dead_letters(broker, plan)
     assert Counter(letter.reason for letter in letters) == Counter(bad.values())
     assert {letter.value: letter.reason for letter in letters} == bad
@@ -204,14 +231,14 @@ def test_bad_input_is_dead_lettered_and_its_neighbours_are_answered(broker: Brok
     assert sorted(vector.event_id for vector in vectors(broker, plan)) == list(range(len(bad)))
 
 
-def test_values_keep_every_digit(broker: Broker, small: Service, tmp_path: Path) -> None:
+def test_values_keep_every_digit(broker: Broker, cluster: Cluster, small: Service, tmp_path: Path) -> None:
     """Decimals, integers beyond 2^53 and string ids come out as they went in."""
     plan = own_topics(broker, small.plan)
     event = {"transaction_id": 2**62 + 1, "event_time": 0, "customer_id": -1, "terminal_id": 2**60 + 1, "amount": 9999999999.99}
     with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
         producer.send(plan.spine_source.topic, value=json.dumps(event).encode())
         producer.flush()
-    run_to_end(broker, plan, tmp_path)
+    run_to_end(broker, cluster, plan, tmp_path)
     (vector,) = vectors(broker, plan)
     assert vector.event == event
     assert vector.event_id == event["transaction_id"]

@@ -25,10 +25,13 @@ from features.definitions.load import Project, load
 from features.errors import DefinitionError, SettingError, StackError
 from features.plan import Plan
 from features.service import Service
+from infra.config import scorer_config
 from infra.local.broker import Broker
+from infra.settings import ScorerSettings
 from schemas import DeadLetter, FeatureVector, Origin, Prediction
 from schemas.codec import decode_dead_letter, decode_prediction, encode
-from serving.kafka.scorer import DEAD_LETTER_BYTES, DEAD_LETTERS, ScorerConfig, load_predictor, run
+from schemas.topics import DEAD_LETTER_VALUE_BYTES, DEAD_LETTERS
+from serving.kafka.scorer import ScorerConfig, load_predictor, run
 from serving.models.registry import Registry, load_session, scores
 from tests.support.models import stumps
 
@@ -74,7 +77,8 @@ class Setting:
         self._found = found = project.service(service)
         self.plan = msgspec.structs.replace(found.plan, service=f"{service}-{uuid.uuid4().hex[:8]}")
         self.folder = folder
-        broker.create_topics({self.plan.features_topic: PARTITIONS, self.plan.predictions_topic: PARTITIONS, DEAD_LETTERS: 1})
+        broker.create_topics({self.plan.features_topic: PARTITIONS, self.plan.predictions_topic: PARTITIONS})
+        broker.create_topics({DEAD_LETTERS.name: 1})
         register(folder, self.plan, stumps([0.01 * i for i in range(len(self.plan.inputs))]))
 
     @property
@@ -85,7 +89,9 @@ class Setting:
     def config(self, **changes: Any) -> ScorerConfig:
         """A scorer's configuration, its ready file a new one."""
         ready = self.folder / f"ready-{uuid.uuid4().hex}"
-        return ScorerConfig(**{"bootstrap": self.bootstrap, "registry": self.folder, "ready_file": ready, **changes})
+        client = {"bootstrap_servers": [self.bootstrap]}
+        section = ScorerSettings(**changes)
+        return scorer_config(section, self.plan.service, client=client, registry=self.folder, ready_file=ready)
 
     def send(self, records: Iterable[tuple[int, bytes | None]], key: bytes = b"key") -> None:
         """Write (partition, value) pairs to the features topic."""
@@ -101,7 +107,7 @@ class Setting:
     def dead_letters(self, count: int) -> list[DeadLetter]:
         """This service's dead letters, once there are so many."""
         ours: Callable[[Any], bool] = lambda r: decode_dead_letter(r.value).origin.topic == self.plan.features_topic  # noqa: E731
-        return [decode_dead_letter(r.value) for r in read(self.bootstrap, DEAD_LETTERS, [0], count, ours)]
+        return [decode_dead_letter(r.value) for r in read(self.bootstrap, DEAD_LETTERS.name, [0], count, ours)]
 
 
 @pytest.fixture
@@ -272,9 +278,9 @@ def test_repeat_is_dropped_by_the_next_scorer(handbook: Setting) -> None:
 def test_offsets_are_not_what_keeps_answers_single(handbook: Setting) -> None:
     """A group without offsets starts at the beginning, and answers only what is new."""
     handbook.send(vectors(handbook.plan, range(30)))
-    with scoring(handbook, handbook.config(group=f"first-{handbook.plan.service}")):
+    with scoring(handbook, msgspec.structs.replace(handbook.config(), group=f"first-{handbook.plan.service}")):
         handbook.predictions(30)
-    with scoring(handbook, handbook.config(group=f"second-{handbook.plan.service}")):
+    with scoring(handbook, msgspec.structs.replace(handbook.config(), group=f"second-{handbook.plan.service}")):
         handbook.send(vectors(handbook.plan, [30]))
         answered_once(handbook, range(31))
 
@@ -291,7 +297,8 @@ from serving.kafka.scorer import ScorerConfig, run
 folder, service, config = sys.argv[1:]
 project = load(Path(folder))
 of = project.service(service.partition("-")[0])
-run(msgspec.structs.replace(of, plan=msgspec.structs.replace(of.plan, service=service)), ScorerConfig.model_validate_json(config))
+made = msgspec.json.decode(config, type=ScorerConfig, dec_hook=lambda kind, value: kind(value))
+run(msgspec.structs.replace(of, plan=msgspec.structs.replace(of.plan, service=service)), made)
 """
 
 
@@ -300,7 +307,8 @@ def scorer_process(setting: Setting) -> Iterator[subprocess.Popen[bytes]]:
     """A scorer as a process of its own, ready; killed after the block if it still runs."""
     config = setting.config()
     assert config.ready_file is not None
-    command = [sys.executable, "-c", SCORER, str(setting.project.folder), setting.plan.service, config.model_dump_json()]
+    command = [sys.executable, "-c", SCORER, str(setting.project.folder), setting.plan.service]
+    command.append(msgspec.json.encode(config, enc_hook=str).decode())
     process = subprocess.Popen(command, cwd=ROOT)
     try:
         wait_until(lambda: process.poll() is not None or config.ready_file.exists())  # type: ignore[union-attr]
@@ -401,12 +409,12 @@ def test_bad_record_goes_to_dead_letters_and_its_neighbours_are_answered(handboo
 @pytest.mark.stack
 def test_bad_record_too_long_for_a_dead_letter_is_told_without_its_bytes(handbook: Setting) -> None:
     """It must not stop the scorer."""
-    handbook.send([(0, b"x" * (DEAD_LETTER_BYTES + 1)), (0, vector(handbook.plan, 0))])
+    handbook.send([(0, b"x" * (DEAD_LETTER_VALUE_BYTES + 1)), (0, vector(handbook.plan, 0))])
     with scoring(handbook):
         answered_once(handbook, [0])
         (letter,) = handbook.dead_letters(1)
     assert letter.value is None
-    assert f"its {DEAD_LETTER_BYTES + 1} bytes are left out" in letter.detail
+    assert f"its {DEAD_LETTER_VALUE_BYTES + 1} bytes are left out" in letter.detail
 
 
 def without(value: bytes, group: str, name: str) -> bytes:
@@ -486,7 +494,7 @@ def test_model_of_another_plan_is_refused(project: Project, tmp_path: Path) -> N
     plan = service.plan
     register(tmp_path, plan, stumps([0.0] * len(plan.inputs)), digest="0" * 64)
     with pytest.raises(SettingError, match="trained on plan 000000000000"):
-        load_predictor(service, ScorerConfig(bootstrap="", registry=tmp_path))
+        load_predictor(service, scorer_config(ScorerSettings(), service.name, client={}, registry=tmp_path))
 
 
 @pytest.mark.core
@@ -496,4 +504,4 @@ def test_model_with_an_input_that_the_plan_lacks_is_refused(project: Project, tm
     plan = service.plan
     register(tmp_path, plan, stumps([0.0]), inputs=("customer_spend__mean_365d",))
     with pytest.raises(DefinitionError, match="customer_spend__mean_365d"):
-        load_predictor(service, ScorerConfig(bootstrap="", registry=tmp_path))
+        load_predictor(service, scorer_config(ScorerSettings(), service.name, client={}, registry=tmp_path))

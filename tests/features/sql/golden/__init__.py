@@ -12,7 +12,8 @@ from features.definitions.load import load
 from features.job import job_plan
 from features.plan import Mode, Plan
 from features.sql.duckdb import features_sql
-from features.sql.flink import JobOptions, job_sql
+from features.sql.flink import job_sql
+from tests.support.options import options
 
 FOLDER = Path(__file__).parent
 
@@ -38,9 +39,9 @@ def limits() -> Plan:
 
 
 TEXTS: dict[str, Callable[[], str]] = {
-    "flink_fraud_arrival.sql": lambda: job_sql(job_plan([fraud()]), JobOptions()).text,
-    "flink_fraud_event_time.sql": lambda: job_sql(job_plan([fraud("event_time")]), JobOptions()).text,
-    "flink_two_services.sql": lambda: job_sql(job_plan([fraud(), limits()]), JobOptions()).text,
+    "flink_fraud_arrival.sql": lambda: job_sql(job_plan([fraud()]), options()).text,
+    "flink_fraud_event_time.sql": lambda: job_sql(job_plan([fraud("event_time")]), options()).text,
+    "flink_two_services.sql": lambda: job_sql(job_plan([fraud(), limits()]), options()).text,
     "duckdb_fraud.sql": lambda: features_sql(fraud()),
 }
 

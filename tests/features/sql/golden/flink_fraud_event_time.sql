@@ -1,6 +1,6 @@
-CREATE TEMPORARY SYSTEM FUNCTION sliding_windows AS 'headrace.SlidingWindows';
+CREATE TEMPORARY SYSTEM FUNCTION sliding_windows AS 'headrace.windows.SlidingWindows';
 
-CREATE TEMPORARY SYSTEM FUNCTION epoch_millis AS 'headrace.EpochMillis';
+CREATE TEMPORARY SYSTEM FUNCTION epoch_millis AS 'headrace.formats.EpochMillis';
 
 CREATE TEMPORARY TABLE `transactions` (
   `transaction_id` BIGINT,
@@ -110,7 +110,7 @@ CREATE TEMPORARY TABLE `_late_rows` (
   `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT>,
   `event_time` BIGINT,
   `late_ms` BIGINT,
-  `answers` BIGINT,
+  `vectors` BIGINT,
   `changed` BIGINT,
   `counted` BOOLEAN
 ) WITH (
@@ -128,7 +128,7 @@ SELECT
   `customer_id` AS `_key`,
   `event_time` AS `_time`,
   TRUE AS `_contributes`,
-  TRUE AS `_asks`,
+  TRUE AS `_is_query`,
   `_partition`,
   `_offset`,
   `amount` AS `_value_amount`,
@@ -163,7 +163,7 @@ SELECT
   `rowtime` AS `_rt`
 FROM sliding_windows(
   r => TABLE `transactions_by_customer_id_rows` PARTITION BY `_key`,
-  spec => '{"mode": "event_time", "retention": 2678400000, "lateness": 86400000, "cache": 0, "kept": 67108864, "values": ["_value_amount"], "features": [{"name": "customer_spend__count_1d", "function": "count", "value": 0, "window": 86400000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_1d", "function": "mean", "value": 0, "window": 86400000, "fill": 0.0, "view": "customer_spend"}, {"name": "customer_spend__count_7d", "function": "count", "value": 0, "window": 604800000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_7d", "function": "mean", "value": 0, "window": 604800000, "fill": 0.0, "view": "customer_spend"}, {"name": "customer_spend__count_30d", "function": "count", "value": 0, "window": 2592000000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_30d", "function": "mean", "value": 0, "window": 2592000000, "fill": 0.0, "view": "customer_spend"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount"]}',
+  spec => '{"mode": "event_time", "retention": 2678400000, "lateness": 86400000, "cache": 0, "kept": 67108864, "values": ["_value_amount"], "features": [{"name": "customer_spend__count_1d", "function": "count", "parameter": null, "value": 0, "window": 86400000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_1d", "function": "mean", "parameter": null, "value": 0, "window": 86400000, "fill": 0.0, "view": "customer_spend"}, {"name": "customer_spend__count_7d", "function": "count", "parameter": null, "value": 0, "window": 604800000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_7d", "function": "mean", "parameter": null, "value": 0, "window": 604800000, "fill": 0.0, "view": "customer_spend"}, {"name": "customer_spend__count_30d", "function": "count", "parameter": null, "value": 0, "window": 2592000000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_30d", "function": "mean", "parameter": null, "value": 0, "window": 2592000000, "fill": 0.0, "view": "customer_spend"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount"]}',
   on_time => DESCRIPTOR(`_rt`),
   uid => 'transactions_by_customer_id'
 );
@@ -173,7 +173,7 @@ SELECT
   `terminal_id` AS `_key`,
   `event_time` AS `_time`,
   FALSE AS `_contributes`,
-  TRUE AS `_asks`,
+  TRUE AS `_is_query`,
   `_partition`,
   `_offset`,
   CAST(NULL AS BIGINT) AS `_value_is_fraud`,
@@ -195,26 +195,26 @@ FROM `transactions_by_customer_id`
 WHERE `_late` IS NULL
 UNION ALL
 SELECT
-  `terminal_id`,
-  `event_time`,
-  TRUE,
-  FALSE,
+  `terminal_id` AS `_key`,
+  `event_time` AS `_time`,
+  TRUE AS `_contributes`,
+  FALSE AS `_is_query`,
   `_partition`,
   `_offset`,
-  `is_fraud`,
-  CAST(NULL AS BIGINT),
-  CAST(NULL AS BIGINT),
-  CAST(NULL AS BIGINT),
-  CAST(NULL AS BIGINT),
-  CAST(NULL AS BIGINT),
-  CAST(NULL AS DECIMAL(12, 2)),
-  CAST(NULL AS BIGINT),
-  CAST(NULL AS DOUBLE),
-  CAST(NULL AS BIGINT),
-  CAST(NULL AS DOUBLE),
-  CAST(NULL AS BIGINT),
-  CAST(NULL AS DOUBLE),
-  CAST(NULL AS BOOLEAN),
+  `is_fraud` AS `_value_is_fraud`,
+  CAST(NULL AS BIGINT) AS `_arrived`,
+  CAST(NULL AS BIGINT) AS `transaction_id`,
+  CAST(NULL AS BIGINT) AS `event_time`,
+  CAST(NULL AS BIGINT) AS `customer_id`,
+  CAST(NULL AS BIGINT) AS `terminal_id`,
+  CAST(NULL AS DECIMAL(12, 2)) AS `amount`,
+  CAST(NULL AS BIGINT) AS `customer_spend__count_1d`,
+  CAST(NULL AS DOUBLE) AS `customer_spend__mean_1d`,
+  CAST(NULL AS BIGINT) AS `customer_spend__count_7d`,
+  CAST(NULL AS DOUBLE) AS `customer_spend__mean_7d`,
+  CAST(NULL AS BIGINT) AS `customer_spend__count_30d`,
+  CAST(NULL AS DOUBLE) AS `customer_spend__mean_30d`,
+  CAST(NULL AS BOOLEAN) AS `_complete_transactions_by_customer_id`,
   `_rt`
 FROM `labels`
 WHERE `_reason` IS NULL;
@@ -247,7 +247,7 @@ SELECT
   `rowtime` AS `_rt`
 FROM sliding_windows(
   r => TABLE `labels_by_terminal_id_rows` PARTITION BY `_key`,
-  spec => '{"mode": "event_time", "retention": 2678400000, "lateness": 86400000, "cache": 0, "kept": 67108864, "values": ["_value_is_fraud"], "features": [{"name": "terminal_risk__count_1d", "function": "count", "value": 0, "window": 86400000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_1d", "function": "mean", "value": 0, "window": 86400000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_7d", "function": "count", "value": 0, "window": 604800000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_7d", "function": "mean", "value": 0, "window": 604800000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_30d", "function": "count", "value": 0, "window": 2592000000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_30d", "function": "mean", "value": 0, "window": 2592000000, "fill": 0.0, "view": "terminal_risk"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount", "customer_spend__count_1d", "customer_spend__mean_1d", "customer_spend__count_7d", "customer_spend__mean_7d", "customer_spend__count_30d", "customer_spend__mean_30d", "_complete_transactions_by_customer_id"]}',
+  spec => '{"mode": "event_time", "retention": 2678400000, "lateness": 86400000, "cache": 0, "kept": 67108864, "values": ["_value_is_fraud"], "features": [{"name": "terminal_risk__count_1d", "function": "count", "parameter": null, "value": 0, "window": 86400000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_1d", "function": "mean", "parameter": null, "value": 0, "window": 86400000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_7d", "function": "count", "parameter": null, "value": 0, "window": 604800000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_7d", "function": "mean", "parameter": null, "value": 0, "window": 604800000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_30d", "function": "count", "parameter": null, "value": 0, "window": 2592000000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_30d", "function": "mean", "parameter": null, "value": 0, "window": 2592000000, "fill": 0.0, "view": "terminal_risk"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount", "customer_spend__count_1d", "customer_spend__mean_1d", "customer_spend__count_7d", "customer_spend__mean_7d", "customer_spend__count_30d", "customer_spend__mean_30d", "_complete_transactions_by_customer_id"]}',
   on_time => DESCRIPTOR(`_rt`),
   uid => 'labels_by_terminal_id'
 );
@@ -293,7 +293,7 @@ SELECT
   ROW('transactions', `_partition`, `_offset`),
   `_late`.`time`,
   `_late`.`late_ms`,
-  `_late`.`answers`,
+  `_late`.`vectors`,
   `_late`.`changed`,
   `_late`.`counted`
 FROM `transactions_by_customer_id`
@@ -306,7 +306,7 @@ SELECT
   ROW('labels', `_partition`, `_offset`),
   `_late`.`time`,
   `_late`.`late_ms`,
-  `_late`.`answers`,
+  `_late`.`vectors`,
   `_late`.`changed`,
   `_late`.`counted`
 FROM `labels_by_terminal_id`

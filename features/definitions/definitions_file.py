@@ -1,0 +1,45 @@
+"""A project's ``definitions.py``, run as Python by its path."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+from features.errors import DefinitionError
+
+
+def run(folder: Path) -> ModuleType:
+    """The module that the file in ``folder`` makes.
+
+    Whoever may write the file may run code here. Raises `DefinitionError` with the line that failed.
+    """
+    path = folder / "definitions.py"
+    if not path.is_file():
+        raise DefinitionError(f"a project has a definitions.py; {folder} has none; give --project DIR")
+    spec = importlib.util.spec_from_file_location("headrace_definitions", path)
+    assert spec is not None  # noqa: S101 - a path to an existing .py always has a spec
+    assert spec.loader is not None  # noqa: S101
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # Feast reads functions' sources through it
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            line, text = _where(error, path)
+            raise DefinitionError(
+                f"{path} is run as Python; got {type(error).__name__} on line {line}: {text}; fix that line"
+            ) from error
+    return module
+
+
+def _where(error: Exception, path: Path) -> tuple[int | None, str]:
+    """The line of the file that an error comes from, and its message in one line."""
+    if isinstance(error, SyntaxError):
+        return error.lineno, error.msg
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return lines[-1], (str(error).splitlines() or [""])[0]

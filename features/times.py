@@ -1,0 +1,117 @@
+"""Days, spans and durations, and their texts. Times are UTC milliseconds since 1970, spans are half open."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+
+from features.errors import DefinitionError, SettingError
+
+DAY_MS = 86_400_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+UNITS = {"d": DAY_MS, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+"""Units of durations, as users write them, in milliseconds; the largest first."""
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Times from ``start_ms`` to before ``end_ms``; None: without end.
+
+    >>> 5 in Span(5, 7), 7 in Span(5, 7), 7 in Span(5)
+    (True, False, True)
+    """
+
+    start_ms: int | None = None
+    end_ms: int | None = None
+
+    def __contains__(self, when: int) -> bool:
+        return (self.start_ms is None or when >= self.start_ms) and (self.end_ms is None or when < self.end_ms)
+
+
+ALWAYS = Span()
+
+
+def to_ms(moment: datetime) -> int:
+    """UTC milliseconds; a time without a zone is UTC, and finer digits are cut off."""
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // timedelta(milliseconds=1)
+
+
+def day_ms(day: date) -> int:
+    """The midnight with which a UTC day begins.
+
+    >>> day_ms(date(1970, 1, 2))
+    86400000
+    """
+    return (day - EPOCH.date()).days * DAY_MS
+
+
+def day_of(ms: int) -> date:
+    """The UTC day of a time.
+
+    >>> day_of(86_399_999), day_of(86_400_000)
+    (datetime.date(1970, 1, 1), datetime.date(1970, 1, 2))
+    """
+    return EPOCH.date() + timedelta(days=ms // DAY_MS)
+
+
+def utc_ms(text: str | None) -> int | None:
+    """``2018-06-11`` or ``2018-06-11T12:00:00`` as UTC milliseconds; None stays None. Raises `SettingError`.
+
+    >>> utc_ms("1970-01-01T01:00:00"), utc_ms("1970-01-01T01:00:00+01:00")
+    (3600000, 0)
+    """
+    if text is None:
+        return None
+    try:
+        return to_ms(datetime.fromisoformat(text))
+    except ValueError:
+        raise SettingError(
+            f"a date is YYYY-MM-DD, with THH:MM:SS if need be, in UTC; got '{text}'; write 2018-06-11, say"
+        ) from None
+
+
+def duration_ms(what: str, text: str) -> int:
+    """``36h`` in milliseconds; the units are s, m, h, d. Raises `DefinitionError`, which begins with ``what``.
+
+    >>> duration_ms("allowed_lateness", "36h")
+    129600000
+    """
+    match = re.fullmatch(r"([0-9]{1,5})([smhd])", text)
+    if not match:
+        raise DefinitionError(f"{what} is a whole number and a unit (s, m, h, d); got '{text}'; write '36h', say")
+    return int(match[1]) * UNITS[match[2]]
+
+
+def duration_text(ms: int) -> str:
+    """All of a duration, in the largest unit that divides it.
+
+    >>> duration_text(604_800_000), duration_text(5_400_000), duration_text(1500)
+    ('7d', '90m', '1500ms')
+    """
+    return next(f"{ms // size}{unit}" for unit, size in UNITS.items() if ms % size == 0)
+
+
+def short_duration_text(ms: int) -> str:
+    """The two largest units of a duration; what is smaller is cut off.
+
+    >>> short_duration_text(97_200_000), short_duration_text(479_999), short_duration_text(0)
+    ('1d 3h', '7m 59s', '0ms')
+    """
+    parts = []
+    for unit, size in UNITS.items():
+        if ms >= size:
+            parts.append(f"{ms // size}{unit}")
+            ms %= size
+    return " ".join(parts[:2]) or "0ms"
+
+
+def clock_text(seconds: float) -> str:
+    """A duration as hours, minutes and seconds; parts of a second are cut off.
+
+    >>> clock_text(479.9), clock_text(90_061)
+    ('0:07:59', '25:01:01')
+    """
+    minutes, whole = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{whole:02}"

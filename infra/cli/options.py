@@ -1,0 +1,37 @@
+"""Arguments and options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from features.errors import SettingError
+
+ServiceArgument = Annotated[str, typer.Argument(help="A feature service.", show_default=False)]
+OutOption = Annotated[Path, typer.Option(help="The Parquet file to write.", show_default=False)]
+EventsOption = Annotated[
+    Path | None,
+    typer.Option(help="The events that get feature vectors, a Parquet file; none: the spine's history.", show_default=False),
+]
+FromOption = Annotated[str | None, typer.Option("--from", help="From this event time, UTC.", metavar="DATE", show_default=False)]
+ToOption = Annotated[str | None, typer.Option("--to", help="To before this event time, UTC.", metavar="DATE", show_default=False)]
+RateOption = Annotated[
+    float | None, typer.Option(help="Events a second; none: as fast as they can be sent.", min=0.001, show_default=False)
+]
+SpeedOption = Annotated[
+    float | None, typer.Option(help="How many times as fast as the events happened.", min=0.001, show_default=False)
+]
+HistoryOption = Annotated[
+    list[str] | None, typer.Option(help="Another history of a source.", metavar="SOURCE=FILE", show_default=False)
+]
+
+
+def histories(written: list[str] | None) -> dict[str, Path]:
+    """``SOURCE=FILE``, several times."""
+    pairs = [item.partition("=") for item in written or ()]
+    for source, _, file in pairs:
+        if not file:
+            raise SettingError(f"a history is SOURCE=FILE; got '{source}'; write --history payments=old.parquet, say")
+    return {source: Path(file) for source, _, file in pairs}

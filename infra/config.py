@@ -1,0 +1,81 @@
+"""What a stream job and a scorer are started with: frozen values of the settings, and of what is known at the start alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from infra.settings import ScorerSettings, Section, StreamSettings
+from schemas.topics import DEAD_LETTERS, LATE_ROWS
+
+if TYPE_CHECKING:
+    from features.sql.flink import JobOptions
+    from jobs.stream.config import StreamConfig
+    from serving.kafka.scorer import ScorerConfig
+
+T = TypeVar("T")
+
+GROUP = "headrace"
+"""Begins the names of consumer groups."""
+CACHE_BYTES = 64 * 1024 * 1024
+"""What a stage on RocksDB keeps of its state decoded, in memory; state on the heap is there as it is."""
+KEPT_BYTES = 64 * 1024 * 1024
+"""What a stage keeps in memory of the values of its windows, for functions that have no small partial."""
+
+
+def stream_config(
+    section: StreamSettings,
+    *,
+    bootstrap: str,
+    checkpoints: Path,
+    bounded: bool = False,
+    ready_file: Path | None = None,
+    logs: Path | None = None,
+) -> StreamConfig:
+    """The configuration of a stream job; ``bounded``: it ends where its topics end when it starts."""
+    from infra.local import jars
+    from jobs.stream.config import StreamConfig
+
+    return _filled(
+        StreamConfig,
+        section,
+        sql=sql_options(section, bootstrap=bootstrap, bounded=bounded),
+        jars=jars.flink_jars(),
+        checkpoints=checkpoints,
+        ready_file=ready_file,
+        logs=logs,
+    )
+
+
+def sql_options(section: StreamSettings, *, bootstrap: str, bounded: bool = False) -> JobOptions:
+    """What the SQL of a stream job says beside its plan."""
+    from features.sql.flink import JobOptions
+
+    return _filled(
+        JobOptions,
+        section,
+        bootstrap=bootstrap,
+        group=GROUP,
+        dead_letters=DEAD_LETTERS.name,
+        late_rows=LATE_ROWS.name,
+        bounded=bounded,
+        cache_bytes=CACHE_BYTES if section.state_backend == "rocksdb" else 0,
+        kept_bytes=KEPT_BYTES,
+    )
+
+
+def scorer_config(
+    section: ScorerSettings, service: str, *, client: dict[str, Any], registry: Path, ready_file: Path | None = None
+) -> ScorerConfig:
+    """The configuration of the scorer of ``service``; ``client`` is what a kafka-python client is given."""
+    from serving.kafka.scorer import ScorerConfig
+
+    return _filled(
+        ScorerConfig, section, client=client, registry=registry, group=f"{GROUP}.scorer.{service}", ready_file=ready_file
+    )
+
+
+def _filled(kind: type[T], section: Section, **known: Any) -> T:
+    """A ``kind``, a msgspec struct: the fields that ``known`` does not have are the section's keys of the same names."""
+    names = kind.__struct_fields__  # type: ignore[attr-defined]
+    return kind(**known, **{name: getattr(section, name) for name in names if name not in known})

@@ -1,0 +1,42 @@
+"""The folders of a stream job: its checkpoints, and the files of an embedded RocksDB."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from features.job import JobPlan
+from jobs.stream.config import StreamConfig
+
+
+def checkpoint_folder(job: JobPlan, config: StreamConfig) -> Path:
+    """Where the job's checkpoints are: a job of another plan, or of another backend, finds none there."""
+    return config.checkpoints / job.name / job.short_digest / config.state_backend
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest completed checkpoint below ``folder``: the one whose ``_metadata`` was written last."""
+    done = sorted(folder.glob("*/chk-*/_metadata"), key=lambda file: file.stat().st_mtime)
+    return done[-1].parent if done else None
+
+
+@contextmanager
+def rocksdb_folder(job: JobPlan, config: StreamConfig) -> Iterator[Path | None]:
+    """The folder for the files of an embedded RocksDB, emptied of a run that was killed; else None.
+
+    Under a short path, whatever the project's is: RocksDB makes one file name of it, with 170 characters of Flink's behind. It is
+    a link, as the system's folder for temporary files may be memory.
+    """
+    folder = config.checkpoints / job.name / "rocksdb"
+    shutil.rmtree(folder, ignore_errors=True)
+    if config.cluster or config.state_backend != "rocksdb":
+        yield None
+        return
+    folder.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix="headrace-") as short:
+        link = Path(short) / "rocksdb"
+        link.symlink_to(folder.resolve(), target_is_directory=True)
+        yield link

@@ -1,0 +1,87 @@
+"""The settings of training: one place for defaults and bounds, the same keys everywhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from features.errors import SettingError
+from infra.settings import TrainSettings, load_settings
+from jobs.training.config import TrainConfig
+
+pytestmark = pytest.mark.core
+
+DOCS = Path(__file__).parents[3] / "docs" / "training.md"
+SECTION = '[train.orders]\nlabel = "returns.returned"\n'
+
+
+def written(project: Path, text: str) -> TrainConfig:
+    """What training is given where headrace.toml is ``text``."""
+    (project / "headrace.toml").write_text(text)
+    return load_settings(project).train["orders"].config
+
+
+def test_a_label_is_enough(tmp_path: Path) -> None:
+    """All else has a default: no group, nothing left out, XGBoost's own numbers."""
+    assert written(tmp_path, SECTION) == TrainConfig(
+        label="returns.returned",
+        group=None,
+        group_top=100,
+        leave_out_known_positives=False,
+        trees=100,
+        depth=6,
+        learning_rate=0.3,
+        seed=0,
+    )
+
+
+def test_every_key_can_be_written(tmp_path: Path) -> None:
+    """What headrace.toml says is what training is given."""
+    more = 'group = "account_id"\ngroup_top = 5\nleave_out_known_positives = true\n'
+    model = "trees = 7\ndepth = 2\nlearning_rate = 0.1\nseed = 3\n"
+    assert written(tmp_path, SECTION + more + model) == TrainConfig(
+        label="returns.returned",
+        group="account_id",
+        group_top=5,
+        leave_out_known_positives=True,
+        trees=7,
+        depth=2,
+        learning_rate=0.1,
+        seed=3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "leave_out_known_positives = true",
+            "leave_out_known_positives leaves out rows of groups; name the group's column in group",
+        ),
+        ("group_top = 0", "train.orders.group_top: input should be greater than or equal to 1; got 0"),
+        ("learning_rate = 0", "train.orders.learning_rate: input should be greater than 0; got 0"),
+        ("trees = 0", "train.orders.trees: input should be greater than or equal to 1; got 0"),
+        ("leaves = 3", "'train.orders.leaves' is no setting"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(tmp_path: Path, line: str, message: str) -> None:
+    """The line says the key, the rule and what came."""
+    with pytest.raises(SettingError, match=re.escape(message)) as caught:
+        written(tmp_path, SECTION + line)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bare_column_is_no_label(tmp_path: Path) -> None:
+    """A label names its source."""
+    with pytest.raises(SettingError, match=r"train.orders.label: .*got 'returned'"):
+        written(tmp_path, '[train.orders]\nlabel = "returned"\n')
+
+
+def test_the_page_lists_every_key_with_its_default() -> None:
+    """docs/training.md has a row for each key of ``[train.<service>]``, and no other."""
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \| [^|]* \|$", DOCS.read_text(), re.MULTILINE)
+    defaults = {name: field.get_default() for name, field in TrainSettings.model_fields.items() if not field.is_required()}
+    shown = {name: "none" if value is None else f"`{str(value).lower()}`" for name, value in defaults.items()}
+    assert dict(rows) == {"label": "required", **shown}

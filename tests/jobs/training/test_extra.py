@@ -1,0 +1,59 @@
+"""What only the extra ``train`` installs: where it is imported, and what is said without it."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.core
+
+ROOT = Path(__file__).parents[3]
+EXTRA = {"onnx", "onnxmltools", "sklearn", "xgboost"}
+
+
+def test_without_the_extra_training_is_one_line_of_advice() -> None:
+    """`headrace train` ends with exit code 2 and says what to install."""
+    program = (
+        "import sys; sys.modules['xgboost'] = None; import infra.cli; from infra.cli.app import run; "
+        "raise SystemExit(run(['train', 'fraud', '--from', '2018-07-25', '--project', 'examples/fraud']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == ["error: training needs the extra: pip install 'headrace[train]' (missing: xgboost)"]
+
+
+def test_no_other_package_needs_the_extra() -> None:
+    """Outside jobs/training nothing imports what the extra installs, and jobs.training only where it is called."""
+    for package in ("schemas", "features", "jobs", "serving", "infra"):
+        for file in (ROOT / package).rglob("*.py"):
+            place = file.relative_to(ROOT)
+            if place.is_relative_to("jobs/training") or "jars" in place.parts:
+                continue
+            tree = ast.parse(file.read_text())
+            assert not {name.partition(".")[0] for name in _imported(ast.walk(tree))} & EXTRA, place
+            assert not [name for name in _imported(_when_imported(tree)) if name.startswith("jobs.training")], place
+
+
+def _imported(nodes: Iterator[ast.AST]) -> list[str]:
+    """The modules that these nodes import."""
+    names: list[str] = []
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.append(node.module)
+    return names
+
+
+def _when_imported(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that run when a module is imported: what is in no function, nor for type checkers only."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef) or (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            continue
+        yield child
+        yield from _when_imported(child)

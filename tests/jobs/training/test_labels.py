@@ -1,0 +1,78 @@
+"""Labels: where they are, which values they have, and what is refused."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from features.definitions.load import load
+from features.errors import DefinitionError, SettingError
+from features.service import Service
+from infra.settings import TrainSettings
+from jobs.history.compute import compute
+from jobs.training.labels import labels, outcomes, positives
+from jobs.training.split import Split
+from jobs.training.train import train
+from serving.models.registry import Registry
+
+pytestmark = pytest.mark.core
+
+
+def test_positives_are_the_events_labelled_1(small: Service) -> None:
+    """The ids come from the label's source, whether or not the plan reads it."""
+    rows = pq.read_table(small.folder / "data" / "labels.parquet")
+    assert positives(small, "labels.is_fraud") == set(rows.filter(pc.equal(rows["is_fraud"], 1))["transaction_id"].to_pylist())
+
+
+def test_a_label_is_a_column_of_a_source(small: Service) -> None:
+    """Neither an unknown source nor a bare column nor an unknown column is guessed at."""
+    with pytest.raises(SettingError, match=r"got 'label.is_fraud'; the sources are labels, transactions"):
+        labels(small, "label.is_fraud")
+    with pytest.raises(SettingError, match=r"'<source>.<column>'; got 'is_fraud'"):
+        labels(small, "is_fraud")
+    with pytest.raises(DefinitionError, match="source 'labels' has no column 'fraud'"):
+        labels(small, "labels.fraud")
+
+
+def test_a_label_is_0_or_1(small: Service, tmp_path: Path) -> None:
+    """Other numbers are refused with the first of them, and so is a column that is no number."""
+    with pytest.raises(SettingError, match=r"a label is 0 or 1; got [\d.]+ in transactions.amount \(\d+ rows\)"):
+        labels(small, "transactions.amount")
+    with pytest.raises(SettingError, match=r"got 'labels.event_time' of type timestamp"):
+        labels(small, "labels.event_time")
+
+
+def test_a_group_is_a_column_of_the_spine(small: Service) -> None:
+    """An unknown one is refused with those that there are."""
+    table, known = compute(small), labels(small, "labels.is_fraud")
+    assert outcomes(small.plan, table, known, "terminal_id")["group"].tolist() == table["terminal_id"].to_pylist()
+    assert "group" not in outcomes(small.plan, table, known, None)
+    with pytest.raises(DefinitionError, match="source 'transactions' has no column 'account_id'; it has transaction_id,"):
+        outcomes(small.plan, table, known, "account_id")
+
+
+def test_an_event_may_carry_its_own_label(small_copy: Path, tmp_path: Path) -> None:
+    """A label that is a column of the spine trains the same model as the same label in a source of its own."""
+    definitions = small_copy / "definitions.py"
+    definitions.write_text(definitions.read_text().replace("amount decimal(12,2)", "amount decimal(12,2), is_fraud long"))
+    data = small_copy / "data"
+    rows = pq.read_table(data / "transactions.parquet").append_column("is_fraud", _in_order(data))
+    pq.write_table(rows, data / "transactions.parquet")
+    service = load(small_copy).service("handbook")
+    split = Split(date(2018, 4, 20), 7, 7, 7)
+    made = [
+        train(service, TrainSettings(label=label, trees=3).config, split, register=Registry(tmp_path / label).register)
+        for label in ("transactions.is_fraud", "labels.is_fraud")
+    ]
+    assert made[0].onnx == made[1].onnx
+    assert made[0].metrics == made[1].metrics
+
+
+def _in_order(data: Path) -> pa.ChunkedArray:
+    """The labels in the order of the transactions, which is that of their ids."""
+    return pq.read_table(data / "labels.parquet").sort_by("transaction_id")["is_fraud"]
