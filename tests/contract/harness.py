@@ -23,7 +23,7 @@ from infra.local import jars
 from tests.contract.reference import Event
 from tests.support.options import options
 
-SOURCES = [jars.OPERATOR / "src" / "test" / "java" / "headrace" / name for name in ("Harness.java", "Values.java")]
+SOURCES = [jars.OPERATOR / "src" / "test" / "java" / "headrace" / "windows" / name for name in ("Harness.java", "Values.java")]
 CLASSES = jars.OPERATOR / "target" / "harness"
 OWN = {
     "_time": "BIGINT",
@@ -155,7 +155,7 @@ def running() -> Iterator[Process]:
         "-XX:TieredStopAtLevel=1",
         "-cp",
         _joined([CLASSES, *classpath]),
-        "headrace.Harness",
+        "headrace.windows.Harness",
     ]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
