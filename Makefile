@@ -1,4 +1,4 @@
-# make run: set up what is missing, then the main job. Every tool that is missing is one line of advice.
+# make run: set up what is missing, then the end-to-end run. Every tool that is missing is one line of advice.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
@@ -11,7 +11,7 @@ SOURCES := schemas features jobs serving infra tests bench examples
 
 .PHONY: run test check lint bench setup clean
 
-run: setup ## The main job: history, model, Kafka, stream job, scorer, a report.
+run: setup ## The end-to-end run: history, model, Kafka, stream job, scorer, a report.
 	@$(VENV)/headrace run --project examples/fraud
 
 test: setup lint ## Everything: linters, types, the operator's tests, all of pytest.

@@ -9,7 +9,6 @@ warmed up by 80,000 events first; the first fifth of each measurement is left ou
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -79,8 +78,7 @@ class _Transaction(msgspec.Struct):
 
 
 def _system(broker: Broker, folder: Path, plan: Plan, file: Path) -> dict[int, tuple[float, float]]:
-    os.environ |= {"HEADRACE_KAFKA__BOOTSTRAP": broker.bootstrap, "HEADRACE_SERVICES": plan.service}
-    settings = load_settings(folder)
+    settings = load_settings(folder, kafka={"bootstrap": broker.bootstrap}, services=[plan.service])
     try:
         stack.up(folder, settings)
         topics = plan.spine_source.topic, plan.predictions_topic
