@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow as pa
 
 from features.errors import SettingError
-from features.plan import DAY_MS, Plan
+from features.plan import Plan
 from features.service import Service
+from features.times import DAY_MS
 from jobs.history.tables import Between, File, connect, create_table, quoted
 
 
