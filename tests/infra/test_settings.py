@@ -88,6 +88,16 @@ def test_a_value_that_does_not_fit_says_what_came(project: Path) -> None:
     assert "headrace.toml: kafka.partitions: input should be greater than or equal to 1; got 0" in message
 
 
+def test_a_key_without_a_default_is_required(project: Path) -> None:
+    """What is missing, and where it is to be added."""
+    assert refused(project, '[run]\nservice = "orders"\n').endswith("headrace.toml: run.train_from is required; add it")
+
+
+def test_a_section_is_a_table(project: Path) -> None:
+    """A value in its place is refused like any other."""
+    assert "headrace.toml: kafka: input should be a valid dictionary" in refused(project, "kafka = 3\n")
+
+
 def test_a_bad_variable_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What came from the environment is not blamed on the file."""
     monkeypatch.setenv("HEADRACE_KAFKA__PARTITIONS", "many")
