@@ -37,7 +37,7 @@ def small() -> pd.DataFrame:
 
 
 def run(folder: Path, days: int = SMALL["days"]) -> str:
-    """What the command says on standard output when asked for a small simulation."""
+    """What the command says on standard output when it makes a small simulation."""
     app = Typer()
     app.command()(simulation.main)
     size = ["--customers", str(SMALL["customers"]), "--terminals", str(SMALL["terminals"]), "--days", str(days)]
@@ -83,7 +83,7 @@ def test_payments_follow_the_described_draws(small: pd.DataFrame) -> None:
 
 
 def draw_word_for_word(customers: int, terminals: int, days: int) -> list[tuple[int, int, int, float]]:
-    """The slow obvious answer: (second, customer, terminal, amount) in order of time, before the frauds."""
+    """The slow obvious way: (second, customer, terminal, amount) in order of time, before the frauds."""
     draws = np.random.RandomState(0)
     people = [[draws.uniform(*span) for span in ((0, 100), (0, 100), (5, 100), (0, 4))] for _ in range(customers)]
     draws = np.random.RandomState(1)
@@ -129,7 +129,7 @@ def test_progress_counts_the_customers() -> None:
 
 
 def test_too_small_a_simulation_is_refused() -> None:
-    """Where a day's frauds cannot be drawn, the error names what came and what to ask for."""
+    """Where a day's frauds cannot be drawn, the error says what came and what to write instead."""
     with pytest.raises(ValueError, match="got customers=2, terminals=100, days=30; raise them to 3, 2 and 1"):
         simulation.simulate(**{**SMALL, "customers": 2})
 
@@ -198,7 +198,7 @@ def test_command_reuses_the_same_simulation(tmp_path: Path) -> None:
 
 
 def test_command_replaces_another_simulation(tmp_path: Path) -> None:
-    """Files of other parameters, or one file alone, are not taken for the simulation that was asked for."""
+    """Files of other parameters, or one file alone, are not taken for the simulation that is wanted."""
     run(tmp_path, days=10)
     assert "transactions" in run(tmp_path)
     (tmp_path / "labels.parquet").unlink()

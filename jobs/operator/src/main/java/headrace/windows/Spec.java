@@ -6,7 +6,7 @@ import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.annotation.JsonPro
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.ObjectMapper;
 
 /**
- * The argument {@code spec} of {@link SlidingWindows}, as features/sql/flink.py writes it: names of columns and features, durations
+ * The argument {@code spec} of {@link SlidingWindows}, as Python writes it: names of columns and features, durations
  * in milliseconds, sizes in bytes.
  *
  * @param retention how long rows are kept: the longest window and the allowed lateness
@@ -44,7 +44,7 @@ record Spec(
         try {
             return new ObjectMapper().readValue(text, Spec.class);
         } catch (IOException e) {
-            throw new IllegalArgumentException("spec is not the JSON that features/sql/flink.py writes: " + text, e);
+            throw new IllegalArgumentException("spec is not the JSON of a stage: " + text, e);
         }
     }
 

@@ -29,7 +29,7 @@ class SpecTest {
         Stages stages = Stages.over(DataTypes.BIGINT()).feature("count", 100);
         String spec = stages.spec().replace('"' + known + '"', '"' + unknown + '"');
         IllegalArgumentException refused = assertThrows(IllegalArgumentException.class, () -> Stage.bind(spec, stages.table()));
-        assertTrue(refused.getMessage().startsWith("spec is not the JSON that features/sql/flink.py writes: {"), refused.getMessage());
+        assertTrue(refused.getMessage().startsWith("spec is not the JSON of a stage: {"), refused.getMessage());
     }
 
     private static Aggregation.Call call(String function) {
