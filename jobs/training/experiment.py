@@ -18,8 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from features.errors import SettingError
 from features.plan import Plan, Source
 from features.service import Service
-from features.times import DAY_MS
-from jobs.history.tables import Between, File, connect, create_table, quoted
+from features.sql.quoting import quoted
+from features.times import ALWAYS, DAY_MS
+from jobs.history.files import connect
+from jobs.history.tables import File, create_table
 from jobs.training.metrics import Numbers, auc, average_precision, card_precision
 from jobs.training.split import Split
 
@@ -86,7 +88,7 @@ def labels(service: Service, config: Labels, histories: Mapping[str, Path] | Non
     history = (histories or {}).get(source.name, service.folder / source.history)
     with connect() as connection:
         required = {source.event_id, column}
-        create_table(connection, source, [File(history)], required | {source.time}, Between())
+        create_table(connection, source, [File(history)], required | {source.time}, ALWAYS)
         return connection.sql(
             f"SELECT {quoted(source.event_id)} AS event_id, CAST({quoted(column)} AS BIGINT) AS label FROM {quoted(source.name)}"
         ).to_arrow_table()
