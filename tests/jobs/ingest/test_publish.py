@@ -122,6 +122,35 @@ def test_csv_has_the_sources_types(tmp_path: Path, written: str) -> None:
 
 
 @pytest.mark.core
+def test_csv_decimals_keep_their_digits(tmp_path: Path) -> None:
+    """They are not read as doubles; a digit more than the source has is refused, not rounded."""
+    file = tmp_path / "payments.csv"
+    file.write_text("id,at,card,amount\n1,2018-04-01T00:00:00Z,5,1234567890.07\n")
+    assert b'"amount":1234567890.07}' in next(iter(events(Feed(file, "payments", PAYMENTS)))).value
+    file.write_text("id,at,card,amount\n1,2018-04-01T00:00:00Z,5,0.075\n")
+    with pytest.raises(SettingError, match="column 'amount': a value is exact in decimal"):
+        next(iter(events(Feed(file, "payments", PAYMENTS))))
+
+
+@pytest.mark.core
+def test_nothing_goes_out_of_a_file_with_a_bad_value(tmp_path: Path) -> None:
+    """The whole span is checked before its first event is sent; what lies outside is not looked at."""
+    times = pa.array([START * 1000 + i * 1_000_000 + (i == 3) for i in range(4)], pa.timestamp("us", tz="UTC"))
+    file = payments(tmp_path, at=times)
+    with pytest.raises(SettingError, match="times are whole milliseconds"):
+        next(iter(events(Feed(file, "payments", PAYMENTS))))
+    assert len(list(events(Feed(file, "payments", PAYMENTS), Span(end_ms=START + 3000)))) == 3
+
+
+@pytest.mark.core
+def test_the_rows_of_a_parquet_file_are_known_beforehand(tmp_path: Path) -> None:
+    """Those of other files would have to be read for it."""
+    assert event_files.row_count(payments(tmp_path, count=5)) == 5
+    assert event_files.row_count(tmp_path / "payments.csv") is None
+    assert event_files.row_count(tmp_path / "none.parquet") is None
+
+
+@pytest.mark.core
 def test_json_lines_go_out_as_they_stand(tmp_path: Path) -> None:
     """Bad ones too: they are the stream's to judge."""
     file = tmp_path / "payments.jsonl"
