@@ -17,7 +17,7 @@ from features.errors import DefinitionError, SettingError
 from features.plan import BatchView, OnDemand, Plan, Source
 from features.service import Function, Service
 from features.sql.duckdb import features_sql
-from features.sql.quoting import quoted
+from features.sql.quoting import literal, quoted
 from features.times import Span
 from jobs.history.files import connect
 from jobs.history.tables import File, create_table
@@ -182,13 +182,13 @@ def _batch_features(connection: duckdb.DuckDBPyConnection, request: Request, vie
     if not path.is_file():
         raise SettingError(f"batch view '{view.view}' is computed daily before it is read; no file {path}; materialize it")
     spine, time = quoted(request.plan.spine), quoted(request.plan.spine_source.time)
+    rows = f"read_parquet({literal(str(path))})"
     named = [f"_view.{quoted(name)} AS {quoted(f'{view.view}__{name}')}" for name in view.features]
     keys = [f"_spine.{quoted(key)} = _view.{quoted(key)}" for key in view.key]
-    name = str(path).replace("'", "''")
     try:
         table = connection.sql(
             f"SELECT {', '.join(named)} FROM (SELECT * FROM {spine} WHERE _row IS NOT NULL) AS _spine "
-            f"ASOF LEFT JOIN (SELECT *, epoch_ms({quoted(view.timestamp)}) AS _as_of FROM read_parquet('{name}')) AS _view "
+            f"ASOF LEFT JOIN (SELECT *, epoch_ms({quoted(view.timestamp)}) AS _as_of FROM {rows}) AS _view "
             f"ON {' AND '.join(keys)} AND _spine.{time} >= _view._as_of ORDER BY _spine._row"
         ).to_arrow_table()
     except duckdb.Error as error:

@@ -93,13 +93,15 @@ def rows_of_source(
 
 
 def rows_as_they_are(connection: duckdb.DuckDBPyConnection, path: Path, span: Span) -> Rows:
-    """The rows of a file of no known source: all its columns, times as milliseconds. The first of these is the event time.
+    """The rows of a file of no known source: all its columns, times and days as
+    milliseconds, finer digits cut off. The first column of times is the event time.
 
     Raises `SettingError` for a file that is not there or of another kind, and for NaN and infinities.
     """
     table, types = _table(connection, path)
     time = next((name for name, found in types.items() if found in TIMES), None)
-    values = {name: f"epoch_ms({quoted(name)})" if found in TIMES else quoted(name) for name, found in types.items()}
+    moments = {*TIMES, "DATE"}
+    values = {name: f"epoch_ms({quoted(name)})" if found in moments else quoted(name) for name, found in types.items()}
     finite = "a number is finite (rule 5)"
     checks = [(name, f"NOT isfinite({quoted(name)})", finite) for name, found in types.items() if found in FLOATS]
     _check(connection, path, "events", table, checks, "true")
@@ -119,18 +121,25 @@ def _table(connection: duckdb.DuckDBPyConnection, path: Path, source: Source | N
     if not glob(str(path)):
         what = f"rows of source '{source.name}'" if source else "events"
         raise SettingError(f"{what}: no file {path}; put it there, or name another")
-    name = literal(str(path))
-    if path.suffix == ".parquet":
-        table = f"read_parquet({name})"
-        return table, _types(connection, table, path)
     kinds = {column.name: column.type.kind for column in source.columns} if source else {}
+    if path.suffix == ".parquet":
+        table = f"read_parquet({literal(str(path))})"
+        return table, _types(connection, table, path)
     if path.suffix == ".csv":
-        table = f"read_csv({name}, sample_size = -1)"
-        types = _types(connection, table, path)
-        fixed = {column: CSV_TYPES[kind] for column, kind in kinds.items() if kind in CSV_TYPES and column in types}
-        if not fixed:
-            return table, types
-        return f"read_csv({name}, sample_size = -1, types = {_struct(fixed)})", {**types, **fixed}
+        return _csv(connection, path, kinds)
+    return _json(connection, path, kinds)
+
+
+def _csv(connection: duckdb.DuckDBPyConnection, path: Path, kinds: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    name = literal(str(path))
+    types = _types(connection, f"read_csv({name}, sample_size = -1)", path)
+    fixed = {column: CSV_TYPES[kind] for column, kind in kinds.items() if kind in CSV_TYPES and column in types}
+    with_types = f", types = {_struct(fixed)}" if fixed else ""
+    return f"read_csv({name}, sample_size = -1{with_types})", {**types, **fixed}
+
+
+def _json(connection: duckdb.DuckDBPyConnection, path: Path, kinds: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    name = literal(str(path))
     types = _types(connection, f"read_json({name}, format = 'newline_delimited', sample_size = -1)", path)
     types |= {column: "VARCHAR" for column, kind in kinds.items() if kind == "string" and column in types}
     return f"read_json({name}, format = 'newline_delimited', columns = {_struct(types)})", types

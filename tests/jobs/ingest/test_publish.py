@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,8 @@ def test_without_a_source_all_columns_go_out(tmp_path: Path) -> None:
     first = next(events(Feed(payments(tmp_path), "other")))
     assert json.loads(first.value) == {"id": 0, "at": START, "card": 0, "amount": 0, "hidden": 1}
     assert (first.time, first.key) == (START, None)
+    days = payments(tmp_path, at=pa.array([date(1970, 1, 2)] * 4))
+    assert json.loads(next(events(Feed(days, "other"))).value)["at"] == 86_400_000
 
 
 @pytest.mark.core
