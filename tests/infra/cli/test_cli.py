@@ -122,8 +122,8 @@ def test_services_of_one_job_are_one_text_of_flink(project: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("late_ms", "counted", "wanted"),
     [
-        (90_061_000, True, "1d 1h late  14 values of 3 answers would differ  labels/1@1277"),
-        (250, False, "250ms late  14 values of 3 answers would differ, as far as is known  labels/1@1277"),
+        (90_061_000, True, "1d 1h late  14 values of 3 vectors would differ  labels/1@1277"),
+        (250, False, "250ms late  14 values of 3 vectors would differ, as far as is known  labels/1@1277"),
     ],
 )
 def test_a_late_row_is_one_line(late_ms: int, counted: bool, wanted: str) -> None:
