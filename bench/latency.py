@@ -25,10 +25,10 @@ from rich.console import Console
 from bench.common import handbook_data, process, row
 from bench.scorer import make_project
 from features.plan import Plan
+from features.times import Span
 from infra.local import jars, stack
 from infra.local.broker import Broker
 from infra.settings import load_settings
-from jobs.ingest.event_files import Span
 from jobs.ingest.publish import KeyPartitioner, events, feed
 from serving.kafka import scorer
 

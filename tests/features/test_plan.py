@@ -61,7 +61,7 @@ def changed(folder: Path, old: str, new: str) -> Project:
     shutil.copytree(FRAUD, folder, ignore=shutil.ignore_patterns("data", "__pycache__"), dirs_exist_ok=True)
     definitions = folder / "definitions.py"
     text = definitions.read_text()
-    assert old in text, f"{old} is not in the example: mend this test"
+    assert old in text, f"{old} is not in the example: fix this test"
     definitions.write_text(text.replace(old, new))
     return load(folder)
 
