@@ -23,7 +23,12 @@ from tests.support.flink import Cluster
 
 ROOT = Path(__file__).parent
 CASES = [read(path) for path in sorted((ROOT / "windows").glob("*.txt"))]
-EACH = pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
+MANY_ROWS = 500
+"""The reference reads all rows of a case for each row."""
+EACH = pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=case.name, marks=[pytest.mark.slow] if len(case.rows) > MANY_ROWS else []) for case in CASES],
+)
 ARROW = {"int64": pa.int64(), "timestamp": pa.int64(), "string": pa.string(), "float64": pa.float64(), "bool": pa.bool_()}
 
 
