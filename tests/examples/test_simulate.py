@@ -46,6 +46,7 @@ def run(folder: Path, days: int = SMALL["days"]) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_full_run_gives_the_described_figures(full: pd.DataFrame) -> None:
     """The described size gives 1,754,155 transactions and 14,681 frauds: 973, 9,077 and 4,631 by scenario."""
     assert len(full) == 1_754_155
@@ -53,6 +54,7 @@ def test_full_run_gives_the_described_figures(full: pd.DataFrame) -> None:
     assert full["scenario"].value_counts().to_dict() == {0: 1_739_474, 1: 973, 2: 9_077, 3: 4_631}
 
 
+@pytest.mark.slow
 def test_transactions_are_numbered_in_order_of_time(full: pd.DataFrame) -> None:
     """Transactions count from 0 in order of event time, within the 183 days from 2018-04-01."""
     assert full["transaction_id"].tolist() == list(range(len(full)))
@@ -61,6 +63,7 @@ def test_transactions_are_numbered_in_order_of_time(full: pd.DataFrame) -> None:
     assert full["event_time"].iloc[-1] < pd.Timestamp("2018-10-01", tz="UTC")
 
 
+@pytest.mark.slow
 def test_large_amounts_are_always_fraud(full: pd.DataFrame) -> None:
     """Nothing above 220 is genuine, and scenario 1 marks nothing else."""
     assert (full.loc[full["amount"] > 220, "is_fraud"] == 1).all()
@@ -153,6 +156,7 @@ def columns_of(path: Path) -> list[tuple[str, str]]:
     return [(field.name, str(field.type)) for field in pq.read_schema(path)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["transactions.parquet", "labels.parquet"])
 def test_files_are_in_order(full: pd.DataFrame, tmp_path: Path, name: str) -> None:
     """Rows stand in order of event time, then of transaction id."""

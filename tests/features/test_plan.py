@@ -84,6 +84,7 @@ def test_what_does_not_matter_leaves_the_digest(what: str, fraud: Project, tmp_p
     assert changed(tmp_path, *NO_CHANGES[what]).service("fraud").plan.digest == fraud.service("fraud").plan.digest
 
 
+@pytest.mark.slow
 def test_the_digest_is_the_same_in_another_process(fraud: Project) -> None:
     """No order of a set and no address comes into the digest."""
     imports = "from pathlib import Path; from features.definitions.load import load"
