@@ -1,4 +1,4 @@
-# make run: set up what is missing, then the main job. Every tool that is missing is one line of advice.
+# make run: set up what is missing, then the end-to-end run. Every tool that is missing is one line of advice.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
@@ -9,19 +9,24 @@ VENV := .venv/bin
 MVN := mvn -q -B -f jobs/operator/pom.xml
 SOURCES := schemas features jobs serving infra tests bench examples
 
-.PHONY: run test check lint bench setup clean
+.PHONY: run test test-operator test-python check lint bench setup clean
 
-run: setup ## The main job: history, model, Kafka, stream job, scorer, a report.
+run: setup ## The end-to-end run: history, model, Kafka, stream job, scorer, a report.
 	@$(VENV)/headrace run --project examples/fraud
 
 test: setup lint ## Everything: linters, types, the operator's tests, all of pytest.
-	$(MVN) test
-	$(VENV)/pytest
+	@$(MAKE) --no-print-directory -j2 test-operator test-python
 
-check: setup ## What is quick: linters, types, the tests that need no server.
+test-operator:
+	$(MVN) test
+
+test-python: # The tests that start servers are in one process, and mostly wait; all others are in the second.
+	$(VENV)/pytest -n 2 --dist loadgroup
+
+check: setup ## What is quick: linters, types, the tests that need no server, on few random streams.
 	$(VENV)/ruff check $(SOURCES)
 	$(VENV)/mypy
-	$(VENV)/pytest -q -m core
+	$(VENV)/pytest -q -n 2 -m "core and not slow" --hypothesis-profile quick
 
 lint: setup ## Style, format and types.
 	$(VENV)/ruff check $(SOURCES)

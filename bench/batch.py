@@ -22,7 +22,9 @@ from bench.report import table
 from features.definitions.load import load
 from features.plan import Plan
 from features.sql.duckdb import windows_sql
-from jobs.history.tables import Between, File, connect, create_table
+from features.times import ALWAYS
+from jobs.history.files import connect
+from jobs.history.tables import File, create_table
 
 THREADS = 2
 RUNS = 3
@@ -51,7 +53,7 @@ def duckdb_windows(plan: Plan, transactions: Path) -> tuple[float, pa.Table]:
     """Seconds, and the features of each row."""
     source = plan.spine_source
     with connect(THREADS) as connection:
-        create_table(connection, source, [File(transactions, asked=Between())], {source.time}, Between())
+        create_table(connection, source, [File(transactions, queries=ALWAYS)], {source.time}, ALWAYS)
         return best_of(lambda: connection.sql(windows_sql(plan, plan.windows[0])).to_arrow_table())
 
 

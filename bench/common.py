@@ -14,8 +14,8 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 
 from features.plan import Plan
+from features.times import ALWAYS
 from infra.local.broker import Broker
-from jobs.ingest.event_files import ALWAYS
 from jobs.ingest.publish import feed, merged, publish
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,6 @@ warmed up by 80,000 events first; the first fifth of each measurement is left ou
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,10 +25,10 @@ from rich.console import Console
 from bench.common import handbook_data, process, row
 from bench.scorer import make_project
 from features.plan import Plan
+from features.times import Span
 from infra.local import jars, stack
 from infra.local.broker import Broker
 from infra.settings import load_settings
-from jobs.ingest.event_files import Span
 from jobs.ingest.publish import KeyPartitioner, events, feed
 from serving.kafka import scorer
 
@@ -79,8 +78,7 @@ class _Transaction(msgspec.Struct):
 
 
 def _system(broker: Broker, folder: Path, plan: Plan, file: Path) -> dict[int, tuple[float, float]]:
-    os.environ |= {"HEADRACE_KAFKA__BOOTSTRAP": broker.bootstrap, "HEADRACE_SERVICES": plan.service}
-    settings = load_settings(folder)
+    settings = load_settings(folder, kafka={"bootstrap": broker.bootstrap}, services=[plan.service])
     try:
         stack.up(folder, settings)
         topics = plan.spine_source.topic, plan.predictions_topic

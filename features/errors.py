@@ -16,7 +16,7 @@ class HeadraceError(Exception):
 
 
 class DefinitionError(HeadraceError):
-    """A definition breaks a rule, or asks for what is not computed."""
+    """A definition breaks a rule, or wants what no engine computes."""
 
 
 class SettingError(HeadraceError):

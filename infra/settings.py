@@ -248,7 +248,8 @@ def _of_file(file: Path) -> dict[str, Any]:
         written = TomlConfigSettingsSource(Settings, file)()
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"{file} is not TOML; {error}; fix that line") from None
-    if "sasl_password" in written.get("kafka", {}):
+    kafka = written.get("kafka")
+    if isinstance(kafka, Mapping) and "sasl_password" in kafka:
         raise SettingError(f"{file}: kafka.sasl_password is a secret; set {PASSWORD} in the environment instead")
     return written
 
@@ -281,6 +282,8 @@ def _first(error: ValidationError, sources: Mapping[str, Mapping[str, Any]]) -> 
     where, key = _origin(path, sources), ".".join(path)
     if detail["type"] == "extra_forbidden":
         return SettingError(f"{where}: '{key}' is no setting; {_known(path)}; remove it or fix its name")
+    if detail["type"] == "missing":
+        return SettingError(f"{where}: {key} is required; add it")
     came = "" if "password" in key else f"; got {detail['input']!r}"
     return SettingError(f"{where}: {key}: {detail['msg'][0].lower()}{detail['msg'][1:]}{came}; fix its value")
 

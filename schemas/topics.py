@@ -22,17 +22,19 @@ class Topic(msgspec.Struct, frozen=True):
         return {} if self.max_message_bytes is None else {"max.message.bytes": str(self.max_message_bytes)}
 
 
+FEATURES, PREDICTIONS = "features", "predictions"
+"""What the names of a service's topics begin with, before a point and its name."""
 ENTITY_KEY = "the key of the service's first windows over its spine, or else the event id"
 
 
 def features(service: str) -> Topic:
     """Feature vectors of a service."""
-    return Topic(f"features.{service}", key=ENTITY_KEY)
+    return Topic(f"{FEATURES}.{service}", key=ENTITY_KEY)
 
 
 def predictions(service: str) -> Topic:
     """Predictions of a service: a prediction has the key and the partition of its feature vector."""
-    return Topic(f"predictions.{service}", key=ENTITY_KEY)
+    return Topic(f"{PREDICTIONS}.{service}", key=ENTITY_KEY)
 
 
 DEAD_LETTERS = Topic("dead_letters", key=None, partitions=1, max_message_bytes=8 * 1024 * 1024)

@@ -1,20 +1,23 @@
-"""What tests share: a broker and a Flink cluster, each started once, and how much `make check` leaves out."""
+"""What tests share: a broker and a Flink cluster, each started once, and the number of random streams."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from infra.local import jars
 from infra.local.broker import Broker
-from tests.support import flink
 from tests.support.children import child
+
+if TYPE_CHECKING:
+    from tests.support.flink import Cluster
 
 pytest_plugins = ["tests.support.data"]
 
-# Of a run without --hypothesis-profile: as many random streams as the contract is held by. `make check` takes fewer.
+# `make test` holds the engines to the contract on as many random streams as "full" says, `make check` on fewer.
 settings.register_profile("full", max_examples=1000, deadline=None, database=None)
 settings.register_profile("quick", max_examples=50, deadline=None, database=None)
 settings.load_profile("full")
@@ -31,8 +34,18 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[flink.Cluster]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A Flink cluster with two TaskManagers, for the jobs of one test after the other."""
+    from tests.support.flink import running
+
     jars.ensure()
-    with flink.running(tmp_path_factory.mktemp("flink")) as running:
-        yield running
+    with running(tmp_path_factory.mktemp("flink")) as made:
+        yield made
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests that start servers are for one process, where tests run in several: they share the broker and the cluster."""
+    for item in items:
+        if item.get_closest_marker("stack"):
+            item.add_marker(pytest.mark.xdist_group("stack"))

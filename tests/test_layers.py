@@ -27,6 +27,7 @@ PACKAGES = {
 """The packages, and which of the others each of them imports."""
 ROOMS = {
     "jobs/audit": {"jobs/history"},
+    "jobs/ingest": {"jobs/history"},
     "jobs/predict": {"jobs/history"},
     "jobs/training": {"jobs/history", "jobs/predict"},
     "serving/kafka": {"serving/models", "serving/predict"},

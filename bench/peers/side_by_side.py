@@ -23,8 +23,8 @@ from bench.peers import records
 from bench.peers.contenders import PROJECT, Contender, ensure, ours, own_code, plan_for, quix_windows
 from bench.peers.job import Job
 from features.definitions.load import load
+from features.times import ALWAYS
 from infra.local.broker import Broker
-from jobs.ingest.event_files import ALWAYS
 from jobs.ingest.publish import events, feed, publish
 from serving.kafka import scorer
 

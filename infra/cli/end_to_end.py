@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from features.times import utc_ms
+from features.times import Span, utc_ms
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
 from infra.cli.events import due
 from infra.cli.options import FromOption, RateOption, ServiceArgument, SpeedOption, ToOption
@@ -36,7 +36,6 @@ def replay(
     from infra.local import stack, topics
     from infra.settings import load_settings
     from jobs.ingest import publish as job
-    from jobs.ingest.event_files import Span
 
     pace = due(rate, speed)
     where = folder(project)

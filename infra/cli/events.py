@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from features.errors import SettingError
-from features.times import utc_ms
+from features.times import Span, utc_ms
 from infra.cli.app import HERE, ProjectOption, app, folder
 from infra.cli.options import FromOption, RateOption, SpeedOption, ToOption
 
@@ -39,7 +39,7 @@ def publish(
     from infra.local import stack, topics
     from infra.settings import load_settings
     from jobs.ingest import publish as job
-    from jobs.ingest.event_files import Span, row_count
+    from jobs.ingest.event_files import row_count
 
     pace = due(rate, speed)
     where = folder(project)

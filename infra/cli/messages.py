@@ -13,6 +13,7 @@ from rich.text import Text
 from features.times import short_duration_text
 from infra.cli import show
 from schemas.codec import decode_dead_letter, decode_features, decode_late_row, decode_prediction
+from schemas.topics import DEAD_LETTERS, FEATURES, LATE_ROWS, PREDICTIONS
 
 Line = Callable[[Any], Text | str]
 
@@ -23,7 +24,7 @@ BAR = 10
 def line_of(topic: str) -> Line:
     """How the records of ``topic`` are shown: by its name, and as plain JSON where that says nothing."""
     kind = topic.partition(".")[0]
-    kinds = {"predictions": _prediction, "features": _features, "dead_letters": _dead_letter, "late_rows": _late_row}
+    kinds = {PREDICTIONS: _prediction, FEATURES: _features, DEAD_LETTERS.name: _dead_letter, LATE_ROWS.name: _late_row}
     return kinds.get(kind, _plain)
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from features.errors import SettingError, StackError
 from features.service import Service
-from features.times import DAY_MS, day_ms, day_of
+from features.times import DAY_MS, Span, day_ms, day_of
 from infra.config import GROUP
 from infra.local import stack
 from infra.run.publisher import Publisher
@@ -24,7 +24,6 @@ from infra.run.report import Report, Stream, build
 from infra.run.watch import Seen, Watch, caught_up
 from infra.settings import FILE, RunSettings, ScorerSettings, Settings, StreamSettings
 from jobs.history.batch_views import clear_online, materialize, push_online
-from jobs.ingest.event_files import Span
 from jobs.ingest.publish import feed
 from serving.models.registry import Registry
 

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from features.errors import HeadraceError, StackError
-from jobs.ingest.event_files import Span
+from features.times import Span
 from jobs.ingest.publish import Feed, at_rate, merged, publish
 
 LOOK_SECONDS = 0.25

@@ -19,9 +19,11 @@ import pyarrow.parquet as pq
 from features.errors import DefinitionError, SettingError
 from features.plan import BatchView, Plan, Source
 from features.service import Service
-from features.times import day_ms
+from features.sql.quoting import quoted
+from features.times import Span, day_ms
 from jobs.history.compute import Progress, Request, floats, write
-from jobs.history.tables import Between, File, connect, create_table, quoted
+from jobs.history.files import connect
+from jobs.history.tables import File, create_table
 
 ROWS_A_WRITE = 5000
 TIME = pa.timestamp("ms", tz="UTC")
@@ -42,7 +44,7 @@ def compute_days(
     days = [first_day + timedelta(days=number) for number in range((last_day - first_day).days + 1)]
     if not days:
         raise SettingError(f"the last day is not before the first; got {first_day} to {last_day}; swap them")
-    request = Request(service.folder, plan, Between(before=day_ms(last_day)), histories=histories or {})
+    request = Request(service.folder, plan, Span(end_ms=day_ms(last_day)), histories=histories or {})
     with connect() as connection:
         for source in {view.source: plan.source(view.source) for view in plan.batch}.values():
             _load(connection, request, source)

@@ -17,7 +17,10 @@ from features.errors import DefinitionError, SettingError
 from features.plan import BatchView, OnDemand, Plan, Source
 from features.service import Function, Service
 from features.sql.duckdb import features_sql
-from jobs.history.tables import Between, File, connect, create_table, quoted
+from features.sql.quoting import literal, quoted
+from features.times import Span
+from jobs.history.files import connect
+from jobs.history.tables import File, create_table
 
 WIDE = pa.decimal128(38, 0)
 """What DuckDB's HUGEINT is in Arrow."""
@@ -30,7 +33,7 @@ class Request(msgspec.Struct, frozen=True):
 
     folder: Path
     plan: Plan
-    times: Between
+    times: Span
     events: Path | None = None
     histories: Mapping[str, Path] = {}
 
@@ -58,8 +61,7 @@ def compute(
     Raises `SettingError` for a file that is not there or does not fit its source.
     """
     plan = service.plan
-    times = Between(None if start_ms is None else start_ms - 1, end_ms)
-    request = Request(service.folder, plan, times, events, histories or {})
+    request = Request(service.folder, plan, Span(start_ms, end_ms), events, histories or {})
     unknown = set(request.histories) - {source.name for source in plan.sources}
     if unknown:
         raise SettingError(
@@ -137,8 +139,8 @@ def _files(request: Request, source: Source) -> list[File]:
     if source.name != request.plan.spine:
         return [File(history)]
     if request.events is None:
-        return [File(history, asked=request.times)]
-    events = File(request.events, asked=request.times)
+        return [File(history, queries=request.times)]
+    events = File(request.events, queries=request.times)
     if source.name not in request.histories and not history.exists() and "*" not in history.name:
         return [events]
     return [File(history), events]
@@ -151,12 +153,12 @@ def _required(plan: Plan, source: Source) -> set[str]:
     return {source.time, source.event_id} | of_windows | of_batch
 
 
-def _needed(request: Request, source: Source) -> Between:
-    """The times of the rows that lie in a window of an asked row."""
-    if request.times.after is None:
+def _needed(request: Request, source: Source) -> Span:
+    """The times of the rows that lie in a window of a query."""
+    if request.times.start_ms is None:
         return request.times
     longest = max((stage.longest_ms for stage in request.plan.windows if stage.source == source.name), default=1)
-    return Between(request.times.after + 1 - longest, request.times.before)
+    return Span(request.times.start_ms + 1 - longest, request.times.end_ms)
 
 
 def _narrow(plan: Plan, features: dict[str, pa.ChunkedArray]) -> dict[str, pa.ChunkedArray]:
@@ -180,13 +182,13 @@ def _batch_features(connection: duckdb.DuckDBPyConnection, request: Request, vie
     if not path.is_file():
         raise SettingError(f"batch view '{view.view}' is computed daily before it is read; no file {path}; materialize it")
     spine, time = quoted(request.plan.spine), quoted(request.plan.spine_source.time)
+    rows = f"read_parquet({literal(str(path))})"
     named = [f"_view.{quoted(name)} AS {quoted(f'{view.view}__{name}')}" for name in view.features]
     keys = [f"_spine.{quoted(key)} = _view.{quoted(key)}" for key in view.key]
-    name = str(path).replace("'", "''")
     try:
         table = connection.sql(
             f"SELECT {', '.join(named)} FROM (SELECT * FROM {spine} WHERE _row IS NOT NULL) AS _spine "
-            f"ASOF LEFT JOIN (SELECT *, epoch_ms({quoted(view.timestamp)}) AS _as_of FROM read_parquet('{name}')) AS _view "
+            f"ASOF LEFT JOIN (SELECT *, epoch_ms({quoted(view.timestamp)}) AS _as_of FROM {rows}) AS _view "
             f"ON {' AND '.join(keys)} AND _spine.{time} >= _view._as_of ORDER BY _spine._row"
         ).to_arrow_table()
     except duckdb.Error as error:

@@ -22,7 +22,8 @@ from kafka.partitioner.default import DefaultPartitioner, murmur2
 
 from features.errors import StackError
 from features.plan import Plan, Source
-from jobs.ingest.event_files import ALWAYS, Span, read
+from features.times import ALWAYS, Span
+from jobs.ingest.event_files import read
 
 WINDOW = 20_000
 """Events sent and not yet acknowledged: kafka-python 3.0 has no buffer_memory to hold a producer back."""

@@ -6,7 +6,8 @@ import json
 import signal
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
@@ -37,7 +38,8 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
     services = ",".join(job.services)
     log.info("stream.start", services=services, job=job.short_digest, restored=str(restored or ""), rest=rest)
     with rocksdb_folder(job, config) as rocksdb:
-        client = submit(job, config, Places(rest, state, restored, rocksdb))
+        with _java_errors():
+            client = submit(job, config, Places(rest, state, restored, rocksdb))
         result = client.get_job_execution_result()
         watch = Watch(rest, str(client.get_job_id()), lambda: _is_done(result))
         try:
@@ -78,10 +80,21 @@ def _jvm_errors() -> tuple[type[Exception], ...]:
 
 
 def _raise_failure(result: Any) -> None:
+    failure = result.exception()
+    if failure:
+        raise StackError(f"the Flink job failed: {innermost_cause(str(failure))}; see the job's log") from failure
+
+
+@contextmanager
+def _java_errors() -> Iterator[None]:
+    """Within, what Flink says against the job is a `StackError` of one line."""
+    from py4j.protocol import Py4JError
+    from pyflink.util.exceptions import JavaException
+
     try:
-        result.result()
-    except Exception as error:  # py4j's, of any Java exception
-        raise StackError(f"the Flink job failed: {innermost_cause(str(error))}; see the job's log") from error
+        yield
+    except (JavaException, Py4JError) as error:
+        raise StackError(f"Flink refused the job: {innermost_cause(str(error))}; see the job's log") from error
 
 
 def _free_port() -> int:

@@ -89,7 +89,7 @@ def _flink_configuration(job: JobPlan, config: StreamConfig, places: Places) -> 
         configuration["execution.target"] = "remote"
     if places.rocksdb:
         configuration |= {
-            "taskmanager.memory.managed.size": f"{config.rocksdb_memory_mb}m",  # of all slots; RocksDB alone asks for it
+            "taskmanager.memory.managed.size": f"{config.rocksdb_memory_mb}m",  # of all slots; RocksDB alone takes it
             "state.backend.rocksdb.localdir": str(places.rocksdb),
         }
     if places.restored:

@@ -12,8 +12,10 @@ import pyarrow as pa
 from features.errors import SettingError
 from features.plan import Plan
 from features.service import Service
-from features.times import DAY_MS
-from jobs.history.tables import Between, File, connect, create_table, quoted
+from features.sql.quoting import quoted
+from features.times import ALWAYS, DAY_MS
+from jobs.history.files import connect
+from jobs.history.tables import File, create_table
 
 
 def labels(service: Service, label: str, histories: Mapping[str, Path] | None = None) -> pa.Table:
@@ -32,7 +34,7 @@ def labels(service: Service, label: str, histories: Mapping[str, Path] | None = 
         raise SettingError(f"a label is 0 or 1; got '{label}' of type {kind}; name a column of numbers or booleans")
     history = (histories or {}).get(name, service.folder / source.history)
     with connect() as connection:
-        create_table(connection, source, [File(history)], {source.event_id, source.time, column}, Between())
+        create_table(connection, source, [File(history)], {source.event_id, source.time, column}, ALWAYS)
         rows = connection.sql(f"SELECT {quoted(source.event_id)}, CAST({quoted(column)} AS DOUBLE) FROM {quoted(name)}")
         table = rows.to_arrow_table().rename_columns(["event_id", "label"])
     values = table["label"].to_numpy()

@@ -35,16 +35,16 @@ KEYS = 1_000_000
 """A case's small numbers become keys of its own by this many for each case; large ones stay as they are."""
 SECONDS = 240
 
-Answers = dict[int, Mapping[str, Any] | str]
+Vectors = dict[int, Mapping[str, Any] | str]
 """By the row's place in its case: features and ``complete``, or the reason of a dead letter."""
 
 
-def answers(broker: Broker, cluster: Cluster, cases: Sequence[Case], mode: Mode, folder: Path) -> dict[str, Answers]:
-    """What the stream job answers to every case, by the case's name, in as few jobs as their watermarks and lateness allow."""
+def vectors(broker: Broker, cluster: Cluster, cases: Sequence[Case], mode: Mode, folder: Path) -> dict[str, Vectors]:
+    """What the stream job gives for every case, by the case's name, in as few jobs as their watermarks and lateness allow."""
     apart: dict[tuple[Any, ...], list[Case]] = defaultdict(list)
     together: list[Case] = []
     for case in cases:
-        if case.lateness_ms is not None:  # whether an answer is complete depends on all the stages of its job
+        if case.lateness_ms is not None:  # whether a vector is complete depends on all the stages of its job
             apart[case.lateness_ms, case.longest_ms, *sorted({(f.source, f.key) for f in case.features})].append(case)
         elif mode == "event_time" and case.has_watermarks:
             apart[(DAY_MS,)].append(case)
@@ -57,7 +57,7 @@ def answers(broker: Broker, cluster: Cluster, cases: Sequence[Case], mode: Mode,
     return found
 
 
-def _together(broker: Broker, cluster: Cluster, cases: Sequence[Case], mode: Mode, folder: Path) -> dict[str, Answers]:
+def _together(broker: Broker, cluster: Cluster, cases: Sequence[Case], mode: Mode, folder: Path) -> dict[str, Vectors]:
     """Cases of which no row is late and none is forgotten: their events are mixed, a step of each, then the next of each."""
     steps = [_steps(case) for case in cases]
     with closing(Lockstep(broker, plan_of(cases, mode, AGE_MS, AGE_MS), cases)) as lockstep:
@@ -66,16 +66,16 @@ def _together(broker: Broker, cluster: Cluster, cases: Sequence[Case], mode: Mod
                 lockstep.send_rows(case, step)
             lockstep.producer.flush()
             run_to_end(broker, cluster, lockstep.plan, folder, max_ahead_ms=MAX_AHEAD_MS)
-            return lockstep.answers()
+            return lockstep.vectors()
         with _running(lockstep, cluster, folder):
             for number in range(max(map(len, steps))):
                 for case, of in zip(cases, steps, strict=True):
                     lockstep.send_rows(case, of[number] if number < len(of) else [])
                 lockstep.settle(0)
-            return lockstep.answers()
+            return lockstep.vectors()
 
 
-def _one_by_one(broker: Broker, cluster: Cluster, cases: Sequence[Case], plan: Plan, folder: Path) -> dict[str, Answers]:
+def _one_by_one(broker: Broker, cluster: Cluster, cases: Sequence[Case], plan: Plan, folder: Path) -> dict[str, Vectors]:
     """Cases that move the watermark: each begins where the one before has ended, its times moved by whole days."""
     with closing(Lockstep(broker, plan, cases)) as lockstep, _running(lockstep, cluster, folder):
         end = 0
@@ -91,7 +91,7 @@ def _one_by_one(broker: Broker, cluster: Cluster, cases: Sequence[Case], plan: P
                     lockstep.settle(lockstep.watermark)
             end = max(times) + shift
             lockstep.advance(end)
-        return lockstep.answers()
+        return lockstep.vectors()
 
 
 def _steps(case: Case) -> list[list[int]]:
@@ -116,8 +116,8 @@ def _running(lockstep: Lockstep, cluster: Cluster, folder: Path) -> Iterator[Non
 class Lockstep:
     """Sends events to a job, and knows how far it is.
 
-    How far is asked with probes, events of a key of their own. A payment that is a probe is answered after all payments before
-    it; its answer has the newest probe among the reports, and so says that the job has taken all reports before that one.
+    Probes show how far, events of a key of their own. A payment that is a probe has its vector after all payments before it; the
+    vector has the newest probe among the reports, and so says that the job has taken all reports before that one.
     """
 
     def __init__(self, broker: Broker, plan: Plan, cases: Sequence[Case]) -> None:
@@ -164,39 +164,39 @@ class Lockstep:
         for source in others:
             self._send(source.name, _marker("probe", newest, at))
         while True:
-            asked = next(self._ids)
-            self._send(self.plan.spine, _marker("probe", asked, at))
+            query = next(self._ids)
+            self._send(self.plan.spine, _marker("probe", query, at))
             self.producer.flush()
-            features = self._answer(asked)
+            features = self._features_of(query)
             if all((features[name] or 0) >= newest for name in features if name.startswith("probe_")):
                 return
 
     def _send(self, source: str, value: bytes, partition: int = 0) -> Any:
         return self.producer.send(self.plan.source(source).topic, value=value, partition=partition)
 
-    def _answer(self, event_id: int) -> dict[str, Any]:
+    def _features_of(self, event_id: int) -> dict[str, Any]:
         deadline = time.monotonic() + SECONDS
         while event_id not in self._seen:
             assert self.job, "rows are sent to a job that runs"
             assert self.job.is_alive(), "the stream job has ended; its output says why"
-            assert time.monotonic() < deadline, "the stream job does not answer"
+            assert time.monotonic() < deadline, "the stream job gives no vector"
             for polled in self._consumer.poll(timeout_ms=100).values():
                 self._seen |= {vector["event_id"]: vector["features"] for vector in map(_vector, polled)}
         return self._seen[event_id]
 
-    def answers(self) -> dict[str, Answers]:
+    def vectors(self) -> dict[str, Vectors]:
         """All that the job has written, by case."""
-        vectors = {vector["event_id"]: vector for vector in map(_vector, records(self.broker, self.plan.features_topic))}
+        given = {vector["event_id"]: vector for vector in map(_vector, records(self.broker, self.plan.features_topic))}
         letters = {(letter.origin.topic, letter.origin.offset): letter.reason for letter in dead_letters(self.broker, self.plan)}
-        found: dict[str, Answers] = {case.name: {} for case in self._cases}
+        found: dict[str, Vectors] = {case.name: {} for case in self._cases}
         for case, place, number, sent in self._sent:
             origin = sent.get(SECONDS)
             if (origin.topic, origin.offset) in letters:
                 found[case.name][place] = letters[origin.topic, origin.offset]
-            elif number in vectors:
-                given = vectors[number]["features"]
-                named = {feature.name: given[name_of(feature)] for feature in case.features}
-                found[case.name][place] = {**named, "complete": vectors[number]["complete"]}
+            elif number in given:
+                features = given[number]["features"]
+                named = {feature.name: features[name_of(feature)] for feature in case.features}
+                found[case.name][place] = {**named, "complete": given[number]["complete"]}
         return found
 
 

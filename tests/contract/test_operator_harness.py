@@ -70,7 +70,7 @@ OPTIONS = st.builds(
 )
 
 
-@settings(max_examples=1000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(st.data(), stages(), OPTIONS, st.sampled_from(LATENESS))
 def test_both_modes_give_what_the_contract_says(
     operator: Process, data: st.DataObject, stage: Stage, options: Options, lateness: int

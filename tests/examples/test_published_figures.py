@@ -22,7 +22,8 @@ def test_the_handbooks_figures_are_met(handbook_data: Path, tmp_path: Path) -> N
         Split(date(2018, 7, 25), days=7, delay_days=7, test_days=7),
         register=Registry(tmp_path).register,
     )
-    published = {"auc": 0.862, "average_precision": 0.639, "precision_at_100_by_customer_id": 0.273}
-    assert {name: result.metrics[name] for name in published} == pytest.approx(published, abs=0.0005)
+    # Published are 0.862, 0.639 and 0.273.
+    figures = {"auc": 0.8618, "average_precision": 0.6389, "precision_at_100_by_customer_id": 0.2729}
+    assert {name: result.metrics[name] for name in figures} == pytest.approx(figures, abs=0.0001)
     counts = {"rows": 67_240, "positives": 598, "test_rows": 58_264, "test_positives": 385}
     assert {name: result.metrics[name] for name in counts} == counts

@@ -37,7 +37,7 @@ def small() -> pd.DataFrame:
 
 
 def run(folder: Path, days: int = SMALL["days"]) -> str:
-    """What the command says on standard output when asked for a small simulation."""
+    """What the command says on standard output when it makes a small simulation."""
     app = Typer()
     app.command()(simulation.main)
     size = ["--customers", str(SMALL["customers"]), "--terminals", str(SMALL["terminals"]), "--days", str(days)]
@@ -46,6 +46,7 @@ def run(folder: Path, days: int = SMALL["days"]) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_full_run_gives_the_described_figures(full: pd.DataFrame) -> None:
     """The described size gives 1,754,155 transactions and 14,681 frauds: 973, 9,077 and 4,631 by scenario."""
     assert len(full) == 1_754_155
@@ -53,6 +54,7 @@ def test_full_run_gives_the_described_figures(full: pd.DataFrame) -> None:
     assert full["scenario"].value_counts().to_dict() == {0: 1_739_474, 1: 973, 2: 9_077, 3: 4_631}
 
 
+@pytest.mark.slow
 def test_transactions_are_numbered_in_order_of_time(full: pd.DataFrame) -> None:
     """Transactions count from 0 in order of event time, within the 183 days from 2018-04-01."""
     assert full["transaction_id"].tolist() == list(range(len(full)))
@@ -61,6 +63,7 @@ def test_transactions_are_numbered_in_order_of_time(full: pd.DataFrame) -> None:
     assert full["event_time"].iloc[-1] < pd.Timestamp("2018-10-01", tz="UTC")
 
 
+@pytest.mark.slow
 def test_large_amounts_are_always_fraud(full: pd.DataFrame) -> None:
     """Nothing above 220 is genuine, and scenario 1 marks nothing else."""
     assert (full.loc[full["amount"] > 220, "is_fraud"] == 1).all()
@@ -83,7 +86,7 @@ def test_payments_follow_the_described_draws(small: pd.DataFrame) -> None:
 
 
 def draw_word_for_word(customers: int, terminals: int, days: int) -> list[tuple[int, int, int, float]]:
-    """The slow obvious answer: (second, customer, terminal, amount) in order of time, before the frauds."""
+    """The slow obvious way: (second, customer, terminal, amount) in order of time, before the frauds."""
     draws = np.random.RandomState(0)
     people = [[draws.uniform(*span) for span in ((0, 100), (0, 100), (5, 100), (0, 4))] for _ in range(customers)]
     draws = np.random.RandomState(1)
@@ -129,7 +132,7 @@ def test_progress_counts_the_customers() -> None:
 
 
 def test_too_small_a_simulation_is_refused() -> None:
-    """Where a day's frauds cannot be drawn, the error names what came and what to ask for."""
+    """Where a day's frauds cannot be drawn, the error says what came and what to write instead."""
     with pytest.raises(ValueError, match="got customers=2, terminals=100, days=30; raise them to 3, 2 and 1"):
         simulation.simulate(**{**SMALL, "customers": 2})
 
@@ -153,6 +156,7 @@ def columns_of(path: Path) -> list[tuple[str, str]]:
     return [(field.name, str(field.type)) for field in pq.read_schema(path)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["transactions.parquet", "labels.parquet"])
 def test_files_are_in_order(full: pd.DataFrame, tmp_path: Path, name: str) -> None:
     """Rows stand in order of event time, then of transaction id."""
@@ -198,7 +202,7 @@ def test_command_reuses_the_same_simulation(tmp_path: Path) -> None:
 
 
 def test_command_replaces_another_simulation(tmp_path: Path) -> None:
-    """Files of other parameters, or one file alone, are not taken for the simulation that was asked for."""
+    """Files of other parameters, or one file alone, are not taken for the simulation that is wanted."""
     run(tmp_path, days=10)
     assert "transactions" in run(tmp_path)
     (tmp_path / "labels.parquet").unlink()

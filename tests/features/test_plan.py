@@ -61,7 +61,7 @@ def changed(folder: Path, old: str, new: str) -> Project:
     shutil.copytree(FRAUD, folder, ignore=shutil.ignore_patterns("data", "__pycache__"), dirs_exist_ok=True)
     definitions = folder / "definitions.py"
     text = definitions.read_text()
-    assert old in text, f"{old} is not in the example: mend this test"
+    assert old in text, f"{old} is not in the example: fix this test"
     definitions.write_text(text.replace(old, new))
     return load(folder)
 
@@ -84,6 +84,7 @@ def test_what_does_not_matter_leaves_the_digest(what: str, fraud: Project, tmp_p
     assert changed(tmp_path, *NO_CHANGES[what]).service("fraud").plan.digest == fraud.service("fraud").plan.digest
 
 
+@pytest.mark.slow
 def test_the_digest_is_the_same_in_another_process(fraud: Project) -> None:
     """No order of a set and no address comes into the digest."""
     imports = "from pathlib import Path; from features.definitions.load import load"

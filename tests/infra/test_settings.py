@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import msgspec
@@ -9,7 +10,9 @@ import pytest
 
 from features.errors import SettingError
 from infra.config import scorer_config, stream_config
+from infra.run.end_to_end import settings_of_run
 from infra.settings import (
+    RunSettings,
     ScorerSettings,
     Settings,
     StreamSettings,
@@ -85,6 +88,16 @@ def test_a_value_that_does_not_fit_says_what_came(project: Path) -> None:
     assert "headrace.toml: kafka.partitions: input should be greater than or equal to 1; got 0" in message
 
 
+def test_a_key_without_a_default_is_required(project: Path) -> None:
+    """What is missing, and where it is to be added."""
+    assert refused(project, '[run]\nservice = "orders"\n').endswith("headrace.toml: run.train_from is required; add it")
+
+
+def test_a_section_is_a_table(project: Path) -> None:
+    """A value in its place is refused like any other."""
+    assert "headrace.toml: kafka: input should be a valid dictionary" in refused(project, "kafka = 3\n")
+
+
 def test_a_bad_variable_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What came from the environment is not blamed on the file."""
     monkeypatch.setenv("HEADRACE_KAFKA__PARTITIONS", "many")
@@ -144,6 +157,19 @@ def test_settings_are_handed_to_a_process_as_they_are(project: Path, tmp_path: P
     assert read_settings(tmp_path / "settings.json") == settings
     assert "hunter2" not in (tmp_path / "settings.json").read_text()
     assert secrets(settings) == secret
+
+
+def test_a_run_has_settings_of_its_own(project: Path) -> None:
+    """Its folder, its service, feature vectors from its first day, and short waits unless the user has set others."""
+    days = RunSettings(service="orders", train_from=date(2026, 1, 1), start=date(2026, 1, 15))
+    (project / "headrace.toml").write_text('services = ["others"]\n[stream]\nparallelism = 2\ncheckpoint_interval_ms = 700\n')
+    own = settings_of_run(load_settings(project), days)
+    assert (own.services, own.run_dir, own.registry) == (("orders",), ".headrace/run", "models")
+    assert (own.stream.parallelism, own.stream.checkpoint_interval_ms) == (2, 700)
+    assert own.stream.vectors_from_ms == datetime(2026, 1, 15, tzinfo=UTC).timestamp() * 1000
+    assert own.scorer.batch_cache_seconds == 1
+    (project / "headrace.toml").unlink()
+    assert settings_of_run(load_settings(project), days).stream.checkpoint_interval_ms == 1000
 
 
 def test_a_state_backend_is_one_of_two(project: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from bench.common import EXAMPLE, simulation
-from features.definitions.load import load
 from features.service import Service
 
 LEFT_BEHIND = shutil.ignore_patterns("data", "models", ".headrace", "__pycache__")
@@ -36,6 +35,8 @@ def small_copy(small_data: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def small(small_data: Path) -> Service:
     """The handbook's service over `small_data`."""
+    from features.definitions.load import load
+
     return load(small_data).service("handbook")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from kafka.partitioner.default import murmur2
 
 from features.errors import SettingError
 from features.plan import Column, ColumnType, Plan, Source, Stage, WindowFeature
+from features.times import Span
 from infra.local.broker import Broker
 from jobs.ingest import event_files
-from jobs.ingest.event_files import Span
 from jobs.ingest.publish import Event, Feed, at_rate, at_speed, events, feed, merged, paced, publish
 
 START = 1_522_540_800_000
@@ -108,6 +108,8 @@ def test_without_a_source_all_columns_go_out(tmp_path: Path) -> None:
     first = next(events(Feed(payments(tmp_path), "other")))
     assert json.loads(first.value) == {"id": 0, "at": START, "card": 0, "amount": 0, "hidden": 1}
     assert (first.time, first.key) == (START, None)
+    days = payments(tmp_path, at=pa.array([date(1970, 1, 2)] * 4))
+    assert json.loads(next(events(Feed(days, "other"))).value)["at"] == 86_400_000
 
 
 @pytest.mark.core
@@ -119,6 +121,35 @@ def test_csv_has_the_sources_types(tmp_path: Path, written: str) -> None:
     assert list(events(Feed(file, "payments", PAYMENTS, "card"))) == [
         Event(START, "payments", b"5", b'{"id":1,"at":1522540800000,"card":5,"amount":12.30}')
     ]
+
+
+@pytest.mark.core
+def test_csv_decimals_keep_their_digits(tmp_path: Path) -> None:
+    """They are not read as doubles; a digit more than the source has is refused, not rounded."""
+    file = tmp_path / "payments.csv"
+    file.write_text("id,at,card,amount\n1,2018-04-01T00:00:00Z,5,1234567890.07\n")
+    assert b'"amount":1234567890.07}' in next(iter(events(Feed(file, "payments", PAYMENTS)))).value
+    file.write_text("id,at,card,amount\n1,2018-04-01T00:00:00Z,5,0.075\n")
+    with pytest.raises(SettingError, match="column 'amount': a value is exact in decimal"):
+        next(iter(events(Feed(file, "payments", PAYMENTS))))
+
+
+@pytest.mark.core
+def test_nothing_goes_out_of_a_file_with_a_bad_value(tmp_path: Path) -> None:
+    """The whole span is checked before its first event is sent; what lies outside is not looked at."""
+    times = pa.array([START * 1000 + i * 1_000_000 + (i == 3) for i in range(4)], pa.timestamp("us", tz="UTC"))
+    file = payments(tmp_path, at=times)
+    with pytest.raises(SettingError, match="times are whole milliseconds"):
+        next(iter(events(Feed(file, "payments", PAYMENTS))))
+    assert len(list(events(Feed(file, "payments", PAYMENTS), Span(end_ms=START + 3000)))) == 3
+
+
+@pytest.mark.core
+def test_the_rows_of_a_parquet_file_are_known_beforehand(tmp_path: Path) -> None:
+    """Those of other files would have to be read for it."""
+    assert event_files.row_count(payments(tmp_path, count=5)) == 5
+    assert event_files.row_count(tmp_path / "payments.csv") is None
+    assert event_files.row_count(tmp_path / "none.parquet") is None
 
 
 @pytest.mark.core
@@ -167,9 +198,11 @@ def test_the_key_is_that_of_the_first_windows_over_the_source(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"amount": pa.array(["much"] * 4)}, "cannot be read as events"),
-        ({"at": pa.array(["later"] * 4)}, "cannot be read as events"),
-        ({"extra": pa.array([1.0, float("nan"), 2.0, 3.0])}, "column 'extra' has NaN or an infinity"),
+        ({"amount": pa.array(["much"] * 4)}, "column 'amount' of type decimal.* got VARCHAR"),
+        ({"amount": pa.array([0.001] * 4)}, "column 'amount': a value is exact in decimal.*; got 0.001"),
+        ({"at": pa.array(["later"] * 4)}, "column 'at' of type timestamp; got VARCHAR"),
+        ({"at": pa.array([START * 1000 + 1] * 4, pa.timestamp("us"))}, "column 'at': times are whole milliseconds"),
+        ({"extra": pa.array([1.0, float("nan"), 2.0, 3.0])}, "column 'extra': a number is finite"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
@@ -181,7 +214,7 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, columns: dict[str, 
 
 
 @pytest.mark.core
-@pytest.mark.parametrize(("name", "message"), [("none.parquet", "there is no"), ("events.txt", "convert it")])
+@pytest.mark.parametrize(("name", "message"), [("none.parquet", "no file"), ("events.txt", "convert it")])
 def test_a_file_that_is_no_event_file_is_refused(tmp_path: Path, name: str, message: str) -> None:
     """Missing, or of another kind."""
     (tmp_path / "events.txt").touch()
@@ -193,7 +226,7 @@ def test_a_file_that_is_no_event_file_is_refused(tmp_path: Path, name: str, mess
 def test_a_missing_column_is_refused(tmp_path: Path) -> None:
     """The source's columns are all there, or the file is of another topic."""
     pq.write_table(pa.table({"id": [1], "at": pa.array([START], pa.timestamp("ms"))}), tmp_path / "short.parquet")
-    with pytest.raises(SettingError, match="it lacks 'card', a column of source 'payments'"):
+    with pytest.raises(SettingError, match="source 'payments' has column 'card' of type int64; got no such column"):
         list(events(Feed(tmp_path / "short.parquet", "payments", PAYMENTS)))
 
 

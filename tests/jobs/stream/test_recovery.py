@@ -16,10 +16,10 @@ import psutil
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
+from features.times import ALWAYS
 from infra.local import stack
 from infra.local.broker import Broker
 from infra.settings import Settings, load_settings
-from jobs.ingest.event_files import ALWAYS
 from jobs.ingest.publish import at_rate, feed, merged, publish
 from schemas.codec import decode_features, decode_prediction
 from serving.models.registry import Registry

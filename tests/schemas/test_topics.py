@@ -1,0 +1,23 @@
+"""The topics: what is fixed of them, and that the limits fit each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas import topics
+
+pytestmark = pytest.mark.core
+
+
+def test_a_service_has_its_own_topics() -> None:
+    """Named after it, with as many partitions as the settings say and Kafka's own limits."""
+    for topic, name in ((topics.features("risk"), "features.risk"), (topics.predictions("risk"), "predictions.risk")):
+        assert (topic.name, topic.partitions, topic.config) == (name, None, {})
+
+
+def test_a_record_of_a_mebibyte_fits_a_dead_letter() -> None:
+    """Base64 makes four bytes of three."""
+    assert topics.DEAD_LETTERS.config == {"max.message.bytes": str(8 * 1024 * 1024)}
+    assert topics.DEAD_LETTERS.max_message_bytes > 1024 * 1024 * 4 // 3
+    assert topics.DEAD_LETTER_VALUE_BYTES * 4 // 3 < 1024 * 1024
+    assert topics.DEAD_LETTERS.partitions == topics.LATE_ROWS.partitions == 1
