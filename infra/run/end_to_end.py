@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import SettingError, StackError
+from features.feast.online import clear_online
 from features.plan import DAY_MS, Plan
 from features.service import Service
 from infra.local import stack
 from infra.run.report import Report, Stream, build
 from infra.run.watch import Seen, Watch, caught_up, day_of
 from infra.settings import RunSettings, Settings, load_settings
-from jobs.history.batch_views import clear_online, materialize, push_online
+from jobs.history.batch_views import materialize, push_online
 from jobs.training.experiment import Labels, positives
 from jobs.training.train import TrainConfig, train
-from serving.models.registry import Manifest, Registry
+from serving.models.manifest import Manifest
+from serving.models.registry import Registry
 
 LOOK_SECONDS = 0.25
 STUCK_SECONDS = 60.0

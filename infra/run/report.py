@@ -17,7 +17,7 @@ from jobs.audit.parity import Ledger, Parity, compare
 from jobs.history.compute import compute
 from jobs.training.experiment import Labels, assess
 from schemas import FeatureVector
-from serving.models.registry import Manifest
+from serving.models.manifest import Manifest
 
 
 class Stream(msgspec.Struct, frozen=True):

@@ -22,11 +22,13 @@ from pydantic import Field
 from xgboost import XGBClassifier
 
 from features.errors import HeadraceError, SettingError
+from features.inputs.arrow import table_matrix
 from features.inputs.columns import input_columns
+from features.inputs.matrix import Floats
+from features.inputs.output import scores
 from features.plan import DAY_MS
 from features.service import Service
 from jobs.history.compute import Progress, compute
-from jobs.predict.score import Floats, Scores, flat, matrix
 from jobs.training.experiment import Labels, labels, metrics, outcomes, rows_to_test, rows_to_train
 from jobs.training.split import Split
 
@@ -103,22 +105,22 @@ def train(
     )
     frame = outcomes(plan, config, table, labels(service, config, histories))
     inputs = input_columns(plan, plan.inputs)
-    x = matrix(flat(table, plan), inputs)
+    x = table_matrix(table, plan, inputs)
     training, test = rows_to_train(frame, split), rows_to_test(frame, split)
     _check_classes(frame["label"], training, f"training from {train_from} for {days} days")
     _check_classes(frame["label"], test, f"test of {test_days} days, {days + delay_days} days later")
     labelled = frame["label"].to_numpy(np.int64)
     classifier = _fit(x[training], labelled[training], config)
     onnx = to_onnx(classifier, len(inputs))
-    scores = _session_scores(onnx)(x[test])
-    _check_agreement(scores, classifier.predict_proba(x[test])[:, 1])
+    found = scores(ort.InferenceSession(onnx, providers=["CPUExecutionProvider"]), x[test])
+    _check_agreement(found, classifier.predict_proba(x[test])[:, 1])
     counts = {
         "rows": float(training.sum()),
         "frauds": float(labelled[training].sum()),
         "test_rows": float(test.sum()),
         "test_frauds": float(labelled[test].sum()),
     }
-    measured = metrics(frame[test], scores, config) | counts
+    measured = metrics(frame[test], found, config) | counts
     manifest = register(
         onnx,
         name=name or service.name,
@@ -163,11 +165,6 @@ def to_onnx(classifier: XGBClassifier, inputs: int) -> bytes:
     )
     onnx: bytes = model.SerializeToString()
     return onnx
-
-
-def _session_scores(onnx: bytes) -> Scores:
-    session = ort.InferenceSession(onnx, providers=["CPUExecutionProvider"])
-    return lambda x: session.run(None, {"inputs": x})[1][:, 1]
 
 
 def _check_agreement(scores: Floats, expected: Floats) -> None:

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.errors import DefinitionError, SettingError
+from features.inputs.arrow import floats
 from features.plan import DAY_MS, Stage
 from features.service import Service
-from jobs.history.compute import compute, floats, write
+from jobs.history.compute import compute, write
 from tests.contract.reference import Event, answers
 
 pytestmark = pytest.mark.core

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from onnxruntime import InferenceSession
@@ -16,15 +14,18 @@ from pydantic import ValidationError
 from xgboost import XGBClassifier
 
 from features.definitions.load import load
-from features.errors import DefinitionError, SettingError
+from features.errors import SettingError
+from features.inputs.output import scores
 from features.plan import DAY_MS
 from features.service import Service
-from jobs.predict.score import matrix, score_history
+from jobs.predict.score import score_history
 from jobs.training.experiment import rows_to_test
 from jobs.training.metrics import auc, average_precision, card_precision
 from jobs.training.split import Split
 from jobs.training.train import TrainConfig, to_onnx, train
-from serving.models.registry import Manifest, Registry, load_session, scores
+from serving.models.manifest import Manifest
+from serving.models.registry import Registry
+from serving.models.session import load_session
 
 CONFIG = TrainConfig(label="labels.is_fraud", group="customer_id")
 FROM = date(2018, 4, 20)
@@ -134,16 +135,3 @@ def test_a_label_is_a_column_of_a_source(small: Service, tmp_path: Path) -> None
     config = TrainConfig(label="label.is_fraud", group="customer_id")
     with pytest.raises(SettingError, match=r"got 'label.is_fraud'; the sources are labels, transactions"):
         train(small, config, train_from=FROM, register=Registry(tmp_path).register)
-
-
-@pytest.mark.core
-def test_a_matrix_has_nan_for_null() -> None:
-    """Integers, decimals and floats become float32 in the order of the inputs; texts and strangers are refused."""
-    amounts = pa.array([Decimal("0.1"), None], pa.decimal128(12, 2))
-    table = pa.table({"a": [1, None], "b": [0.5, 2.5], "c": ["x", "y"], "e": [True, False], "f": [None, None], "g": amounts})
-    expected = np.array([[0.5, 1, 1, np.nan, 0.1], [2.5, np.nan, 0, np.nan, np.nan]], np.float32)
-    np.testing.assert_array_equal(matrix(table, ("b", "a", "e", "f", "g")), expected)
-    with pytest.raises(DefinitionError, match="got 'c' of type string"):
-        matrix(table, ("a", "c"))
-    with pytest.raises(DefinitionError, match="got d; "):
-        matrix(table, ("a", "d"))

@@ -13,7 +13,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from features.errors import SettingError
-from serving.models.registry import Manifest, Registry, load_session, scores
+from features.inputs.output import scores
+from serving.models.manifest import Manifest
+from serving.models.registry import Registry
+from serving.models.session import load_session
 
 pytestmark = pytest.mark.core
 
