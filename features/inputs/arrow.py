@@ -35,13 +35,11 @@ def to_list(column: pa.ChunkedArray) -> list[Any]:
 
 def from_list(values: Sequence[Any]) -> pa.ChunkedArray:
     """Numbers and None as a column: of 64-bit integers or of booleans where all are, otherwise of doubles."""
-    kinds = set(map(type, values)) - {type(None)}
-    if len(kinds) == 1 or not kinds:
-        try:
-            return pa.chunked_array([pa.array(values)])
-        except (OverflowError, pa.ArrowInvalid):  # an integer beyond 64 bits
-            pass
-    return pa.chunked_array([pa.array([None if value is None else float(value) for value in values], pa.float64())])
+    try:
+        column = pa.array(values)
+    except (OverflowError, pa.ArrowInvalid):  # booleans among numbers, or an integer beyond 64 bits, or beyond 2^53 among doubles
+        column = pa.array([None if value is None else float(value) for value in values], pa.float64())
+    return pa.chunked_array([column])
 
 
 def table_matrix(table: pa.Table, plan: Plan, inputs: Sequence[str]) -> Floats:
