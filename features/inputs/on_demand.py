@@ -40,9 +40,10 @@ def call(
             f"on-demand view '{view.view}': a function takes what its inputs may hold, None for null too; "
             f"it raised {type(error).__name__}: {error}; fix the function"
         ) from error
+    outputs = made if isinstance(made, (dict, Mapping)) else {}  # dict first: it is quick to tell
     found = {}
     for output in view.outputs:
-        column = made.get(output) if isinstance(made, dict) else None
+        column = outputs.get(output)
         if type(column) is not list or len(column) != rows or not PLAIN.issuperset(map(type, column)):
             column = _numbers(view, output, column, rows)
         found[f"{view.view}__{output}"] = column
