@@ -1,1 +1,1 @@
-"""What answers: the model registry and the scorer."""
+"""What serves: the model registry, the predictor and the scorer."""

@@ -1,1 +1,1 @@
-"""Every other use of Feast: the online store's rows."""
+"""Every use of Feast but its definitions: the online store's rows, read and written, and their keys."""

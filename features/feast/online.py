@@ -1,18 +1,29 @@
-"""Rows of batch views from Feast's online store, and a cache before it."""
+"""Rows of batch views in Feast's online store: read, written in the order of their times, cleared.
+
+The provider is called, not `FeatureStore`: its ``online_read`` costs half of ``get_online_features`` and gives the rows' times,
+and it takes the definitions' own objects.
+"""
 
 from __future__ import annotations
 
-import time
-from collections import OrderedDict
+import sqlite3
+import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from features.errors import SettingError
+from features.feast.keys import Definition, Key, definition
 from features.plan import BatchView
+from features.service import Service
 from schemas.features import Value
 
-Key = tuple[Any, ...]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS_A_WRITE = 5000
 
 
 class Row(NamedTuple):
@@ -24,87 +35,65 @@ class Row(NamedTuple):
 
 ReadRows = Callable[[BatchView, Sequence[Key]], Sequence[Row | None]]
 """Gives, for each key, its row of the view, or None where there is none."""
-
-
-class Cached:
-    """Rows as ``read`` gave them at most ``seconds`` ago; of each view, the ``size`` keys that were asked for last.
-
-    That a key has no row is remembered as well.
-    """
-
-    def __init__(self, read: ReadRows, seconds: float, size: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._read = read
-        self._seconds = seconds
-        self._size = size
-        self._clock = clock
-        self._views: dict[str, OrderedDict[Key, tuple[float, Row | None]]] = {}
-
-    def __call__(self, view: BatchView, keys: Sequence[Key]) -> Sequence[Row | None]:
-        """The row of each key, in the keys' order; the distinct ones that are not cached are read at once."""
-        now = self._clock()
-        cache = self._views.setdefault(view.view, OrderedDict())
-        missing = [key for key in dict.fromkeys(keys) if key not in cache or cache[key][0] <= now]
-        if missing:
-            for key, row in zip(missing, self._read(view, missing), strict=True):
-                cache[key] = now + self._seconds, row
-        rows = []
-        for key in keys:
-            cache.move_to_end(key)
-            rows.append(cache[key][1])
-        while len(cache) > self._size:
-            cache.popitem(last=False)
-        return rows
+WriteRows = Callable[[BatchView, "pa.Table"], int]
+"""Writes rows of the view, with its key, time and features as columns; gives how many were written."""
 
 
 def open_online_store(folder: Path, objects: Iterable[Any], views: Iterable[BatchView]) -> ReadRows:
     """Reads ``views`` from the online store of the project in ``folder``; ``objects`` are its definitions.
 
-    The definitions, not the registry: Feast 0.67 cannot read back a batch view in SQL, and reading its registry runs code.
-    Uses the provider's ``online_read``: half the cost of ``get_online_features``, and it gives the rows' times.
-    Raises `SettingError` where the store does not answer.
+    Raises `SettingError` where the store cannot be read.
     """
-    from feast import Entity, FeatureStore
-    from feast.batch_feature_view import BatchFeatureView
+    from feast import FeatureStore
 
     store = FeatureStore(repo_path=str(folder))
-    objects = list(objects)
-    entities = {o.join_key: o for o in objects if isinstance(o, Entity)}
-    tables = {o.name: o for o in objects if isinstance(o, BatchFeatureView)}
-    readers = {}
-    for view in views:
-        owners = [entities[key] for key in view.key]
-        readers[view.view] = _reader(store, tables[view.view], owners, view)
-        nobody = tuple("" if _key_field(owner) == "string_val" else 0 for owner in owners)
-        _try(readers[view.view], folder, view.view, nobody)
-    return lambda view, keys: readers[view.view](keys)
+    objects, views = list(objects), list(views)
+    definitions = {view.view: definition(objects, view) for view in views}
 
-
-def _reader(store: Any, table: Any, entities: Sequence[Any], view: BatchView) -> Callable[[Sequence[Key]], Sequence[Row | None]]:
-    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-    from feast.protos.feast.types.Value_pb2 import Value
-
-    fields = [_key_field(entity) for entity in entities]
-    read = store._get_provider().online_read  # FeatureStore has no public way to a row's time
-    features = list(view.features)
-
-    def entity_key(key: Key) -> EntityKey:
-        return EntityKey(
-            join_keys=view.key, entity_values=[Value(**{field: part}) for field, part in zip(fields, key, strict=True)]
-        )
-
-    def rows(keys: Sequence[Key]) -> Sequence[Row | None]:
+    def read(view: BatchView, keys: Sequence[Key]) -> Sequence[Row | None]:
         whole = [key for key in keys if None not in key]
-        found = read(store.config, table, [entity_key(key) for key in whole], features) if whole else []
-        by_key = {key: _row(features, *row) for key, row in zip(whole, found, strict=True)}
-        return [by_key.get(key) for key in keys]
+        found = _read(store, definitions[view.view], view, whole) if whole else []
+        rows = {key: _row(view.features, *row) for key, row in zip(whole, found, strict=True)}
+        return [rows.get(key) for key in keys]
 
-    return rows
+    for view in views:
+        _try(read, folder, view, definitions[view.view].nobody)
+    return read
+
+
+def open_for_writing(service: Service) -> WriteRows:
+    """Applies the definitions of the service's project to its store, and writes rows of its batch views.
+
+    Feast lets an older value overwrite a newer one; here a key that has a row of a later time keeps it.
+    """
+    store = _applied(service)
+    definitions = {view.view: definition(service.objects, view) for view in service.plan.batch}
+
+    def write(view: BatchView, rows: pa.Table) -> int:
+        written = 0
+        for first in range(0, rows.num_rows, ROWS_A_WRITE):
+            written += _write(store, definitions[view.view], view, rows.slice(first, ROWS_A_WRITE))
+        return written
+
+    return write
+
+
+def clear_online(service: Service) -> None:
+    """Forget the online rows of every batch view of the service: newer ones would keep out those of a replay of the past."""
+    store = _applied(service)
+    views = [definition(service.objects, view).view for view in service.plan.batch]
+    store._get_provider().update_infra(store.project, views, [], [], [], partial=True)
+
+
+def _read(store: Any, of: Definition, view: BatchView, keys: Sequence[Key]) -> Any:
+    """For each key (time, values by feature), or (None, None)."""
+    return store._get_provider().online_read(store.config, of.view, [of.entity_key(key) for key in keys], list(view.features))
 
 
 def _row(features: Sequence[str], as_of: Any, values: Any) -> Row | None:
     if values is None:
         return None
-    return Row(int(as_of.timestamp() * 1000), tuple(_python(values.get(name)) for name in features))
+    return Row(int(_utc(as_of).timestamp() * 1000), tuple(_python(values.get(name)) for name in features))
 
 
 def _python(value: Any) -> Any:
@@ -112,24 +101,55 @@ def _python(value: Any) -> Any:
     return None if kind is None else getattr(value, kind)
 
 
-def _key_field(entity: Any) -> str:
-    """The field of Feast's Value message that holds the entity's key: part of the key's bytes, so it has to be the writer's."""
-    from feast.value_type import ValueType
+def _write(store: Any, of: Definition, view: BatchView, rows: pa.Table) -> int:
+    """Write those of the rows that are not older than what the store has of their keys."""
+    from feast.type_map import python_values_to_proto_values
 
-    fields = {ValueType.INT64: "int64_val", ValueType.INT32: "int32_val", ValueType.STRING: "string_val"}
-    if entity.value_type not in fields:
-        raise SettingError(
-            f"entity '{entity.name}': the key of a batch view has a type; got value_type={entity.value_type.name}; "
-            f"write value_type=ValueType.{' or '.join(t.name for t in fields)}"
-        )
-    return fields[entity.value_type]
+    keys = list(zip(*(rows[name].to_pylist() for name in view.key), strict=True))
+    times = rows[view.timestamp].to_pylist()
+    types = {field.name: field.dtype.to_value_type() for field in of.view.features}
+    columns = [python_values_to_proto_values(rows[name].to_pylist(), types[name]) for name in view.features]
+    values = [dict(zip(view.features, row, strict=True)) for row in zip(*columns, strict=True)]
+    stored = [time for time, _ in _read(store, of, view, keys)]
+    new = [
+        (of.entity_key(key), row, time, None)
+        for key, row, time, before in zip(keys, values, times, stored, strict=True)
+        if before is None or _utc(before) <= time
+    ]
+    if new:
+        store._get_provider().online_write_batch(store.config, of.view, new, None)
+    return len(new)
 
 
-def _try(read: Callable[[Sequence[Key]], object], folder: Path, view: str, key: Key) -> None:
+def _utc(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _applied(service: Service) -> Any:
+    """Feast's store, with the project's definitions in its registry."""
+    from feast import FeatureStore
+
+    store = FeatureStore(repo_path=str(service.folder))
+    with warnings.catch_warnings():  # of what is "experimental" in Feast 0.67; a user can do nothing about it
+        warnings.simplefilter("ignore")
+        store.apply(list(service.objects))
+    _let_readers_read(store)
+    return store
+
+
+def _let_readers_read(store: Any) -> None:
+    """SQLite's write-ahead log, which a database keeps once set: without it the scorer's reads wait until a day is written."""
+    online = store.config.online_store
+    if online.type == "sqlite":
+        with closing(sqlite3.connect(store.repo_path / online.path)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _try(read: ReadRows, folder: Path, view: BatchView, key: Key) -> None:
     try:
-        read([key])
+        read(view, [key])
     except Exception as error:  # each online store has errors of its own
         raise SettingError(
-            f"batch view '{view}' is read from the online store of {folder}; it answered: {error}; apply the definitions "
+            f"batch view '{view.view}' is read from the online store of {folder}; it said: {error}; apply the definitions "
             "and write the view's rows first"
         ) from error

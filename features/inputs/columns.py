@@ -1,11 +1,12 @@
-"""The columns of a model's matrix: a feature that is a number is one, a list is as many as the values that it may have."""
+"""The columns of a model's input: a feature that is a number is one, a list is as many as the values that it may have."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TypeVar
 
-from features.plan import Plan
+from features.errors import DefinitionError
+from features.plan import ColumnType, Plan
 
 Value = TypeVar("Value")
 
@@ -23,14 +24,39 @@ def list_columns(plan: Plan) -> dict[str, tuple[str, int]]:
 
     From the end, so that the newest value is in the last column however many there are, and what is missing is missing first.
     """
-    lengths = {
-        feature.name: feature.aggregation.gives(plan.source(stage.source).column(feature.column).type).length
-        for stage in plan.windows
-        for feature in stage.features
-    }
+    lengths = {name: kind.length for name, kind in window_types(plan).items()}
     return {
         f"{name}_{number}": (name, number - 1 - length) for name, length in lengths.items() for number in range(1, length + 1)
     }
+
+
+def window_types(plan: Plan) -> dict[str, ColumnType]:
+    """The type of each window feature."""
+    return {
+        feature.name: feature.aggregation.gives(plan.source(stage.source).column(feature.column).type)
+        for stage in plan.windows
+        for feature in stage.features
+    }
+
+
+def check_inputs(plan: Plan, inputs: Sequence[str]) -> None:
+    """Raises `DefinitionError` where a model's input is not a feature of the plan, or is a text. Lists are their columns here."""
+    windows, of_lists = window_types(plan), list_columns(plan)
+    given = {*windows, *of_lists} - {feature for feature, _ in of_lists.values()}
+    given |= {f"{view.view}__{output}" for view in plan.on_demand for output in view.outputs}
+    given |= {f"{view.view}__{feature}" for view in plan.batch for feature in view.features}
+    missing = [name for name in inputs if name not in given]
+    if missing:
+        raise DefinitionError(
+            f"service '{plan.service}': every input of a model is a feature of the plan; got {', '.join(missing)}; "
+            "add it to the service, or train a model without it"
+        )
+    texts = [name for name in inputs if windows.get(name, ColumnType("int64")).kind == "string"]
+    if texts:
+        raise DefinitionError(
+            f"service '{plan.service}': a model's inputs are numbers; got '{texts[0]}' of type string; "
+            "make a number of it on demand"
+        )
 
 
 def at(values: Sequence[Value], place: int) -> Value | None:

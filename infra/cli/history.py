@@ -61,11 +61,13 @@ def score(
     The scores are those that the scorer would have given.
     """
     from features.definitions.load import load
+    from features.inputs.output import scores
     from infra.cli import show
     from infra.settings import load_settings
     from jobs.history.compute import write
     from jobs.predict.score import score_history
-    from serving.models.registry import Registry, load_session, scores
+    from serving.models.registry import Registry
+    from serving.models.session import load_session
 
     where = folder(project)
     settings = load_settings(where)

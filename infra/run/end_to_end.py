@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from features.errors import SettingError, StackError
+from features.feast.online import clear_online
 from features.service import Service
 from features.times import DAY_MS, Span, day_ms, day_of
 from infra.config import GROUP
@@ -23,7 +24,7 @@ from infra.run.publisher import Publisher
 from infra.run.report import Report, Stream, build
 from infra.run.watch import Seen, Watch, caught_up
 from infra.settings import FILE, RunSettings, ScorerSettings, Settings, StreamSettings
-from jobs.history.batch_views import clear_online, materialize, push_online
+from jobs.history.batch_views import materialize, push_online
 from jobs.ingest.publish import feed
 from serving.models.registry import Registry
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from features.inputs.output import scores
 from features.service import Service
 from features.times import DAY_MS
 from infra.run.watch import Seen
@@ -17,7 +18,8 @@ from infra.settings import RunSettings, TrainSettings
 from jobs.audit.parity import Ledger, Parity, compare
 from jobs.predict.score import score_history
 from schemas import FeatureVector
-from serving.models.registry import Manifest, Model, load_session, scores
+from serving.models.manifest import Manifest, Model
+from serving.models.session import load_session
 
 
 class Stream(msgspec.Struct, frozen=True):

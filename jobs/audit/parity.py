@@ -11,8 +11,8 @@ import msgspec
 import pyarrow as pa
 
 from features.errors import SettingError
+from features.inputs.arrow import floats
 from features.plan import Plan, Stage, WindowFeature
-from jobs.history.compute import floats
 from schemas import FeatureVector, LateRow, Origin
 
 Key = tuple[Any, ...]

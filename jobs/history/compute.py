@@ -6,14 +6,15 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.errors import DefinitionError, SettingError
+from features.errors import SettingError
+from features.inputs import on_demand
+from features.inputs.arrow import from_list, to_list
 from features.plan import BatchView, OnDemand, Plan, Source
 from features.service import Function, Service
 from features.sql.duckdb import features_sql
@@ -29,7 +30,7 @@ Progress = Callable[[str, int, int], None]
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What is asked of a project's histories."""
+    """Which rows of a project's histories are wanted."""
 
     folder: Path
     plan: Plan
@@ -76,12 +77,12 @@ def compute(
         step("windows")
         features = _narrow(plan, _columns(connection.sql(features_sql(plan)).to_arrow_table()))
         spine = _spine(connection, plan)
-        for view in plan.batch:
-            step(view.view)
-            features |= _batch_features(connection, request, view)
-    for on_demand in plan.on_demand:
-        step(on_demand.view)
-        features |= _on_demand_features(on_demand, service.functions[on_demand.view], spine, features)
+        for batch in plan.batch:
+            step(batch.view)
+            features |= _batch_features(connection, request, batch)
+    for view in plan.on_demand:
+        step(view.view)
+        features |= _on_demand_features(view, service.functions[view.view], spine, features)
     step("done")
     return pa.table({**_columns(spine), **{name: features[name] for name in plan.inputs}})
 
@@ -95,25 +96,6 @@ def write(table: pa.Table, path: Path) -> None:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def floats(table: pa.Table) -> pa.Table:
-    """``table`` with decimals, in lists too, as the nearest doubles: pyarrow 16's own cast is an ulp off for one in eight."""
-    types = {field.name: _float_type(field.type) for field in table.schema}
-    if not any(types.values()):
-        return table
-    columns = ", ".join(
-        f"CAST({quoted(name)} AS {wanted}) AS {quoted(name)}" if wanted else quoted(name) for name, wanted in types.items()
-    )
-    with connect() as connection:
-        return connection.from_arrow(table).project(columns).to_arrow_table()
-
-
-def _float_type(kind: pa.DataType) -> str:
-    """The DuckDB type that a type with decimals becomes; empty for another type."""
-    if pa.types.is_decimal(kind):
-        return "DOUBLE"
-    return "DOUBLE[]" if pa.types.is_list(kind) and pa.types.is_decimal(kind.value_type) else ""
 
 
 class _Steps:
@@ -193,7 +175,7 @@ def _batch_features(connection: duckdb.DuckDBPyConnection, request: Request, vie
         ).to_arrow_table()
     except duckdb.Error as error:
         raise SettingError(
-            f"batch view '{view.view}' cannot be read from {path}: {str(error).splitlines()[0]}; materialize it anew"
+            f"batch view '{view.view}' cannot be read from {path}: {str(error).splitlines()[0]}; materialize it again"
         ) from None
     return _columns(table)
 
@@ -201,33 +183,8 @@ def _batch_features(connection: duckdb.DuckDBPyConnection, request: Request, vie
 def _on_demand_features(
     view: OnDemand, function: Function, spine: pa.Table, features: Mapping[str, pa.ChunkedArray]
 ) -> dict[str, pa.ChunkedArray]:
-    """The function, called once with whole columns as lists; decimals are floats to it."""
-    given = {name: spine[name] for name in view.event_inputs}
-    given |= {name: features[feature] for name, feature in view.feature_inputs}
-    inputs = {name: _list(column) for name, column in _columns(floats(pa.table(given))).items()}
-    try:
-        outputs = function(inputs)
-    except Exception as error:
-        raise DefinitionError(
-            f"on-demand view '{view.view}': a function takes what its inputs may hold, None for null too; "
-            f"it raised {type(error).__name__}: {error}; mend the function"
-        ) from error
-    for name in view.outputs:
-        got = len(outputs[name]) if name in outputs else "no such output"
-        if got != spine.num_rows:
-            raise DefinitionError(
-                f"on-demand view '{view.view}': output '{name}' has a value for each of {spine.num_rows} rows; got {got}; "
-                "return a dict of lists as long as the inputs"
-            )
-    return {f"{view.view}__{name}": pa.chunked_array([pa.array(outputs[name])]) for name in view.outputs}
-
-
-def _list(column: pa.ChunkedArray) -> list[Any]:
-    if column.null_count or not pa.types.is_primitive(column.type):
-        values: list[Any] = column.to_pylist()
-    else:
-        values = column.to_numpy().tolist()  # some twenty times faster
-    return values
+    made = on_demand.call(view, function, _columns(spine), features, to_list, spine.num_rows)
+    return {name: from_list(values) for name, values in made.items()}
 
 
 def _columns(table: pa.Table) -> dict[str, pa.ChunkedArray]:

@@ -16,11 +16,13 @@ from onnxmltools.convert.common.data_types import FloatTensorType
 from xgboost import XGBClassifier
 
 from features.errors import HeadraceError, SettingError
+from features.inputs.arrow import table_matrix
 from features.inputs.columns import input_columns
+from features.inputs.matrix import Floats
+from features.inputs.output import scores
 from features.service import Service
 from features.times import DAY_MS
 from jobs.history.compute import Progress, compute
-from jobs.predict.score import Floats, Scores, flat, matrix
 from jobs.training.config import TrainConfig
 from jobs.training.labels import labels, outcomes
 from jobs.training.metrics import measure
@@ -87,21 +89,21 @@ def train(
     )
     frame = outcomes(plan, table, known, config.group)
     inputs = input_columns(plan, plan.inputs)
-    x = matrix(flat(table, plan), inputs)
+    x = table_matrix(table, plan, inputs)
     training, test = rows_to_train(frame, split), rows_to_test(frame, split, config)
     _check_classes(frame["label"], training, f"training from {split.train_from} for {split.days} days")
     _check_classes(frame["label"], test, f"test of {split.test_days} days, {split.days + split.delay_days} days later")
     classifier = _fit(x[training], frame["label"][training].to_numpy(np.int64), config)
     onnx = to_onnx(classifier, len(inputs))
-    scores = _session_scores(onnx)(x[test])
-    _check_agreement(scores, classifier.predict_proba(x[test])[:, 1])
+    found = scores(ort.InferenceSession(onnx, providers=["CPUExecutionProvider"]), x[test])
+    _check_agreement(found, classifier.predict_proba(x[test])[:, 1])
     counts = {
         "rows": float(training.sum()),
         "positives": float(frame["label"][training].sum()),
         "test_rows": float(test.sum()),
         "test_positives": float(frame["label"][test].sum()),
     }
-    metrics = measure(frame[test], scores, config) | counts
+    metrics = measure(frame[test], found, config) | counts
     manifest = register(
         onnx,
         name=name or service.name,
@@ -146,11 +148,6 @@ def to_onnx(classifier: XGBClassifier, inputs: int) -> bytes:
     )
     onnx: bytes = model.SerializeToString()
     return onnx
-
-
-def _session_scores(onnx: bytes) -> Scores:
-    session = ort.InferenceSession(onnx, providers=["CPUExecutionProvider"])
-    return lambda x: session.run(None, {"inputs": x})[1][:, 1]
 
 
 def _check_agreement(scores: Floats, expected: Floats) -> None:

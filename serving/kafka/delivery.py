@@ -32,9 +32,9 @@ class _Poll(NamedTuple):
 
 
 class Delivery:
-    """Sends the answers of each poll, and commits the poll's offsets when the broker has them.
+    """Sends the records of each poll, and commits the poll's offsets when the broker has them.
 
-    A record that cannot be sent raises `StackError`: to go on would skip an event; after a restart it is answered.
+    A record that cannot be sent raises `StackError`: to go on would skip an event; after a restart it is predicted.
     """
 
     def __init__(self, producer: Any, consumer: Any, clock: Callable[[], float] = time.monotonic) -> None:
@@ -80,7 +80,7 @@ class Delivery:
             self._wait_for_oldest()
 
     def commit(self) -> None:
-        """Commit what is acknowledged, and wait for it. What cannot be committed is read again, and known as answered."""
+        """Commit what is acknowledged, and wait for it. What cannot be committed is read again, and known as predicted."""
         try:
             self._consumer.commit(_commits(self._done))
         except KafkaError as error:
@@ -103,8 +103,8 @@ def _wait(future: Any) -> None:
 
 def _refused(error: KafkaError) -> StackError:
     return StackError(
-        f"every answer is written before its offset is committed; Kafka did not take one: {error!r}; "
-        "see to the broker and start the scorer again: it goes on where it was"
+        f"every prediction is written before its offset is committed; Kafka did not take one: {error!r}; "
+        "fix the broker and start the scorer again: it goes on where it was"
     )
 
 

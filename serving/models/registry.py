@@ -5,12 +5,12 @@
     root/<name>/<version>/model.onnx      written once
     root/<name>/<version>/manifest.json   what it was trained on, and its sha256
     root/<name>/aliases.json              {"production": 3}, renamed into place
+    root/<name>/.aliases.lock             held by whoever sets an alias
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -20,42 +20,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
-import onnxruntime as ort
+from filelock import FileLock
 
 from features.errors import SettingError
+from serving.models.manifest import Manifest, Model, read_manifest, read_onnx
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 ALIAS = re.compile(r"[a-z][a-z0-9_-]*")
-
-Floats = npt.NDArray[np.float32]
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    """What a version is: its bytes, its inputs and where they came from. Times are UTC milliseconds."""
-
-    name: str
-    version: int
-    sha256: str
-    """Of the ONNX file."""
-    inputs: tuple[str, ...]
-    """``<view>__<feature>``, in the order of the model's columns."""
-    plan: str
-    """The full digest of the plan that computed the training set."""
-    service: str
-    trained_from: int
-    trained_until: int
-    """Training rows lie in [trained_from, trained_until)."""
-    metrics: dict[str, float]
-    created_at: int
-
-
-class Model(msgspec.Struct, frozen=True):
-    """A version in the registry, and where its ONNX file lies."""
-
-    manifest: Manifest
-    path: Path
 
 
 class Registry:
@@ -105,7 +76,7 @@ class Registry:
         if not (folder / "manifest.json").is_file():
             known = ", ".join(map(str, self.versions(name))) or "none yet: train one"
             raise SettingError(f"model '{name}' has no version {version}; it has {known}")
-        manifest = _decode_manifest(folder / "manifest.json")
+        manifest = read_manifest(folder / "manifest.json")
         model = Model(manifest, folder / "model.onnx")
         read_onnx(model)
         return model
@@ -131,15 +102,18 @@ class Registry:
         try:
             return msgspec.json.decode(path.read_bytes(), type=dict[str, int])
         except msgspec.DecodeError as error:
-            raise SettingError(f"aliases of model '{name}' are a JSON object of versions; got {error}; mend {path}") from None
+            raise SettingError(f"aliases of model '{name}' are a JSON object of versions; got {error}; fix {path}") from None
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
-        """Point ``alias`` at ``version``; a reader sees the old aliases or the new, never half of them."""
+        """Point ``alias`` at ``version``; a reader sees the old aliases or the new, never half of them.
+
+        One writer at a time: two who set different aliases both win.
+        """
         if not ALIAS.fullmatch(alias):
             raise SettingError(f"an alias is lower-case letters, digits, _ and -, a letter first; got '{alias}'; try 'staging'")
         self.get(name, version)
         folder = self._folder(name)
-        with _locked(folder), _temporary(folder) as building:
+        with FileLock(folder / ".aliases.lock"), _temporary(folder) as building:
             aliases = {**self.aliases(name), alias: version}
             _write(building / "aliases.json", msgspec.json.format(msgspec.json.encode(aliases), indent=2))
             os.replace(building / "aliases.json", folder / "aliases.json")
@@ -147,7 +121,7 @@ class Registry:
 
     def _folder(self, name: str) -> Path:
         if not NAME.fullmatch(name):
-            raise SettingError(f"a model's name is letters, digits, _, - and ., no dot first; got '{name}'; try 'fraud'")
+            raise SettingError(f"a model's name is letters, digits, _, - and ., no dot first; got '{name}'; try 'orders'")
         return self.root / name
 
     def _version(self, name: str, version_or_alias: int | str) -> int:
@@ -160,52 +134,6 @@ class Registry:
             known = ", ".join(sorted(aliases)) or "none yet: promote a version"
             raise SettingError(f"model '{name}' has no alias '{version_or_alias}'; it has {known}")
         return aliases[version_or_alias]
-
-
-def read_onnx(model: Model) -> bytes:
-    """The model's ONNX file; raises `SettingError` where its sha256 is not the manifest's."""
-    manifest = model.manifest
-    if not model.path.is_file():
-        raise SettingError(f"model '{manifest.name}' {manifest.version} has no {model.path}; restore it, or use another version")
-    onnx = model.path.read_bytes()
-    found = hashlib.sha256(onnx).hexdigest()
-    if found != manifest.sha256:
-        raise SettingError(
-            f"model '{manifest.name}' {manifest.version}: a version never changes; the manifest has sha256 "
-            f"{manifest.sha256[:12]}…, {model.path} has {found[:12]}…; restore the file, or use another version"
-        )
-    return onnx
-
-
-def load_session(model: Model) -> ort.InferenceSession:
-    """A session for ``model``, warm, on one thread: a second one waits more than it helps in batches this small.
-
-    The bytes are checked again, and handed over as bytes, so that what is scored is what was checked.
-    """
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    session = ort.InferenceSession(read_onnx(model), options, providers=["CPUExecutionProvider"])
-    _check_width(model.manifest, session)
-    scores(session, np.zeros((1, len(model.manifest.inputs)), np.float32))
-    return session
-
-
-def scores(session: ort.InferenceSession, x: Floats) -> Floats:
-    """The probability of class 1 for each row: ``x`` is [n, inputs], the result [n]; NaN stands for null."""
-    outputs = session.run(None, {session.get_inputs()[0].name: x})
-    probabilities: Floats = np.asarray(outputs[-1], np.float32)
-    return probabilities[:, -1] if probabilities.ndim == 2 else probabilities
-
-
-def _check_width(manifest: Manifest, session: ort.InferenceSession) -> None:
-    inputs = session.get_inputs()
-    shape = inputs[0].shape
-    if len(inputs) != 1 or len(shape) != 2 or shape[1] != len(manifest.inputs):
-        raise SettingError(
-            f"model '{manifest.name}' {manifest.version}: a model takes one [n, {len(manifest.inputs)}] input, a column for "
-            f"each input of its manifest; got {[i.shape for i in inputs]}; register the model with its own inputs"
-        )
 
 
 def _place(folder: Path, manifest: Manifest, onnx: bytes) -> bool:
@@ -222,17 +150,6 @@ def _place(folder: Path, manifest: Manifest, onnx: bytes) -> bool:
             raise
     _sync_folder(folder)
     return True
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One writer of aliases at a time: two who set different ones both win."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -258,10 +175,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _decode_manifest(path: Path) -> Manifest:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except msgspec.DecodeError as error:
-        raise SettingError(f"a manifest is written once and never changed; {path} gave {error}; use another version") from None

@@ -16,21 +16,26 @@ import pytest
 
 from features.definitions.load import load
 from features.errors import DefinitionError
-from features.feast.online import Key, Row
+from features.feast.keys import Key
+from features.feast.online import Row
+from features.inputs.arrow import floats, table_matrix
 from features.inputs.columns import input_columns
+from features.inputs.matrix import matrix
+from features.inputs.output import scores
 from features.plan import Plan
 from features.service import Service
 from infra.settings import TrainSettings
 from jobs.audit.parity import compare
-from jobs.history.compute import compute, floats, write
-from jobs.predict.score import flat, matrix, score_history
+from jobs.history.compute import compute, write
+from jobs.predict.score import score_history
 from jobs.training.split import Split
 from jobs.training.train import train
 from schemas import FeatureVector, Origin
 from schemas.codec import decode_features, encode
-from serving.models.registry import Registry, load_session, scores
-from serving.predict.vector import UnscorableError, Vectors
-from serving.predict.vector import matrix as scorer_matrix
+from serving.models.registry import Registry
+from serving.models.session import load_session
+from serving.predict.message import UnscorableError
+from serving.predict.vector import Vectors
 from tests.contract.reference import Event, vectors
 
 pytestmark = pytest.mark.core
@@ -127,20 +132,21 @@ def test_the_scorers_inputs_are_those_of_training(recent: Service, table: pa.Tab
     plan = recent.plan
     columns = input_columns(plan, plan.inputs)
     assert [c for c in columns if "last_4_amount" in c] == [f"customer_recent__last_4_amount_{n}" for n in (1, 2, 3, 4)]
-    trained = matrix(flat(table, plan), columns)
+    trained = table_matrix(table, plan, columns)
     vectors = Vectors(plan, columns, recent.functions)
     messages = [vectors.decode(encode(vector(plan, row))) for row in floats(table).to_pylist()]
     rows = vectors.complete(vectors.look_up(messages, no_rows))
     assert vectors.inputs == columns
-    np.testing.assert_array_equal(scorer_matrix(rows), trained)
+    np.testing.assert_array_equal(matrix(rows), trained)
     first, newest = columns.index("customer_recent__last_4_amount_1"), columns.index("customer_recent__last_4_amount_4")
-    np.testing.assert_array_equal(trained[:, newest], matrix(table, ("amount",))[:, 0])
+    amounts = floats(table)["amount"].to_numpy().astype(np.float32)
+    np.testing.assert_array_equal(trained[:, newest], amounts)
     assert np.isnan(trained[:, first]).any()
     assert not np.isnan(trained[:, newest]).any()
 
 
 def test_a_model_may_have_some_of_a_lists_columns(recent: Service, table: pa.Table) -> None:
-    """Chosen inputs are columns too, in any order; those of other lists are not asked for."""
+    """Chosen inputs are columns too, in any order; those of other lists are not needed."""
     plan = recent.plan
     chosen = ("customer_recent__last_4_amount_4", "customer_recent__last_4_amount_3")
     vectors = Vectors(plan, chosen, {})

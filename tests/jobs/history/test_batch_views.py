@@ -13,9 +13,9 @@ import pytest
 
 from features.definitions.load import load
 from features.errors import DefinitionError, SettingError
-from features.feast.online import open_online_store
+from features.feast.online import clear_online, open_online_store
 from features.service import Service
-from jobs.history.batch_views import clear_online, compute_days, materialize, push_online
+from jobs.history.batch_views import compute_days, materialize, push_online
 from jobs.history.compute import compute
 
 pytestmark = pytest.mark.core

@@ -18,7 +18,7 @@ from features.errors import DefinitionError, SettingError
 from features.plan import Stage
 from features.service import Service
 from features.times import DAY_MS
-from jobs.history.compute import compute, floats, write
+from jobs.history.compute import compute, write
 from tests.contract.reference import Event, vectors
 
 pytestmark = pytest.mark.core
@@ -86,7 +86,7 @@ def test_a_range_has_the_values_of_the_whole(small: Service) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
-def test_events_are_answered_from_the_history_before_them(small: Service, tmp_path: Path, suffix: str) -> None:
+def test_events_have_features_of_the_history_before_them(small: Service, tmp_path: Path, suffix: str) -> None:
     """A file of new events and the history that ends before it give what one history gives, in each format."""
     whole = compute(small, start_ms=DAY_30)
     table = history(small, "transactions")
@@ -214,13 +214,6 @@ def test_progress_goes_from_none_to_all(small: Service) -> None:
     told: list[tuple[str, int, int]] = []
     compute(small, on_progress=lambda *step: told.append(step))
     assert [done for _, done, _ in told] == list(range(told[-1][2] + 1))
-
-
-def test_decimals_become_the_nearest_doubles() -> None:
-    """What a model is given of a decimal in history is what it is given of the same text in JSON."""
-    texts = ["79.37", "0.29", "1234567890.11", "-220.57"]
-    table = pa.table({"amount": pa.array([*map(Decimal, texts), None], pa.decimal128(12, 2))})
-    assert floats(table)["amount"].to_pylist() == [*map(float, texts), None]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +12,18 @@ import pytest
 from onnxruntime import InferenceSession
 from xgboost import XGBClassifier
 
-from features.errors import DefinitionError, SettingError
+from features.errors import SettingError
+from features.inputs.output import scores
 from features.service import Service
 from features.times import DAY_MS
 from infra.settings import TrainSettings
-from jobs.predict.score import matrix, score_history
+from jobs.predict.score import score_history
 from jobs.training.metrics import auc
 from jobs.training.split import Split
 from jobs.training.train import to_onnx, train
-from serving.models.registry import Manifest, Registry, load_session, scores
+from serving.models.manifest import Manifest
+from serving.models.registry import Registry
+from serving.models.session import load_session
 
 LABEL = "labels.is_fraud"
 CONFIG = TrainSettings(label=LABEL).config
@@ -95,16 +97,3 @@ def test_days_without_positives_are_refused(small: Service, tmp_path: Path) -> N
     """There is nothing to learn from rows of one class; the error says how many came."""
     with pytest.raises(SettingError, match="got 0 rows, 0 of them labelled 1, in the training from 2019-01-01 for 7 days"):
         train(small, CONFIG, Split(date(2019, 1, 1), 7, 7, 7), register=Registry(tmp_path).register)
-
-
-@pytest.mark.core
-def test_a_matrix_has_nan_for_null() -> None:
-    """Integers, decimals and floats become float32 in the order of the inputs; texts and strangers are refused."""
-    amounts = pa.array([Decimal("0.1"), None], pa.decimal128(12, 2))
-    table = pa.table({"a": [1, None], "b": [0.5, 2.5], "c": ["x", "y"], "e": [True, False], "f": [None, None], "g": amounts})
-    expected = np.array([[0.5, 1, 1, np.nan, 0.1], [2.5, np.nan, 0, np.nan, np.nan]], np.float32)
-    np.testing.assert_array_equal(matrix(table, ("b", "a", "e", "f", "g")), expected)
-    with pytest.raises(DefinitionError, match="got 'c' of type string"):
-        matrix(table, ("a", "c"))
-    with pytest.raises(DefinitionError, match="got d; "):
-        matrix(table, ("a", "d"))

@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from onnx import TensorProto, helper
 
 from features.errors import SettingError
-from serving.models.registry import Manifest, Registry, load_session, scores
+from serving.models.manifest import Manifest
+from serving.models.registry import Registry
 
 pytestmark = pytest.mark.core
 
@@ -31,24 +30,6 @@ def register(registry: Registry, onnx_bytes: bytes = b"onnx", **changed: Any) ->
         "created_at": 2,
     }
     return registry.register(onnx_bytes, **{**given, **changed})
-
-
-def logistic(width: int) -> bytes:
-    """A model whose score is the logistic of its inputs' sum."""
-    nodes = [
-        helper.make_node("ReduceSum", ["x", "axes"], ["total"], keepdims=0),
-        helper.make_node("Sigmoid", ["total"], ["score"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "logistic",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, width])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None])],
-        [helper.make_tensor("axes", TensorProto.INT64, [1], [1])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
-    serialized: bytes = model.SerializeToString()
-    return serialized
 
 
 def test_a_version_is_read_back_as_it_was_registered(tmp_path: Path) -> None:
@@ -115,29 +96,13 @@ def test_what_is_absent_is_said_with_what_there_is(tmp_path: Path) -> None:
     registry = Registry(tmp_path)
     register(registry)
     registry.set_alias("fraud", "staging", 1)
-    for asked, message in {7: "no version 7; it has 1", "production": "no alias 'production'; it has staging"}.items():
+    for wanted, message in {7: "no version 7; it has 1", "production": "no alias 'production'; it has staging"}.items():
         with pytest.raises(SettingError, match=message):
-            registry.get("fraud", asked)
+            registry.get("fraud", wanted)
     with pytest.raises(SettingError, match="none yet"):
         registry.get("other", 1)
     with pytest.raises(SettingError, match="an alias is lower-case"):
         registry.set_alias("fraud", "Production", 1)
-
-
-def test_a_session_scores_rows(tmp_path: Path) -> None:
-    """[n, inputs] in, [n] out."""
-    registry = Registry(tmp_path)
-    register(registry, logistic(2))
-    session = load_session(registry.get("fraud", 1))
-    assert scores(session, np.array([[0, 0], [50, 50]], np.float32)).tolist() == [0.5, 1.0]
-
-
-def test_a_model_of_another_width_is_refused(tmp_path: Path) -> None:
-    """A model that does not take its manifest's inputs never serves."""
-    registry = Registry(tmp_path)
-    register(registry, logistic(3))
-    with pytest.raises(SettingError, match="one \\[n, 2\\] input"):
-        load_session(registry.get("fraud", 1))
 
 
 def test_a_manifest_is_plain_json(tmp_path: Path) -> None:

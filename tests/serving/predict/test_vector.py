@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 
 from features.errors import DefinitionError
-from features.feast.online import Key, Row
+from features.feast.keys import Key
+from features.feast.online import Row
+from features.inputs.matrix import matrix
 from features.plan import BatchView, Column, ColumnType, OnDemand, Plan, Source, Stage, WindowFeature
 from schemas import FeatureVector, Origin
 from schemas.codec import encode
-from serving.predict.vector import UnscorableError, Vectors, matrix, slice_of
+from serving.predict.message import UnscorableError
+from serving.predict.vector import Vectors, slice_of
 
 pytestmark = pytest.mark.core
 
@@ -122,7 +125,7 @@ def test_time_of_the_batch_row_is_told() -> None:
     assert known.batch_as_of == [{"shops": 7}, {}]
 
 
-def test_only_what_the_model_needs_is_asked_for() -> None:
+def test_only_what_the_model_needs_is_read() -> None:
     """No batch view is read, no function called, and no other field decoded for a model of windows."""
     made = Vectors(PLAN, ["by-shop__count"], {})
     assert not made.batch
@@ -173,7 +176,7 @@ def test_what_cannot_be_scored_is_told_apart(value: bytes | None, detail: str) -
 def test_function_that_gives_too_few_values_is_caught() -> None:
     """Columns go in, columns of the same length come out."""
     made = Vectors(PLAN, PLAN.inputs, {"ratio": lambda columns: {"of_mean": [1.0], "of_size": []}})
-    with pytest.raises(UnscorableError, match="'of_size'"):
+    with pytest.raises(DefinitionError, match="'of_size'"):
         complete(made, message())
 
 

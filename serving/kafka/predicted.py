@@ -1,4 +1,4 @@
-"""Which events were answered: the memory that lets the scorer drop what Flink repeats after a restart."""
+"""Which events have a prediction: the memory that lets the scorer drop what Flink repeats after a restart."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ EventId = int | str
 POLL_MS = 500
 
 
-class Answered:
+class Predicted:
     """The last ``window`` event ids of one partition.
 
-    >>> answered = Answered(window=2)
-    >>> [answered.first_time(event) for event in (1, 1, 2, 3, 1)]
+    >>> predicted = Predicted(window=2)
+    >>> [predicted.first_time(event) for event in (1, 1, 2, 3, 1)]
     [True, False, True, True, True]
     """
 
@@ -47,8 +47,8 @@ class _IdOnly(msgspec.Struct):
     event_id: EventId
 
 
-def read_back(consumer: Any, topic: str, partition: int, window: int) -> Answered:
-    """What the tail of a predictions partition says was answered: its last ``window`` records, up to its end as of now.
+def read_back(consumer: Any, topic: str, partition: int, window: int) -> Predicted:
+    """What the tail of a predictions partition says has a prediction: its last ``window`` records, up to its end as of now.
 
     ``consumer`` is a KafkaConsumer without a group; its assignment is replaced.
     """
@@ -58,10 +58,10 @@ def read_back(consumer: Any, topic: str, partition: int, window: int) -> Answere
     begin: int = consumer.beginning_offsets([place])[place]
     consumer.seek(place, max(begin, end - window))
     decode = msgspec.json.Decoder(_IdOnly).decode
-    answered = Answered(window)
+    predicted = Predicted(window)
     while consumer.position(place) < end:
         for record in consumer.poll(timeout_ms=POLL_MS).get(place, ()):
             if record.offset < end:
-                with suppress(msgspec.DecodeError):  # what is no prediction answers no event
-                    answered.first_time(decode(record.value or b"").event_id)
-    return answered
+                with suppress(msgspec.DecodeError):  # what is no prediction is of no event
+                    predicted.first_time(decode(record.value or b"").event_id)
+    return predicted

@@ -1,4 +1,4 @@
-"""The memory of answered events, and the delivery that it makes safe; without a server."""
+"""The memory of predicted events, and the delivery that it makes safe; without a server."""
 
 from __future__ import annotations
 
@@ -12,34 +12,31 @@ from kafka import TopicPartition
 from kafka.errors import KafkaTimeoutError
 
 from features.errors import StackError
-from features.feast.online import Cached, Key, Row
-from features.plan import BatchView
-from serving.kafka.answered import Answered
 from serving.kafka.delivery import COMMIT_SECONDS, MAX_IN_FLIGHT, Delivery
+from serving.kafka.predicted import Predicted
 
 pytestmark = pytest.mark.core
 
 PLACE = TopicPartition("features.s", 0)
-VIEW = BatchView("v", ("k",), ("x",), "s", "", "", "day")
 
 
 @given(st.lists(st.integers(0, 20)), st.integers(1, 8))
 def test_an_event_is_new_unless_among_the_last(events: list[int], window: int) -> None:
     """The last ``window`` new events are remembered, in the order in which they first came."""
-    answered, remembered = Answered(window), list[int]()
+    predicted, remembered = Predicted(window), list[int]()
     for event in events:
         new = event not in remembered
         if new:
             remembered = [*remembered, event][-window:]
-        assert answered.first_time(event) is new
-    assert len(answered) == len(remembered)
+        assert predicted.first_time(event) is new
+    assert len(predicted) == len(remembered)
 
 
 def test_an_id_is_a_number_or_a_text() -> None:
     """1 and "1" are two events."""
-    answered = Answered(10, [1])
-    assert answered.first_time("1")
-    assert not answered.first_time(1)
+    predicted = Predicted(10, [1])
+    assert predicted.first_time("1")
+    assert not predicted.first_time(1)
 
 
 class Sent:
@@ -117,7 +114,7 @@ def test_commits_go_on_where_nothing_is_new() -> None:
 
 
 def test_refused_record_is_fatal_even_where_later_ones_were_taken() -> None:
-    """Its offset is never committed: after a restart it is answered."""
+    """Its offset is never committed: after a restart it is predicted."""
     wire = Wire()
     delivery = wire.delivery()
     for _ in range(2):
@@ -141,34 +138,3 @@ def test_polls_on_their_way_are_bounded() -> None:
     delivery.send("predictions.s", b"")
     with pytest.raises(StackError, match="still on its way"):
         delivery.end_poll({PLACE: MAX_IN_FLIGHT})
-
-
-def test_cache_asks_once_for_each_distinct_key_until_it_expires() -> None:
-    """Absent rows are remembered like others; the clock is in seconds."""
-    asked: list[list[Key]] = []
-    now = [0.0]
-
-    def rows(view: BatchView, keys: Any) -> list[Row | None]:
-        asked.append(list(keys))
-        return [Row(1, (key[0],)) if key[0] else None for key in keys]
-
-    cached = Cached(rows, seconds=10, size=100, clock=lambda: now[0])
-    assert cached(VIEW, [(1,), (0,), (1,)]) == [Row(1, (1,)), None, Row(1, (1,))]
-    assert cached(VIEW, [(0,), (2,), (1,)]) == [None, Row(1, (2,)), Row(1, (1,))]
-    now[0] = 10.0
-    cached(VIEW, [(1,), (2,)])
-    assert asked == [[(1,), (0,)], [(2,)], [(1,), (2,)]]
-
-
-def test_cache_keeps_what_was_asked_for_last() -> None:
-    """Beyond its size, the row that was asked for the longest ago goes."""
-    asked: list[Key] = []
-
-    def rows(view: BatchView, keys: Any) -> list[Row | None]:
-        asked.extend(keys)
-        return [None for _ in keys]
-
-    cached = Cached(rows, seconds=10, size=2, clock=lambda: 0.0)
-    for key in (1, 2, 1, 3, 1, 2):
-        cached(VIEW, [(key,)])
-    assert asked == [(1,), (2,), (3,), (2,)]

@@ -1,0 +1,55 @@
+"""What Feast calls the rows of a batch view: the view's definition, and entity keys, whose bytes hold their types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from features.errors import SettingError
+from features.plan import BatchView
+
+Key = tuple[Any, ...]
+
+
+class Definition(NamedTuple):
+    """A batch view as Feast has it."""
+
+    view: Any
+    """The `BatchFeatureView`: Feast 0.67 cannot read one in SQL back from a registry, and reading a registry runs code."""
+    entity_key: Callable[[Key], Any]
+    """Makes an `EntityKey` of the values of a key."""
+    nobody: Key
+    """A key of the right types, to try the store with."""
+
+
+def definition(objects: Iterable[Any], view: BatchView) -> Definition:
+    """Of a project's objects what ``view`` is; raises `SettingError` for an entity without the type of a key."""
+    from feast import Entity
+    from feast.batch_feature_view import BatchFeatureView
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    objects = list(objects)
+    entities = {o.join_key: o for o in objects if isinstance(o, Entity)}
+    fields = [_field(entities[name]) for name in view.key]
+
+    def entity_key(key: Key) -> EntityKey:
+        return EntityKey(
+            join_keys=view.key, entity_values=[Value(**{field: part}) for field, part in zip(fields, key, strict=True)]
+        )
+
+    table = next(o for o in objects if isinstance(o, BatchFeatureView) and o.name == view.view)
+    return Definition(table, entity_key, tuple("" if field == "string_val" else 0 for field in fields))
+
+
+def _field(entity: Any) -> str:
+    """The field of Feast's Value message that holds a key: part of the key's bytes, so writer and reader have to agree."""
+    from feast.value_type import ValueType
+
+    fields = {ValueType.INT64: "int64_val", ValueType.INT32: "int32_val", ValueType.STRING: "string_val"}
+    if entity.value_type not in fields:
+        raise SettingError(
+            f"entity '{entity.name}': the key of a batch view has a type; got value_type={entity.value_type.name}; "
+            f"write value_type=ValueType.{' or '.join(t.name for t in fields)}"
+        )
+    return fields[entity.value_type]

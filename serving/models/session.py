@@ -1,0 +1,34 @@
+"""A model loaded, checked and warm."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime as ort
+
+from features.errors import SettingError
+from features.inputs.output import scores
+from serving.models.manifest import Manifest, Model, read_onnx
+
+
+def load_session(model: Model) -> ort.InferenceSession:
+    """A session for ``model``, warm, on one thread: a second one waits more than it helps in batches this small.
+
+    The bytes are checked again, and handed over as bytes, so that what is scored is what was checked.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    session = ort.InferenceSession(read_onnx(model), options, providers=["CPUExecutionProvider"])
+    _check_width(model.manifest, session)
+    scores(session, np.zeros((1, len(model.manifest.inputs)), np.float32))
+    return session
+
+
+def _check_width(manifest: Manifest, session: ort.InferenceSession) -> None:
+    inputs = session.get_inputs()
+    shape = inputs[0].shape
+    if len(inputs) != 1 or len(shape) != 2 or shape[1] != len(manifest.inputs):
+        raise SettingError(
+            f"model '{manifest.name}' {manifest.version}: a model takes one [n, {len(manifest.inputs)}] input, a column for "
+            f"each input of its manifest; got {[i.shape for i in inputs]}; register the model with its own inputs"
+        )

@@ -1,0 +1,94 @@
+"""The message of a feature vector, decoded by its plan: what the model does not need is not even decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+
+from features.inputs.columns import window_types
+from features.plan import ColumnType, Plan
+
+# Bounded, so that a number which neither JSON's other readers nor an entity key can hold is refused as it comes in.
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+TYPES: dict[str, Any] = {
+    "int64": Int64,
+    "float64": float,
+    "decimal": float,
+    "string": str,
+    "bool": bool,
+    "timestamp": Int64,
+}
+
+
+class _PlanOnly(msgspec.Struct):
+    plan: str
+
+
+class UnscorableError(ValueError):
+    """A feature vector that cannot be scored; the text is the dead letter's detail."""
+
+
+def decoder(plan: Plan, event: Sequence[str], windows: Sequence[str]) -> Callable[[bytes | None], Any]:
+    """Decodes a record's value to a message with these columns of the event and these window features, in this order.
+
+    The rest of the message is as in `schemas.FeatureVector`, ``origin`` as it is written. A value that is no such message, or is
+    of another plan, raises `UnscorableError`.
+    """
+    ours = plan.short_digest
+    decode_json: Callable[[bytes], Any] = msgspec.json.Decoder(_message_type(plan, event, windows)).decode
+
+    def decode(value: bytes | None) -> Any:
+        if value is None:
+            raise UnscorableError("the record has no value")
+        try:
+            message = decode_json(value)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise UnscorableError(_other_plan(value, ours) or str(error)) from None
+        if message.plan != ours:
+            raise UnscorableError(_other_plan(value, ours))
+        return message
+
+    return decode
+
+
+def struct(name: str, types: Mapping[str, Any]) -> type[msgspec.Struct]:
+    """A struct with fields of any name, which holds no container of containers: the collector need not look at it (gc=False)."""
+    places = {f"f{i}": written for i, written in enumerate(types)}
+    return msgspec.defstruct(name, [(place, types[written]) for place, written in places.items()], rename=places, gc=False)
+
+
+def _message_type(plan: Plan, event: Sequence[str], windows: Sequence[str]) -> type[msgspec.Struct]:
+    column, types = plan.spine_source.column, window_types(plan)
+    fields: list[tuple[str, Any]] = [
+        ("event_id", Int64 | str),
+        ("event_time", Int64),
+        ("plan", str),
+        ("origin", msgspec.Raw),
+        ("arrived_at", Int64),
+        ("complete", bool),
+        ("event", struct("Event", {name: _value(column(name).type) | None for name in event})),
+        ("features", struct("Features", {name: _feature(types[name]) for name in windows})),
+    ]
+    return msgspec.defstruct("Message", fields, gc=False)
+
+
+def _feature(kind: ColumnType) -> Any:
+    if kind.length:
+        return list[_value(kind)]  # type: ignore[misc]
+    return (int if kind.kind == "int64" else _value(kind)) | None  # a sum of longs may be beyond 64 bits
+
+
+def _value(kind: ColumnType) -> Any:
+    whole = kind.kind == "decimal" and kind.scale == 0  # is written without a point: an int, as in history
+    return int | float if whole else TYPES[kind.kind]
+
+
+def _other_plan(value: bytes, ours: str) -> str:
+    """What to say of a record of another plan; empty where the plan is ours, or not to be read."""
+    try:
+        theirs = msgspec.json.decode(value, type=_PlanOnly).plan
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    return f"computed by plan '{theirs}'; this scorer's is '{ours}'" if theirs != ours else ""

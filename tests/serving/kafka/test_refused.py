@@ -1,0 +1,136 @@
+"""What cannot be scored, and what keeps a scorer from starting or going on; on a real broker."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+
+from features.definitions.load import Project
+from features.errors import DefinitionError, SettingError, StackError
+from infra.config import scorer_config
+from infra.local.broker import Broker
+from infra.settings import ScorerSettings
+from schemas import Origin
+from schemas.topics import DEAD_LETTER_VALUE_BYTES
+from serving.kafka.scorer import load_predictor
+from tests.serving.kafka.support import (
+    PARTITIONS,
+    Setting,
+    predicted_once,
+    register,
+    scoring,
+    vector,
+    vectors,
+)
+from tests.support.models import stumps
+
+
+@pytest.mark.stack
+def test_bad_record_goes_to_dead_letters_and_its_neighbours_are_scored(handbook: Setting) -> None:
+    """A dead letter has the reason, the record's place and its bytes; one bad record costs its neighbours nothing."""
+    plan = handbook.plan
+    another = msgspec.structs.replace(plan, lateness_ms=plan.lateness_ms + 1)
+    bad: dict[str, bytes | None] = {
+        "malformed": b"{not json",
+        "no value": None,
+        "plan": vector(another, 100),
+        "customer_spend__mean_7d": without(vector(plan, 101), "features", "customer_spend__mean_7d"),
+        "float": vector(plan, 102, event_columns={"amount": "much"}),
+        "TypeError": vector(plan, 103, event_columns={"amount": None}),  # the on-demand function refuses null
+        "Int64": vector(plan, 104, event_columns={"event_time": 2**63}),
+    }
+    good = [vector(plan, event) for event in range(8)]
+    woven = [value for pair in zip(good, [*bad.values(), None], strict=True) for value in pair][:-1]
+    handbook.send([(0, value) for value in woven])
+    with scoring(handbook):
+        predicted_once(handbook, range(8))
+        letters = sorted(handbook.dead_letters(len(bad)), key=lambda letter: letter.origin.offset)
+    assert [(letter.reason, letter.origin, letter.value) for letter in letters] == [
+        ("unscorable", Origin(plan.features_topic, 0, 2 * i + 1), value) for i, value in enumerate(bad.values())
+    ]
+    details = [letter.detail for letter in letters]
+    assert "JSON is malformed" in details[0]
+    assert "no value" in details[1]
+    assert another.short_digest in details[2]
+    assert "customer_spend__mean_7d" in details[3]
+    assert "float" in details[4]
+    assert "TypeError" in details[5]
+    assert "int" in details[6]
+
+
+@pytest.mark.stack
+def test_bad_record_too_long_for_a_dead_letter_is_told_without_its_bytes(handbook: Setting) -> None:
+    """It must not stop the scorer."""
+    handbook.send([(0, b"x" * (DEAD_LETTER_VALUE_BYTES + 1)), (0, vector(handbook.plan, 0))])
+    with scoring(handbook):
+        predicted_once(handbook, [0])
+        (letter,) = handbook.dead_letters(1)
+    assert letter.value is None
+    assert f"its {DEAD_LETTER_VALUE_BYTES + 1} bytes are left out" in letter.detail
+
+
+def without(value: bytes, group: str, name: str) -> bytes:
+    """The message less one of its values."""
+    message = msgspec.json.decode(value)
+    del message[group][name]
+    return msgspec.json.encode(message)
+
+
+@pytest.mark.stack
+def test_prediction_that_kafka_refuses_is_fatal(broker: Broker, handbook: Setting) -> None:
+    """No event is skipped: the scorer ends, and its offset is not committed, so that the next one predicts it."""
+    refusing = msgspec.structs.replace(handbook.plan, service=f"{handbook.plan.service}-refusing")
+    register(handbook.folder, refusing, stumps([0.0] * len(refusing.inputs)))
+    broker.create_topics({refusing.features_topic: PARTITIONS})
+    broker.create_topics({refusing.predictions_topic: PARTITIONS}, {"max.message.bytes": "100"})
+    handbook.plan = refusing
+    handbook.send(vectors(refusing, range(3)))
+    with pytest.raises(StackError, match="Kafka did not take one"), scoring(handbook):
+        time.sleep(2)
+    with closing(KafkaConsumer(bootstrap_servers=broker.bootstrap, group_id=f"headrace.scorer.{refusing.service}")) as consumer:
+        committed = [consumer.committed(TopicPartition(refusing.features_topic, partition)) for partition in range(PARTITIONS)]
+    assert [offset or 0 for offset in committed] == [0] * PARTITIONS
+
+
+@pytest.mark.stack
+def test_missing_topic_is_refused(handbook: Setting) -> None:
+    """The scorer makes no topics; it says which are missing."""
+    handbook.plan = msgspec.structs.replace(handbook.plan, service="topicless")
+    register(handbook.folder, handbook.plan, stumps([0.0] * len(handbook.plan.inputs)))
+    with pytest.raises(SettingError, match=r"features\.topicless"), scoring(handbook):
+        pass
+
+
+@pytest.mark.stack
+def test_predictions_topic_with_fewer_partitions_is_refused(broker: Broker, handbook: Setting) -> None:
+    """Every partition of the features needs its own among the predictions."""
+    handbook.plan = msgspec.structs.replace(handbook.plan, service=f"{handbook.plan.service}-narrow")
+    broker.create_topics({handbook.plan.features_topic: 2, handbook.plan.predictions_topic: 1})
+    register(handbook.folder, handbook.plan, stumps([0.0] * len(handbook.plan.inputs)))
+    with pytest.raises(SettingError, match="2 partitions"), scoring(handbook):
+        pass
+
+
+@pytest.mark.core
+def test_model_of_another_plan_is_refused(project: Project, tmp_path: Path) -> None:
+    """A model whose training set came from other definitions is not served."""
+    service = project.service("handbook")
+    plan = service.plan
+    register(tmp_path, plan, stumps([0.0] * len(plan.inputs)), digest="0" * 64)
+    with pytest.raises(SettingError, match="trained on plan 000000000000"):
+        load_predictor(service, scorer_config(ScorerSettings(), service.name, client={}, registry=tmp_path))
+
+
+@pytest.mark.core
+def test_model_with_an_input_that_the_plan_lacks_is_refused(project: Project, tmp_path: Path) -> None:
+    """The plan has to give every input of the model."""
+    service = project.service("handbook")
+    plan = service.plan
+    register(tmp_path, plan, stumps([0.0]), inputs=("customer_spend__mean_365d",))
+    with pytest.raises(DefinitionError, match="customer_spend__mean_365d"):
+        load_predictor(service, scorer_config(ScorerSettings(), service.name, client={}, registry=tmp_path))
