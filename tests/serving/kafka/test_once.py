@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
+import msgspec
 import pytest
 
 from features.errors import StackError
@@ -46,7 +47,7 @@ def test_repeat_is_dropped_by_the_next_scorer(handbook: Setting) -> None:
 def test_offsets_are_not_what_keeps_predictions_single(handbook: Setting) -> None:
     """A group without offsets starts at the beginning, and predicts only what is new."""
     handbook.send(vectors(handbook.plan, range(30)))
-    with scoring(handbook, handbook.config(group=f"first-{handbook.plan.service}")):
+    with scoring(handbook, msgspec.structs.replace(handbook.config(), group=f"first-{handbook.plan.service}")):
         handbook.predictions(30)
     with scoring(handbook, handbook.config(group=f"second-{handbook.plan.service}")):
         handbook.send(vectors(handbook.plan, [30]))
