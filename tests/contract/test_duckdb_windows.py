@@ -110,7 +110,7 @@ def test_windows_are_those_of_the_reference() -> None:
 
 def test_rows_that_are_only_history_are_not_answered() -> None:
     """Whichever rows are asked for, they have the values that they have among all."""
-    events = together(drawn(AT_ONCE))
+    events = together(drawn(min(AT_ONCE, settings.default.max_examples)))
     asked = set(Random(1).sample(range(len(events)), len(events) // 3))
     whole = run(features_sql(PLAN), events)
     part = run(features_sql(PLAN), events, asked.__contains__)
