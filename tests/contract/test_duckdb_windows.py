@@ -106,7 +106,7 @@ def test_windows_are_those_of_the_reference() -> None:
 
 def test_rows_that_are_only_history_have_no_vectors() -> None:
     """Whichever rows are queries, they have the values that they have among all."""
-    events = together(drawn(AT_ONCE))
+    events = together(drawn(min(AT_ONCE, settings.default.max_examples)))
     queries = set(Random(1).sample(range(len(events)), len(events) // 3))
     whole = run(features_sql(PLAN), events)
     part = run(features_sql(PLAN), events, queries.__contains__)
