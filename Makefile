@@ -9,19 +9,20 @@ VENV := .venv/bin
 MVN := mvn -q -B -f jobs/operator/pom.xml
 SOURCES := schemas features jobs serving infra tests bench examples
 
-.PHONY: run test test-operator test-python check lint bench setup clean
+.PHONY: run test test-servers test-others check lint bench setup clean
 
 run: setup ## The end-to-end run: history, model, Kafka, stream job, scorer, a report.
 	@$(VENV)/headrace run --project examples/fraud
 
 test: setup lint ## Everything: linters, types, the operator's tests, all of pytest.
-	@$(MAKE) --no-print-directory -j2 test-operator test-python
+	@$(MAKE) --no-print-directory -j2 test-servers test-others
 
-test-operator:
+test-servers: # In one process, for they share a broker and a Flink cluster. They mostly wait.
+	$(VENV)/pytest -m stack
+
+test-others:
 	$(MVN) test
-
-test-python: # The tests that start servers are in one process, and mostly wait; all others are in the second.
-	$(VENV)/pytest -n 2 --dist loadgroup
+	$(VENV)/pytest -m "not stack"
 
 check: setup ## What is quick: linters, types, the tests that need no server, on few random streams.
 	$(VENV)/ruff check $(SOURCES)

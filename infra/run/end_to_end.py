@@ -233,9 +233,9 @@ def _group(run: Run) -> str:
 def _has_days(path: Path, timestamp: str, days: RunSettings) -> bool:
     if not path.is_file():
         return False
-    import duckdb
+    from jobs.history.files import connect
 
-    with duckdb.connect() as connection:
+    with connect() as connection:
         when = f"epoch_ms({timestamp})"
         query = f"SELECT count(DISTINCT {when} // {DAY_MS}) FROM read_parquet(?) WHERE {when} >= ? AND {when} < ?"
         row = connection.execute(query, [str(path), day_ms(days.train_from), day_ms(days.end)]).fetchone()

@@ -66,6 +66,7 @@ def connect(threads: int = 2) -> duckdb.DuckDBPyConnection:
     """A DuckDB of its own in memory, in UTC, which keeps the order of rows."""
     connection = duckdb.connect(config={"threads": threads, "autoinstall_known_extensions": "false"})
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")  # it writes to stdout, where commands print JSON
     return connection
 
 

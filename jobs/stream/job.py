@@ -17,7 +17,7 @@ from features.job import JobPlan
 from jobs.stream.config import StreamConfig
 from jobs.stream.files import checkpoint_folder, newest_checkpoint, rocksdb_folder
 from jobs.stream.submit import Places, submit
-from jobs.stream.watch import Watch, innermost_cause
+from jobs.stream.watch import Watch, ended, innermost_cause
 
 log = structlog.get_logger()
 
@@ -41,7 +41,10 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
         with _java_errors():
             client = submit(job, config, Places(rest, state, restored, rocksdb))
         result = client.get_job_execution_result()
-        watch = Watch(rest, str(client.get_job_id()), lambda: _is_done(result))
+        job_id = str(client.get_job_id())
+        # On a cluster the API outlives the job. Calls of our JVM from here would send another thread's, which submits a job,
+        # to another of its threads, and Flink's planner keeps things by thread.
+        watch = Watch(rest, job_id, (lambda: ended(rest, job_id)) if config.cluster else (lambda: _is_done(result)))
         try:
             if watch.until_running(stop):
                 if config.ready_file:

@@ -115,6 +115,14 @@ class Watch:
         return None
 
 
+def ended(rest: str, job: str) -> bool:
+    """Whether the job on the cluster at ``rest``, ``host:port``, has come to its end, as far as the API can tell."""
+    try:
+        return _json(f"http://{rest}/jobs/{job}/status")["status"] in {"FINISHED", "FAILED", "CANCELED"}
+    except StackError:
+        return False
+
+
 def innermost_cause(stacktrace: str) -> str:
     """The first line of the innermost cause in a Java stack trace."""
     lines = [line.strip() for line in stacktrace.splitlines() if line.strip()]

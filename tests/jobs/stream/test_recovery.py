@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from features.times import ALWAYS
 from infra.local import stack
 from infra.local.broker import Broker
 from infra.settings import Settings, load_settings
-from jobs.ingest.publish import at_rate, feed, merged, publish
+from jobs.ingest.publish import Event, Feed, at_rate, feed, merged, publish
 from schemas.codec import decode_features, decode_prediction
 from serving.models.registry import Registry
 from tests.support.models import stumps
@@ -66,8 +66,9 @@ def test_every_event_has_one_prediction_after_kills(project: Path, broker: Broke
         feeds = [feed(project / source.history, source.topic, [plan]) for source in plan.sources]
         client = {"bootstrap_servers": broker.bootstrap}
         published: list[int] = []
+        killed = threading.Event()
         publisher = threading.Thread(
-            target=lambda: published.append(publish(merged(feeds, ALWAYS), client, at_rate(RATE)).events), daemon=True
+            target=lambda: published.append(publish(held(feeds, killed), client, at_rate(RATE)).events), daemon=True
         )
         publisher.start()
         events = sum(1 for _ in merged(feeds[:1], ALWAYS))
@@ -76,7 +77,7 @@ def test_every_event_has_one_prediction_after_kills(project: Path, broker: Broke
         stack.up(project, settings)
         _wait(lambda: _count(broker, plan.predictions_topic) > events // 3)
         _kill(project, settings, f"stream-{SERVICE}")
-        assert publisher.is_alive(), "the kills are in mid-stream"
+        killed.set()
         stack.up(project, settings)
         publisher.join(60)
         _wait(lambda: _count(broker, plan.predictions_topic) >= events)
@@ -95,6 +96,15 @@ def test_every_event_has_one_prediction_after_kills(project: Path, broker: Broke
         vectors[vector.event_id].add(msgspec.json.encode((vector.origin, customer)))
     assert repeats > 0, "Flink repeats what it wrote after its last checkpoint"
     assert {len(values) for values in vectors.values()} == {1}, "a repeat has the same values"
+
+
+def held(feeds: list[Feed], killed: threading.Event) -> Iterator[Event]:
+    """The events of the feeds; those after the first half wait until both processes have been killed, in mid-stream."""
+    half = sum(1 for _ in merged(feeds, ALWAYS)) // 2
+    for number, event in enumerate(merged(feeds, ALWAYS)):
+        if number == half:
+            assert killed.wait(120)
+        yield event
 
 
 def _kill(project: Path, settings: Settings, name: str) -> None:

@@ -49,7 +49,7 @@ def test_offsets_are_not_what_keeps_predictions_single(handbook: Setting) -> Non
     handbook.send(vectors(handbook.plan, range(30)))
     with scoring(handbook, msgspec.structs.replace(handbook.config(), group=f"first-{handbook.plan.service}")):
         handbook.predictions(30)
-    with scoring(handbook, handbook.config(group=f"second-{handbook.plan.service}")):
+    with scoring(handbook, msgspec.structs.replace(handbook.config(), group=f"second-{handbook.plan.service}")):
         handbook.send(vectors(handbook.plan, [30]))
         predicted_once(handbook, range(31))
 
