@@ -30,6 +30,7 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a model, test it on later days, and register it."""
+    import jobs.training  # noqa: F401 - without the extra 'train' this ends here, in one line
     from features.definitions.load import load
     from infra.cli import show
     from infra.settings import load_settings

@@ -113,6 +113,7 @@ def test_rows_that_are_only_history_have_no_vectors() -> None:
     assert [repr(row) for row in part] == [repr(row) for row in whole if row["_row"] in queries]
 
 
+@pytest.mark.slow
 def test_a_hot_key_is_as_exact_as_any() -> None:
     """Thousands of rows of one key in one window: DuckDB's trees, sorts and vectors are on more than one level."""
     random = Random(7)

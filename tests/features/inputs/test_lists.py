@@ -177,6 +177,7 @@ def test_lists_are_compared_value_by_value(recent: Service, table: pa.Table) -> 
     assert compare(plan, table, vectors).unexplained == 1
 
 
+@pytest.mark.slow
 def test_a_model_of_lists_is_trained_and_scores(recent: Service, tmp_path: Path) -> None:
     """The registry's manifest has the columns, and batch scoring fills them."""
     registry = Registry(tmp_path)

@@ -57,6 +57,7 @@ def check(service: Service, result: pa.Table, stage: Stage, key: int, events: li
         assert {name: row[name] for name in answer} == answer
 
 
+@pytest.mark.slow
 def test_every_window_is_that_of_the_reference(small: Service) -> None:
     """Customers' and terminals' windows over a file agree to the bit with the contract."""
     result = compute(small)

@@ -96,6 +96,7 @@ def test_a_job_that_fails_ten_times_in_a_row_is_given_up(monkeypatch: pytest.Mon
     assert watch.restarts == 10
 
 
+@pytest.mark.slow
 def test_an_api_that_does_not_reply_is_an_error_while_the_job_runs() -> None:
     """The JVM may have been killed."""
     watch = Watch("127.0.0.1:1", "1", lambda: False)

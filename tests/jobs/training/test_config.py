@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from features.errors import SettingError
-from infra.settings import TrainSettings, load_settings
+from infra.settings import load_settings
 from jobs.training.config import TrainConfig
 
 pytestmark = pytest.mark.core
 
-DOCS = Path(__file__).parents[3] / "docs" / "training.md"
 SECTION = '[train.orders]\nlabel = "returns.returned"\n'
 
 
@@ -77,11 +76,3 @@ def test_a_bare_column_is_no_label(tmp_path: Path) -> None:
     """A label names its source."""
     with pytest.raises(SettingError, match=r"train.orders.label: .*got 'returned'"):
         written(tmp_path, '[train.orders]\nlabel = "returned"\n')
-
-
-def test_the_page_lists_every_key_with_its_default() -> None:
-    """docs/training.md has a row for each key of ``[train.<service>]``, and no other."""
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \| [^|]* \|$", DOCS.read_text(), re.MULTILINE)
-    defaults = {name: field.get_default() for name, field in TrainSettings.model_fields.items() if not field.is_required()}
-    shown = {name: "none" if value is None else f"`{str(value).lower()}`" for name, value in defaults.items()}
-    assert dict(rows) == {"label": "required", **shown}
