@@ -69,7 +69,7 @@ class Cluster(NamedTuple):
             return json.load(response)
 
     def await_no_job(self, seconds: float = 60) -> None:
-        """Return when no job runs: a cancellation is only asked for."""
+        """Return when no job runs: a cancellation is only requested."""
         deadline = time.monotonic() + seconds
         while {job["state"] for job in self.get("jobs/overview")["jobs"]} - {"FINISHED", "CANCELED", "FAILED"}:
             assert time.monotonic() < deadline, "a job of the Flink cluster did not end in time"

@@ -174,7 +174,7 @@ def test_a_folder_without_definitions_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_service_is_refused(tmp_path: Path) -> None:
-    """Asking for a plan that is not there names those that are."""
+    """A service that is not there is refused with the names of those that are."""
     (tmp_path / "definitions.py").write_text(PRELUDE + "spend = view(of())\nrisk = service(spend)\n")
     with pytest.raises(DefinitionError, match=r"no feature service 'frauds' in .*; name one of risk"):
         load(tmp_path).service("frauds")

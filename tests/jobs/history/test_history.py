@@ -53,8 +53,8 @@ def check(service: Service, result: pa.Table, stage: Stage, key: int, events: li
     rows = result.filter(pc.equal(result[stage.key[0]], key)).to_pylist()
     expected = vectors(stage, service.plan.spine, events)
     assert len(rows) == len(expected) > 0
-    for row, answer in zip(rows, expected, strict=True):
-        assert {name: row[name] for name in answer} == answer
+    for row, vector in zip(rows, expected, strict=True):
+        assert {name: row[name] for name in vector} == vector
 
 
 @pytest.mark.slow
