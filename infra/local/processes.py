@@ -6,7 +6,6 @@ dead leader left behind are known by `MARK` in their environment.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 import psutil
+from filelock import FileLock, Timeout
 
 from features.errors import StackError
 
@@ -58,11 +58,11 @@ class Processes:
     def lock(self) -> Iterator[None]:
         """Hold the folder; raises `StackError` at once where another command holds it."""
         self._lock.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StackError(f"one command at a time may change the stack; another holds {self._lock}; wait for it") from None
+        try:
+            held = FileLock(self._lock, timeout=0).acquire()
+        except Timeout:
+            raise StackError(f"one command at a time may change the stack; another holds {self._lock}; wait for it") from None
+        with held:
             yield
 
     def start(
