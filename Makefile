@@ -9,20 +9,21 @@ VENV := .venv/bin
 MVN := mvn -q -B -f jobs/operator/pom.xml
 SOURCES := schemas features jobs serving infra tests bench examples
 
-.PHONY: run test test-servers test-others check lint bench setup clean
+.PHONY: run test test-stream test-others check lint bench setup clean
 
 run: setup ## The end-to-end run: history, model, Kafka, stream job, scorer, a report.
 	@$(VENV)/headrace run --project examples/fraud
 
 test: setup lint ## Everything: linters, types, the operator's tests, all of pytest.
-	@$(MAKE) --no-print-directory -j2 test-servers test-others
+	@$(MAKE) --no-print-directory -j2 test-stream test-others
 
-test-servers: # In one process, for they share a broker and a Flink cluster. They mostly wait.
-	$(VENV)/pytest -m stack
+test-stream: # What runs on the tests' one Flink cluster, in one process. It mostly waits.
+	$(VENV)/pytest -m stack --ignore tests/infra --ignore tests/serving
 
 test-others:
 	$(MVN) test
 	$(VENV)/pytest -m "not stack"
+	$(VENV)/pytest -m stack tests/infra tests/serving
 
 check: setup ## What is quick: linters, types, the tests that need no server, on few random streams.
 	$(VENV)/ruff check $(SOURCES)
