@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,7 +132,7 @@ def _print(report: Report, project: Path) -> None:
             show.out.print(f"  [red]{example}[/]")
     show.out.print("\n" + ", ".join(f"{name} {number}" for name, number in report.versions.items()), style="dim")
     show.out.print(
-        f"Next: headrace up --project {project}, headrace publish, headrace tail predictions.{report.service}; see README.md"
+        f"Next: headrace up --project {shlex.quote(str(project))}, headrace publish, headrace tail predictions.{report.service}; see README.md"
     )
 
 

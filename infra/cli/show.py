@@ -25,7 +25,9 @@ def json(value: Any) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[str] = ()) -> None:
     """A table on stdout; the columns named in ``right`` are numbers."""
-    made = Table(title=title or None, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    if title:
+        out.print(title, style="bold")  # rich's own title breaks at the width of the table
+    made = Table(header_style="dim", box=None, pad_edge=False)
     for name in columns:
         made.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:
