@@ -131,9 +131,8 @@ def _print(report: Report, project: Path) -> None:
         for example in stage.examples:
             show.out.print(f"  [red]{example}[/]")
     show.out.print("\n" + ", ".join(f"{name} {number}" for name, number in report.versions.items()), style="dim")
-    show.out.print(
-        f"Next: headrace up --project {shlex.quote(str(project))}, headrace publish, headrace tail predictions.{report.service}; see README.md"
-    )
+    where = shlex.quote(str(project))
+    show.out.print(f"Next: headrace up --project {where}, headrace publish, headrace tail predictions.{report.service}; see README.md")
 
 
 def _counts(report: Report) -> Iterator[str]:
