@@ -132,7 +132,8 @@ def _print(report: Report, project: Path) -> None:
             show.out.print(f"  [red]{example}[/]")
     show.out.print("\n" + ", ".join(f"{name} {number}" for name, number in report.versions.items()), style="dim")
     where = shlex.quote(str(project))
-    show.out.print(f"Next: headrace up --project {where}, headrace publish, headrace tail predictions.{report.service}; see README.md")
+    topic = f"predictions.{report.service}"
+    show.out.print(f"Next: headrace up --project {where}, headrace publish, headrace tail {topic}; see README.md")
 
 
 def _counts(report: Report) -> Iterator[str]:
