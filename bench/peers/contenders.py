@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -22,6 +21,7 @@ from features.job import job_plan
 from features.plan import Plan
 from infra.config import stream_config
 from infra.local import jars
+from infra.local.broker import free_ports
 from infra.settings import StreamSettings
 from jobs.stream.job import run
 
@@ -78,7 +78,7 @@ def headrace(job: Job) -> Iterator[Alive]:
 @contextmanager
 def peer(job: Job, module: str, processes: int = 1) -> Iterator[Alive]:
     """The module's program in as many processes, each with a folder of its own."""
-    addresses = tuple(f"127.0.0.1:{port}" for port in _free_ports(processes)) if processes > 1 else ()
+    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(processes)) if processes > 1 else ()
     with ExitStack() as stack:
         made = [
             stack.enter_context(_program(module, replace(job, addresses=addresses, number=number))) for number in range(processes)
@@ -135,14 +135,6 @@ def pickled(job: Job) -> int:
 
 def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-
-
-def _free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(one.getsockname()[1]) for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 NAMES = {"quix": "Quix Streams", "bytewax": "Bytewax"}

@@ -37,10 +37,8 @@ def from_list(values: Sequence[Any]) -> pa.ChunkedArray:
     """Numbers and None as a column: of 64-bit integers or of booleans where all are, otherwise of doubles."""
     try:
         column = pa.array(values)
-    except (
-        OverflowError,
-        pa.ArrowException,
-    ):  # booleans among numbers, or an integer beyond 64 bits, or beyond 2^53 among doubles
+    except (OverflowError, pa.ArrowException):
+        # Booleans among numbers, an integer beyond 64 bits, or one beyond 2^53 among doubles.
         column = pa.array([None if value is None else float(value) for value in values], pa.float64())
     return pa.chunked_array([column])
 

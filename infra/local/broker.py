@@ -82,7 +82,7 @@ class Broker:
 
     def __init__(self, folder: Path, ports: Ports | None = None) -> None:
         self.folder = folder.absolute()
-        self.ports = ports or _kept_ports(self.folder) or Ports(*_free_ports(2))
+        self.ports = ports or _kept_ports(self.folder) or Ports(*free_ports(2))
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -200,7 +200,7 @@ def _kept_ports(folder: Path) -> Ports | None:
     return Ports(int(listeners[1]), int(listeners[2])) if listeners else None
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that nothing listens on just now, all of them held until the last is found."""
     held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [s.getsockname()[1] for s in held]

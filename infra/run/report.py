@@ -62,7 +62,7 @@ class Report(msgspec.Struct, frozen=True):
 
 def build(service: Service, label: TrainSettings, run: RunSettings, model: Model, stream: Stream) -> Report:
     """The report of ``stream``: computes and scores the same days with the batch engine, and compares the two."""
-    from jobs.training.assess import assess
+    from jobs.training.assess import assess, rows_tested
 
     config, split = label.config, run.split
     table = score_history(
@@ -72,6 +72,7 @@ def build(service: Service, label: TrainSettings, run: RunSettings, model: Model
         start_ms=split.first_day * DAY_MS,
         end_ms=split.end_day * DAY_MS,
     )
+    test = rows_tested(service, config, split, table)
     scored = dict(zip(table[service.plan.spine_source.event_id].to_pylist(), table["score"].to_pylist(), strict=True))
     p50, p99 = np.percentile(stream.latencies, (50, 99)).tolist()
     warm_p50, warm_p99 = np.percentile(stream.latencies[len(stream.latencies) // 2 :], (50, 99)).tolist()
@@ -84,8 +85,8 @@ def build(service: Service, label: TrainSettings, run: RunSettings, model: Model
         p99=p99,
         warm_p50=warm_p50,
         warm_p99=warm_p99,
-        streamed=assess(service, config, split, table, stream.scores),
-        batch=assess(service, config, split, table, scored),
+        streamed=assess(test, stream.scores, config),
+        batch=assess(test, scored, config),
         parity=compare(service.plan, table, stream.vectors, stream.ledger if service.plan.mode == "arrival" else None),
         versions={name: version(name) for name in ("headrace", "apache-flink", "onnxruntime", "feast", "kafka-python")},
     )

@@ -94,8 +94,9 @@ def rows_of_source(
 
 
 def rows_as_they_are(connection: duckdb.DuckDBPyConnection, path: Path, span: Span) -> Rows:
-    """The rows of a file of no known source: all its columns, times and days as
-    milliseconds, finer digits cut off. The first column of times is the event time.
+    """The rows of a file of no known source: all its columns, times and days as milliseconds, finer digits cut off.
+
+    The first column of times is the event time.
 
     Raises `SettingError` for a file that is not there or of another kind, and for NaN and infinities.
     """

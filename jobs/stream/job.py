@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -44,7 +45,7 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
         job_id = str(client.get_job_id())
         # On a cluster the API outlives the job. Calls of our JVM from here would send another thread's, which submits a job,
         # to another of its threads, and Flink's planner keeps things by thread.
-        watch = Watch(rest, job_id, (lambda: ended(rest, job_id)) if config.cluster else (lambda: _is_done(result)))
+        watch = Watch(rest, job_id, partial(ended, rest, job_id) if config.cluster else partial(_is_done, result))
         try:
             if watch.until_running(stop):
                 if config.ready_file:

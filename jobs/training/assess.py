@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from features.errors import SettingError
@@ -16,13 +17,14 @@ from jobs.training.metrics import measure
 from jobs.training.split import Split, rows_to_test
 
 
-def assess(service: Service, config: TrainConfig, split: Split, table: pa.Table, scores: Mapping[Any, float]) -> dict[str, float]:
-    """The metrics of ``scores``, by event id, on the test rows of ``split``; ``table`` has the spine's rows of all its days.
-
-    Raises `SettingError` where a test row has no score.
-    """
+def rows_tested(service: Service, config: TrainConfig, split: Split, table: pa.Table) -> pd.DataFrame:
+    """The test rows of ``split``, as `jobs.training.labels.outcomes` gives them; ``table`` has the rows of all its days."""
     frame = outcomes(service.plan, table, labels(service, config.label), config.group)
-    test = frame[rows_to_test(frame, split, config)]
+    return frame[rows_to_test(frame, split, config)]
+
+
+def assess(test: pd.DataFrame, scores: Mapping[Any, float], config: TrainConfig) -> dict[str, float]:
+    """The metrics of ``scores``, by event id, on the rows of `rows_tested`. Raises `SettingError` where one has no score."""
     missing = [event for event in test["event_id"] if event not in scores]
     if missing:
         raise SettingError(

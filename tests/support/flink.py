@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import time
 import urllib.request
@@ -19,6 +18,7 @@ from pyflink import java_gateway
 from pyflink.pyflink_gateway_server import get_jvm_opts
 
 from infra.local import jars
+from infra.local.broker import free_ports
 from tests.support.children import child
 
 HOME = Path(pyflink.__file__).parent
@@ -87,7 +87,7 @@ class Cluster(NamedTuple):
 @contextmanager
 def running(folder: Path) -> Iterator[Cluster]:
     """A cluster whose files and logs are in ``folder``, and the JVM from which this process submits jobs to it."""
-    rpc, rest = _free_ports(2)
+    rpc, rest = free_ports(2)
     (folder / "tmp").mkdir()
     (folder / "config.yaml").write_text(CONFIG.format(rpc=rpc, rest=rest, slots=SLOTS, folder=folder))
     cluster = Cluster(f"127.0.0.1:{rest}")
@@ -155,12 +155,3 @@ def _gateway(folder: Path) -> Iterator[None]:
         for process in started:
             process.terminate()
         psutil.wait_procs(started, 10)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on just now, all of them held until the last is found."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return ports

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from onnx import TensorProto, checker, helper
+
+from features.plan import Plan
+from serving.models.registry import Registry
 
 THRESHOLDS = (0.5, 2.5, 6.5, 20.5)
 
@@ -51,3 +55,28 @@ def stumps(weights: Sequence[float]) -> bytes:
     checker.check_model(model)
     result: bytes = model.SerializeToString()
     return result
+
+
+def register(
+    folder: Path,
+    plan: Plan,
+    onnx: bytes,
+    *,
+    inputs: tuple[str, ...] | None = None,
+    digest: str | None = None,
+    alias: str = "production",
+) -> None:
+    """Give the alias to a new model that was trained on the plan, or on another with that digest."""
+    registry = Registry(folder)
+    manifest = registry.register(
+        onnx,
+        name=plan.service,
+        service=plan.service,
+        inputs=inputs or plan.inputs,
+        plan=digest or plan.digest,
+        trained_from=0,
+        trained_until=1,
+        metrics={},
+        created_at=2,
+    )
+    registry.set_alias(manifest.name, alias, manifest.version)

@@ -19,8 +19,7 @@ from infra.local import stack
 from infra.local.broker import Broker
 from infra.settings import Settings, load_settings
 from schemas.codec import decode_prediction
-from serving.models.registry import Registry
-from tests.support.models import stumps
+from tests.support.models import register, stumps
 from tests.support.streams import records
 
 pytestmark = pytest.mark.stack
@@ -39,22 +38,10 @@ def project(small_copy: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -
     for topic in ("transactions", "labels"):
         text = text.replace(f'topic="{topic}"', f'topic="stack-{topic}"')
     definitions.write_text(text + SERVICES)
-    registry = Registry(small_copy / "models")
     loaded = load(small_copy)
     for service in ("cards", "terminals"):
         plan = loaded.service(service).plan
-        registry.register(
-            stumps([0.01 * i for i in range(len(plan.inputs))]),
-            name=service,
-            service=service,
-            inputs=plan.inputs,
-            plan=plan.digest,
-            trained_from=0,
-            trained_until=1,
-            metrics={},
-            created_at=0,
-        )
-        registry.set_alias(service, "production", 1)
+        register(small_copy / "models", plan, stumps([0.01 * i for i in range(len(plan.inputs))]))
     monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP", broker.bootstrap)
     monkeypatch.setenv("HEADRACE_SERVICES", "cards,terminals")
     monkeypatch.setenv("HEADRACE_STREAM__CHECKPOINT_INTERVAL_MS", "500")

@@ -22,8 +22,7 @@ from infra.local.broker import Broker
 from infra.settings import Settings, load_settings
 from jobs.ingest.publish import Event, Feed, at_rate, feed, merged, publish
 from schemas.codec import decode_features, decode_prediction
-from serving.models.registry import Registry
-from tests.support.models import stumps
+from tests.support.models import register, stumps
 from tests.support.streams import records
 
 pytestmark = pytest.mark.stack
@@ -38,19 +37,7 @@ def project(small_copy: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -
     from features.definitions.load import load
 
     plan = load(small_copy).service(SERVICE).plan
-    registry = Registry(small_copy / "models")
-    registry.register(
-        stumps([0.01 * i for i in range(len(plan.inputs))]),
-        name=SERVICE,
-        service=SERVICE,
-        inputs=plan.inputs,
-        plan=plan.digest,
-        trained_from=0,
-        trained_until=1,
-        metrics={},
-        created_at=0,
-    )
-    registry.set_alias(SERVICE, "production", 1)
+    register(small_copy / "models", plan, stumps([0.01 * i for i in range(len(plan.inputs))]))
     monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP", broker.bootstrap)
     monkeypatch.setenv("HEADRACE_SERVICES", SERVICE)
     monkeypatch.setenv("HEADRACE_STREAM__CHECKPOINT_INTERVAL_MS", "1000")

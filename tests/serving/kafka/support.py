@@ -28,8 +28,7 @@ from schemas import DeadLetter, FeatureVector, Origin
 from schemas.codec import decode_dead_letter, decode_prediction, encode
 from schemas.topics import DEAD_LETTERS
 from serving.kafka.scorer import ScorerConfig, run
-from serving.models.registry import Registry
-from tests.support.models import stumps
+from tests.support.models import register, stumps
 
 ROOT = Path(__file__).parents[3]
 PARTITIONS = 2
@@ -103,31 +102,6 @@ class Setting:
         """This service's dead letters, once there are so many."""
         ours: Callable[[Any], bool] = lambda r: decode_dead_letter(r.value).origin.topic == self.plan.features_topic  # noqa: E731
         return [decode_dead_letter(r.value) for r in read(self.bootstrap, DEAD_LETTERS.name, [0], count, ours)]
-
-
-def register(
-    folder: Path,
-    plan: Plan,
-    onnx: bytes,
-    *,
-    inputs: tuple[str, ...] | None = None,
-    digest: str | None = None,
-    alias: str = "production",
-) -> None:
-    """Give the alias to a new model that was trained on the plan, or on another with that digest."""
-    registry = Registry(folder)
-    manifest = registry.register(
-        onnx,
-        name=plan.service,
-        service=plan.service,
-        inputs=inputs or plan.inputs,
-        plan=digest or plan.digest,
-        trained_from=0,
-        trained_until=1,
-        metrics={},
-        created_at=2,
-    )
-    registry.set_alias(manifest.name, alias, manifest.version)
 
 
 def vector(

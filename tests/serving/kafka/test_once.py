@@ -15,13 +15,12 @@ from tests.serving.kafka.support import (
     Setting,
     predicted_once,
     prediction_count,
-    register,
     scorer_process,
     scoring,
     vectors,
     wait_for_predictions,
 )
-from tests.support.models import stumps
+from tests.support.models import register, stumps
 
 
 @pytest.mark.stack

@@ -22,12 +22,11 @@ from tests.serving.kafka.support import (
     PARTITIONS,
     Setting,
     predicted_once,
-    register,
     scoring,
     vector,
     vectors,
 )
-from tests.support.models import stumps
+from tests.support.models import register, stumps
 
 
 @pytest.mark.stack
