@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.math.BigDecimal;
 import java.time.Duration;
+import java.util.List;
 import java.util.Random;
 import java.util.Set;
 import org.apache.flink.table.api.DataTypes;
@@ -22,9 +23,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 class EventDecoderTest {
     private static final long NOW = 1_700_000_000_000L;
     private static final long AHEAD = 3_600_000;
-    private static final int REASON = 7;
-    private static final int DETAIL = 8;
-    private static final int VALUE = 9;
+    static final int REASON = 7;
+    static final int DETAIL = 8;
+    static final int VALUE = 9;
     private static final RowType TYPE =
             (RowType)
                     DataTypes.ROW(
@@ -40,9 +41,12 @@ class EventDecoderTest {
                                     DataTypes.FIELD("_value", DataTypes.BYTES()))
                             .getLogicalType();
 
-    private final EventDecoder decoder =
-            new EventDecoder(
-                    TYPE, new EventDecoder.Rules(Set.of("id", "shop"), "at", Set.of("at", "seen"), AHEAD), () -> NOW);
+    private final EventDecoder decoder = decoder(new EventDecoder.Room(Long.MAX_VALUE, List.of(), Integer.MAX_VALUE));
+
+    static EventDecoder decoder(EventDecoder.Room room) {
+        Set<String> timestamps = Set.of("at", "seen");
+        return new EventDecoder(TYPE, new EventDecoder.Rules(Set.of("id", "shop"), "at", timestamps, AHEAD, room), () -> NOW);
+    }
 
     /** Every column of a good event comes out with its type, and the diagnostics are null. */
     @Test
@@ -386,11 +390,11 @@ class EventDecoderTest {
         return assertTimeoutPreemptively(Duration.ofSeconds(2), () -> event(fields), fields);
     }
 
-    private static void assertGood(GenericRowData row) {
+    static void assertGood(GenericRowData row) {
         assertNull(row.getField(REASON), () -> row.getString(REASON) + ": " + row.getString(DETAIL));
     }
 
-    private static void assertBad(String reason, GenericRowData row, String detail) {
+    static void assertBad(String reason, GenericRowData row, String detail) {
         assertEquals(reason, String.valueOf(row.getString(REASON)), () -> String.valueOf(row.getString(DETAIL)));
         String line = row.getString(DETAIL).toString();
         assertTrue(line.contains(detail), line);
