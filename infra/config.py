@@ -28,8 +28,8 @@ def stream_config(
     section: StreamSettings,
     *,
     bootstrap: str,
+    kafka: dict[str, Any] | None = None,
     checkpoints: Path,
-    client: Mapping[str, Any] | None = None,
     longest: Mapping[str, int] | None = None,
     bounded: bool = False,
     ready_file: Path | None = None,
@@ -37,8 +37,8 @@ def stream_config(
 ) -> StreamConfig:
     """The configuration of a stream job.
 
-    ``client`` is what a kafka-python client is given, by default the address alone; ``longest`` is the longest record that a
-    topic takes, by name; ``bounded``: it ends where its topics end when it starts.
+    ``kafka`` is what a kafka-python client is given, by default the address alone; ``longest`` is the longest record that a topic
+    takes, by name; ``bounded``: it ends where its topics end when it starts.
     """
     from infra.local import jars
     from jobs.stream.config import StreamConfig
@@ -47,7 +47,7 @@ def stream_config(
         StreamConfig,
         section,
         sql=sql_options(section, bootstrap=bootstrap, longest=longest, bounded=bounded),
-        client=dict(client or {"bootstrap_servers": bootstrap.split(",")}),
+        kafka=kafka or {"bootstrap_servers": bootstrap.split(",")},
         jars=jars.flink_jars(),
         checkpoints=checkpoints,
         ready_file=ready_file,

@@ -127,7 +127,7 @@ def stream(
     config = stream_config(
         read.stream,
         bootstrap=bootstrap,
-        client=client,
+        kafka=client,
         longest=topics.longest_records(client, [DEAD_LETTERS.name, *(plan.features_topic for plan in job.plans)]),
         checkpoints=folders.checkpoints,
         ready_file=_fresh(folders.ready(f"stream-{job.name}")),

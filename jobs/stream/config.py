@@ -14,7 +14,7 @@ class StreamConfig(msgspec.Struct, frozen=True):
     """Where the job runs and what it may cost there; what its SQL says is in ``sql``."""
 
     sql: JobOptions
-    client: dict[str, Any]
+    kafka: dict[str, Any]
     """What a kafka-python client is given: the job is told which records have their dead letter."""
     jars: tuple[Path, ...]
     """The operator's and the Kafka connector's."""

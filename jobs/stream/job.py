@@ -39,7 +39,7 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
     rest = config.cluster or f"127.0.0.1:{_free_port()}"
     services = ",".join(job.services)
     log.info("stream.start", services=services, job=job.short_digest, restored=str(restored or ""), rest=rest)
-    known = written(config.client, {source.topic for source in job.sources})
+    known = written(config.kafka, {source.topic for source in job.sources})
     with rocksdb_folder(job, config) as rocksdb:
         with _java_errors():
             client = submit(job, config, Places(rest, state, restored, rocksdb), known)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import msgspec
+from kafka import TopicPartition
 
 from schemas import DeadLetter, Origin
-from schemas.topics import DETAIL_LENGTH, dead_letter_value_bytes
-from serving.kafka.predicted import EventId
+from schemas.topics import DEAD_LETTERS, DETAIL_LENGTH, dead_letter_value_bytes
+from serving.kafka.predicted import POLL_MS, EventId
 from serving.predict.message import UnscorableError
 
 NEWEST = 20_000
 """Dead letters that are read back, and remembered; one before these may be written again."""
+
+SECONDS = 5.0
+"""How long that may take: dead letters may be megabytes each."""
 
 
 class _Id(msgspec.Struct):
@@ -42,9 +47,12 @@ class DeadLetters:
         self._value_bytes = dead_letter_value_bytes(longest)
         self._written: dict[object, None] = {}
 
-    def read_back(self, values: Iterable[bytes | None]) -> None:
-        """Take note of dead letters that are written, by an earlier scorer or another one."""
-        for value in values:
+    def read_back(self, consumer: Any) -> None:
+        """Take note of what is written by now, by an earlier scorer or another one.
+
+        ``consumer`` is a KafkaConsumer without a group; its assignment is replaced.
+        """
+        for value in _newest(consumer):
             with suppress(msgspec.DecodeError, UnicodeDecodeError):  # what is no dead letter is of no record
                 letter = _decode_written(value or b"")
                 if letter.origin.topic == self._topic:
@@ -69,6 +77,19 @@ class DeadLetters:
         while len(self._written) > 2 * NEWEST:
             del self._written[next(iter(self._written))]
         return not known
+
+
+def _newest(consumer: Any) -> Iterator[bytes | None]:
+    """The last `NEWEST` dead letters of each partition, up to its end as of now, as far as `SECONDS` go."""
+    places = [TopicPartition(DEAD_LETTERS.name, number) for number in consumer.partitions_for_topic(DEAD_LETTERS.name) or ()]
+    consumer.assign(places)
+    begins, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
+    for place in places:
+        consumer.seek(place, max(begins[place], ends[place] - NEWEST))
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and any(consumer.position(place) < ends[place] for place in places):
+        for records in consumer.poll(timeout_ms=POLL_MS).values():
+            yield from (record.value for record in records)
 
 
 def _line(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -52,22 +52,16 @@ def read_back(consumer: Any, topic: str, partition: int, window: int) -> Predict
 
     ``consumer`` is a KafkaConsumer without a group; its assignment is replaced.
     """
-    decode = msgspec.json.Decoder(_IdOnly).decode
-    predicted = Predicted(window)
-    for value in newest(consumer, topic, partition, window):
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # what is no prediction is of no event
-            predicted.first_time(decode(value or b"").event_id)
-    return predicted
-
-
-def newest(consumer: Any, topic: str, partition: int, count: int) -> Iterator[bytes | None]:
-    """The values of the last ``count`` records of a partition, up to its end as of now; replaces the assignment."""
     place = TopicPartition(topic, partition)
     consumer.assign([place])
     end: int = consumer.end_offsets([place])[place]
     begin: int = consumer.beginning_offsets([place])[place]
-    consumer.seek(place, max(begin, end - count))
+    consumer.seek(place, max(begin, end - window))
+    decode = msgspec.json.Decoder(_IdOnly).decode
+    predicted = Predicted(window)
     while consumer.position(place) < end:
         for record in consumer.poll(timeout_ms=POLL_MS).get(place, ()):
             if record.offset < end:
-                yield record.value
+                with suppress(msgspec.DecodeError):  # what is no prediction is of no event
+                    predicted.first_time(decode(record.value or b"").event_id)
+    return predicted

@@ -36,9 +36,9 @@ from features.service import Service
 from schemas.codec import encode
 from schemas.topics import DEAD_LETTERS, LONGEST_BYTES, Topic, predictions, room
 from serving.kafka.counts import Counts
-from serving.kafka.dead_letters import NEWEST, DeadLetters
+from serving.kafka.dead_letters import DeadLetters
 from serving.kafka.delivery import COMMIT_SECONDS, Delivery
-from serving.kafka.predicted import Predicted, newest, read_back
+from serving.kafka.predicted import Predicted, read_back
 from serving.models.registry import Registry
 from serving.predict.message import TooLargeError, UnscorableError
 from serving.predict.predictor import Predictor, check_model
@@ -206,8 +206,7 @@ class Scorer:
                 place.partition: read_back(reader, self._plan.predictions_topic, place.partition, self._config.dedupe_window)
                 for place in sorted(positions)
             }
-            for partition in reader.partitions_for_topic(DEAD_LETTERS.name) or ():
-                self._dead.read_back(newest(reader, DEAD_LETTERS.name, partition, NEWEST))
+            self._dead.read_back(reader)
         _spare_the_collector()
         log.info("assigned", service=self._plan.service, read_back={p: len(a) for p, a in self._predicted.items()})
         if self._config.ready_file is not None:

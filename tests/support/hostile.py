@@ -112,7 +112,7 @@ def known() -> Iterator[Hostile]:
     yield Hostile(None, "empty", key=None)
     yield Hostile(b"", "empty", key=b"")
     yield Hostile(b"\xef\xbb\xbf" + encoded("bom"))
-    yield Hostile(json.dumps(event("utf-16")).encode("utf-16"))
+    yield Hostile(json.dumps(event("utf-16")).encode("utf-16"), "not_json")
     yield Hostile(json.dumps(event("latin-1", c="é"), ensure_ascii=False).encode("latin-1"), "not_json")
     yield Hostile(encoded("overlong").replace(b'"x"', b'"\xc0\x80"'))
     yield Hostile(encoded("half pair").replace(b'"x"', b'"\xed\xa0\x80"'), "wrong_type")

@@ -27,7 +27,7 @@ from serving.kafka.scorer import run
 from tests.support.flink import Cluster
 from tests.support.hostile import DEFINITIONS, Hostile, by_chance, encoded, known
 from tests.support.models import register, stumps
-from tests.support.streams import PARTITIONS, own_topics, records, submitted, vectors
+from tests.support.streams import PARTITIONS, own_topics, records, run_to_end, submitted, vectors
 
 pytestmark = pytest.mark.stack
 
@@ -79,6 +79,16 @@ def test_no_record_stops_anything(broker: Broker, cluster: Cluster, service: Ser
     sums = {vector.event_id: vector.features["recent__sum_n"] for vector in found if vector.event["k"] == "sums"}
     assert sorted(sums.values()) == [number * (2**63 - 1) for number in (1, 2, 3)]
     assert sums.keys() <= predictions.keys(), "a sum beyond 64 bits is exact, and scored"
+
+
+def test_no_record_stops_a_job_that_waits(broker: Broker, cluster: Cluster, service: Service, tmp_path: Path) -> None:
+    """In event-time mode, where rows wait, and with state on disk: each record has one vector or one dead letter."""
+    plan = msgspec.structs.replace(service.plan, mode="event_time")
+    sent = send(broker, plan.spine_source.topic, [*known(), *by_chance(RANDOM, len(CODECS))], None)
+    run_to_end(broker, cluster, plan, tmp_path, state_backend="rocksdb")
+    good, bad = Counter(vector.origin for vector in vectors(broker, plan)), dead(broker, plan.spine_source.topic)
+    assert good + Counter(bad) == Counter(sent)
+    assert restarts(cluster, plan.service) == []
 
 
 def send(broker: Broker, topic: str, batch: list[Hostile], codec: str | None) -> dict[Origin, Hostile]:

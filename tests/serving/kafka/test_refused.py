@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -13,12 +14,18 @@ from kafka.admin import ConfigResource
 
 from features.definitions.load import Project
 from features.errors import DefinitionError, SettingError, StackError
+from features.feast.keys import Key, definition
+from features.plan import BatchView
 from infra.config import scorer_config
 from infra.local.broker import Broker
 from infra.settings import ScorerSettings
 from schemas import Origin
 from schemas.topics import DEAD_LETTERS, KAFKA_BYTES, dead_letter_value_bytes
 from serving.kafka.scorer import load_predictor
+from serving.models.registry import Registry
+from serving.predict.message import UnscorableError
+from serving.predict.predictor import Predictor
+from serving.predict.vector import Vectors
 from tests.serving.kafka.support import (
     PARTITIONS,
     Setting,
@@ -147,6 +154,25 @@ def test_predictions_topic_with_fewer_partitions_is_refused(broker: Broker, hand
     register(handbook.folder, handbook.plan, stumps([0.0] * len(handbook.plan.inputs)))
     with pytest.raises(SettingError, match="2 partitions"), scoring(handbook):
         pass
+
+
+@pytest.mark.core
+def test_key_that_no_store_holds_costs_its_neighbours_nothing(project: Project, tmp_path: Path) -> None:
+    """Of a poll's vectors the one with such a key is unscorable; the scorer goes on."""
+    service = project.service("fraud")
+    (view,) = service.plan.batch
+    entity_key = definition(service.objects, view).entity_key
+
+    def rows(view: BatchView, keys: Sequence[Key]) -> Sequence[None]:
+        return [entity_key((2**63,) if key == (3,) else key) and None for key in keys]
+
+    register(tmp_path, service.plan, stumps([0.0] * len(service.plan.inputs)))
+    model = Registry(tmp_path).get("fraud", "production")
+    made = Vectors(service.plan, model.manifest.inputs, service.functions)
+    messages = [made.decode(vector(service.plan, n, event_columns={"customer_id": n})) for n in range(6)]
+    results = Predictor(model, made, rows).predict(messages, [0] * 6)
+    assert [type(result) for result in results] == [bytes] * 3 + [UnscorableError] + [bytes] * 2
+    assert "no online store holds the key" in str(results[3])
 
 
 @pytest.mark.core

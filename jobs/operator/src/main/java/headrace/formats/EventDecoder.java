@@ -110,6 +110,9 @@ final class EventDecoder {
         if (value == null || value.length == 0) {
             throw new BadEventException("empty", "the record has no value");
         }
+        if (value[0] == 0 || value.length > 1 && value[1] == 0) { // the parser would find out which, and read it
+            throw new BadEventException("not_json", "an event is UTF-8; got UTF-16, UTF-32 or no text");
+        }
         try (JsonParser parser = json.createParser(value)) {
             if (parser.nextToken() != JsonToken.START_OBJECT) {
                 throw new BadEventException("not_json", "an event is one JSON object; got " + parser.currentToken());

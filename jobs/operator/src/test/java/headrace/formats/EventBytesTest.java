@@ -8,13 +8,16 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
+import java.util.Random;
 import org.apache.flink.table.data.GenericRowData;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** What Kafka would not take on its way out. */
-class EventRoomTest {
+/** Records of any bytes, and of any length. */
+class EventBytesTest {
+    private static final EventDecoder DECODER = decoder(new EventDecoder.Room(Long.MAX_VALUE, List.of(), Integer.MAX_VALUE));
+
     /** A text counts as often as it is in a vector, and as long as it is in JSON: at the limit it is good, one byte on it is not. */
     @ParameterizedTest
     @CsvSource(
@@ -41,5 +44,30 @@ class EventRoomTest {
         GenericRowData row = brief.decode(new byte[11]);
         assertBad("not_json", row, "; its 11 bytes are left out");
         assertTrue(row.isNullAt(EventDecoderTest.VALUE));
+    }
+
+    /** Whatever becomes of the bytes of an event on the way, it is a row: good, or bad with its bytes. */
+    @Test
+    void noBytesStopTheJob() {
+        byte[] good =
+                """
+                {"id": 7, "at": 1600000000000, "shop": "Aé", "amount": -12.5e0, "ratio": 3.25E-2, "online": true}"""
+                        .getBytes(UTF_8);
+        int bad = 0;
+        for (int seed = 0; seed < 20_000; seed++) {
+            Random random = new Random(seed);
+            byte[] value = good.clone();
+            for (int i = random.nextInt(4); i >= 0; i--) {
+                int at = random.nextInt(value.length);
+                boolean other = random.nextBoolean();
+                value[at] = other ? good[random.nextInt(good.length)] : (byte) random.nextInt(256);
+            }
+            GenericRowData row = DECODER.decode(value);
+            if (row.getString(EventDecoderTest.REASON) != null) {
+                bad++;
+                assertArrayEquals(value, row.getBinary(EventDecoderTest.VALUE));
+            }
+        }
+        assertTrue(bad > 5_000, bad + " bad ones");
     }
 }
