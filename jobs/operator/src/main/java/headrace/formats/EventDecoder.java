@@ -110,7 +110,8 @@ final class EventDecoder {
         if (value == null || value.length == 0) {
             throw new BadEventException("empty", "the record has no value");
         }
-        if (value[0] == 0 || value.length > 1 && value[1] == 0) { // the parser would find out which, and read it
+        boolean otherMark = value[0] == (byte) 0xfe || value[0] == (byte) 0xff;
+        if (otherMark || value[0] == 0 || value.length > 1 && value[1] == 0) { // the parser would find out which, and read it
             throw new BadEventException("not_json", "an event is UTF-8; got UTF-16, UTF-32 or no text");
         }
         try (JsonParser parser = json.createParser(value)) {
