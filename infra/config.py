@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,19 +28,26 @@ def stream_config(
     section: StreamSettings,
     *,
     bootstrap: str,
+    kafka: dict[str, Any] | None = None,
     checkpoints: Path,
+    longest: Mapping[str, int] | None = None,
     bounded: bool = False,
     ready_file: Path | None = None,
     logs: Path | None = None,
 ) -> StreamConfig:
-    """The configuration of a stream job; ``bounded``: it ends where its topics end when it starts."""
+    """The configuration of a stream job.
+
+    ``kafka`` is what a kafka-python client is given, by default the address alone; ``longest`` is the longest record that a topic
+    takes, by name; ``bounded``: it ends where its topics end when it starts.
+    """
     from infra.local import jars
     from jobs.stream.config import StreamConfig
 
     return _filled(
         StreamConfig,
         section,
-        sql=sql_options(section, bootstrap=bootstrap, bounded=bounded),
+        sql=sql_options(section, bootstrap=bootstrap, longest=longest, bounded=bounded),
+        kafka=kafka or {"bootstrap_servers": bootstrap.split(",")},
         jars=jars.flink_jars(),
         checkpoints=checkpoints,
         ready_file=ready_file,
@@ -47,7 +55,9 @@ def stream_config(
     )
 
 
-def sql_options(section: StreamSettings, *, bootstrap: str, bounded: bool = False) -> JobOptions:
+def sql_options(
+    section: StreamSettings, *, bootstrap: str, longest: Mapping[str, int] | None = None, bounded: bool = False
+) -> JobOptions:
     """What the SQL of a stream job says beside its plan."""
     from features.sql.flink import JobOptions
 
@@ -55,6 +65,7 @@ def sql_options(section: StreamSettings, *, bootstrap: str, bounded: bool = Fals
         JobOptions,
         section,
         bootstrap=bootstrap,
+        longest=dict(longest or {}),
         group=GROUP,
         dead_letters=DEAD_LETTERS.name,
         late_rows=LATE_ROWS.name,
@@ -65,13 +76,28 @@ def sql_options(section: StreamSettings, *, bootstrap: str, bounded: bool = Fals
 
 
 def scorer_config(
-    section: ScorerSettings, service: str, *, client: dict[str, Any], registry: Path, ready_file: Path | None = None
+    section: ScorerSettings,
+    service: str,
+    *,
+    client: dict[str, Any],
+    registry: Path,
+    longest: Mapping[str, int] | None = None,
+    ready_file: Path | None = None,
 ) -> ScorerConfig:
-    """The configuration of the scorer of ``service``; ``client`` is what a kafka-python client is given."""
+    """The configuration of the scorer of ``service``.
+
+    ``client`` is what a kafka-python client is given; ``longest`` is the longest record that a topic takes, by name.
+    """
     from serving.kafka.scorer import ScorerConfig
 
     return _filled(
-        ScorerConfig, section, client=client, registry=registry, group=f"{GROUP}.scorer.{service}", ready_file=ready_file
+        ScorerConfig,
+        section,
+        client=client,
+        registry=registry,
+        longest=dict(longest or {}),
+        group=f"{GROUP}.scorer.{service}",
+        ready_file=ready_file,
     )
 
 

@@ -16,6 +16,11 @@ class Origin(msgspec.Struct, frozen=True):
     partition: int
     offset: int
 
+    @property
+    def text(self) -> str:
+        """``topic-partition-offset``."""
+        return f"{self.topic}-{self.partition}-{self.offset}"
+
 
 class FeatureVector(msgspec.Struct, frozen=True):
     """The windows of one event, as of its own time.

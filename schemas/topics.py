@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+KAFKA_BYTES = 1_048_588
+"""The longest record that Kafka takes by default."""
+LONGEST_BYTES = 8 * 1024 * 1024
+"""The longest record that we write, whatever a topic takes: a producer holds it in memory."""
+
 
 class Topic(msgspec.Struct, frozen=True):
     """A topic of ours, and what it is created with."""
@@ -21,6 +26,11 @@ class Topic(msgspec.Struct, frozen=True):
         """Kafka's settings of the topic."""
         return {} if self.max_message_bytes is None else {"max.message.bytes": str(self.max_message_bytes)}
 
+    @property
+    def longest(self) -> int:
+        """The longest record that it takes, where it is as we make it."""
+        return self.max_message_bytes or KAFKA_BYTES
+
 
 FEATURES, PREDICTIONS = "features", "predictions"
 """What the names of a service's topics begin with, before a point and its name."""
@@ -37,9 +47,23 @@ def predictions(service: str) -> Topic:
     return Topic(f"{PREDICTIONS}.{service}", key=ENTITY_KEY)
 
 
-DEAD_LETTERS = Topic("dead_letters", key=None, partitions=1, max_message_bytes=8 * 1024 * 1024)
+DEAD_LETTERS = Topic("dead_letters", key="the origin of the record", partitions=1, max_message_bytes=LONGEST_BYTES)
 """Base64 makes a record of 1 MiB longer than Kafka's default limit."""
-DEAD_LETTER_VALUE_BYTES = 512 * 1024
-"""The longest value that the scorer puts into a dead letter. In base64 it is two thirds of what Kafka takes by default, so that
-it fits a topic that was created without our limit: a record that Kafka refuses would stop the scorer for good."""
+DETAIL_LENGTH = 200
+"""Characters of a dead letter's detail."""
+DEAD_LETTER_REST = 2048
+"""What a dead letter takes beside its value: detail and origin, twice with its key."""
 LATE_ROWS = Topic("late_rows", key=None, partitions=1)
+
+
+def room(longest: int) -> int:
+    """Bytes that the key and value of a record may have on a topic whose longest record is ``longest``.
+
+    Kafka counts its own headers too. Where the topic has a codec of its own it compresses anew, and noise grows by that.
+    """
+    return longest - 1024 - longest // 1024
+
+
+def dead_letter_value_bytes(longest: int) -> int:
+    """The longest value that a dead letter holds, in base64, where ``longest`` is the longest record of their topic."""
+    return max(0, (room(longest) - DEAD_LETTER_REST) // 4 * 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from features.definitions import rules, views
@@ -28,6 +29,8 @@ def plan_of(service: Any, declared: Declared) -> Plan:
         rules.check_spine_key(where, spine, stage.key, declared.sources[stage.source])
     for view in batch:
         rules.check_spine_key(where, spine, view.key, spine)
+    for entity in _entities(read.values(), declared):
+        rules.check_entity(where, entity.name, entity.value_type.name, spine.column(entity.join_key))
     sources = dict.fromkeys([spine.name, *(stage.source for stage in stages), *(view.source for view in batch)])
     plan = Plan(
         service=service.name,
@@ -95,6 +98,13 @@ def _mode(where: str, service: Any) -> Mode:
     if mode not in MODES:
         raise DefinitionError(f"{where}: the modes are {' and '.join(MODES)}; got mode='{mode}'; write one of them")
     return mode  # type: ignore[no-any-return]
+
+
+def _entities(views: Iterable[Any], declared: Declared) -> Iterator[Any]:
+    """The entities by which the stream and batch views are keyed."""
+    for view in views:
+        if view.name in declared.streams or view.name in declared.batch:
+            yield from (declared.entities[name] for name in view.entities)
 
 
 def _with_sources(members: dict[str, Any], declared: Declared) -> dict[str, Any]:

@@ -92,6 +92,19 @@ def check_spine_key(where: str, spine: Source, key: tuple[str, ...], source: Sou
             )
 
 
+def check_entity(where: str, entity: str, value_type: str, key: Column) -> None:
+    """Refuse an entity of another type than its key's column: an online store has the bytes of the entity's type as the key.
+
+    ``value_type`` is the name of Feast's; one that is left out is taken as the column's.
+    """
+    wanted = {"int64": "INT64", "string": "STRING"}[key.type.kind]
+    if value_type not in {wanted, "UNKNOWN"}:
+        raise DefinitionError(
+            f"{where}: an entity has the type of its key's column, and a long or an int has 64 bits; got entity '{entity}' of "
+            f"value_type={value_type} over {key.name} {key.type}; write value_type=ValueType.{wanted}"
+        )
+
+
 def window(feature: str, length: timedelta | None, slide: timedelta | None) -> int:
     """The length of a window in milliseconds."""
     if length is None or not timedelta(seconds=1) <= length <= LONGEST_WINDOW or length % timedelta(milliseconds=1):

@@ -11,6 +11,10 @@ from features.plan import BatchView
 Key = tuple[Any, ...]
 
 
+class UnheldKeyError(ValueError):
+    """A key that is no key of a batch view, whatever the store."""
+
+
 class Definition(NamedTuple):
     """A batch view as Feast has it."""
 
@@ -34,9 +38,11 @@ def definition(objects: Iterable[Any], view: BatchView) -> Definition:
     fields = [_field(entities[name]) for name in view.key]
 
     def entity_key(key: Key) -> EntityKey:
-        return EntityKey(
-            join_keys=view.key, entity_values=[Value(**{field: part}) for field, part in zip(fields, key, strict=True)]
-        )
+        try:
+            values = [Value(**{field: part}) for field, part in zip(fields, key, strict=True)]
+        except (TypeError, ValueError) as error:
+            raise UnheldKeyError(f"no online store holds the key {key} of batch view '{view.view}': {error}") from None
+        return EntityKey(join_keys=view.key, entity_values=values)
 
     table = next(o for o in objects if isinstance(o, BatchFeatureView) and o.name == view.view)
     return Definition(table, entity_key, tuple("" if field == "string_val" else 0 for field in fields))
@@ -46,7 +52,7 @@ def _field(entity: Any) -> str:
     """The field of Feast's Value message that holds a key: part of the key's bytes, so writer and reader have to agree."""
     from feast.value_type import ValueType
 
-    fields = {ValueType.INT64: "int64_val", ValueType.INT32: "int32_val", ValueType.STRING: "string_val"}
+    fields = {ValueType.INT64: "int64_val", ValueType.STRING: "string_val"}
     if entity.value_type not in fields:
         raise SettingError(
             f"entity '{entity.name}': the key of a batch view has a type; got value_type={entity.value_type.name}; "

@@ -65,10 +65,14 @@ def tail(
     project: ProjectOption = HERE,
     as_json: Annotated[bool, typer.Option("--json", help="Print each record as one line of JSON.")] = False,
 ) -> None:
-    """Read a topic, one line for each message, until Ctrl-C."""
+    """Read a topic, one line for each message, until Ctrl-C.
+
+    A dead letter that is there again, after a restart say, is shown once.
+    """
     from infra.cli import messages
     from infra.local import stack, topics
     from infra.settings import load_settings
+    from schemas.topics import DEAD_LETTERS
 
     where = folder(project)
     settings = load_settings(where)
@@ -76,7 +80,10 @@ def tail(
     topics.require(client, topic)
     line = messages.as_json if as_json else messages.line_of(topic)
     with topics.connected(client):
-        for record in islice(_records(client, topic, from_beginning), limit):
+        records = _records(client, topic, from_beginning)
+        if topic == DEAD_LETTERS.name:
+            records = messages.without_repeats(records)
+        for record in islice(records, limit):
             messages.write(line(record))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +19,8 @@ Line = Callable[[Any], Text | str]
 
 BAR = 10
 """Characters of a score's bar."""
+REMEMBERED = 100_000
+"""Dead letters by which a repeat is known."""
 
 
 def line_of(topic: str) -> Line:
@@ -43,6 +45,18 @@ def _value(value: bytes | None) -> msgspec.Raw | str | None:
     except msgspec.DecodeError:
         return value.decode(errors="replace")
     return msgspec.Raw(value)
+
+
+def without_repeats(dead_letters: Iterable[Any]) -> Iterator[Any]:
+    """Each of the last `REMEMBERED` dead letters once: a repeat has the same key, the origin of its record."""
+    seen: dict[bytes | None, None] = {}
+    for record in dead_letters:
+        if record.key is not None and record.key in seen:
+            continue
+        yield record
+        seen[record.key] = None
+        if len(seen) > REMEMBERED:
+            del seen[next(iter(seen))]
 
 
 def write(line: Text | str) -> None:

@@ -107,9 +107,10 @@ def stream(
     """Run the stream job of one or more services until it is stopped."""
     from features.job import job_plan
     from infra.config import stream_config
-    from infra.local import stack
+    from infra.local import stack, topics
     from infra.settings import run_folder
     from jobs.stream.job import run
+    from schemas.topics import DEAD_LETTERS
 
     where = folder(project)
     read = _settings(where, settings)
@@ -122,9 +123,12 @@ def stream(
     _log_plainly()
     bootstrap = stack.bootstrap(where, read)
     job = job_plan(_plans(where, services, plan or ()))
+    client = read.kafka.client(bootstrap)
     config = stream_config(
         read.stream,
         bootstrap=bootstrap,
+        kafka=client,
+        longest=topics.longest_records(client, [DEAD_LETTERS.name, *(plan.features_topic for plan in job.plans)]),
         checkpoints=folders.checkpoints,
         ready_file=_fresh(folders.ready(f"stream-{job.name}")),
         logs=folders.logs,
@@ -141,19 +145,22 @@ def scorer(
     """Run the scorer of a service until it is stopped."""
     from features.definitions.load import load
     from infra.config import scorer_config
-    from infra.local import stack
+    from infra.local import stack, topics
     from infra.settings import run_folder
+    from schemas.topics import DEAD_LETTERS, predictions
     from serving.kafka.scorer import run
 
     where = folder(project)
     read = _settings(where, settings)
     folders = stack.Folders(run_folder(where, read))
     _log_plainly()
+    client = read.kafka.client(stack.bootstrap(where, read))
     config = scorer_config(
         read.scorer,
         service,
-        client=read.kafka.client(stack.bootstrap(where, read)),
+        client=client,
         registry=where / read.registry,
+        longest=topics.longest_records(client, [DEAD_LETTERS.name, predictions(service).name]),
         ready_file=_fresh(folders.ready(f"scorer-{service}")),
     )
     run(load(where).service(service), config)

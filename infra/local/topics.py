@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
 from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource
 from kafka.errors import KafkaError
 
 from features.errors import SettingError, StackError
+from schemas.topics import KAFKA_BYTES
+
+LONGEST = "max.message.bytes"
 
 
 def create(
@@ -27,6 +31,18 @@ def create(
             admin.create_topics(
                 {name: {"num_partitions": partitions[name], **options} for name in missing}, wait_for_metadata=True
             )
+
+
+def longest_records(client: Mapping[str, Any], names: Iterable[str]) -> dict[str, int]:
+    """The longest record that each topic takes; Kafka's default where we may not ask."""
+    names = list(names)
+    try:
+        with closing(KafkaAdminClient(**client)) as admin:
+            wanted = [ConfigResource("TOPIC", name, [LONGEST]) for name in names]
+            found = admin.describe_configs(wanted, config_filter="all").get("topic", {})
+    except KafkaError:
+        found = {}
+    return {name: int(found.get(name, {}).get(LONGEST, {}).get("value") or KAFKA_BYTES) for name in names}
 
 
 def require(client: Mapping[str, Any], topic: str) -> None:

@@ -35,6 +35,7 @@ class Seen(msgspec.Struct, frozen=True):
     features: int
     predictions: int
     dead_letters: int
+    """Of events of the spine and of their feature vectors, each once."""
     event_time: int
     """The newest event time that was scored, UTC milliseconds."""
     p50: float
@@ -88,6 +89,11 @@ class Watch:
             )
         }
         self._start = self._ends()
+        self._dead: set[str] = set()
+        self._letters = KafkaConsumer(**self._client, enable_auto_commit=False, max_poll_records=5000)
+        self._letters.assign(self._topics[DEAD_LETTERS.name])
+        for partition in self._topics[DEAD_LETTERS.name]:
+            self._letters.seek(partition, self._start[partition])
         self._began = time.monotonic()
         self._recent: deque[int] = deque(maxlen=RECENT)
         self._event_time = self._high = self._high_positive = 0
@@ -101,11 +107,13 @@ class Watch:
         self._stop.set()
         self._thread.join()
         self._counter.close()
+        self._letters.close()
 
     def seen(self) -> Seen:
         """The system now."""
         if self._failure:
             raise StackError(f"predictions could not be read: {self._failure}") from self._failure
+        self._read_dead_letters()
         ends = self._ends()
         counts = {topic: sum(ends[p] - self._start[p] for p in several) for topic, several in self._topics.items()}
         recent = np.fromiter(list(self._recent), np.int64)
@@ -115,7 +123,7 @@ class Watch:
             published=counts[self._plan.spine_source.topic],
             features=counts[self._plan.features_topic],
             predictions=counts[self._plan.predictions_topic],
-            dead_letters=counts[DEAD_LETTERS.name],
+            dead_letters=len(self._dead),
             event_time=self._event_time,
             p50=p50,
             p99=p99,
@@ -150,6 +158,13 @@ class Watch:
             while any(consumer.position(partition) < end for partition, end in ends.items()):
                 for records in consumer.poll(timeout_ms=1000).values():
                     yield from records
+
+    def _read_dead_letters(self) -> None:
+        """Take note of what was refused: by the keys, as a dead letter may be written again."""
+        ours = (self._plan.spine_source.topic, self._plan.features_topic)
+        for records in self._letters.poll(timeout_ms=0).values():
+            keys = [(record.key or b"").decode(errors="replace") for record in records]
+            self._dead |= {key for key in keys if key.rsplit("-", 2)[0] in ours}
 
     def _ends(self) -> dict[TopicPartition, int]:
         return dict(self._counter.end_offsets([p for several in self._topics.values() for p in several]))

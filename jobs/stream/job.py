@@ -19,6 +19,7 @@ from jobs.stream.config import StreamConfig
 from jobs.stream.files import checkpoint_folder, newest_checkpoint, rocksdb_folder
 from jobs.stream.submit import Places, submit
 from jobs.stream.watch import Watch, ended, innermost_cause
+from jobs.stream.written import written
 
 log = structlog.get_logger()
 
@@ -38,9 +39,10 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
     rest = config.cluster or f"127.0.0.1:{_free_port()}"
     services = ",".join(job.services)
     log.info("stream.start", services=services, job=job.short_digest, restored=str(restored or ""), rest=rest)
+    known = written(config.kafka, {source.topic for source in job.sources})
     with rocksdb_folder(job, config) as rocksdb:
         with _java_errors():
-            client = submit(job, config, Places(rest, state, restored, rocksdb))
+            client = submit(job, config, Places(rest, state, restored, rocksdb), known)
         result = client.get_job_execution_result()
         job_id = str(client.get_job_id())
         # On a cluster the API outlives the job. Calls of our JVM from here would send another thread's, which submits a job,

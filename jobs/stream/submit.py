@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,8 +28,8 @@ class Places(NamedTuple):
     """The folder of an embedded RocksDB's files."""
 
 
-def submit(job: JobPlan, config: StreamConfig, places: Places) -> Any:
-    """Start the job; gives PyFlink's ``JobClient``."""
+def submit(job: JobPlan, config: StreamConfig, places: Places, written: Mapping[str, str]) -> Any:
+    """Start the job; gives PyFlink's ``JobClient``. ``written`` is what the job is told of each topic's dead letters."""
     os.environ.setdefault("JVM_ARGS", JVM)  # read when PyFlink starts its JVM, as is the folder of the log
     if config.logs:
         config.logs.mkdir(parents=True, exist_ok=True)
@@ -39,6 +40,9 @@ def submit(job: JobPlan, config: StreamConfig, places: Places) -> Any:
     configuration = Configuration()
     for key, value in _flink_configuration(job, config, places).items():
         configuration.set_string(key, value)
+    if written:
+        told = (f"headrace.written.{topic}:{records}" for topic, records in written.items())
+        configuration.set_string("pipeline.global-job-parameters", ",".join(told))
     environment = TableEnvironment.create(
         EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(configuration).build()
     )

@@ -33,15 +33,15 @@ from features.feast.cache import Cached
 from features.feast.online import ReadRows, open_online_store
 from features.plan import Plan
 from features.service import Service
-from schemas import DeadLetter, Origin
 from schemas.codec import encode
-from schemas.topics import DEAD_LETTER_VALUE_BYTES, DEAD_LETTERS
+from schemas.topics import DEAD_LETTERS, LONGEST_BYTES, Topic, predictions, room
 from serving.kafka.counts import Counts
+from serving.kafka.dead_letters import DeadLetters
 from serving.kafka.delivery import COMMIT_SECONDS, Delivery
 from serving.kafka.membership import FLUSH_SECONDS, Membership
 from serving.kafka.predicted import Predicted, read_back
 from serving.models.registry import Registry
-from serving.predict.message import UnscorableError
+from serving.predict.message import TooLargeError, UnscorableError
 from serving.predict.predictor import Predictor, check_model
 from serving.predict.vector import Vectors
 
@@ -64,7 +64,7 @@ SENDER: dict[str, Any] = {
     "linger_ms": 0,
     # Room for a poll's records, below Kafka's default message.max.bytes: behind a full batch every record wakes the sender.
     "batch_size": 900 * 1024,
-    "max_request_size": DEAD_LETTERS.max_message_bytes,
+    "max_request_size": LONGEST_BYTES,
     "metrics_enabled": False,
 }
 
@@ -87,6 +87,8 @@ class ScorerConfig(msgspec.Struct, frozen=True):
     """The model registry's folder."""
     alias: str
     """The alias whose version makes the predictions; the model has the service's name."""
+    longest: Mapping[str, int]
+    """The longest record that a topic takes, by its name; one that is not here is as we make it."""
     group: str
     """The consumer group."""
     instance: str
@@ -169,6 +171,8 @@ class Scorer:
         self._delivery = Delivery(producer, consumer)
         self._counts = Counts(REPORT_SECONDS)
         self._predicted: dict[int, Predicted] = {}
+        self._dead = DeadLetters(plan.features_topic, _longest(config, DEAD_LETTERS))
+        self._room = room(_longest(config, predictions(plan.service)))
         self._adopted = False
 
     def step(self) -> None:
@@ -201,6 +205,7 @@ class Scorer:
                 place.partition: read_back(reader, self._plan.predictions_topic, place.partition, self._config.dedupe_window)
                 for place in sorted(positions)
             }
+            self._dead.read_back(reader)
         _spare_the_collector()
         log.info("assigned", service=self._plan.service, read_back={p: len(a) for p, a in self._predicted.items()})
         if self._config.ready_file is not None:
@@ -213,14 +218,17 @@ class Scorer:
         for record, result in zip(records, self._predictor.predict(messages, [r.timestamp for r in records]), strict=True):
             if isinstance(result, UnscorableError):
                 bad.append((record, result))
+            elif len(result) + len(record.key or b"") > self._room:
+                bad.append((record, _too_large(result, self._room)))
             else:
                 self._delivery.send(self._plan.predictions_topic, result, record.key, record.partition)
                 scored += 1
-        for record, reason in bad:
-            self._delivery.send(DEAD_LETTERS.name, encode(_dead_letter(record, reason)))
+        letters = [letter for record, error in bad if (letter := self._dead.of(record, error))]
+        for letter in letters:
+            self._delivery.send(DEAD_LETTERS.name, encode(letter), letter.origin.text.encode())
         self._delivery.end_poll({place: of_one[-1].offset + 1 for place, of_one in polled.items()})
-        repeats = sum(map(len, polled.values())) - scored - len(bad)
-        self._counts.add(scored=scored, repeats=repeats, dead_letters=len(bad), seconds=time.perf_counter() - began)
+        repeats = sum(map(len, polled.values())) - scored - len(letters)
+        self._counts.add(scored=scored, repeats=repeats, dead_letters=len(letters), seconds=time.perf_counter() - began)
 
     def _new(
         self, polled: Mapping[TopicPartition, Sequence[Any]]
@@ -242,13 +250,13 @@ class Scorer:
         return records, messages, bad
 
 
-def _dead_letter(record: Any, reason: UnscorableError) -> DeadLetter:
-    value: bytes | None = record.value
-    detail = str(reason)
-    if value is not None and len(value) > DEAD_LETTER_VALUE_BYTES:
-        detail = f"{detail}; its {len(value)} bytes are left out"
-        value = None
-    return DeadLetter("unscorable", detail, Origin(record.topic, record.partition, record.offset), record.timestamp, value)
+def _longest(config: ScorerConfig, topic: Topic) -> int:
+    """The longest record on a topic of ours."""
+    return min(config.longest.get(topic.name, topic.longest), LONGEST_BYTES)
+
+
+def _too_large(prediction: bytes, room: int) -> TooLargeError:
+    return TooLargeError(f"its prediction takes {len(prediction)} bytes; the topic has room for {room}, key included")
 
 
 def _check_topics(plan: Plan, consumer: Any) -> None:

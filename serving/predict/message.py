@@ -9,6 +9,7 @@ import msgspec
 
 from features.inputs.columns import window_types
 from features.plan import ColumnType, Plan
+from schemas import Reason
 
 # Bounded, so that a number which neither JSON's other readers nor an entity key can hold is refused as it comes in.
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -27,7 +28,15 @@ class _PlanOnly(msgspec.Struct):
 
 
 class UnscorableError(ValueError):
-    """A feature vector that cannot be scored; the text is the dead letter's detail."""
+    """A feature vector that has no prediction; the text is the dead letter's detail."""
+
+    reason: Reason = "unscorable"
+
+
+class TooLargeError(UnscorableError):
+    """The prediction would be longer than Kafka takes."""
+
+    reason = "too_large"
 
 
 def decoder(plan: Plan, event: Sequence[str], windows: Sequence[str]) -> Callable[[bytes | None], Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from features.errors import DefinitionError, SettingError
+from features.feast.keys import UnheldKeyError
 from features.feast.online import ReadRows
 from features.inputs.matrix import matrix
 from features.inputs.output import scores
@@ -46,7 +47,17 @@ class Predictor:
         """
         if not messages:
             return []
-        return self._attempt(messages, featured_at, self._vectors.look_up(messages, self._rows))
+        try:
+            known = self._vectors.look_up(messages, self._rows)
+        except UnheldKeyError as error:
+            if len(messages) == 1:
+                return [UnscorableError(str(error))]
+            middle = len(messages) // 2
+            return [
+                *self.predict(messages[:middle], featured_at[:middle]),
+                *self.predict(messages[middle:], featured_at[middle:]),
+            ]
+        return self._attempt(messages, featured_at, known)
 
     def _attempt(self, messages: Sequence[Any], featured_at: Sequence[int], known: Known) -> list[bytes | UnscorableError]:
         try:

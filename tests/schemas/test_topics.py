@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from schemas import topics
+from schemas import DeadLetter, Origin, topics
+from schemas.codec import encode
 
 pytestmark = pytest.mark.core
 
@@ -16,8 +17,13 @@ def test_a_service_has_its_own_topics() -> None:
 
 
 def test_a_record_of_a_mebibyte_fits_a_dead_letter() -> None:
-    """Base64 makes four bytes of three."""
+    """Base64 makes four bytes of three; a dead letter of the longest value fits what its topic takes."""
     assert topics.DEAD_LETTERS.config == {"max.message.bytes": str(8 * 1024 * 1024)}
     assert topics.DEAD_LETTERS.max_message_bytes > 1024 * 1024 * 4 // 3
-    assert topics.DEAD_LETTER_VALUE_BYTES * 4 // 3 < 1024 * 1024
+    assert topics.dead_letter_value_bytes(topics.DEAD_LETTERS.longest) > 1024 * 1024
+    for longest in (topics.KAFKA_BYTES, topics.LONGEST_BYTES):
+        value = b"x" * topics.dead_letter_value_bytes(longest)
+        letter = DeadLetter("not_json", "\0" * topics.DETAIL_LENGTH, Origin("t" * 249, 2**31 - 1, 2**63 - 1), 2**63 - 1, value)
+        assert len(value) > longest * 7 // 10
+        assert len(encode(letter)) + len(letter.origin.text) < topics.room(longest) < longest - 1024
     assert topics.DEAD_LETTERS.partitions == topics.LATE_ROWS.partitions == 1

@@ -8,7 +8,7 @@ import multiprocessing
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -23,6 +23,7 @@ from features.job import JobPlan, job_plan
 from features.plan import Plan
 from infra.config import stream_config
 from infra.local.broker import Broker
+from infra.local.topics import longest_records
 from infra.settings import StreamSettings
 from jobs.stream.config import StreamConfig
 from jobs.stream.job import run
@@ -35,13 +36,22 @@ PARTITIONS = 2
 END_SECONDS = 240
 
 
-def own_topics(broker: Broker, plan: Plan, **changes: Any) -> Plan:
-    """``plan`` with topics of its own, made on the broker, so that tests don't meet."""
+def own_topics(
+    broker: Broker,
+    plan: Plan,
+    *,
+    source: Mapping[str, str] | None = None,
+    features: Mapping[str, str] | None = None,
+    predictions: Mapping[str, str] | None = None,
+    **changes: Any,
+) -> Plan:
+    """``plan`` with topics of its own, made on the broker, so that tests don't meet; the topics' settings are Kafka's."""
     mark = uuid.uuid4().hex[:8]
     sources = tuple(msgspec.structs.replace(s, topic=f"{s.topic}-{mark}") for s in plan.sources)
     plan = msgspec.structs.replace(plan, service=f"{plan.service}-{mark}", sources=sources, **changes)
-    topics = (*(source.topic for source in sources), plan.features_topic, plan.predictions_topic)
-    broker.create_topics(dict.fromkeys(topics, PARTITIONS))
+    broker.create_topics({one.topic: PARTITIONS for one in sources}, source)
+    broker.create_topics({plan.features_topic: PARTITIONS}, features)
+    broker.create_topics({plan.predictions_topic: PARTITIONS}, predictions)
     for shared in (DEAD_LETTERS, LATE_ROWS):
         broker.create_topics({shared.name: shared.partitions}, shared.config)
     return plan
@@ -85,7 +95,7 @@ def submitted(
     broker: Broker, cluster: Cluster, plans: Plan | Sequence[Plan], folder: Path, **changes: Any
 ) -> Iterator[Submitted]:
     """The one job of ``plans`` on the tests' cluster, over what the topics hold; cancelled after the block."""
-    job = Submitted(_job(plans), _config(broker, folder, cluster=cluster.rest, **changes))
+    job = Submitted(_job(plans), _config(broker, plans, folder, cluster=cluster.rest, **changes))
     try:
         yield job
     finally:
@@ -96,7 +106,7 @@ def submitted(
 @contextmanager
 def embedded(broker: Broker, plans: Plan | Sequence[Plan], folder: Path, **changes: Any) -> Iterator[BaseProcess]:
     """The one job of ``plans`` in a process and a JVM of its own; both are killed after the block."""
-    arguments = (_job(plans), _config(broker, folder, **changes))
+    arguments = (_job(plans), _config(broker, plans, folder, **changes))
     process = multiprocessing.get_context("spawn").Process(target=run, args=arguments)
     process.start()
     try:
@@ -119,10 +129,18 @@ def _job(plans: Plan | Sequence[Plan]) -> JobPlan:
 
 
 def _config(
-    broker: Broker, folder: Path, *, bounded: bool = True, ready_file: Path | None = None, **changes: Any
+    broker: Broker,
+    plans: Plan | Sequence[Plan],
+    folder: Path,
+    *,
+    bounded: bool = True,
+    ready_file: Path | None = None,
+    **changes: Any,
 ) -> StreamConfig:
     section, address = StreamSettings(**changes), broker.bootstrap
-    return stream_config(section, bootstrap=address, checkpoints=folder, bounded=bounded, ready_file=ready_file)
+    topics = [DEAD_LETTERS.name, *(plan.features_topic for plan in _job(plans).plans)]
+    longest = longest_records({"bootstrap_servers": [address]}, topics)
+    return stream_config(section, bootstrap=address, checkpoints=folder, longest=longest, bounded=bounded, ready_file=ready_file)
 
 
 def publish_one_more(broker: Broker, plan: Plan, later_ms: int) -> None:

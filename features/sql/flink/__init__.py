@@ -26,6 +26,7 @@ __all__ = ["Job", "JobOptions", "job_sql"]
 OPERATORS = (
     "CREATE TEMPORARY SYSTEM FUNCTION sliding_windows AS 'headrace.windows.SlidingWindows'",
     "CREATE TEMPORARY SYSTEM FUNCTION epoch_millis AS 'headrace.formats.EpochMillis'",
+    "CREATE TEMPORARY SYSTEM FUNCTION written AS 'headrace.formats.Written'",
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 
@@ -9,6 +11,8 @@ class JobOptions(msgspec.Struct, frozen=True):
     """Where Kafka is, how the job reads it and what it may hold in memory. Times in milliseconds."""
 
     bootstrap: str
+    longest: Mapping[str, int]
+    """The longest record that a topic takes, by its name; one that is not here is as we make it."""
     group: str
     dead_letters: str
     late_rows: str

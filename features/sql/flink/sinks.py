@@ -7,11 +7,12 @@ import msgspec
 from features.job import JobPlan
 from features.plan import Plan, Source, Stage
 from features.sql.flink.options import JobOptions
+from features.sql.flink.sizes import longest_dead_letter, longest_vector, vector_key
 from features.sql.flink.stages import complete, is_wanted, spine_is_needed_after
 from features.sql.flink.text import create_table, insert
 from features.sql.flink.types import feature_type, sql_type
 from features.sql.quoting import backquoted, literal
-from schemas.topics import DEAD_LETTERS
+from schemas.topics import LATE_ROWS
 
 BATCH_BYTES = 256 * 1024
 """Kafka's 16 kB are thirty vectors: under load a request for each thirty cost more than all else."""
@@ -19,6 +20,12 @@ NO_FEATURES = "CAST(NULL AS ROW<>)"
 """``ROW()`` does not parse; the sink writes an object without fields."""
 ORIGIN = "`origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT>"
 JSON = {"format": "headrace-vector"}
+KEYED_JSON = {
+    "key.format": "raw",
+    "key.fields": "_key",
+    "value.format": "headrace-vector",
+    "value.fields-include": "EXCEPT_KEY",
+}
 
 
 class Sink(msgspec.Struct, frozen=True):
@@ -44,14 +51,8 @@ def vectors(job: JobPlan, plan: Plan, options: JobOptions) -> Sink:
         f"`event` {event}",
         f"`features` {features}",
     ]
-    keyed = {
-        "key.format": "raw",
-        "key.fields": "_key",
-        "value.format": "headrace-vector",
-        "value.fields-include": "EXCEPT_KEY",
-    }
     return Sink(
-        create_table(name, columns, {**_kafka(plan.features_topic, options), **keyed}),
+        create_table(name, columns, {**_kafka(plan.features_topic, longest_vector(plan, options), options), **KEYED_JSON}),
         (insert(name, _vector(job, plan), *_rows_of_vectors(job, plan, options)),),
     )
 
@@ -78,7 +79,7 @@ def _vector(job: JobPlan, plan: Plan) -> list[str]:
 
 def _key(plan: Plan) -> str:
     """A key's predictions stay in order, and a repeat after a restart falls on the partition of the first."""
-    key = next((stage.key for stage in plan.windows if stage.source == plan.spine), (plan.spine_source.event_id,))
+    key = vector_key(plan)
     text = ", ".join(f"CAST({backquoted(name)} AS STRING)" for name in key)
     return f"CONCAT_WS('|', {text})" if len(key) > 1 else text
 
@@ -98,17 +99,25 @@ def _rows_of_vectors(job: JobPlan, plan: Plan, options: JobOptions) -> tuple[str
 
 
 def dead_letters(job: JobPlan, options: JobOptions) -> Sink:
-    """What the sources could not use."""
-    columns = ["`reason` STRING", "`detail` STRING", ORIGIN, "`arrived_at` BIGINT", "`value` BYTES"]
-    longest = {"properties.max.request.size": str(DEAD_LETTERS.max_message_bytes)}
+    """What the sources could not use, and what has no dead letter of an earlier start."""
+    columns = ["`_key` STRING", "`reason` STRING", "`detail` STRING", ORIGIN, "`arrived_at` BIGINT", "`value` BYTES"]
+    settings = _kafka(options.dead_letters, longest_dead_letter(options), options)
     return Sink(
-        create_table("_dead_letters", columns, {**_kafka(options.dead_letters, options), **longest, **JSON}),
-        tuple(insert("_dead_letters", _dead_letter(source), source.name, "`_reason` IS NOT NULL") for source in job.sources),
+        create_table("_dead_letters", columns, {**settings, **KEYED_JSON}),
+        tuple(
+            insert("_dead_letters", _dead_letter(source), source.name, "`_reason` IS NOT NULL", f"NOT {_written(source)}")
+            for source in job.sources
+        ),
     )
 
 
 def _dead_letter(source: Source) -> list[str]:
-    return ["`_reason`", "`_detail`", _origin(source), "epoch_millis(`_arrived`)", "`_value`"]
+    key = f"CONCAT_WS('-', {literal(source.topic)}, CAST(`_partition` AS STRING), CAST(`_offset` AS STRING))"
+    return [key, "`_reason`", "`_detail`", _origin(source), "epoch_millis(`_arrived`)", "`_value`"]
+
+
+def _written(source: Source) -> str:
+    return f"written({literal(source.topic)}, `_partition`, `_offset`, epoch_millis(`_arrived`))"
 
 
 def late_rows(job: JobPlan, options: JobOptions) -> Sink:
@@ -124,7 +133,7 @@ def late_rows(job: JobPlan, options: JobOptions) -> Sink:
         "`counted` BOOLEAN",
     ]
     return Sink(
-        create_table("_late_rows", columns, {**_kafka(options.late_rows, options), **JSON}),
+        create_table("_late_rows", columns, {**_kafka(options.late_rows, LATE_ROWS.longest, options), **JSON}),
         tuple(insert("_late_rows", _late_row(job, stage), stage.name, "`_late` IS NOT NULL") for stage in job.windows),
     )
 
@@ -138,12 +147,13 @@ def _origin(source: Source) -> str:
     return f"ROW({literal(source.topic)}, `_partition`, `_offset`)"
 
 
-def _kafka(topic: str, options: JobOptions) -> dict[str, str]:
+def _kafka(topic: str, longest: int, options: JobOptions) -> dict[str, str]:
     return {
         "connector": "kafka",
         "topic": topic,
         "properties.bootstrap.servers": options.bootstrap,
         "properties.linger.ms": str(options.batch_ms),
         "properties.batch.size": str(BATCH_BYTES),
+        "properties.max.request.size": str(longest),
         "sink.delivery-guarantee": "at-least-once",
     }

@@ -6,9 +6,11 @@ from features.job import JobPlan
 from features.plan import Source
 from features.sql.flink.modes import MODES
 from features.sql.flink.options import JobOptions
+from features.sql.flink.sizes import longest_dead_letter, room_for_texts, texts_in_vectors
 from features.sql.flink.text import create_table
 from features.sql.flink.types import sql_type
 from features.sql.quoting import backquoted
+from schemas.topics import dead_letter_value_bytes
 
 RECORD = (
     "`_reason` STRING",
@@ -50,6 +52,17 @@ def _kafka(job: JobPlan, source: Source, options: JobOptions) -> dict[str, str]:
         "headrace-event.time": source.time,
         "headrace-event.timestamps": ";".join(column.name for column in source.columns if column.type.kind == "timestamp"),
         "headrace-event.max-ahead-ms": str(options.max_ahead_ms),
+        "headrace-event.value-bytes": str(dead_letter_value_bytes(longest_dead_letter(options))),
+        **(_room_in_vectors(job, options) if source.name == job.spine else {}),
+    }
+
+
+def _room_in_vectors(job: JobPlan, options: JobOptions) -> dict[str, str]:
+    """How much text an event may have: another source's is in no vector."""
+    texts = texts_in_vectors(job)
+    return {
+        "headrace-event.vector-bytes": str(room_for_texts(job, options)),
+        **({"headrace-event.in-vector": ";".join(texts)} if texts else {}),
     }
 
 

@@ -70,9 +70,8 @@ class Setting:
         self._found = found = project.service(service)
         self.plan = msgspec.structs.replace(found.plan, service=f"{service}-{uuid.uuid4().hex[:8]}")
         self.folder = folder
-        broker.create_topics(
-            {self.plan.features_topic: PARTITIONS, self.plan.predictions_topic: PARTITIONS, DEAD_LETTERS.name: 1}
-        )
+        broker.create_topics({self.plan.features_topic: PARTITIONS, self.plan.predictions_topic: PARTITIONS})
+        broker.create_topics({DEAD_LETTERS.name: 1}, DEAD_LETTERS.config)
         register(folder, self.plan, stumps([0.01 * i for i in range(len(self.plan.inputs))]))
 
     @property
@@ -87,9 +86,9 @@ class Setting:
         section = ScorerSettings(**changes)
         return scorer_config(section, self.plan.service, client=client, registry=self.folder, ready_file=ready)
 
-    def send(self, records: Iterable[tuple[int, bytes | None]], key: bytes = b"key") -> None:
+    def send(self, records: Iterable[tuple[int, bytes | None]], key: bytes = b"key", codec: str | None = None) -> None:
         """Write (partition, value) pairs to the features topic."""
-        with closing(KafkaProducer(bootstrap_servers=self.bootstrap, linger_ms=5)) as producer:
+        with closing(KafkaProducer(bootstrap_servers=self.bootstrap, linger_ms=5, compression_type=codec)) as producer:
             for partition, value in records:
                 producer.send(self.plan.features_topic, value=value, key=key, partition=partition)
             producer.flush()

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.admin import ConfigResource
 
 from features.definitions.load import Project
 from features.errors import DefinitionError, SettingError, StackError
+from features.feast.keys import Key, definition
+from features.plan import BatchView
 from infra.config import scorer_config
 from infra.local.broker import Broker
 from infra.settings import ScorerSettings
 from schemas import Origin
-from schemas.topics import DEAD_LETTER_VALUE_BYTES
+from schemas.topics import DEAD_LETTERS, KAFKA_BYTES, dead_letter_value_bytes
 from serving.kafka.scorer import load_predictor
+from serving.models.registry import Registry
+from serving.predict.message import UnscorableError
+from serving.predict.predictor import Predictor
+from serving.predict.vector import Vectors
 from tests.serving.kafka.support import (
     PARTITIONS,
     Setting,
@@ -64,13 +72,37 @@ def test_bad_record_goes_to_dead_letters_and_its_neighbours_are_scored(handbook:
 
 @pytest.mark.stack
 def test_bad_record_too_long_for_a_dead_letter_is_told_without_its_bytes(handbook: Setting) -> None:
-    """It must not stop the scorer."""
-    handbook.send([(0, b"x" * (DEAD_LETTER_VALUE_BYTES + 1)), (0, vector(handbook.plan, 0))])
-    with scoring(handbook):
+    """It must not stop the scorer, whose topic of dead letters may have Kafka's own limit."""
+    longest = dead_letter_value_bytes(KAFKA_BYTES)
+    handbook.send([(0, b"x" * (longest + 1)), (0, vector(handbook.plan, 0))])
+    with scoring(handbook, msgspec.structs.replace(handbook.config(), longest={DEAD_LETTERS.name: KAFKA_BYTES})):
         predicted_once(handbook, [0])
         (letter,) = handbook.dead_letters(1)
     assert letter.value is None
-    assert f"its {DEAD_LETTER_VALUE_BYTES + 1} bytes are left out" in letter.detail
+    assert f"its {longest + 1} bytes are left out" in letter.detail
+
+
+@pytest.mark.stack
+def test_vector_that_comes_again_has_one_dead_letter(handbook: Setting) -> None:
+    """Read again by another scorer, or written again by Flink, it is known: by its origin, or by its event."""
+    unreadable, unscorable = b"{not json", vector(handbook.plan, 1, event_columns={"amount": None})
+    handbook.send([(0, unreadable), (0, unscorable), (0, unscorable)])
+    for events in ([0], [0, 2]):
+        again = msgspec.structs.replace(handbook.config(), group=f"{handbook.plan.service}.{len(events)}")
+        handbook.send([(0, unscorable), (0, vector(handbook.plan, events[-1]))])
+        with scoring(handbook, again):
+            predicted_once(handbook, events)
+    assert sorted(letter.origin.offset for letter in handbook.dead_letters(2)) == [0, 1]
+
+
+@pytest.mark.stack
+def test_every_codec_is_read(handbook: Setting) -> None:
+    """Whatever a topic, or its producer, compresses with."""
+    codecs = (None, "gzip", "snappy", "lz4", "zstd")
+    for number, codec in enumerate(codecs):
+        handbook.send(vectors(handbook.plan, range(number * 10, number * 10 + 10)), codec=codec)
+    with scoring(handbook):
+        predicted_once(handbook, range(len(codecs) * 10))
 
 
 def without(value: bytes, group: str, name: str) -> bytes:
@@ -82,18 +114,27 @@ def without(value: bytes, group: str, name: str) -> bytes:
 
 @pytest.mark.stack
 def test_prediction_that_kafka_refuses_is_fatal(broker: Broker, handbook: Setting) -> None:
-    """No event is skipped: the scorer ends, and its offset is not committed, so that the next one predicts it."""
+    """No event is skipped: the scorer ends, and its offset is not committed, so that the next one predicts it.
+
+    The topic takes less than it did when the scorer began.
+    """
     refusing = msgspec.structs.replace(handbook.plan, service=f"{handbook.plan.service}-refusing")
     register(handbook.folder, refusing, stumps([0.0] * len(refusing.inputs)))
-    broker.create_topics({refusing.features_topic: PARTITIONS})
-    broker.create_topics({refusing.predictions_topic: PARTITIONS}, {"max.message.bytes": "100"})
+    broker.create_topics(dict.fromkeys((refusing.features_topic, refusing.predictions_topic), PARTITIONS))
     handbook.plan = refusing
-    handbook.send(vectors(refusing, range(3)))
     with pytest.raises(StackError, match="Kafka did not take one"), scoring(handbook):
-        time.sleep(2)
+        outgrow_predictions(broker, handbook)
     with closing(KafkaConsumer(bootstrap_servers=broker.bootstrap, group_id=f"headrace.scorer.{refusing.service}")) as consumer:
         committed = [consumer.committed(TopicPartition(refusing.features_topic, partition)) for partition in range(PARTITIONS)]
     assert [offset or 0 for offset in committed] == [0] * PARTITIONS
+
+
+def outgrow_predictions(broker: Broker, setting: Setting) -> None:
+    """Let the topic of predictions take none of them any more, and send some vectors."""
+    with closing(KafkaAdminClient(bootstrap_servers=broker.bootstrap)) as admin:
+        admin.alter_configs([ConfigResource("TOPIC", setting.plan.predictions_topic, {"max.message.bytes": "100"})])
+    setting.send(vectors(setting.plan, range(3)))
+    time.sleep(2)
 
 
 @pytest.mark.stack
@@ -113,6 +154,25 @@ def test_predictions_topic_with_fewer_partitions_is_refused(broker: Broker, hand
     register(handbook.folder, handbook.plan, stumps([0.0] * len(handbook.plan.inputs)))
     with pytest.raises(SettingError, match="2 partitions"), scoring(handbook):
         pass
+
+
+@pytest.mark.core
+def test_key_that_no_store_holds_costs_its_neighbours_nothing(project: Project, tmp_path: Path) -> None:
+    """Of a poll's vectors the one with such a key is unscorable; the scorer goes on."""
+    service = project.service("fraud")
+    (view,) = service.plan.batch
+    entity_key = definition(service.objects, view).entity_key
+
+    def rows(view: BatchView, keys: Sequence[Key]) -> Sequence[None]:
+        return [entity_key((2**63,) if key == (3,) else key) and None for key in keys]
+
+    register(tmp_path, service.plan, stumps([0.0] * len(service.plan.inputs)))
+    model = Registry(tmp_path).get("fraud", "production")
+    made = Vectors(service.plan, model.manifest.inputs, service.functions)
+    messages = [made.decode(vector(service.plan, n, event_columns={"customer_id": n})) for n in range(6)]
+    results = Predictor(model, made, rows).predict(messages, [0] * 6)
+    assert [type(result) for result in results] == [bytes] * 3 + [UnscorableError] + [bytes] * 2
+    assert "no online store holds the key" in str(results[3])
 
 
 @pytest.mark.core

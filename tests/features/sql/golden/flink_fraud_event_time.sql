@@ -2,6 +2,8 @@ CREATE TEMPORARY SYSTEM FUNCTION sliding_windows AS 'headrace.windows.SlidingWin
 
 CREATE TEMPORARY SYSTEM FUNCTION epoch_millis AS 'headrace.formats.EpochMillis';
 
+CREATE TEMPORARY SYSTEM FUNCTION written AS 'headrace.formats.Written';
+
 CREATE TEMPORARY TABLE `transactions` (
   `transaction_id` BIGINT,
   `event_time` BIGINT,
@@ -27,6 +29,8 @@ CREATE TEMPORARY TABLE `transactions` (
   'headrace-event.time' = 'event_time',
   'headrace-event.timestamps' = 'event_time',
   'headrace-event.max-ahead-ms' = '3600000',
+  'headrace-event.value-bytes' = '6283008',
+  'headrace-event.vector-bytes' = '1044848',
   'scan.watermark.idle-timeout' = '10000 ms',
   'scan.watermark.alignment.group' = 'fraud',
   'scan.watermark.alignment.max-drift' = '86400000 ms',
@@ -58,6 +62,7 @@ CREATE TEMPORARY TABLE `labels` (
   'headrace-event.time' = 'event_time',
   'headrace-event.timestamps' = 'event_time',
   'headrace-event.max-ahead-ms' = '3600000',
+  'headrace-event.value-bytes' = '6283008',
   'scan.watermark.idle-timeout' = '10000 ms',
   'scan.watermark.alignment.group' = 'fraud',
   'scan.watermark.alignment.max-drift' = '86400000 ms',
@@ -80,6 +85,7 @@ CREATE TEMPORARY TABLE `_features_fraud` (
   'properties.bootstrap.servers' = 'localhost:9092',
   'properties.linger.ms' = '0',
   'properties.batch.size' = '262144',
+  'properties.max.request.size' = '1048588',
   'sink.delivery-guarantee' = 'at-least-once',
   'key.format' = 'raw',
   'key.fields' = '_key',
@@ -88,6 +94,7 @@ CREATE TEMPORARY TABLE `_features_fraud` (
 );
 
 CREATE TEMPORARY TABLE `_dead_letters` (
+  `_key` STRING,
   `reason` STRING,
   `detail` STRING,
   `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT>,
@@ -99,9 +106,12 @@ CREATE TEMPORARY TABLE `_dead_letters` (
   'properties.bootstrap.servers' = 'localhost:9092',
   'properties.linger.ms' = '0',
   'properties.batch.size' = '262144',
-  'sink.delivery-guarantee' = 'at-least-once',
   'properties.max.request.size' = '8388608',
-  'format' = 'headrace-vector'
+  'sink.delivery-guarantee' = 'at-least-once',
+  'key.format' = 'raw',
+  'key.fields' = '_key',
+  'value.format' = 'headrace-vector',
+  'value.fields-include' = 'EXCEPT_KEY'
 );
 
 CREATE TEMPORARY TABLE `_late_rows` (
@@ -119,6 +129,7 @@ CREATE TEMPORARY TABLE `_late_rows` (
   'properties.bootstrap.servers' = 'localhost:9092',
   'properties.linger.ms' = '0',
   'properties.batch.size' = '262144',
+  'properties.max.request.size' = '1048588',
   'sink.delivery-guarantee' = 'at-least-once',
   'format' = 'headrace-vector'
 );
@@ -268,23 +279,25 @@ WHERE `_late` IS NULL;
 
 INSERT INTO `_dead_letters`
 SELECT
+  CONCAT_WS('-', 'transactions', CAST(`_partition` AS STRING), CAST(`_offset` AS STRING)),
   `_reason`,
   `_detail`,
   ROW('transactions', `_partition`, `_offset`),
   epoch_millis(`_arrived`),
   `_value`
 FROM `transactions`
-WHERE `_reason` IS NOT NULL;
+WHERE `_reason` IS NOT NULL AND NOT written('transactions', `_partition`, `_offset`, epoch_millis(`_arrived`));
 
 INSERT INTO `_dead_letters`
 SELECT
+  CONCAT_WS('-', 'labels', CAST(`_partition` AS STRING), CAST(`_offset` AS STRING)),
   `_reason`,
   `_detail`,
   ROW('labels', `_partition`, `_offset`),
   epoch_millis(`_arrived`),
   `_value`
 FROM `labels`
-WHERE `_reason` IS NOT NULL;
+WHERE `_reason` IS NOT NULL AND NOT written('labels', `_partition`, `_offset`, epoch_millis(`_arrived`));
 
 INSERT INTO `_late_rows`
 SELECT

@@ -7,6 +7,8 @@ import java.io.Serializable;
 import java.math.BigDecimal;
 import java.time.DateTimeException;
 import java.time.OffsetDateTime;
+import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -30,10 +32,20 @@ import org.apache.flink.table.types.logical.RowType;
 final class EventDecoder {
     private static final int DETAIL_LENGTH = 200;
     private static final int DIAGNOSTICS = 3;
+    private static final int LONGEST_ESCAPE = 6;
 
     /** What a good event must have; {@code timestamps} name the columns that may also be ISO 8601. */
-    record Rules(Set<String> required, String time, Set<String> timestamps, long maxAheadMs)
+    record Rules(Set<String> required, String time, Set<String> timestamps, long maxAheadMs, Room room)
             implements Serializable {}
+
+    /**
+     * How much of an event goes on to Kafka.
+     *
+     * @param vectorBytes what its texts may take in a feature vector, with the vector's key
+     * @param inVector the columns in a vector, each as often as it is there
+     * @param valueBytes the longest value of a record that a dead letter holds
+     */
+    record Room(long vectorBytes, List<String> inVector, int valueBytes) implements Serializable {}
 
     private final Rules rules;
     private final LongSupplier clock;
@@ -41,6 +53,8 @@ final class EventDecoder {
     private final LogicalType[] types;
     private final boolean[] required;
     private final boolean[] timestamp;
+    private final int[] copies;
+    private final int mostCopies;
     private final int width;
     private final int time;
     private final Map<String, Integer> positions = new HashMap<>();
@@ -55,11 +69,15 @@ final class EventDecoder {
         types = type.getChildren().toArray(new LogicalType[0]);
         required = new boolean[width];
         timestamp = new boolean[width];
+        copies = new int[width];
         for (int i = 0; i < width; i++) {
             positions.put(names.get(i), i);
             required[i] = rules.required().contains(names.get(i));
             timestamp[i] = rules.timestamps().contains(names.get(i));
+            boolean text = types[i].is(LogicalTypeRoot.VARCHAR);
+            copies[i] = text ? Collections.frequency(rules.room().inVector(), names.get(i)) : 0;
         }
+        mostCopies = Arrays.stream(copies).max().orElse(0);
         time = positions.get(rules.time());
     }
 
@@ -68,24 +86,33 @@ final class EventDecoder {
         try {
             read(value, row);
             check(row);
+            checkRoom(value, row);
             return row;
         } catch (BadEventException e) {
             return bad(e.reason, e.getMessage(), value);
+        } catch (RuntimeException e) { // of a parser whose every corner no one knows: a record must not stop the job
+            return bad("not_json", "it cannot be read: " + e, value);
         }
     }
 
     private GenericRowData bad(String reason, String detail, byte[] value) {
         GenericRowData row = new GenericRowData(width + DIAGNOSTICS);
         String line = detail.length() <= DETAIL_LENGTH ? detail : detail.substring(0, DETAIL_LENGTH) + "…";
+        boolean tooLong = value != null && value.length > rules.room().valueBytes();
+        String rest = tooLong ? "; its " + value.length + " bytes are left out" : "";
         row.setField(width, StringData.fromString(reason));
-        row.setField(width + 1, StringData.fromBytes(line.getBytes(UTF_8))); // half a pair, where it was cut, becomes '?'
-        row.setField(width + 2, value);
+        row.setField(width + 1, StringData.fromBytes((line + rest).getBytes(UTF_8))); // half a pair, where it was cut, becomes '?'
+        row.setField(width + 2, tooLong ? null : value);
         return row;
     }
 
     private void read(byte[] value, GenericRowData row) throws BadEventException {
         if (value == null || value.length == 0) {
             throw new BadEventException("empty", "the record has no value");
+        }
+        boolean otherMark = value[0] == (byte) 0xfe || value[0] == (byte) 0xff;
+        if (otherMark || value[0] == 0 || value.length > 1 && value[1] == 0) { // the parser would find out which, and read it
+            throw new BadEventException("not_json", "an event is UTF-8; got UTF-16, UTF-32 or no text");
         }
         try (JsonParser parser = json.createParser(value)) {
             if (parser.nextToken() != JsonToken.START_OBJECT) {
@@ -230,5 +257,31 @@ final class EventDecoder {
             String where = at < 0 ? "before 1970" : (at - bound + rules.maxAheadMs()) + " ms ahead of the clock";
             throw new BadEventException("time_out_of_bounds", rules.time() + " is " + where + "; got " + at);
         }
+    }
+
+    /** A vector holds its event's texts, some more than once; for the rest of it room is kept. */
+    private void checkRoom(byte[] value, GenericRowData row) throws BadEventException {
+        long room = rules.room().vectorBytes();
+        if ((long) value.length * mostCopies * LONGEST_ESCAPE <= room) {
+            return; // nearly always
+        }
+        long bytes = 0;
+        for (int i = 0; i < width; i++) {
+            if (copies[i] > 0 && !row.isNullAt(i)) {
+                bytes += copies[i] * bytesInJson(row.getString(i).toBytes());
+            }
+        }
+        if (bytes > room) {
+            String detail = "its texts take " + bytes + " bytes in a feature vector, which has room for " + room;
+            throw new BadEventException("too_large", detail);
+        }
+    }
+
+    private static long bytesInJson(byte[] utf8) {
+        long bytes = 0;
+        for (byte b : utf8) {
+            bytes += b == '"' || b == '\\' ? 2 : 0 <= b && b < ' ' ? LONGEST_ESCAPE : 1;
+        }
+        return bytes;
     }
 }

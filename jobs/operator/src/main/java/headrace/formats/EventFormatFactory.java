@@ -21,7 +21,7 @@ import org.apache.flink.table.types.logical.RowType;
  *
  * <p>The table's physical columns are the event's columns and, last, {@code _reason STRING, _detail
  * STRING, _value BYTES}: null for a good event; for a bad one the reason, a line for a person and
- * the record's bytes, while the event's columns are null.
+ * the record's bytes, while the event's columns are null. The bytes are null too where they are more than a dead letter holds.
  */
 public final class EventFormatFactory implements DeserializationFormatFactory {
     static final ConfigOption<List<String>> REQUIRED =
@@ -31,6 +31,11 @@ public final class EventFormatFactory implements DeserializationFormatFactory {
             ConfigOptions.key("timestamps").stringType().asList().noDefaultValue();
     static final ConfigOption<Long> MAX_AHEAD_MS =
             ConfigOptions.key("max-ahead-ms").longType().noDefaultValue();
+    static final ConfigOption<Long> VECTOR_BYTES =
+            ConfigOptions.key("vector-bytes").longType().defaultValue(Long.MAX_VALUE);
+    static final ConfigOption<List<String>> IN_VECTOR =
+            ConfigOptions.key("in-vector").stringType().asList().defaultValues();
+    static final ConfigOption<Integer> VALUE_BYTES = ConfigOptions.key("value-bytes").intType().noDefaultValue();
 
     @Override
     public DecodingFormat<DeserializationSchema<RowData>> createDecodingFormat(
@@ -41,7 +46,9 @@ public final class EventFormatFactory implements DeserializationFormatFactory {
                         Set.copyOf(options.get(REQUIRED)),
                         options.get(TIME),
                         Set.copyOf(options.get(TIMESTAMPS)),
-                        options.get(MAX_AHEAD_MS));
+                        options.get(MAX_AHEAD_MS),
+                        new EventDecoder.Room(
+                                options.get(VECTOR_BYTES), List.copyOf(options.get(IN_VECTOR)), options.get(VALUE_BYTES)));
         return new DecodingFormat<>() {
             @Override
             public DeserializationSchema<RowData> createRuntimeDecoder(
@@ -66,11 +73,11 @@ public final class EventFormatFactory implements DeserializationFormatFactory {
 
     @Override
     public Set<ConfigOption<?>> requiredOptions() {
-        return Set.of(REQUIRED, TIME, TIMESTAMPS, MAX_AHEAD_MS);
+        return Set.of(REQUIRED, TIME, TIMESTAMPS, MAX_AHEAD_MS, VALUE_BYTES);
     }
 
     @Override
     public Set<ConfigOption<?>> optionalOptions() {
-        return Set.of();
+        return Set.of(VECTOR_BYTES, IN_VECTOR);
     }
 }

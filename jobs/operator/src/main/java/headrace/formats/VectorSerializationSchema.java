@@ -17,7 +17,7 @@ import org.apache.flink.table.types.logical.DecimalType;
 import org.apache.flink.table.types.logical.LogicalType;
 import org.apache.flink.table.types.logical.RowType;
 
-/** Rows of numbers, strings, booleans, bytes (base64), lists and rows as JSON objects; a null is {@code null}. */
+/** Rows of numbers, strings, booleans, bytes (base64), lists and rows as JSON objects in UTF-8; a null is {@code null}. */
 final class VectorSerializationSchema implements SerializationSchema<RowData> {
     private static final long serialVersionUID = 1L;
 
@@ -92,13 +92,18 @@ final class VectorSerializationSchema implements SerializationSchema<RowData> {
             case INTEGER -> (row, i, json) -> json.writeNumber(row.getInt(i));
             case DOUBLE -> (row, i, json) -> json.writeNumber(row.getDouble(i));
             case BOOLEAN -> (row, i, json) -> json.writeBoolean(row.getBoolean(i));
-            case VARCHAR, CHAR -> (row, i, json) -> json.writeString(row.getString(i).toString());
+            case VARCHAR, CHAR -> (row, i, json) -> string(row.getString(i).toBytes(), json);
             case VARBINARY, BINARY -> (row, i, json) -> json.writeBinary(row.getBinary(i));
             case DECIMAL -> decimal((DecimalType) type);
             case ARRAY -> array(((ArrayType) type).getElementType());
             case ROW -> object((RowType) type, (row, i) -> row.getRow(i, ((RowType) type).getFieldCount()));
             default -> throw new IllegalArgumentException("no message has a field of type " + type);
         };
+    }
+
+    /** As it came: from a String, Jackson would write each character beyond 16 bits as two escapes, of 12 bytes in all. */
+    private static void string(byte[] utf8, JsonGenerator json) throws IOException {
+        json.writeUTF8String(utf8, 0, utf8.length);
     }
 
     /** An element is written as a field is: of a row of one field, in its turn. */

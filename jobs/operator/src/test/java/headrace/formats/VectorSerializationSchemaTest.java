@@ -48,12 +48,26 @@ class VectorSerializationSchemaTest {
         assertEquals(expected.replace('\'', '"'), write(type, row));
     }
 
-    /** A character beyond 16 bits comes back as it was, though it is written as two escapes. */
+    /** Text goes out in UTF-8 as it came in, whatever is in it and however long it is: only what JSON must escape is. */
     @Test
-    void allCharactersComeBack() throws Exception {
+    void textIsWrittenInUtf8() throws Exception {
         VectorSerializationSchema schema = open(DataTypes.ROW(DataTypes.FIELD("x", DataTypes.STRING())));
-        byte[] json = schema.serialize(GenericRowData.of(StringData.fromString("naïve 🌊")));
-        assertEquals("naïve 🌊", new ObjectMapper().readTree(json).get("x").textValue());
+        assertEquals("{\"x\":\"naïve 🌊 \\u0000\\n\"}", text(schema.serialize(row("naïve 🌊 \0\n"))));
+        ObjectMapper reader = new ObjectMapper();
+        Random random = new Random(1);
+        String[] some = {"a", "é", "水", "🌊", "\"", "\\", "\0", "\u007f", "\u2028", "\ufffe"};
+        for (int i = 0; i < 2_000; i++) {
+            StringBuilder text = new StringBuilder();
+            for (int length = random.nextInt(i % 50 == 0 ? 20_000 : 50); length > 0; length--) {
+                text.append(some[random.nextInt(some.length)]);
+            }
+            assertEquals(text.toString(), reader.readTree(schema.serialize(row(text.toString()))).get("x").textValue());
+        }
+        assertEquals(8 + 4 * 90_000, schema.serialize(row("🌊".repeat(90_000))).length);
+    }
+
+    private static GenericRowData row(String text) {
+        return GenericRowData.of(StringData.fromString(text));
     }
 
     /** A null is written as null, whatever the type, and the next row does not see it. */
