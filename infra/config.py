@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+READ_COMMITTED = "read_committed"
+"""The default of ``kafka.isolation_level``."""
 GROUP = "headrace"
 """Begins the names of consumer groups."""
 CACHE_BYTES = 64 * 1024 * 1024
@@ -27,19 +29,25 @@ def stream_config(
     section: StreamSettings,
     *,
     bootstrap: str,
+    kafka: dict[str, Any] | None = None,
+    isolation_level: str = READ_COMMITTED,
     checkpoints: Path,
     bounded: bool = False,
     ready_file: Path | None = None,
     logs: Path | None = None,
 ) -> StreamConfig:
-    """The configuration of a stream job; ``bounded``: it ends where its topics end when it starts."""
+    """The configuration of a stream job; ``bounded``: it ends where its topics end when it starts.
+
+    ``kafka`` is what a kafka-python client is given; none: Kafka at ``bootstrap`` speaks PLAINTEXT.
+    """
     from infra.local import jars
     from jobs.stream.config import StreamConfig
 
     return _filled(
         StreamConfig,
         section,
-        sql=sql_options(section, bootstrap=bootstrap, bounded=bounded),
+        sql=sql_options(section, bootstrap=bootstrap, isolation_level=isolation_level, bounded=bounded),
+        kafka=kafka or {"bootstrap_servers": bootstrap.split(",")},
         jars=jars.flink_jars(),
         checkpoints=checkpoints,
         ready_file=ready_file,
@@ -47,7 +55,9 @@ def stream_config(
     )
 
 
-def sql_options(section: StreamSettings, *, bootstrap: str, bounded: bool = False) -> JobOptions:
+def sql_options(
+    section: StreamSettings, *, bootstrap: str, isolation_level: str = READ_COMMITTED, bounded: bool = False
+) -> JobOptions:
     """What the SQL of a stream job says beside its plan."""
     from features.sql.flink import JobOptions
 
@@ -55,23 +65,37 @@ def sql_options(section: StreamSettings, *, bootstrap: str, bounded: bool = Fals
         JobOptions,
         section,
         bootstrap=bootstrap,
+        isolation_level=isolation_level,
         group=GROUP,
         dead_letters=DEAD_LETTERS.name,
         late_rows=LATE_ROWS.name,
         bounded=bounded,
         cache_bytes=CACHE_BYTES if section.state_backend == "rocksdb" else 0,
         kept_bytes=KEPT_BYTES,
+        whole_from_ms={},
     )
 
 
 def scorer_config(
-    section: ScorerSettings, service: str, *, client: dict[str, Any], registry: Path, ready_file: Path | None = None
+    section: ScorerSettings,
+    service: str,
+    *,
+    client: dict[str, Any],
+    isolation_level: str = READ_COMMITTED,
+    registry: Path,
+    ready_file: Path | None = None,
 ) -> ScorerConfig:
     """The configuration of the scorer of ``service``; ``client`` is what a kafka-python client is given."""
     from serving.kafka.scorer import ScorerConfig
 
     return _filled(
-        ScorerConfig, section, client=client, registry=registry, group=f"{GROUP}.scorer.{service}", ready_file=ready_file
+        ScorerConfig,
+        section,
+        client=client,
+        isolation_level=isolation_level,
+        registry=registry,
+        group=f"{GROUP}.scorer.{service}",
+        ready_file=ready_file,
     )
 
 

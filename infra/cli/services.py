@@ -125,6 +125,8 @@ def stream(
     config = stream_config(
         read.stream,
         bootstrap=bootstrap,
+        kafka=read.kafka.client(bootstrap),
+        isolation_level=read.kafka.isolation_level,
         checkpoints=folders.checkpoints,
         ready_file=_fresh(folders.ready(f"stream-{job.name}")),
         logs=folders.logs,
@@ -153,6 +155,7 @@ def scorer(
         read.scorer,
         service,
         client=read.kafka.client(stack.bootstrap(where, read)),
+        isolation_level=read.kafka.isolation_level,
         registry=where / read.registry,
         ready_file=_fresh(folders.ready(f"scorer-{service}")),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,6 +14,8 @@ class StreamConfig(msgspec.Struct, frozen=True):
     """Where the job runs and what it may cost there; what its SQL says is in ``sql``."""
 
     sql: JobOptions
+    kafka: dict[str, Any]
+    """What a kafka-python client is given: the job's topics are looked at before it starts."""
     jars: tuple[Path, ...]
     """The operator's and the Kafka connector's."""
     checkpoints: Path

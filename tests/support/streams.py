@@ -8,7 +8,7 @@ import multiprocessing
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -35,13 +35,13 @@ PARTITIONS = 2
 END_SECONDS = 240
 
 
-def own_topics(broker: Broker, plan: Plan, **changes: Any) -> Plan:
-    """``plan`` with topics of its own, made on the broker, so that tests don't meet."""
+def own_topics(broker: Broker, plan: Plan, config: Mapping[str, str] | None = None, **changes: Any) -> Plan:
+    """``plan`` with topics of its own, made on the broker, so that tests don't meet; ``config`` is Kafka's, of the sources."""
     mark = uuid.uuid4().hex[:8]
     sources = tuple(msgspec.structs.replace(s, topic=f"{s.topic}-{mark}") for s in plan.sources)
     plan = msgspec.structs.replace(plan, service=f"{plan.service}-{mark}", sources=sources, **changes)
-    topics = (*(source.topic for source in sources), plan.features_topic, plan.predictions_topic)
-    broker.create_topics(dict.fromkeys(topics, PARTITIONS))
+    broker.create_topics(dict.fromkeys((source.topic for source in sources), PARTITIONS), config)
+    broker.create_topics(dict.fromkeys((plan.features_topic, plan.predictions_topic), PARTITIONS))
     for shared in (DEAD_LETTERS, LATE_ROWS):
         broker.create_topics({shared.name: shared.partitions}, shared.config)
     return plan
