@@ -73,6 +73,7 @@ def sql_options(
         cache_bytes=CACHE_BYTES if section.state_backend == "rocksdb" else 0,
         kept_bytes=KEPT_BYTES,
         whole_from_ms={},
+        newest_ms={},
     )
 
 

@@ -102,7 +102,7 @@ class StreamSettings(Section):
     batch_ms: int = Field(default=0, ge=0)
     """How long a record may wait for others before it goes on, to the job's next task or to Kafka; 5 is good for a backlog."""
     idle_timeout_ms: int = Field(default=10_000, ge=0)
-    """A partition that is silent this long no longer holds the watermark back."""
+    """A partition that is silent this long no longer holds the watermark back; once all are, the newest events wait no longer."""
     drift_ms: int = Field(default=86_400_000, ge=1)
     """How far one source may read ahead of another, in event time; used in event-time mode."""
     discovery_ms: int = Field(default=10_000, ge=100)

@@ -41,7 +41,8 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
     services = ",".join(job.services)
     log.info("stream.start", services=services, job=job.short_digest, restored=str(restored or ""), rest=rest)
     sources = look(job, config, state, is_restored=restored is not None)
-    config = msgspec.structs.replace(config, sql=msgspec.structs.replace(config.sql, whole_from_ms=sources.whole_from_ms))
+    sql = msgspec.structs.replace(config.sql, whole_from_ms=sources.whole_from_ms, newest_ms=sources.newest_ms)
+    config = msgspec.structs.replace(config, sql=sql)
     with rocksdb_folder(job, config) as rocksdb:
         with _java_errors():
             client = submit(job, config, Places(rest, state, restored, rocksdb))

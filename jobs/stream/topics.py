@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from itertools import accumulate
@@ -41,8 +41,12 @@ class Sources(msgspec.Struct, frozen=True):
 
     topic_ids: dict[str, str] = {}
     """Kafka's id of each topic, by its name: another topic of that name has another. Brokers before 2.8 have none."""
+    begins: dict[str, dict[int, int]] = {}
+    """The offset that each partition of a topic began with when the job last started."""
     whole_from_ms: dict[str, int] = {}
     """By source: events that the job could not read are of this time or before. Absent: it has read all there were."""
+    newest_ms: dict[str, int] = {}
+    """By source, in event-time mode: the time of the newest event before those that the job goes on with."""
 
 
 def look(job: JobPlan, config: StreamConfig, state: Path, *, is_restored: bool) -> Sources:
@@ -51,24 +55,29 @@ def look(job: JobPlan, config: StreamConfig, state: Path, *, is_restored: bool) 
     Raises `StackError` where a topic was deleted and made again since: the checkpoint's offsets are of other records.
     """
     before = _known(state) if is_restored else Sources()
+    reading: dict[str, Any] = {"enable_auto_commit": False, "isolation_level": config.sql.isolation_level}
     try:
         with (
             closing(KafkaAdminClient(**config.kafka)) as admin,
-            closing(KafkaConsumer(**config.kafka, enable_auto_commit=False)) as consumer,
+            closing(KafkaConsumer(**config.kafka, **reading)) as consumer,
         ):
-            now = _topic_ids(admin, job)
-            _refuse_others(before.topic_ids, now, state)
-            read = _committed(admin, f"{config.sql.group}.{job.name}") if is_restored else None
+            ids = _topic_ids(admin, job)
+            _refuse_others(before.topic_ids, ids, state)
+            read = _read(admin, f"{config.sql.group}.{job.name}", before) if is_restored else {}
             compacted = _compacted(admin, job)
-            found = {s.name: _whole_from(consumer, s, job, config, read, s.topic in compacted) for s in job.sources}
+            partitions = _Partitions(consumer, config.sql.max_ahead_ms)
+            begins = {source.topic: partitions.begins(source.topic) for source in job.sources}
+            whole = {s.name: _whole_from(partitions, s, read, job.lateness_ms, s.topic in compacted) for s in job.sources}
+            newest = {s.name: _newest_read(partitions, s, read) for s in job.sources} if job.mode == "event_time" else {}
     except KafkaError as error:
         raise StackError(
-            f"Kafka at {config.sql.bootstrap} did not say what the job's topics hold: {error!r}; fix that"
+            f"a stream job asks Kafka at {config.sql.bootstrap} what its topics hold; it failed: {error!r}; fix that"
         ) from error
-    whole_from = {name: at for name, at in found.items() if at is not None}
     for name, at in before.whole_from_ms.items():
-        whole_from[name] = max(at, whole_from.get(name, at))
-    sources = Sources(before.topic_ids | now, whole_from)
+        whole[name] = max(at, whole.get(name) or at)
+    sources = Sources(before.topic_ids | ids, begins, _times_of(whole), _times_of(newest))
+    for name, at in sources.whole_from_ms.items():
+        log.warning("stream.incomplete", source=name, whole_from_ms=at, note="older records were deleted before they were read")
     _keep(sources, state)
     return sources
 
@@ -86,6 +95,10 @@ def _keep(sources: Sources, state: Path) -> None:
     unfinished.replace(file)
 
 
+def _times_of(sources: Mapping[str, int | None]) -> dict[str, int]:
+    return {name: at for name, at in sources.items() if at is not None}
+
+
 def _topic_ids(admin: Any, job: JobPlan) -> dict[str, str]:
     described = admin.describe_topics(sorted({source.topic for source in job.sources}))
     return {topic["name"]: str(topic["topic_id"]) for topic in described if topic["topic_id"]}
@@ -101,9 +114,15 @@ def _refuse_others(before: Mapping[str, str], now: Mapping[str, str], state: Pat
             )
 
 
-def _committed(admin: Any, group: str) -> dict[TopicPartition, int]:
-    """Where a job that goes on will read from: its group's offsets are those of its newest checkpoint, or of one before."""
-    return {place: found.offset for place, found in admin.list_group_offsets([group])[group].items()}
+def _read(admin: Any, group: str, before: Sources) -> dict[TopicPartition, int]:
+    """How far a job that goes on has read: its group's offsets are those of its newest checkpoint, or of one before.
+
+    It commits none for a partition in which there was nothing: it has read that as far as to where it began.
+    """
+    read = {TopicPartition(topic, n): begin for topic, begins in before.begins.items() for n, begin in begins.items()}
+    for place, found in admin.list_group_offsets([group])[group].items():
+        read[place] = max(found.offset, read.get(place, 0))
+    return read
 
 
 def _compacted(admin: Any, job: JobPlan) -> set[str]:
@@ -117,66 +136,77 @@ def _compacted(admin: Any, job: JobPlan) -> set[str]:
 
 
 def _whole_from(
-    consumer: Any,
-    source: Source,
-    job: JobPlan,
-    config: StreamConfig,
-    read: Mapping[TopicPartition, int] | None,
-    is_compacted: bool,
+    partitions: _Partitions, source: Source, read: Mapping[TopicPartition, int], lateness_ms: int, is_compacted: bool
 ) -> int | None:
     """The time that an event of ``source`` may have at most if it was deleted before the job could read it; None: none was.
 
-    ``read`` is where the job goes on, by partition; None: it begins.
+    ``read`` is how far the job has read, by partition; nothing of others.
     """
-    places = [TopicPartition(source.topic, number) for number in sorted(consumer.partitions_for_topic(source.topic) or ())]
-    begins, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
+    ends = partitions.ends(source.topic)
     bounds = []
-    for place, begin in begins.items():
-        reads_from = 0 if read is None else read.get(place, 0)
-        if is_compacted and ends[place] > reads_from:
-            bounds.append(_newest(consumer, source, config, place, max(begin, ends[place] - SAMPLE), ends[place]))
-        elif begin > reads_from:
-            bounds.append(_first(consumer, source, job, config, place, begin, min(begin + SAMPLE, ends[place])))
-    if not bounds:
-        return None
-    log.warning("stream.incomplete", source=source.name, whole_from_ms=max(bounds), note="older records were deleted unread")
-    return max(bounds)
+    for number, begin in partitions.begins(source.topic).items():
+        place, end = TopicPartition(source.topic, number), ends[number]
+        wanted = read.get(place, 0)
+        if is_compacted and not partitions.has_all(place, wanted, end):
+            newest = partitions.times(source, place, max(begin, end - SAMPLE), end)
+            bounds.append(max(newest, default=partitions.latest_ms))
+        elif begin > wanted:
+            oldest = partitions.times(source, place, begin, min(begin + SAMPLE, end))
+            bounds.append(_first(oldest, lateness_ms) if oldest else partitions.latest_ms)
+    return max(bounds, default=None)
 
 
-def _first(consumer: Any, source: Source, job: JobPlan, config: StreamConfig, place: TopicPartition, begin: int, end: int) -> int:
-    """The time of the first record that is left, and as much as the records behind it are out of order."""
-    times = list(_times(consumer, source, config, place, begin, end))
-    if not times:
-        return _latest(config)
+def _first(times: list[int], lateness_ms: int) -> int:
+    """The time of the first record that is left, and as much as those behind it are out of order."""
     disorder = max(newest - at for newest, at in zip(accumulate(times, max), times, strict=True))
-    return times[0] + min(disorder, job.lateness_ms)
+    return times[0] + min(disorder, lateness_ms)
 
 
-def _newest(consumer: Any, source: Source, config: StreamConfig, place: TopicPartition, begin: int, end: int) -> int:
-    return max(_times(consumer, source, config, place, begin, end), default=_latest(config))
+def _newest_read(partitions: _Partitions, source: Source, read: Mapping[TopicPartition, int]) -> int | None:
+    """The time of the newest of the last events that the job has read; None where it has read none, or they are gone."""
+    begins = partitions.begins(source.topic)
+    ends = {place: end for place, end in read.items() if place.topic == source.topic and place.partition in begins}
+    times = [partitions.times(source, p, max(begins[p.partition], end - SAMPLE), end) for p, end in ends.items()]
+    return max((at for some in times for at in some), default=None)
 
 
-def _latest(config: StreamConfig) -> int:
-    """No good event was of a later time than this (rule 8)."""
-    return int(time.time() * 1000) + config.sql.max_ahead_ms
+class _Partitions:
+    """Partitions, and the event times of records in them."""
 
+    def __init__(self, consumer: Any, max_ahead_ms: int) -> None:
+        self._consumer = consumer
+        self.latest_ms = int(time.time() * 1000) + max_ahead_ms
+        """No good event was of a later time (rule 8)."""
 
-def _times(consumer: Any, source: Source, config: StreamConfig, place: TopicPartition, begin: int, end: int) -> Iterator[int]:
-    """The event times of the good events in [begin, end) of a partition, in their order."""
-    latest = _latest(config)
-    for value in _values(consumer, place, begin, end):
-        at = event_time(value, source.time)
-        if at is not None and 0 <= at <= latest:
-            yield at
+    def begins(self, topic: str) -> dict[int, int]:
+        """The first offset of each partition."""
+        return {place.partition: begin for place, begin in self._consumer.beginning_offsets(self._of(topic)).items()}
 
+    def ends(self, topic: str) -> dict[int, int]:
+        """The offset behind the last of each partition."""
+        return {place.partition: end for place, end in self._consumer.end_offsets(self._of(topic)).items()}
 
-def _values(consumer: Any, place: TopicPartition, begin: int, end: int) -> Iterable[bytes | None]:
-    consumer.assign([place])
-    consumer.seek(place, begin)
-    while consumer.position(place) < end:
-        for record in consumer.poll(timeout_ms=POLL_MS).get(place, ()):
-            if record.offset < end:
-                yield record.value
+    def has_all(self, place: TopicPartition, begin: int, end: int) -> bool:
+        """Whether each offset in [begin, end) is a record, as far as that is worth finding out."""
+        return end <= begin or (end - begin <= SAMPLE and sum(1 for _ in self._values(place, begin, end)) == end - begin)
+
+    def times(self, source: Source, place: TopicPartition, begin: int, end: int) -> list[int]:
+        """The event times of the good events in [begin, end), in their order."""
+        times = (event_time(value, source.time) for value in self._values(place, begin, end))
+        return [at for at in times if at is not None and 0 <= at <= self.latest_ms]
+
+    def _of(self, topic: str) -> list[TopicPartition]:
+        return [TopicPartition(topic, number) for number in sorted(self._consumer.partitions_for_topic(topic) or ())]
+
+    def _values(self, place: TopicPartition, begin: int, end: int) -> Iterator[bytes | None]:
+        if begin >= end:
+            return
+        self._consumer.assign([place])
+        self._consumer.seek(place, begin)
+        while self._consumer.position(place) < end:
+            for record in self._consumer.poll(timeout_ms=POLL_MS).get(place, ()):
+                if record.offset < end:
+                    yield record.value
 
 
 def event_time(value: bytes | None, column: str) -> int | None:
@@ -186,8 +216,7 @@ def event_time(value: bytes | None, column: str) -> int | None:
     (1000, 1000, None)
     """
     try:
-        event = msgspec.json.decode(value or b"")
-        at = event[column]
+        at = msgspec.json.decode(value or b"")[column]
         moment = datetime.fromisoformat(at) if isinstance(at, str) else None
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, LookupError, TypeError):
         return None

@@ -22,10 +22,12 @@ def _quiet(job: JobPlan, source: Source, options: JobOptions) -> dict[str, str]:
 
     Sources wait for one another, so that few rows wait for the watermark.
     """
+    newest = options.newest_ms.get(source.name)
     return {
         "connector": "headrace-kafka",
         "quiet.timeout": f"{options.idle_timeout_ms} ms",
         "quiet.delay": f"{source.delay_ms} ms",
+        **({} if newest is None else {"quiet.newest": str(newest)}),
         "scan.watermark.alignment.group": job.name,
         "scan.watermark.alignment.max-drift": f"{options.drift_ms} ms",
         "scan.watermark.alignment.update-interval": "50 ms",

@@ -48,7 +48,7 @@ def send(broker: Broker, plan: Plan, payments: Iterable[tuple[int, int, int]]) -
     """Publish (partition, number, time)."""
     with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
         for partition, number, at in payments:
-            producer.send(plan.spine_source.topic, payment(number, at), b"1", partition)
+            producer.send(plan.spine_source.topic, payment(number, at), b"1", partition=partition)
         producer.flush()
 
 

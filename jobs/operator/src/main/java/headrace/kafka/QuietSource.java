@@ -18,16 +18,18 @@ final class QuietSource implements ScanTableSource, SupportsReadingMetadata, Sup
     private final KafkaDynamicSource kafka;
     private final Duration timeout;
     private final Duration delay;
+    private final long newest;
 
-    QuietSource(KafkaDynamicSource kafka, Duration timeout, Duration delay) {
+    QuietSource(KafkaDynamicSource kafka, Duration timeout, Duration delay, long newest) {
         this.kafka = kafka;
         this.timeout = timeout;
         this.delay = delay;
+        this.newest = newest;
     }
 
     @Override
     public void applyWatermark(WatermarkStrategy<RowData> table) {
-        kafka.applyWatermark(timeout.isZero() ? table : new QuietWatermarks<>(table, timeout, delay));
+        kafka.applyWatermark(timeout.isZero() ? table : new QuietWatermarks<>(table, timeout, delay, newest));
     }
 
     @Override
@@ -57,7 +59,7 @@ final class QuietSource implements ScanTableSource, SupportsReadingMetadata, Sup
 
     @Override
     public DynamicTableSource copy() {
-        return new QuietSource((KafkaDynamicSource) kafka.copy(), timeout, delay);
+        return new QuietSource((KafkaDynamicSource) kafka.copy(), timeout, delay, newest);
     }
 
     @Override

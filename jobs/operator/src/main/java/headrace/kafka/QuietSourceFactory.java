@@ -23,6 +23,10 @@ public final class QuietSourceFactory extends KafkaDynamicTableFactory {
     static final ConfigOption<Duration> DELAY =
             ConfigOptions.key("quiet.delay").durationType().noDefaultValue();
 
+    /** The time of the newest event that was read before the job went on from a checkpoint, in UTC milliseconds. */
+    static final ConfigOption<Long> NEWEST =
+            ConfigOptions.key("quiet.newest").longType().defaultValue(Long.MIN_VALUE);
+
     @Override
     public String factoryIdentifier() {
         return "headrace-kafka";
@@ -37,9 +41,16 @@ public final class QuietSourceFactory extends KafkaDynamicTableFactory {
     }
 
     @Override
+    public Set<ConfigOption<?>> optionalOptions() {
+        Set<ConfigOption<?>> options = new HashSet<>(super.optionalOptions());
+        options.add(NEWEST);
+        return options;
+    }
+
+    @Override
     public DynamicTableSource createDynamicTableSource(Context context) {
         KafkaDynamicSource kafka = (KafkaDynamicSource) super.createDynamicTableSource(context);
         Configuration options = Configuration.fromMap(context.getCatalogTable().getOptions());
-        return new QuietSource(kafka, options.get(TIMEOUT), options.get(DELAY));
+        return new QuietSource(kafka, options.get(TIMEOUT), options.get(DELAY), options.get(NEWEST));
     }
 }

@@ -33,6 +33,7 @@ final class QuietWatermarks<T> implements WatermarkStrategy<T> {
     private final WatermarkStrategy<T> table;
     private final long timeoutNanos;
     private final long delayMillis;
+    private final long newestBefore;
 
     /** Of this subtask. */
     private transient List<Partition> partitions = new ArrayList<>();
@@ -40,11 +41,13 @@ final class QuietWatermarks<T> implements WatermarkStrategy<T> {
     /**
      * @param table gives watermarks that are {@code delay} and a millisecond behind the events
      * @param timeout how long a partition without events is waited for
+     * @param newestBefore the time of the newest event that was read before the job's start; the least long where none was
      */
-    QuietWatermarks(WatermarkStrategy<T> table, Duration timeout, Duration delay) {
+    QuietWatermarks(WatermarkStrategy<T> table, Duration timeout, Duration delay, long newestBefore) {
         this.table = table;
         timeoutNanos = timeout.toNanos();
         delayMillis = delay.toMillis();
+        this.newestBefore = newestBefore;
     }
 
     @Override
@@ -76,7 +79,7 @@ final class QuietWatermarks<T> implements WatermarkStrategy<T> {
 
     /** The time of the newest event; the least long where there is none. */
     private long newest() {
-        return partitions.stream().mapToLong(Partition::newest).max().orElse(Long.MIN_VALUE);
+        return partitions.stream().mapToLong(Partition::newest).reduce(newestBefore, Math::max);
     }
 
     private final class Partition implements WatermarkGenerator<T> {
@@ -105,7 +108,7 @@ final class QuietWatermarks<T> implements WatermarkStrategy<T> {
         public void onPeriodicEmit(WatermarkOutput output) {
             if (!isSilentFor(timeoutNanos)) {
                 ofTable.onPeriodicEmit(output);
-            } else if (!hasCaughtUp && newest() > Long.MIN_VALUE && allAreSilent()) {
+            } else if (!hasCaughtUp && Math.max(newest(), newestBefore) > Long.MIN_VALUE && allAreSilent()) {
                 output.emitWatermark(new Watermark(QuietWatermarks.this.newest()));
                 hasCaughtUp = true;
                 isIdle = false; // Flink looks at a period's end: what is idle by then gives no watermark
