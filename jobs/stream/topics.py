@@ -32,6 +32,7 @@ from jobs.stream.files import sources_file
 SAMPLE = 1000
 """Records at an end of a partition that say what time it is there, and how far out of order."""
 POLL_MS = 500
+COORDINATOR_SECONDS = 30
 
 log = structlog.get_logger()
 
@@ -120,9 +121,21 @@ def _read(admin: Any, group: str, before: Sources) -> dict[TopicPartition, int]:
     It commits none for a partition in which there was nothing: it has read that as far as to where it began.
     """
     read = {TopicPartition(topic, n): begin for topic, begins in before.begins.items() for n, begin in begins.items()}
-    for place, found in admin.list_group_offsets([group])[group].items():
-        read[place] = max(found.offset, read.get(place, 0))
+    for place, offset in _committed(admin, group).items():
+        read[place] = max(offset, read.get(place, 0))
     return read
+
+
+def _committed(admin: Any, group: str) -> dict[TopicPartition, int]:
+    """The offsets of a group; a cluster to whose groups nobody has spoken yet makes their topic first."""
+    deadline = time.monotonic() + COORDINATOR_SECONDS
+    while True:
+        try:
+            return {place: found.offset for place, found in admin.list_group_offsets([group])[group].items()}
+        except KafkaError as error:
+            if not error.retriable or time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_MS / 1000)
 
 
 def _compacted(admin: Any, job: JobPlan) -> set[str]:
