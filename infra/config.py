@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+READ_COMMITTED = "read_committed"
+"""The default of ``kafka.isolation_level``."""
 GROUP = "headrace"
 """Begins the names of consumer groups."""
 CACHE_BYTES = 64 * 1024 * 1024
@@ -29,6 +31,7 @@ def stream_config(
     *,
     bootstrap: str,
     kafka: dict[str, Any] | None = None,
+    isolation_level: str = READ_COMMITTED,
     checkpoints: Path,
     longest: Mapping[str, int] | None = None,
     bounded: bool = False,
@@ -46,7 +49,7 @@ def stream_config(
     return _filled(
         StreamConfig,
         section,
-        sql=sql_options(section, bootstrap=bootstrap, longest=longest, bounded=bounded),
+        sql=sql_options(section, bootstrap=bootstrap, isolation_level=isolation_level, longest=longest, bounded=bounded),
         kafka=kafka or {"bootstrap_servers": bootstrap.split(",")},
         jars=jars.flink_jars(),
         checkpoints=checkpoints,
@@ -56,7 +59,12 @@ def stream_config(
 
 
 def sql_options(
-    section: StreamSettings, *, bootstrap: str, longest: Mapping[str, int] | None = None, bounded: bool = False
+    section: StreamSettings,
+    *,
+    bootstrap: str,
+    isolation_level: str = READ_COMMITTED,
+    longest: Mapping[str, int] | None = None,
+    bounded: bool = False,
 ) -> JobOptions:
     """What the SQL of a stream job says beside its plan."""
     from features.sql.flink import JobOptions
@@ -66,12 +74,15 @@ def sql_options(
         section,
         bootstrap=bootstrap,
         longest=dict(longest or {}),
+        isolation_level=isolation_level,
         group=GROUP,
         dead_letters=DEAD_LETTERS.name,
         late_rows=LATE_ROWS.name,
         bounded=bounded,
         cache_bytes=CACHE_BYTES if section.state_backend == "rocksdb" else 0,
         kept_bytes=KEPT_BYTES,
+        whole_from_ms={},
+        newest_ms={},
     )
 
 
@@ -80,6 +91,7 @@ def scorer_config(
     service: str,
     *,
     client: dict[str, Any],
+    isolation_level: str = READ_COMMITTED,
     registry: Path,
     longest: Mapping[str, int] | None = None,
     ready_file: Path | None = None,
@@ -94,6 +106,7 @@ def scorer_config(
         ScorerConfig,
         section,
         client=client,
+        isolation_level=isolation_level,
         registry=registry,
         longest=dict(longest or {}),
         group=f"{GROUP}.scorer.{service}",

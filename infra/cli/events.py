@@ -76,11 +76,11 @@ def tail(
 
     where = folder(project)
     settings = load_settings(where)
-    client = settings.kafka.client(stack.bootstrap(where, settings))
+    client, reader = (of(stack.bootstrap(where, settings)) for of in (settings.kafka.client, settings.kafka.reader))
     topics.require(client, topic)
     line = messages.as_json if as_json else messages.line_of(topic)
     with topics.connected(client):
-        records = _records(client, topic, from_beginning)
+        records = _records(reader, topic, from_beginning)
         if topic == DEAD_LETTERS.name:
             records = messages.without_repeats(records)
         for record in islice(records, limit):
@@ -96,12 +96,12 @@ def due(rate: float | None, speed: float | None) -> Due | None:
     return job.at_rate(rate) if rate else job.at_speed(speed) if speed else None
 
 
-def _records(client: dict[str, Any], topic: str, from_beginning: bool) -> Iterator[Any]:
+def _records(reader: dict[str, Any], topic: str, from_beginning: bool) -> Iterator[Any]:
     from contextlib import closing
 
     from kafka import KafkaConsumer, TopicPartition
 
-    with closing(KafkaConsumer(**client, enable_auto_commit=False)) as consumer:
+    with closing(KafkaConsumer(**reader, enable_auto_commit=False)) as consumer:
         consumer.assign([TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()])
         (consumer.seek_to_beginning if from_beginning else consumer.seek_to_end)()
         while True:

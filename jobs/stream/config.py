@@ -15,7 +15,7 @@ class StreamConfig(msgspec.Struct, frozen=True):
 
     sql: JobOptions
     kafka: dict[str, Any]
-    """What a kafka-python client is given: the job is told which records have their dead letter."""
+    """What a kafka-python client is given: at the start, topics are looked at, and which records have their dead letter."""
     jars: tuple[Path, ...]
     """The operator's and the Kafka connector's."""
     checkpoints: Path

@@ -1,4 +1,4 @@
-"""The folders of a stream job: its checkpoints, and the files of an embedded RocksDB."""
+"""The files of a stream job: its checkpoints and what belongs to them, and those of an embedded RocksDB."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ from jobs.stream.config import StreamConfig
 def checkpoint_folder(job: JobPlan, config: StreamConfig) -> Path:
     """Where the job's checkpoints are: a job of another plan, or of another backend, finds none there."""
     return config.checkpoints / job.name / job.short_digest / config.state_backend
+
+
+def sources_file(state: Path) -> Path:
+    """Beside the checkpoints in ``state``: what is known of the topics that they are of."""
+    return state / "sources.json"
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

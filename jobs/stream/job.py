@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
+import msgspec
 import structlog
 
 from features.errors import StackError
@@ -18,6 +19,7 @@ from features.job import JobPlan
 from jobs.stream.config import StreamConfig
 from jobs.stream.files import checkpoint_folder, newest_checkpoint, rocksdb_folder
 from jobs.stream.submit import Places, submit
+from jobs.stream.topics import look
 from jobs.stream.watch import Watch, ended, innermost_cause
 from jobs.stream.written import written
 
@@ -28,7 +30,7 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
     """Run ``job`` until it ends, ``stop`` is set, or SIGTERM or SIGINT comes.
 
     Starts from the newest checkpoint of the same job, if there is one. Raises `StackError` when the job fails for good: also
-    where the checkpoint holds state of another format, which the operator refuses.
+    where the checkpoint holds state of another format, which the operator refuses, or is of topics that are there no more.
     """
     stop = stop or threading.Event()
     if threading.current_thread() is threading.main_thread():
@@ -40,6 +42,9 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
     services = ",".join(job.services)
     log.info("stream.start", services=services, job=job.short_digest, restored=str(restored or ""), rest=rest)
     known = written(config.kafka, {source.topic for source in job.sources})
+    sources = look(job, config, state, is_restored=restored is not None)
+    sql = msgspec.structs.replace(config.sql, whole_from_ms=sources.whole_from_ms, newest_ms=sources.newest_ms)
+    config = msgspec.structs.replace(config, sql=sql)
     with rocksdb_folder(job, config) as rocksdb:
         with _java_errors():
             client = submit(job, config, Places(rest, state, restored, rocksdb), known)

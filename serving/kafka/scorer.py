@@ -6,8 +6,8 @@
                 │                                          │            │
                 └───────────────► dead_letters ◄───────────┴────────────┘
 
-A vector that Flink wrote twice, or that had its prediction before a crash, is known by its event id: of each partition that it is
-given, the scorer first reads back the tail of the predictions. No two scorers work on one partition at a time, save one that was
+A vector that Flink wrote twice, or that had its prediction before a crash, is known by its event id: of the partitions that it is
+given, the scorer first reads back the tails of the predictions. No two scorers work on one partition at a time, save one that was
 frozen while another took over, and comes back to finish the poll in hand; to fence that one out takes a Kafka transaction for
 every poll, which costs several round trips, and readers that wait for its end.
 """
@@ -59,12 +59,15 @@ READER: dict[str, Any] = {
     "heartbeat_interval_ms": 1_000,
     "metrics_enabled": False,
 }
+PRODUCER_METADATA_MS = 5_000
+"""How long a producer goes without looking for new partitions."""
 SENDER: dict[str, Any] = {
     "enable_idempotence": True,  # a send that kafka-python tries again is not written twice
     "linger_ms": 0,
     # Room for a poll's records, below Kafka's default message.max.bytes: behind a full batch every record wakes the sender.
     "batch_size": 900 * 1024,
     "max_request_size": LONGEST_BYTES,
+    "metadata_max_age_ms": PRODUCER_METADATA_MS,
     "metrics_enabled": False,
 }
 
@@ -83,6 +86,8 @@ class ScorerConfig(msgspec.Struct, frozen=True):
 
     client: dict[str, Any]
     """What a kafka-python client is given: where Kafka is, and how it is spoken to."""
+    isolation_level: str
+    """Kafka's ``isolation.level``, of what is read."""
     registry: Path
     """The model registry's folder."""
     alias: str
@@ -94,10 +99,12 @@ class ScorerConfig(msgspec.Struct, frozen=True):
     instance: str
     """Which scorer of the group this is. One that starts as an instance that died takes over its partitions at once."""
     dedupe_window: int
-    """Event ids remembered of each partition: more than Flink repeats after a restart (checkpoint interval × rate)."""
+    """Event ids remembered of all partitions together: more than Flink repeats after a restart (checkpoint interval × rate)."""
     batch_cache_seconds: float
     batch_cache_rows: int
     max_poll_records: int
+    discovery_ms: int
+    """Between two looks for new partitions."""
     ready_file: Path | None
     """Written as soon as the scorer has its partitions, and knows which events have a prediction."""
 
@@ -113,13 +120,14 @@ def run(service: Service, config: ScorerConfig, stop: threading.Event | None = N
     plan = service.plan
     vectors, predictor = load_predictor(service, config)
     client, group = config.client, config.group
+    reader = {**READER, "isolation_level": config.isolation_level, "metadata_max_age_ms": config.discovery_ms, **client}
     member = {"group_id": group, "group_instance_id": f"{group}.{config.instance}", "max_poll_records": config.max_poll_records}
 
     def open_reader() -> closing[Any]:
-        return closing(KafkaConsumer(max_poll_records=READ_BACK_RECORDS, **READER, **client))
+        return closing(KafkaConsumer(max_poll_records=READ_BACK_RECORDS, **reader))
 
     with _stopped_by_signals(stop), _collector_as_it_was(), _kafka_errors(config), ExitStack() as clients:
-        consumer = clients.enter_context(closing(KafkaConsumer(**member, **READER, **client)))
+        consumer = clients.enter_context(closing(KafkaConsumer(**member, **reader)))
         producer = KafkaProducer(**SENDER, **client)
         clients.callback(producer.close, timeout=FLUSH_SECONDS)
         scorer = Scorer(plan, vectors, predictor, config, consumer, producer, open_reader)
@@ -166,11 +174,12 @@ class Scorer:
         self._predictor = predictor
         self._config = config
         self._consumer = consumer
+        self._producer = producer
         self._open_reader = open_reader
         self._membership = Membership(consumer, producer, plan.features_topic)
         self._delivery = Delivery(producer, consumer)
         self._counts = Counts(REPORT_SECONDS)
-        self._predicted: dict[int, Predicted] = {}
+        self._predicted = Predicted(config.dedupe_window)
         self._dead = DeadLetters(plan.features_topic, _longest(config, DEAD_LETTERS))
         self._room = room(_longest(config, predictions(plan.service)))
         self._adopted = False
@@ -200,16 +209,27 @@ class Scorer:
         if not self._adopted:
             time.sleep(TAKEOVER_SECONDS)
             self._adopted = True
+        partitions = sorted(place.partition for place in positions)
         with self._open_reader() as reader:
-            self._predicted = {
-                place.partition: read_back(reader, self._plan.predictions_topic, place.partition, self._config.dedupe_window)
-                for place in sorted(positions)
-            }
+            _check_topics(self._plan, reader)  # a new partition of the features needs its own among the predictions
+            self._predicted = read_back(reader, self._plan.predictions_topic, partitions, self._config.dedupe_window)
             self._dead.read_back(reader)
+        self._await_producer(partitions)
         _spare_the_collector()
-        log.info("assigned", service=self._plan.service, read_back={p: len(a) for p, a in self._predicted.items()})
+        log.info("assigned", service=self._plan.service, partitions=partitions, read_back=len(self._predicted))
         if self._config.ready_file is not None:
             self._config.ready_file.touch()
+
+    def _await_producer(self, partitions: Sequence[int]) -> None:
+        """Return when the producer knows the partitions: of one that was just added it hears when it looks again."""
+        deadline = time.monotonic() + 3 * PRODUCER_METADATA_MS / 1000
+        while not self._producer.partitions_for(self._plan.predictions_topic).issuperset(partitions):
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"a prediction has the partition of its features; the producer does not find partitions {partitions} of "
+                    f"{self._plan.predictions_topic}; start the scorer again"
+                )
+            time.sleep(0.1)
 
     def _predict(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
         began = time.perf_counter()
@@ -236,8 +256,8 @@ class Scorer:
         """The records that need a prediction, their messages, and those that cannot be decoded. The repeats are gone."""
         records, messages, bad = [], [], []
         decode = self._vectors.decode
-        for place, of_one in polled.items():
-            first_time = self._predicted[place.partition].first_time
+        first_time = self._predicted.first_time
+        for of_one in polled.values():
             for record in of_one:
                 try:
                     message = decode(record.value)

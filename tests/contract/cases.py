@@ -22,6 +22,7 @@ A case is a text file: what it shows and a picture, then its windows, then its e
 - Where engines differ by right, each has columns of its own, ``| history, event_time: n | arrival: n``; columns without a label
   are everyone's.
 - ``watermark  13:00`` is no event: all sources have come so far. Without such lines no row is late in event-time mode.
+- ``silence`` is none either: no source has sent anything for the idle timeout.
 """
 
 from __future__ import annotations
@@ -82,6 +83,11 @@ class Row(NamedTuple):
     """By engine, then by name; empty where nothing is."""
     refused: str | None
 
+    @property
+    def is_event(self) -> bool:
+        """Whether it is one, and no line ``watermark`` or ``silence``."""
+        return self.source not in {"watermark", "silence"}
+
 
 class Case(NamedTuple):
     """What a file says."""
@@ -100,6 +106,11 @@ class Case(NamedTuple):
     def has_watermarks(self) -> bool:
         """Whether it says where the watermark is."""
         return any(row.source == "watermark" for row in self.rows)
+
+    @property
+    def has_silence(self) -> bool:
+        """Whether it says where nothing comes."""
+        return any(row.source == "silence" for row in self.rows)
 
     @property
     def longest_ms(self) -> int:
@@ -151,7 +162,10 @@ class _Table:
     def rows(self, line: str) -> Iterator[Row]:
         """The rows of a line: one, or as many as its copies."""
         event, *groups = BAR.split(line)
-        source, at, *cells = event.split()
+        source, at, *cells = f"{event} - -".split() if event.strip() == "silence" else event.split()
+        if source == "silence":
+            yield Row(line, source, None, {}, {}, None)
+            return
         if source == "watermark":
             yield Row(line, source, milliseconds(at), {}, {}, None)
             return

@@ -34,6 +34,8 @@ MAX_AHEAD_MS = 100 * 365 * DAY_MS
 KEYS = 1_000_000
 """A case's small numbers become keys of its own by this many for each case; large ones stay as they are."""
 SECONDS = 240
+IDLE_MS = 1500
+"""The idle timeout of cases with a silence."""
 
 Vectors = dict[int, Mapping[str, Any] | str]
 """By the row's place in its case: features and ``complete``, or the reason of a dead letter."""
@@ -43,14 +45,18 @@ def vectors(broker: Broker, cluster: Cluster, cases: Sequence[Case], mode: Mode,
     """What the stream job gives for every case, by the case's name, in as few jobs as their watermarks and lateness allow."""
     apart: dict[tuple[Any, ...], list[Case]] = defaultdict(list)
     together: list[Case] = []
+    silent: list[Case] = []
     for case in cases:
         if case.lateness_ms is not None:  # whether a vector is complete depends on all the stages of its job
             apart[case.lateness_ms, case.longest_ms, *sorted({(f.source, f.key) for f in case.features})].append(case)
         elif mode == "event_time" and case.has_watermarks:
             apart[(DAY_MS,)].append(case)
+        elif mode == "event_time" and case.has_silence:
+            silent.append(case)
         else:
             together.append(case)
     found = _together(broker, cluster, together, mode, folder / "together") if together else {}
+    found |= _in_silence(broker, cluster, silent, folder / "silent") if silent else {}
     for number, (group, members) in enumerate(apart.items()):
         plan = plan_of(members, mode, lateness_ms=group[0], delay_ms=DELAY_MS)
         found |= _one_by_one(broker, cluster, members, plan, folder / f"apart_{number}")
@@ -94,19 +100,35 @@ def _one_by_one(broker: Broker, cluster: Cluster, cases: Sequence[Case], plan: P
         return lockstep.vectors()
 
 
+def _in_silence(broker: Broker, cluster: Cluster, cases: Sequence[Case], folder: Path) -> dict[str, Vectors]:
+    """Cases in which nothing more comes: the rows before a silence have their vectors in it."""
+    with (
+        closing(Lockstep(broker, plan_of(cases, "event_time", DAY_MS), cases)) as lockstep,
+        _running(lockstep, cluster, folder, idle_timeout_ms=IDLE_MS),
+    ):
+        for days, case in enumerate(cases):
+            for step in _steps(case):
+                if case.rows[step[0]].source == "silence":
+                    lockstep.await_vectors(case)
+                else:
+                    lockstep.send_rows(case, step, days * DAY_MS)
+        return lockstep.vectors()
+
+
 def _steps(case: Case) -> list[list[int]]:
     """Places of rows that can be sent at once: those of one source have an order of their own."""
     return [[place for place, _ in rows] for _, rows in itertools.groupby(enumerate(case.rows), lambda row: row[1].source)]
 
 
 @contextmanager
-def _running(lockstep: Lockstep, cluster: Cluster, folder: Path) -> Iterator[None]:
+def _running(lockstep: Lockstep, cluster: Cluster, folder: Path, **changes: Any) -> Iterator[None]:
     """The job, on the tests' cluster."""
     options = {
         "bounded": False,
         "max_ahead_ms": MAX_AHEAD_MS,
         "idle_timeout_ms": 1000 * SECONDS,  # a slow machine is not a silent source
         "drift_ms": 2 * DELAY_MS,
+        **changes,
     }
     with submitted(lockstep.broker, cluster, lockstep.plan, folder, **options) as job:
         lockstep.job = job
@@ -142,13 +164,20 @@ class Lockstep:
         self._consumer.close()
 
     def send_rows(self, case: Case, places: Sequence[int], shift_ms: int = 0) -> None:
-        """Send rows of a case, in their order; a line ``watermark`` is none."""
+        """Send rows of a case, in their order; a line ``watermark`` or ``silence`` is none."""
         for place in places:
             row = case.rows[place]
-            if row.source != "watermark":
+            if row.is_event:
                 number = next(self._ids)
                 value = _record(row, 1 + self._cases.index(case), number, shift_ms)
                 self._sent.append((case, place, number, self._send(row.source, value)))
+
+    def await_vectors(self, case: Case) -> None:
+        """Return when all queries of a case that were sent have a vector."""
+        self.producer.flush()
+        for sent, place, number, _ in self._sent:
+            if sent is case and case.rows[place].source == self.plan.spine:
+                self._features_of(number)
 
     def advance(self, to: int) -> None:
         """Move the watermark; return when the job has."""

@@ -98,7 +98,7 @@ def arrow_schema() -> pa.Schema:
 
 def history(case: Case) -> list[Row]:
     """The rows that history has: the good ones."""
-    return [row for row in case.rows if row.source != "watermark" and row.refused is None]
+    return [row for row in case.rows if row.is_event and row.refused is None]
 
 
 def queries(case: Case) -> list[int]:

@@ -8,14 +8,26 @@ import msgspec
 
 from features.job import JobPlan
 from features.plan import Mode as Name
+from features.plan import Source
 from features.sql.flink.options import JobOptions
 
 
-def _aligned(job: JobPlan, options: JobOptions) -> dict[str, str]:
-    """Sources wait for one another, so that few rows wait for the watermark."""
-    if options.bounded:  # flink-connector-kafka 5.0.0 fails when alignment pauses a partition that has come to its end
-        return {}
+def _idle(job: JobPlan, source: Source, options: JobOptions) -> dict[str, str]:
+    """A silent partition no longer holds the watermark back."""
+    return {"scan.watermark.idle-timeout": f"{options.idle_timeout_ms} ms"}
+
+
+def _quiet(job: JobPlan, source: Source, options: JobOptions) -> dict[str, str]:
+    """The same, and when all are silent the watermark goes on to the newest event.
+
+    Sources wait for one another, so that few rows wait for the watermark.
+    """
+    newest = options.newest_ms.get(source.name)
     return {
+        "connector": "headrace-kafka",
+        "quiet.timeout": f"{options.idle_timeout_ms} ms",
+        "quiet.delay": f"{source.delay_ms} ms",
+        **({} if newest is None else {"quiet.newest": str(newest)}),
         "scan.watermark.alignment.group": job.name,
         "scan.watermark.alignment.max-drift": f"{options.drift_ms} ms",
         "scan.watermark.alignment.update-interval": "50 ms",
@@ -25,8 +37,8 @@ def _aligned(job: JobPlan, options: JobOptions) -> dict[str, str]:
 class Mode(msgspec.Struct, frozen=True):
     """What a mode adds (rule 6)."""
 
-    alignment: Callable[[JobPlan, JobOptions], dict[str, str]]
-    """Settings of a source."""
+    live: Callable[[JobPlan, Source, JobOptions], dict[str, str]]
+    """Settings of a source that goes on for ever."""
     time: tuple[str, ...]
     """SQL of the time that a stage's rows wait for, in the rows."""
     argument: str
@@ -37,9 +49,9 @@ class Mode(msgspec.Struct, frozen=True):
 
 MODES: Mapping[Name, Mode] = {
     # The watermark says only which silent keys can be forgotten: no row and no source waits.
-    "arrival": Mode(alignment=lambda job, options: {}, time=(), argument="", time_after=()),
+    "arrival": Mode(live=_idle, time=(), argument="", time_after=()),
     "event_time": Mode(
-        alignment=_aligned,
+        live=_quiet,
         time=("`_rt`",),
         argument=",\n  on_time => DESCRIPTOR(`_rt`)",
         time_after=("`rowtime` AS `_rt`",),

@@ -13,6 +13,8 @@ class JobOptions(msgspec.Struct, frozen=True):
     bootstrap: str
     longest: Mapping[str, int]
     """The longest record that a topic takes, by its name; one that is not here is as we make it."""
+    isolation_level: str
+    """Kafka's ``isolation.level``, of the sources."""
     group: str
     dead_letters: str
     late_rows: str
@@ -26,9 +28,15 @@ class JobOptions(msgspec.Struct, frozen=True):
     """Event-time mode: how far one source may read ahead of another, so that the waiting rows stay few."""
     batch_ms: int
     """How long a message may wait for others that go to the same partition."""
+    discovery_ms: int
+    """Between two looks for new partitions of a source."""
     bounded: bool
     """Stop at the offsets that the topics have at the start."""
     cache_bytes: int
     """How much of its state a stage keeps decoded in memory; 0: none, for state that is in memory as it is."""
     kept_bytes: int
     """What a stage keeps in memory of the values of its windows, for functions that have no small partial."""
+    whole_from_ms: Mapping[str, int] = {}
+    """By source: events of this time or before may have been deleted before the job could read them (rule 6); absent: none."""
+    newest_ms: Mapping[str, int] = {}
+    """By source: the time of the newest event that is read already, where the job goes on from a checkpoint."""

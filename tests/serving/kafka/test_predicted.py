@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -34,9 +35,22 @@ def test_an_event_is_new_unless_among_the_last(events: list[int], window: int) -
 
 def test_an_id_is_a_number_or_a_text() -> None:
     """1 and "1" are two events."""
-    predicted = Predicted(10, [1])
+    predicted = Predicted(10)
+    assert predicted.first_time(1)
     assert predicted.first_time("1")
     assert not predicted.first_time(1)
+
+
+def test_long_ids_take_no_more_memory_than_short_ones() -> None:
+    """What is kept of a text has a fixed size, and a full memory does not grow."""
+    tracemalloc.start()
+    predicted = Predicted(2000)
+    for event in range(6000):
+        assert predicted.first_time(f"{event}{'x' * 1000}")
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(predicted) == 2000
+    assert used < 2000 * 200
 
 
 class Sent:

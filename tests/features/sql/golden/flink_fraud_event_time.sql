@@ -19,10 +19,11 @@ CREATE TEMPORARY TABLE `transactions` (
   `_rt` AS TO_TIMESTAMP_LTZ(`event_time`, 3),
   WATERMARK FOR `_rt` AS TO_TIMESTAMP_LTZ(`event_time` - 1, 3)
 ) WITH (
-  'connector' = 'kafka',
+  'connector' = 'headrace-kafka',
   'topic' = 'transactions',
   'properties.bootstrap.servers' = 'localhost:9092',
   'properties.group.id' = 'headrace.fraud',
+  'properties.isolation.level' = 'read_committed',
   'scan.startup.mode' = 'earliest-offset',
   'format' = 'headrace-event',
   'headrace-event.required' = 'transaction_id;customer_id;terminal_id',
@@ -31,7 +32,9 @@ CREATE TEMPORARY TABLE `transactions` (
   'headrace-event.max-ahead-ms' = '3600000',
   'headrace-event.value-bytes' = '6283008',
   'headrace-event.vector-bytes' = '1044848',
-  'scan.watermark.idle-timeout' = '10000 ms',
+  'scan.topic-partition-discovery.interval' = '10000 ms',
+  'quiet.timeout' = '10000 ms',
+  'quiet.delay' = '0 ms',
   'scan.watermark.alignment.group' = 'fraud',
   'scan.watermark.alignment.max-drift' = '86400000 ms',
   'scan.watermark.alignment.update-interval' = '50 ms'
@@ -52,10 +55,11 @@ CREATE TEMPORARY TABLE `labels` (
   `_rt` AS TO_TIMESTAMP_LTZ(`event_time`, 3),
   WATERMARK FOR `_rt` AS TO_TIMESTAMP_LTZ(`event_time` - 1, 3)
 ) WITH (
-  'connector' = 'kafka',
+  'connector' = 'headrace-kafka',
   'topic' = 'labels',
   'properties.bootstrap.servers' = 'localhost:9092',
   'properties.group.id' = 'headrace.fraud',
+  'properties.isolation.level' = 'read_committed',
   'scan.startup.mode' = 'earliest-offset',
   'format' = 'headrace-event',
   'headrace-event.required' = 'transaction_id;terminal_id',
@@ -63,7 +67,9 @@ CREATE TEMPORARY TABLE `labels` (
   'headrace-event.timestamps' = 'event_time',
   'headrace-event.max-ahead-ms' = '3600000',
   'headrace-event.value-bytes' = '6283008',
-  'scan.watermark.idle-timeout' = '10000 ms',
+  'scan.topic-partition-discovery.interval' = '10000 ms',
+  'quiet.timeout' = '10000 ms',
+  'quiet.delay' = '0 ms',
   'scan.watermark.alignment.group' = 'fraud',
   'scan.watermark.alignment.max-drift' = '86400000 ms',
   'scan.watermark.alignment.update-interval' = '50 ms'
@@ -174,7 +180,7 @@ SELECT
   `rowtime` AS `_rt`
 FROM sliding_windows(
   r => TABLE `transactions_by_customer_id_rows` PARTITION BY `_key`,
-  spec => '{"mode": "event_time", "retention": 2678400000, "lateness": 86400000, "cache": 0, "kept": 67108864, "values": ["_value_amount"], "features": [{"name": "customer_spend__count_1d", "function": "count", "parameter": null, "value": 0, "window": 86400000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_1d", "function": "mean", "parameter": null, "value": 0, "window": 86400000, "fill": 0.0, "view": "customer_spend"}, {"name": "customer_spend__count_7d", "function": "count", "parameter": null, "value": 0, "window": 604800000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_7d", "function": "mean", "parameter": null, "value": 0, "window": 604800000, "fill": 0.0, "view": "customer_spend"}, {"name": "customer_spend__count_30d", "function": "count", "parameter": null, "value": 0, "window": 2592000000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_30d", "function": "mean", "parameter": null, "value": 0, "window": 2592000000, "fill": 0.0, "view": "customer_spend"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount"]}',
+  spec => '{"mode": "event_time", "retention": 2678400000, "lateness": 86400000, "whole_from": null, "cache": 0, "kept": 67108864, "values": ["_value_amount"], "features": [{"name": "customer_spend__count_1d", "function": "count", "parameter": null, "value": 0, "window": 86400000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_1d", "function": "mean", "parameter": null, "value": 0, "window": 86400000, "fill": 0.0, "view": "customer_spend"}, {"name": "customer_spend__count_7d", "function": "count", "parameter": null, "value": 0, "window": 604800000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_7d", "function": "mean", "parameter": null, "value": 0, "window": 604800000, "fill": 0.0, "view": "customer_spend"}, {"name": "customer_spend__count_30d", "function": "count", "parameter": null, "value": 0, "window": 2592000000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_30d", "function": "mean", "parameter": null, "value": 0, "window": 2592000000, "fill": 0.0, "view": "customer_spend"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount"]}',
   on_time => DESCRIPTOR(`_rt`),
   uid => 'transactions_by_customer_id'
 );
@@ -258,7 +264,7 @@ SELECT
   `rowtime` AS `_rt`
 FROM sliding_windows(
   r => TABLE `labels_by_terminal_id_rows` PARTITION BY `_key`,
-  spec => '{"mode": "event_time", "retention": 2678400000, "lateness": 86400000, "cache": 0, "kept": 67108864, "values": ["_value_is_fraud"], "features": [{"name": "terminal_risk__count_1d", "function": "count", "parameter": null, "value": 0, "window": 86400000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_1d", "function": "mean", "parameter": null, "value": 0, "window": 86400000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_7d", "function": "count", "parameter": null, "value": 0, "window": 604800000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_7d", "function": "mean", "parameter": null, "value": 0, "window": 604800000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_30d", "function": "count", "parameter": null, "value": 0, "window": 2592000000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_30d", "function": "mean", "parameter": null, "value": 0, "window": 2592000000, "fill": 0.0, "view": "terminal_risk"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount", "customer_spend__count_1d", "customer_spend__mean_1d", "customer_spend__count_7d", "customer_spend__mean_7d", "customer_spend__count_30d", "customer_spend__mean_30d", "_complete_transactions_by_customer_id"]}',
+  spec => '{"mode": "event_time", "retention": 2678400000, "lateness": 86400000, "whole_from": null, "cache": 0, "kept": 67108864, "values": ["_value_is_fraud"], "features": [{"name": "terminal_risk__count_1d", "function": "count", "parameter": null, "value": 0, "window": 86400000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_1d", "function": "mean", "parameter": null, "value": 0, "window": 86400000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_7d", "function": "count", "parameter": null, "value": 0, "window": 604800000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_7d", "function": "mean", "parameter": null, "value": 0, "window": 604800000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_30d", "function": "count", "parameter": null, "value": 0, "window": 2592000000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_30d", "function": "mean", "parameter": null, "value": 0, "window": 2592000000, "fill": 0.0, "view": "terminal_risk"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount", "customer_spend__count_1d", "customer_spend__mean_1d", "customer_spend__count_7d", "customer_spend__mean_7d", "customer_spend__count_30d", "customer_spend__mean_30d", "_complete_transactions_by_customer_id"]}',
   on_time => DESCRIPTOR(`_rt`),
   uid => 'labels_by_terminal_id'
 );

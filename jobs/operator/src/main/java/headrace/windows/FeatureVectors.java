@@ -72,8 +72,13 @@ final class FeatureVectors {
             results(window);
             through = after;
         }
-        vector[stage.features.length] = rows.evictedThrough() <= time - longest;
+        vector[stage.features.length] = isWholeAfter(time - longest);
         return vector;
+    }
+
+    /** Whether no row of a later time has been forgotten, nor deleted before it could come. */
+    boolean isWholeAfter(long time) {
+        return Math.max(rows.evictedThrough(), stage.wholeFrom) <= time;
     }
 
     private void results(int window) {

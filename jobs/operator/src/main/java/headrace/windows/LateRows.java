@@ -53,7 +53,7 @@ final class LateRows {
         List<Object[]> before = vectors(row.time);
         rows.insert(row);
         List<Object[]> after = vectors(row.time);
-        boolean known = rows.evictedThrough() <= row.time - longestOfAll && queries.evictedThrough() <= afterQueries;
+        boolean known = vectors.isWholeAfter(row.time - longestOfAll) && queries.evictedThrough() <= afterQueries;
         for (int v = 0; v < longest.length; v++) {
             long end = row.time + longest[v] - 1;
             long given = rows.queries(row.time, end) + queries.queries(afterQueries, end);

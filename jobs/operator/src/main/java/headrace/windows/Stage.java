@@ -35,6 +35,10 @@ final class Stage implements Serializable {
     final Mode.Name mode;
     final long retention;
     final long lateness;
+
+    /** Rows of this time or before may never have come; the least long where all have. */
+    final long wholeFrom;
+
     final long cache;
     final long kept;
     final int time;
@@ -60,6 +64,7 @@ final class Stage implements Serializable {
         mode = spec.mode();
         retention = spec.retention();
         lateness = spec.lateness();
+        wholeFrom = spec.wholeFrom() == null ? Long.MIN_VALUE : spec.wholeFrom();
         cache = spec.cache();
         kept = spec.kept();
         time = position(type, "_time");

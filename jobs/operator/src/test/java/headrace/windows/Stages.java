@@ -17,6 +17,7 @@ final class Stages {
     private int value;
     private long longest;
     private long lateness = 1_000_000;
+    private Long wholeFrom;
 
     private Stages() {
         columns.add(DataTypes.FIELD("_key", DataTypes.BIGINT()));
@@ -91,11 +92,16 @@ final class Stages {
         return this;
     }
 
+    Stages wholeFrom(long milliseconds) {
+        wholeFrom = milliseconds;
+        return this;
+    }
+
     String spec() {
         String spec =
-                "{'mode': '%s', 'retention': %d, 'lateness': %d, 'cache': 0, 'kept': 1000000, 'values': %s,"
+                "{'mode': '%s', 'retention': %d, 'lateness': %d, 'whole_from': %d, 'cache': 0, 'kept': 1000000, 'values': %s,"
                         + " 'features': %s, 'carry': %s}";
-        return String.format(spec, mode, longest + lateness, lateness, values, features, carry).replace('\'', '"');
+        return String.format(spec, mode, longest + lateness, lateness, wholeFrom, values, features, carry).replace('\'', '"');
     }
 
     DataType table() {

@@ -148,6 +148,16 @@ class WindowerTest extends OneKey {
         assertVector(row(1, 1L), 1L);
     }
 
+    /** Rule 6: rows of 1,000 or before were deleted before the job could read them: a window is whole once it begins there. */
+    @Test
+    void aWindowFromWhichRowsWereDeletedUnreadIsNotComplete() {
+        windows(Stages.over(DataTypes.BIGINT()).feature("count", 50).feature("count", 100).wholeFrom(1_000));
+        assertEquals(false, row(1_010, 1L)[2]);
+        assertEquals(false, row(1_099, 1L)[2]); // of the longest window, though not of the other
+        assertVector(row(1_100, 1L), 2L, 3L);
+        assertEquals(false, row(1_050, 1L)[2]);
+    }
+
     /** Rule 6: what was forgotten stays known, whatever comes after it. */
     @Test
     void whatWasForgottenStaysKnown() {

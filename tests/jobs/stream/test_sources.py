@@ -1,0 +1,123 @@
+"""From when on a job's sources are whole, by what Kafka holds when the job starts; on a real broker, without Flink."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+
+from features.job import job_plan
+from features.plan import Plan
+from features.service import Service
+from features.times import DAY_MS
+from infra.config import stream_config
+from infra.local.broker import Broker
+from infra.settings import StreamSettings
+from jobs.stream.topics import Sources, event_time, look
+from tests.support.streams import own_topics
+from tests.support.transactions import write
+
+T = 1_714_550_400_000
+HOUR = 3_600_000
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(
+    ("value", "at"),
+    [
+        (b'{"at": 1714550400000}', T),
+        (b'{"at": "2024-05-01T08:00:00Z"}', T),
+        (b'{"at": "2024-05-01T10:00:00.000+02:00"}', T),
+        (b'{"at": "2024-05-01T08:00:00"}', None),
+        (b'{"at": 1714550400000.5}', None),
+        (b'{"at": true}', None),
+        (b'{"at": null}', None),
+        (b'{"other": 1}', None),
+        (b"[1, 2]", None),
+        (b"17", None),
+        (b"not json", None),
+        (b'{"at": "\xe9"}', None),
+        (b"", None),
+        (None, None),
+    ],
+)
+def test_the_time_of_an_event_is_as_the_stream_reads_it(value: bytes | None, at: int | None) -> None:
+    """What is bad input has none."""
+    assert event_time(value, "at") == at
+
+
+@pytest.mark.stack
+def test_a_topic_from_which_nothing_was_deleted_is_whole(broker: Broker, small: Service, tmp_path: Path) -> None:
+    """Nothing is said of it, with events or without; the topics' ids are kept beside the checkpoints."""
+    plan = own_topics(broker, small.plan)
+    send(broker, plan, [T, T + HOUR])
+    found = looked(broker, plan, tmp_path)
+    assert found.whole_from_ms == {}
+    assert found.topic_ids.keys() == {source.topic for source in plan.sources}
+    assert looked(broker, plan, tmp_path, is_restored=True) == found
+
+
+@pytest.mark.stack
+def test_a_topic_is_whole_from_its_first_record_and_the_disorder_behind_it(
+    broker: Broker, small: Service, tmp_path: Path
+) -> None:
+    """Bad input has no time; a disorder beyond the allowed lateness does not count; the bound stays over a restart."""
+    plan = own_topics(broker, small.plan)
+    assert plan.lateness_ms == DAY_MS
+    send(broker, plan, [T, T + 2 * HOUR, T + HOUR, T + 4 * HOUR, T + HOUR])
+    delete_before(broker, plan, 1)
+    bound = {plan.spine: T + 2 * HOUR + 3 * HOUR}
+    assert looked(broker, plan, tmp_path).whole_from_ms == bound
+    assert looked(broker, plan, tmp_path, is_restored=True).whole_from_ms == bound
+    send(broker, plan, [-5, T - 10 * DAY_MS])
+    delete_before(broker, plan, 3)
+    assert looked(broker, plan, tmp_path).whole_from_ms == {plan.spine: T + 4 * HOUR + DAY_MS}
+
+
+@pytest.mark.stack
+def test_a_topic_of_which_nothing_is_left_is_whole_from_now_on(broker: Broker, small: Service, tmp_path: Path) -> None:
+    """What was deleted may have been as new as an event may be."""
+    plan = own_topics(broker, small.plan)
+    send(broker, plan, [T])
+    delete_before(broker, plan, 1)
+    before = int(time.time() * 1000)
+    found = looked(broker, plan, tmp_path)
+    bound = found.whole_from_ms[plan.spine]
+    assert before <= bound - StreamSettings().max_ahead_ms <= time.time() * 1000
+    assert looked(broker, plan, tmp_path, is_restored=True) == found, "it is known by then"
+
+
+@pytest.mark.stack
+def test_a_compacted_topic_is_whole_from_its_newest_record_on(broker: Broker, small: Service, tmp_path: Path) -> None:
+    """Kafka deletes in its midst: it is whole where each offset is a record, and else from its newest record on."""
+    plan = own_topics(broker, small.plan, source={"cleanup.policy": "compact,delete"})
+    send(broker, plan, [T + HOUR, T])
+    assert looked(broker, plan, tmp_path).whole_from_ms == {}
+    write(broker.bootstrap, plan.spine_source.topic, (False, [(0, b"{}")]))  # leaves a gap, as compaction does
+    assert looked(broker, plan, tmp_path).whole_from_ms == {plan.spine: T + HOUR}
+
+
+def looked(broker: Broker, plan: Plan, folder: Path, *, is_restored: bool = False) -> Sources:
+    """What a job of the plan finds when it starts."""
+    config = stream_config(StreamSettings(), bootstrap=broker.bootstrap, checkpoints=folder)
+    return look(job_plan([plan]), config, folder, is_restored=is_restored)
+
+
+def send(broker: Broker, plan: Plan, times: Sequence[int]) -> None:
+    """Publish events of these times on one partition of the spine."""
+    with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
+        for at in times:
+            value = json.dumps({plan.spine_source.time: at}).encode()
+            producer.send(plan.spine_source.topic, value, b"1", partition=0)
+        producer.flush()
+
+
+def delete_before(broker: Broker, plan: Plan, offset: int) -> None:
+    """Delete the first records of the spine's partition 0, as retention does."""
+    with closing(KafkaAdminClient(bootstrap_servers=broker.bootstrap)) as admin:
+        admin.delete_records({TopicPartition(plan.spine_source.topic, 0): offset})
