@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from infra.settings import ScorerSettings, Section, StreamSettings
+from infra.section import Section
+from infra.settings import ScorerSettings, StreamSettings
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 if TYPE_CHECKING:
@@ -27,19 +29,23 @@ def stream_config(
     section: StreamSettings,
     *,
     bootstrap: str,
+    client: Mapping[str, str] | None = None,
     checkpoints: Path,
     bounded: bool = False,
     ready_file: Path | None = None,
     logs: Path | None = None,
 ) -> StreamConfig:
-    """The configuration of a stream job; ``bounded``: it ends where its topics end when it starts."""
+    """The configuration of a stream job; ``bounded``: it ends where its topics end when it starts.
+
+    ``client`` is what Kafka's Java client is given beside the address; none: it speaks PLAINTEXT.
+    """
     from infra.local import jars
     from jobs.stream.config import StreamConfig
 
     return _filled(
         StreamConfig,
         section,
-        sql=sql_options(section, bootstrap=bootstrap, bounded=bounded),
+        sql=sql_options(section, bootstrap=bootstrap, client=client, bounded=bounded),
         jars=jars.flink_jars(),
         checkpoints=checkpoints,
         ready_file=ready_file,
@@ -47,7 +53,9 @@ def stream_config(
     )
 
 
-def sql_options(section: StreamSettings, *, bootstrap: str, bounded: bool = False) -> JobOptions:
+def sql_options(
+    section: StreamSettings, *, bootstrap: str, client: Mapping[str, str] | None = None, bounded: bool = False
+) -> JobOptions:
     """What the SQL of a stream job says beside its plan."""
     from features.sql.flink import JobOptions
 
@@ -55,6 +63,7 @@ def sql_options(section: StreamSettings, *, bootstrap: str, bounded: bool = Fals
         JobOptions,
         section,
         bootstrap=bootstrap,
+        client=client or {},
         group=GROUP,
         dead_letters=DEAD_LETTERS.name,
         late_rows=LATE_ROWS.name,

@@ -55,7 +55,8 @@ def _sql(project: Path, plans: Sequence[Plan], engine: Engine) -> list[str]:
     from infra.settings import load_settings
 
     settings = load_settings(project)
-    options = sql_options(settings.stream, bootstrap=settings.kafka.bootstrap or LOCAL)
+    kafka = settings.kafka
+    options = sql_options(settings.stream, bootstrap=kafka.bootstrap or LOCAL, client=kafka.properties())
     return [job_sql(job, options).text for job in job_plans(plans)]
 
 

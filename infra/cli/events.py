@@ -36,6 +36,7 @@ def publish(
     An event is JSON, keyed as the project's definitions key the topic; times are UTC milliseconds.
     """
     from infra.cli import show
+    from infra.kafka import rights
     from infra.local import stack, topics
     from infra.settings import load_settings
     from jobs.ingest import publish as job
@@ -45,6 +46,7 @@ def publish(
     where = folder(project)
     settings = load_settings(where)
     client = settings.kafka.client(stack.bootstrap(where, settings))
+    rights.require(client, rights.of_publisher([topic]))
     topics.require(client, topic)
     feed = job.feed(file, topic, _plans(where, settings, topic))
     span = Span(utc_ms(start), utc_ms(end))
@@ -67,12 +69,14 @@ def tail(
 ) -> None:
     """Read a topic, one line for each message, until Ctrl-C."""
     from infra.cli import messages
+    from infra.kafka import rights
     from infra.local import stack, topics
     from infra.settings import load_settings
 
     where = folder(project)
     settings = load_settings(where)
     client = settings.kafka.client(stack.bootstrap(where, settings))
+    rights.require(client, rights.of_reader(topic))
     topics.require(client, topic)
     line = messages.as_json if as_json else messages.line_of(topic)
     with topics.connected(client):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from features.errors import SettingError
 from features.times import clock_text
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
 
@@ -106,25 +105,23 @@ def stream(
 ) -> None:
     """Run the stream job of one or more services until it is stopped."""
     from features.job import job_plan
-    from infra.config import stream_config
+    from infra.config import GROUP, stream_config
+    from infra.kafka import rights
     from infra.local import stack
     from infra.settings import run_folder
     from jobs.stream.job import run
 
     where = folder(project)
     read = _settings(where, settings)
-    if read.kafka.security_protocol != "PLAINTEXT":
-        raise SettingError(
-            f"the stream job speaks PLAINTEXT to Kafka; got kafka.security_protocol={read.kafka.security_protocol}; "
-            "give it a listener of its own, or a proxy"
-        )
     folders = stack.Folders(run_folder(where, read))
     _log_plainly()
     bootstrap = stack.bootstrap(where, read)
     job = job_plan(_plans(where, services, plan or ()))
+    rights.require(read.kafka.client(bootstrap), rights.of_stream(job, f"{GROUP}.{job.name}"))
     config = stream_config(
         read.stream,
         bootstrap=bootstrap,
+        client=read.kafka.properties(),
         checkpoints=folders.checkpoints,
         ready_file=_fresh(folders.ready(f"stream-{job.name}")),
         logs=folders.logs,
@@ -141,6 +138,7 @@ def scorer(
     """Run the scorer of a service until it is stopped."""
     from features.definitions.load import load
     from infra.config import scorer_config
+    from infra.kafka import rights
     from infra.local import stack
     from infra.settings import run_folder
     from serving.kafka.scorer import run
@@ -156,7 +154,9 @@ def scorer(
         registry=where / read.registry,
         ready_file=_fresh(folders.ready(f"scorer-{service}")),
     )
-    run(load(where).service(service), config)
+    loaded = load(where).service(service)
+    rights.require(config.client, rights.of_scorer(loaded.plan, config.group))
+    run(loaded, config)
 
 
 def _settings(project: Path, file: Path | None) -> Settings:

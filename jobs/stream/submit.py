@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from features.job import JobPlan
 from features.sql.flink import job_sql
+from features.sql.flink.options import CLIENT
 from jobs.stream.config import StreamConfig
 
 JVM = "-XX:+UseParallelGC"
@@ -29,7 +30,7 @@ class Places(NamedTuple):
 
 def submit(job: JobPlan, config: StreamConfig, places: Places) -> Any:
     """Start the job; gives PyFlink's ``JobClient``."""
-    os.environ.setdefault("JVM_ARGS", JVM)  # read when PyFlink starts its JVM, as is the folder of the log
+    os.environ.setdefault("JVM_ARGS", _jvm(config))  # read when PyFlink starts its JVM, as is the folder of the log
     if config.logs:
         config.logs.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("FLINK_LOG_DIR", str(config.logs.resolve()))
@@ -49,6 +50,12 @@ def submit(job: JobPlan, config: StreamConfig, places: Places) -> Any:
     for statement in sql.inserts:
         inserts.add_insert_sql(statement)
     return inserts.execute().get_job_client()
+
+
+def _jvm(config: StreamConfig) -> str:
+    """Kafka's client asks for a token at addresses alone that its JVM was started with."""
+    url = config.sql.client.get("sasl.oauthbearer.token.endpoint.url")
+    return f"{JVM} -D{CLIENT}.sasl.oauthbearer.allowed.urls={url}" if url else JVM
 
 
 def _flink_configuration(job: JobPlan, config: StreamConfig, places: Places) -> dict[str, str]:

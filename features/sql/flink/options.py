@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
+
+CLIENT = "org.apache.flink.kafka.shaded.org.apache.kafka"
+"""Kafka's Java client as Flink's connector has it: what the names of its classes and system properties begin with."""
 
 
 class JobOptions(msgspec.Struct, frozen=True):
@@ -28,3 +33,11 @@ class JobOptions(msgspec.Struct, frozen=True):
     """How much of its state a stage keeps decoded in memory; 0: none, for state that is in memory as it is."""
     kept_bytes: int
     """What a stage keeps in memory of the values of its windows, for functions that have no small partial."""
+    client: Mapping[str, str] = {}
+    """Properties of Kafka's Java client, beside its address: how Kafka is spoken to, without secrets."""
+
+    @property
+    def kafka(self) -> dict[str, str]:
+        """The properties of a table's Kafka client."""
+        client = {"bootstrap.servers": self.bootstrap, **self.client}
+        return {f"properties.{key}": value for key, value in client.items()}

@@ -142,7 +142,7 @@ def _kafka(topic: str, options: JobOptions) -> dict[str, str]:
     return {
         "connector": "kafka",
         "topic": topic,
-        "properties.bootstrap.servers": options.bootstrap,
+        **options.kafka,
         "properties.linger.ms": str(options.batch_ms),
         "properties.batch.size": str(BATCH_BYTES),
         "sink.delivery-guarantee": "at-least-once",
