@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +31,8 @@ class Places(NamedTuple):
 
 def submit(job: JobPlan, config: StreamConfig, places: Places) -> Any:
     """Start the job; gives PyFlink's ``JobClient``."""
-    os.environ.setdefault("JVM_ARGS", _jvm(config))  # read when PyFlink starts its JVM, as is the folder of the log
+    # Read when PyFlink starts its JVM, as is the folder of the log.
+    os.environ["JVM_ARGS"] = jvm_options(config.sql.client, os.environ.get("JVM_ARGS", JVM))
     if config.logs:
         config.logs.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("FLINK_LOG_DIR", str(config.logs.resolve()))
@@ -52,10 +54,10 @@ def submit(job: JobPlan, config: StreamConfig, places: Places) -> Any:
     return inserts.execute().get_job_client()
 
 
-def _jvm(config: StreamConfig) -> str:
-    """Kafka's client asks for a token at addresses alone that its JVM was started with."""
-    url = config.sql.client.get("sasl.oauthbearer.token.endpoint.url")
-    return f"{JVM} -D{CLIENT}.sasl.oauthbearer.allowed.urls={url}" if url else JVM
+def jvm_options(client: Mapping[str, str], options: str = JVM) -> str:
+    """``options`` for a JVM whose Kafka clients have these properties: they get tokens only where the JVM says that they may."""
+    url = client.get("sasl.oauthbearer.token.endpoint.url")
+    return f"{options} -D{CLIENT}.sasl.oauthbearer.allowed.urls={url}" if url else options
 
 
 def _flink_configuration(job: JobPlan, config: StreamConfig, places: Places) -> dict[str, str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -24,7 +22,9 @@ from kafka.admin import (
 from infra.kafka.rights import Right
 from infra.kafka.settings import SECRETS, KafkaSettings, variable
 from infra.local.broker import Broker, free_ports
+from tests.support.certificates import sign
 from tests.support.children import child
+from tests.support.tokens import Tokens
 
 SECURED = """
 listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller},SASL_SSL://127.0.0.1:{sasl},SSL://127.0.0.1:{tls}
@@ -37,17 +37,24 @@ ssl.truststore.type=PEM
 ssl.truststore.location={folder}/ca.pem
 ssl.principal.mapping.rules=RULE:^CN=([^,]+).*$/$1/
 listener.name.ssl.ssl.client.auth=required
-sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
+sasl.oauthbearer.jwks.endpoint.url={keys}
 listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required {plain};
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.sasl_ssl.oauthbearer.sasl.jaas.config={oauth}.OAuthBearerLoginModule required;
+listener.name.sasl_ssl.oauthbearer.sasl.server.callback.handler.class={oauth}.OAuthBearerValidatorCallbackHandler
 """
 """Behind the properties of a local broker, whose listener stays for the test itself: who comes there is a super user."""
+OAUTH = "org.apache.kafka.common.security.oauthbearer"
 SCRAM = {"SCRAM-SHA-256": ScramMechanism.SCRAM_SHA_256, "SCRAM-SHA-512": ScramMechanism.SCRAM_SHA_512}
 
 
 class SecuredKafka:
-    """One broker; each of ``users`` logs in with a mechanism, or with a certificate where it is ``SSL``."""
+    """One broker; each of ``users`` logs in with a mechanism, or with a certificate where it is ``SSL``.
+
+    An endpoint on loopback gives the tokens of those with OAUTHBEARER.
+    """
 
     def __init__(self, folder: Path, users: Mapping[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,6 +64,7 @@ class SecuredKafka:
         self.secrets = {user: f"{secrets.token_hex(8)}" for user in users}
         """What must be seen nowhere. A password has it in its midst, a key's password too."""
         self._ports = free_ports(2)
+        self._tokens = Tokens(folder, {user: self.password(user) for user, how in users.items() if how == "OAUTHBEARER"})
         sign(folder, "broker")
         (folder / "broker.both.pem").write_text((folder / "broker.key").read_text() + (folder / "broker.pem").read_text())
         for user in (user for user, how in users.items() if how == "SSL"):
@@ -68,9 +76,11 @@ class SecuredKafka:
         command = self.broker.prepare()
         plain = " ".join(f'user_{user}="{self.password(user)}"' for user, how in self.users.items() if how == "PLAIN")
         ports = {**self.broker.ports._asdict(), "sasl": self._ports[0], "tls": self._ports[1]}
+        keys = self._tokens.keys.as_uri()
         with (self.broker.folder / "server.properties").open("a") as properties:
-            properties.write(SECURED.format(**ports, folder=self.folder, plain=plain))
-        with child(command, self.broker.folder / "console.log") as process:
+            properties.write(SECURED.format(**ports, folder=self.folder, plain=plain, keys=keys, oauth=OAUTH))
+        command.insert(1, f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={keys}")
+        with self._tokens.served(), child(command, self.broker.folder / "console.log") as process:
             self.broker.wait(lambda: process.poll() is None)
             with self._admin() as admin:
                 made = [
@@ -97,13 +107,15 @@ class SecuredKafka:
                 ssl_key_file=self.folder / f"{user}.key",
                 ssl_key_password=self.password(user),
             )
+        login = {"sasl_username": user, "sasl_password": self.password(user)}
+        if how == "OAUTHBEARER":
+            login = {"oauth_token_url": self._tokens.url, "oauth_client_id": user, "oauth_client_secret": self.password(user)}
         return KafkaSettings(
             bootstrap=f"127.0.0.1:{self._ports[0]}",
             security_protocol="SASL_SSL",
             sasl_mechanism=how,
-            sasl_username=user,
-            sasl_password=self.password(user),
             ssl_ca_file=ca,
+            **login,
         )
 
     def client(self, user: str) -> dict[str, Any]:
@@ -137,25 +149,3 @@ def _acls(user: str, rights: Iterable[Right | tuple[str, str, str]]) -> Iterator
     for operation, resource, name in rights:
         pattern = ResourcePattern(ResourceType[resource.upper()], name)
         yield ACL(f"User:{user}", "*", ACLOperation[operation], ACLPermissionType.ALLOW, pattern)
-
-
-def sign(folder: Path, name: str, password: str | None = None) -> None:
-    """``name.pem`` and ``name.key`` (PKCS #8, encrypted where there is a password) in ``folder``, signed by its ``ca.pem``."""
-    if not (folder / "ca.pem").is_file():
-        _openssl(folder, *_NEW, "-x509", "-days", "2", "-subj", "/CN=Test CA", "-keyout", "ca.key", "-out", "ca.pem")
-    _openssl(folder, *_NEW, "-subj", f"/CN={name}", "-keyout", "plain.key", "-out", "request.pem")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
-    authority = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names")
-    _openssl(folder, "x509", "-req", "-in", "request.pem", *authority, "-out", f"{name}.pem")
-    encrypted = ("-v2", "aes256", "-passout", "env:PASSWORD") if password else ("-nocrypt",)
-    _openssl(folder, "pkcs8", "-topk8", "-in", "plain.key", *encrypted, "-out", f"{name}.key", PASSWORD=password or "")
-
-
-_NEW = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-
-
-def _openssl(folder: Path, *arguments: str, **environment: str) -> None:
-    done = subprocess.run(
-        ["openssl", *arguments], cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr

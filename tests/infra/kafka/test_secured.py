@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import psutil
+import pyflink
 import pytest
+from kafka import KafkaConsumer, TopicPartition
 
 from features.definitions.load import load
 from features.errors import HeadraceError, SettingError, StackError
@@ -24,6 +29,7 @@ from infra.config import GROUP
 from infra.kafka import rights
 from infra.kafka.rights import Right
 from infra.local import jars, topics
+from jobs.stream.submit import jvm_options
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 from tests.support.children import child
 from tests.support.models import register, stumps
@@ -31,6 +37,7 @@ from tests.support.secured import SecuredKafka
 
 pytestmark = pytest.mark.stack
 
+ROOT = Path(__file__).parents[3]
 SERVICE = 'cards = FeatureService(name="cards", features=[transaction_amount, customer_spend], tags={"spine": "transactions"})'
 SPINE = "secured-transactions"
 USERS = {
@@ -39,6 +46,7 @@ USERS = {
     "scorer": "PLAIN",
     "publisher": "SCRAM-SHA-256",
     "reader": "SSL",
+    "bearer": "OAUTHBEARER",
     "nobody": "PLAIN",
 }
 EVENTS = 20
@@ -153,6 +161,40 @@ def test_a_login_that_is_refused_is_one_line(kafka: SecuredKafka) -> None:
     owner = kafka.client("reader")
     stranger = {name: value for name, value in owner.items() if not name.startswith(("ssl_cert", "ssl_key", "ssl_pass"))}
     assert "no TLS connection: [SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED]" in unreached(stranger)
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The command of a program with the Java client of Flink's connector."""
+    folder = tmp_path_factory.mktemp("echo")
+    jars_of_flink = Path(pyflink.__file__).parent / "lib"
+    path = os.pathsep.join([*map(str, jars.flink_jars()), f"{jars_of_flink}/*", str(folder)])
+    source = ROOT / "tests" / "support" / "java" / "Echo.java"
+    subprocess.run([str(Path(jars.java()).with_name("javac")), "-cp", path, "-d", str(folder), str(source)], check=True)
+    return [jars.java(), "-XX:TieredStopAtLevel=1", "-cp", path]
+
+
+@pytest.mark.parametrize("user", ["scorer", "publisher", "stream", "reader", "bearer"])
+def test_both_clients_speak_each_mechanism(kafka: SecuredKafka, echo: list[str], user: str) -> None:
+    """PLAIN, SCRAM, a certificate and OAUTHBEARER: what the Java client wrote, kafka-python reads, with the same settings."""
+    settings, topic = kafka.settings(user), f"echo-{user}"
+    kafka.grant("maker", ("CREATE", "topic", topic), ("DESCRIBE", "topic", topic))
+    topics.create(kafka.client("maker"), {topic: 1}, replication=1)
+    kafka.grant(user, ("READ", "topic", topic), ("WRITE", "topic", topic))
+    properties = {"bootstrap.servers": str(settings.bootstrap), **settings.properties()}
+    done = subprocess.run(
+        [*echo, *jvm_options(properties).split(), "Echo", topic, f"by {user}"],
+        input="".join(f"{key}={value}\n" for key, value in properties.items()),
+        env={**os.environ, **kafka.environment(user)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == f"by {user}\n", done.stderr
+    assert kafka.secrets[user] not in done.stderr
+    with closing(KafkaConsumer(**kafka.client(user), auto_offset_reset="earliest", consumer_timeout_ms=10_000)) as consumer:
+        consumer.assign([TopicPartition(topic, 0)])
+        assert next(consumer).value == f"by {user}".encode()
 
 
 def make(kafka: SecuredKafka, plan: Plan) -> dict[str, list[Right]]:
