@@ -16,7 +16,7 @@ from kafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailed
 from features.errors import SettingError
 from features.job import JobPlan
 from features.plan import Plan
-from infra.kafka.reach import connected, principal
+from infra.kafka.reach import SECONDS, connected, principal
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 ADVICE = "grant what docs/secured-kafka.md lists for it"
@@ -70,7 +70,7 @@ def require(client: Mapping[str, Any], rights: Sequence[Right]) -> None:
 
     A topic or a group that does not exist is no matter of rights, and passes.
     """
-    with connected(client), closing(KafkaAdminClient(**client, bootstrap_timeout_ms=5000)) as admin:
+    with connected(client), closing(KafkaAdminClient(**client, bootstrap_timeout_ms=SECONDS * 1000)) as admin:
         missing = [*_of_topics(admin, rights), *_of_groups(admin, rights)]
     if missing:
         lacks = ", ".join(map(str, missing))

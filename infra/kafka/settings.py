@@ -150,10 +150,8 @@ class KafkaSettings(Section):
             properties |= {
                 "ssl.keystore.type": "PEM",
                 "ssl.keystore.certificate.chain": _reference("file", str(self.ssl_certificate_file)),
-                "ssl.keystore.key": _reference("file", str(self.ssl_key_file)),
+                "ssl.keystore.key": _reference("key", str(self.ssl_key_file)),
             }
-        if self.ssl_key_password:
-            properties["ssl.key.password"] = _reference("environment", variable("ssl_key_password"))
         if any("${" in value for value in properties.values()):
             properties |= {"config.providers": "headrace", "config.providers.headrace.class": "headrace.kafka.Secrets"}
         return properties
@@ -171,6 +169,7 @@ class KafkaSettings(Section):
             "sasl.mechanism": self.sasl_mechanism,
             "sasl.jaas.config": f"{login};",
             "sasl.login.callback.handler.class": f"{SECURITY}.oauthbearer.OAuthBearerLoginCallbackHandler",
+            "sasl.oauthbearer.jwt.validator.class": f"{SECURITY}.oauthbearer.ClientJwtValidator",  # the default needs jose4j
             "sasl.oauthbearer.token.endpoint.url": str(self.oauth_token_url),
             "sasl.oauthbearer.client.credentials.client.id": str(self.oauth_client_id),
             "sasl.oauthbearer.client.credentials.client.secret": _reference("environment", variable("oauth_client_secret")),

@@ -10,8 +10,8 @@ from kafka import KafkaAdminClient
 from kafka.errors import AuthorizationError
 
 from features.errors import SettingError
+from infra.kafka.reach import SECONDS, principal
 from infra.kafka.reach import connected as connected
-from infra.kafka.reach import principal
 
 
 def create(
@@ -22,7 +22,7 @@ def create(
     What ``config`` and ``replication`` (-1) leave open is the cluster's default: a local broker keeps records for ever. A topic
     that exists stays as it is. Raises `SettingError` where our principal may not create one, or does not see it.
     """
-    with connected(client), closing(KafkaAdminClient(**client)) as admin:
+    with connected(client), closing(KafkaAdminClient(**client, bootstrap_timeout_ms=2 * SECONDS * 1000)) as admin:
         missing = sorted(partitions.keys() - set(admin.list_topics()))
         options = {"replication_factor": replication, "configs": dict(config or {})}
         if not missing:
@@ -40,7 +40,7 @@ def create(
 
 def require(client: Mapping[str, Any], topic: str) -> None:
     """Raise `SettingError` where ``topic`` is missing: a client would wait a minute for it."""
-    with connected(client), closing(KafkaAdminClient(**client, bootstrap_timeout_ms=5000)) as admin:
+    with connected(client), closing(KafkaAdminClient(**client, bootstrap_timeout_ms=SECONDS * 1000)) as admin:
         names = sorted(name for name in admin.list_topics() if not name.startswith("__"))
     if topic not in names:
         known = ", ".join(names) or "none"

@@ -50,7 +50,7 @@ class Tokens:
         if name is None:
             return None
         self.asked += 1
-        claims = {"sub": name, "iat": now, "exp": now + LIFE_SECONDS}
+        claims = {"sub": name, "iss": "tests", "aud": "kafka", "iat": now, "exp": now + LIFE_SECONDS}
         body = f"{_text(json.dumps({'alg': 'RS256', 'kid': '1'}).encode())}.{_text(json.dumps(claims).encode())}"
         signature = openssl(self._folder, "dgst", "-sha256", "-sign", "tokens.key", given=body.encode())
         return {"access_token": f"{body}.{_text(signature)}", "expires_in": LIFE_SECONDS, "token_type": "Bearer"}

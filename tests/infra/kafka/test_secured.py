@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -98,10 +98,10 @@ def test_each_process_works_with_the_rights_of_the_docs(
     events.write_text("".join(f"{json.dumps(event(number))}\n" for number in range(EVENTS)))
     with (
         process(kafka, project, "stream", "stream", "cards", "--plan", "plan.json") as stream,
-        process(kafka, project, "scorer", "scorer", "cards"),
+        process(kafka, project, "scorer", "scorer", "cards") as scorer,
     ):
         ready = project / ".headrace" / "ready"
-        await_files(ready / "stream-cards", ready / "scorer-cards")
+        await_ready(project, {"stream": stream, "scorer": scorer})
         assert command(kafka, monkeypatch, "publisher", "publish", str(events), "--topic", SPINE) == 0
         arguments = ("--from-beginning", "--json", "--limit", str(EVENTS))
         assert command(kafka, monkeypatch, "reader", "tail", plan.predictions_topic, *arguments) == 0
@@ -112,8 +112,10 @@ def test_each_process_works_with_the_rights_of_the_docs(
         keys = [line for line in (kafka.folder / "reader.key").read_text().splitlines() if len(line) == 64]
         assert [place for key in keys for place, text in places.items() if key in text] == []
         kafka.revoke("stream", granted["stream"][0])
-        assert stream.wait(60) == 2
-    last = (project / "stream.log").read_text().splitlines()[-1]
+        kafka.revoke("scorer", granted["scorer"][0])
+        assert (stream.wait(60), scorer.wait(60)) == (2, 2)
+    assert "TopicAuthorizationFailedError" in last_line(project / "scorer.log")
+    last = last_line(project / "stream.log")
     assert re.search(rf"cannot work with Kafka: .*TopicAuthorizationException: .*{SPINE}.*; see docs/secured-kafka\.md", last), (
         last
     )
@@ -253,12 +255,20 @@ def unreached(client: dict[str, object]) -> str:
     return str(caught.value)
 
 
-def await_files(*several: Path, seconds: float = 120) -> None:
-    """Return when all are there."""
+def await_ready(project: Path, processes: Mapping[str, subprocess.Popen[bytes]], seconds: float = 150) -> None:
+    """Return when all do their work."""
     deadline = time.monotonic() + seconds
-    while not all(file.is_file() for file in several):
-        assert time.monotonic() < deadline, f"not all of {several} in {seconds} s"
-        time.sleep(0.1)
+    for name, one in processes.items():
+        while not (project / ".headrace" / "ready" / f"{name}-cards").is_file():
+            said = last_line(project / f"{name}.log")
+            assert one.poll() is None, said
+            assert time.monotonic() < deadline, said
+            time.sleep(0.1)
+
+
+def last_line(log: Path) -> str:
+    """Of a process's output."""
+    return (log.read_text().splitlines() or [""])[-1]
 
 
 def files(project: Path) -> dict[str, str]:

@@ -77,8 +77,7 @@ def test_scram_is_the_same_for_both_clients(project: Path) -> None:
         "ssl.truststore.location": str(project / "ca.pem"),
         "ssl.keystore.type": "PEM",
         "ssl.keystore.certificate.chain": f"${{headrace:file:{project / 'own.pem'}}}",
-        "ssl.keystore.key": f"${{headrace:file:{project / 'own.key'}}}",
-        "ssl.key.password": "${headrace:environment:HEADRACE_KAFKA__SSL_KEY_PASSWORD}",
+        "ssl.keystore.key": f"${{headrace:key:{project / 'own.key'}}}",
         "config.providers": "headrace",
         "config.providers.headrace.class": "headrace.kafka.Secrets",
     }
@@ -91,6 +90,7 @@ def test_oauth_is_the_same_for_both_clients(project: Path) -> None:
     properties = settings.properties()
     told = {key.removeprefix("sasl.oauthbearer."): value for key, value in properties.items() if "oauthbearer." in key}
     assert told == {
+        "jwt.validator.class": "org.apache.flink.kafka.shaded.org.apache.kafka.common.security.oauthbearer.ClientJwtValidator",
         "token.endpoint.url": "https://id/token",
         "client.credentials.client.id": "headrace",
         "client.credentials.client.secret": "${headrace:environment:HEADRACE_KAFKA__OAUTH_CLIENT_SECRET}",
