@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from infra.settings import ScorerSettings, Section, StreamSettings
+from infra.section import Section
+from infra.settings import ScorerSettings, StreamSettings
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def stream_config(
     *,
     bootstrap: str,
     kafka: dict[str, Any] | None = None,
+    client: Mapping[str, str] | None = None,
     isolation_level: str = READ_COMMITTED,
     checkpoints: Path,
     longest: Mapping[str, int] | None = None,
@@ -40,8 +42,9 @@ def stream_config(
 ) -> StreamConfig:
     """The configuration of a stream job.
 
-    ``kafka`` is what a kafka-python client is given, by default the address alone; ``longest`` is the longest record that a topic
-    takes, by name; ``bounded``: it ends where its topics end when it starts.
+    ``kafka`` is what a kafka-python client is given, by default the address alone; ``client`` is what Kafka's Java client is
+    given beside the address, by default nothing: it speaks PLAINTEXT; ``longest`` is the longest record that a topic takes, by
+    name; ``bounded``: it ends where its topics end when it starts.
     """
     from infra.local import jars
     from jobs.stream.config import StreamConfig
@@ -49,7 +52,9 @@ def stream_config(
     return _filled(
         StreamConfig,
         section,
-        sql=sql_options(section, bootstrap=bootstrap, isolation_level=isolation_level, longest=longest, bounded=bounded),
+        sql=sql_options(
+            section, bootstrap=bootstrap, client=client, isolation_level=isolation_level, longest=longest, bounded=bounded
+        ),
         kafka=kafka or {"bootstrap_servers": bootstrap.split(",")},
         jars=jars.flink_jars(),
         checkpoints=checkpoints,
@@ -62,6 +67,7 @@ def sql_options(
     section: StreamSettings,
     *,
     bootstrap: str,
+    client: Mapping[str, str] | None = None,
     isolation_level: str = READ_COMMITTED,
     longest: Mapping[str, int] | None = None,
     bounded: bool = False,
@@ -75,6 +81,7 @@ def sql_options(
         bootstrap=bootstrap,
         longest=dict(longest or {}),
         isolation_level=isolation_level,
+        client=client or {},
         group=GROUP,
         dead_letters=DEAD_LETTERS.name,
         late_rows=LATE_ROWS.name,

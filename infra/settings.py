@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -26,60 +26,20 @@ from pydantic_settings import (
 )
 
 from features.errors import SettingError
+from infra.kafka.settings import SECRETS, KafkaSettings, variable
+from infra.section import PREFIX as PREFIX
+from infra.section import Section as Section
 
 if TYPE_CHECKING:
     from jobs.training.config import TrainConfig
     from jobs.training.split import Split
 
-PREFIX = "HEADRACE_"
 FILE = "headrace.toml"
-PASSWORD = f"{PREFIX}KAFKA__SASL_PASSWORD"
 
 
 def _names(value: object) -> object:
     """``a, b`` of the environment as names."""
     return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
-
-
-class Section(BaseModel):
-    """Part of the settings: fixed once read, and no key that it doesn't know. A key's docstring is its description."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class KafkaSettings(Section):
-    """Where Kafka is, and the topics that Headrace creates."""
-
-    bootstrap: str | None = None
-    """Kafka's address, `host:port`, several with commas; none: the broker of the local stack."""
-    partitions: int = Field(default=2, ge=1)
-    """The number of partitions of a topic that Headrace creates."""
-    replication: int = Field(default=-1, ge=-1)
-    """The replication factor of a topic that Headrace creates; -1: the cluster's default."""
-    isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed"
-    """Kafka's `isolation.level`: `read_committed` leaves out what aborted Kafka transactions wrote, and waits for open
-    ones to end; `read_uncommitted` reads all records as they come."""
-    security_protocol: str = "PLAINTEXT"
-    """Kafka's `security.protocol`; the stream job speaks PLAINTEXT only."""
-    sasl_mechanism: str | None = None
-    """Kafka's `sasl.mechanism`; none: no SASL."""
-    sasl_username: str | None = None
-    """The user name for SASL."""
-    sasl_password: SecretStr | None = None
-    """The password for SASL, a secret: it is read from the environment only."""
-
-    def client(self, bootstrap: str) -> dict[str, Any]:
-        """What a kafka-python client is given."""
-        client: dict[str, Any] = {"bootstrap_servers": bootstrap.split(","), "security_protocol": self.security_protocol}
-        if self.sasl_mechanism:
-            password = self.sasl_password.get_secret_value() if self.sasl_password else None
-            client |= {"sasl_mechanism": self.sasl_mechanism, "sasl_plain_username": self.sasl_username}
-            client |= {"sasl_plain_password": password}
-        return client
-
-    def reader(self, bootstrap: str) -> dict[str, Any]:
-        """What a kafka-python consumer is given."""
-        return {**self.client(bootstrap), "isolation_level": self.isolation_level}
 
 
 class StreamSettings(Section):
@@ -229,25 +189,26 @@ def load_settings(project: Path, **overrides: Any) -> Settings:
     file = project / FILE
     written, environment = _of_file(file), _of_environment()
     try:
-        return Settings(**_merged(written, environment, overrides))
+        settings = Settings(**_merged(written, environment, overrides))
     except ValidationError as error:
         raise _first(error, {"command line": overrides, "environment": environment, str(file): written}) from None
+    return settings.model_copy(update={"kafka": settings.kafka.within(project)})
 
 
 def write_settings(settings: Settings, file: Path) -> None:
     """``settings`` as they are, all sources taken together, for a process to read with `read_settings`; without secrets."""
-    file.write_text(settings.model_dump_json(indent=2, exclude={"kafka": {"sasl_password"}}))
+    file.write_text(settings.model_dump_json(indent=2, exclude={"kafka": set(SECRETS)}))
 
 
 def read_settings(file: Path) -> Settings:
-    """What `write_settings` has written; a secret is this process's own environment's."""
+    """What `write_settings` has written; secrets are of this process's own environment."""
     return Settings(**msgspec.json.decode(file.read_bytes()))
 
 
 def secrets(settings: Settings) -> dict[str, str]:
     """The secrets, as a process that reads these settings has them in its environment."""
-    password = settings.kafka.sasl_password
-    return {PASSWORD: password.get_secret_value()} if password else {}
+    found = {variable(name): getattr(settings.kafka, name) for name in SECRETS}
+    return {name: secret.get_secret_value() for name, secret in found.items() if secret}
 
 
 def run_folder(project: Path, settings: Settings) -> Path:
@@ -261,8 +222,9 @@ def _of_file(file: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"{file} is not TOML; {error}; fix that line") from None
     kafka = written.get("kafka")
-    if isinstance(kafka, Mapping) and "sasl_password" in kafka:
-        raise SettingError(f"{file}: kafka.sasl_password is a secret; set {PASSWORD} in the environment instead")
+    for name in SECRETS:
+        if isinstance(kafka, Mapping) and name in kafka:
+            raise SettingError(f"{file}: kafka.{name} is a secret; set {variable(name)} in the environment instead")
     return written
 
 
@@ -296,7 +258,9 @@ def _first(error: ValidationError, sources: Mapping[str, Mapping[str, Any]]) -> 
         return SettingError(f"{where}: '{key}' is no setting; {_known(path)}; remove it or fix its name")
     if detail["type"] == "missing":
         return SettingError(f"{where}: {key} is required; add it")
-    came = "" if "password" in key else f"; got {detail['input']!r}"
+    if detail["type"] == "value_error":  # a rule of a whole section, whose input may hold a secret
+        return SettingError(f"{where}: [{key}] {detail['ctx']['error']}")
+    came = "" if path[-1] in SECRETS else f"; got {detail['input']!r}"
     return SettingError(f"{where}: {key}: {detail['msg'][0].lower()}{detail['msg'][1:]}{came}; fix its value")
 
 

@@ -56,7 +56,12 @@ def _sql(project: Path, plans: Sequence[Plan], engine: Engine) -> list[str]:
 
     settings = load_settings(project)
     kafka = settings.kafka
-    options = sql_options(settings.stream, bootstrap=kafka.bootstrap or LOCAL, isolation_level=kafka.isolation_level)
+    options = sql_options(
+        settings.stream,
+        bootstrap=kafka.bootstrap or LOCAL,
+        client=kafka.properties(),
+        isolation_level=kafka.isolation_level,
+    )
     return [job_sql(job, options).text for job in job_plans(plans)]
 
 

@@ -34,6 +34,7 @@ def replay(
 ) -> None:
     """Publish the history of all sources of a service as one stream, in order of event time."""
     from infra.cli import show
+    from infra.kafka import rights
     from infra.local import stack, topics
     from infra.settings import load_settings
     from jobs.ingest import publish as job
@@ -47,6 +48,7 @@ def replay(
         from features.definitions.load import load
 
         plan = load(where).service(service).plan
+    rights.require(client, rights.of_publisher(source.topic for source in plan.sources))
     for source in plan.sources:
         topics.require(client, source.topic)
     feeds = [job.feed(where / source.history, source.topic, [plan]) for source in plan.sources]

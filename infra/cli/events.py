@@ -36,6 +36,7 @@ def publish(
     An event is JSON, keyed as the project's definitions key the topic; times are UTC milliseconds.
     """
     from infra.cli import show
+    from infra.kafka import rights
     from infra.local import stack, topics
     from infra.settings import load_settings
     from jobs.ingest import publish as job
@@ -45,6 +46,7 @@ def publish(
     where = folder(project)
     settings = load_settings(where)
     client = settings.kafka.client(stack.bootstrap(where, settings))
+    rights.require(client, rights.of_publisher([topic]))
     topics.require(client, topic)
     feed = job.feed(file, topic, _plans(where, settings, topic))
     span = Span(utc_ms(start), utc_ms(end))
@@ -70,6 +72,7 @@ def tail(
     A dead letter that is there again, after a restart say, is shown once.
     """
     from infra.cli import messages
+    from infra.kafka import rights
     from infra.local import stack, topics
     from infra.settings import load_settings
     from schemas.topics import DEAD_LETTERS
@@ -77,6 +80,7 @@ def tail(
     where = folder(project)
     settings = load_settings(where)
     client, reader = (of(stack.bootstrap(where, settings)) for of in (settings.kafka.client, settings.kafka.reader))
+    rights.require(client, rights.of_reader(topic))
     topics.require(client, topic)
     line = messages.as_json if as_json else messages.line_of(topic)
     with topics.connected(client):

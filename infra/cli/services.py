@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from features.errors import SettingError
 from features.times import clock_text
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
 
@@ -106,7 +105,8 @@ def stream(
 ) -> None:
     """Run the stream job of one or more services until it is stopped."""
     from features.job import job_plan
-    from infra.config import stream_config
+    from infra.config import GROUP, stream_config
+    from infra.kafka import rights
     from infra.local import stack, topics
     from infra.settings import run_folder
     from jobs.stream.job import run
@@ -114,19 +114,16 @@ def stream(
 
     where = folder(project)
     read = _settings(where, settings)
-    if read.kafka.security_protocol != "PLAINTEXT":
-        raise SettingError(
-            f"the stream job speaks PLAINTEXT to Kafka; got kafka.security_protocol={read.kafka.security_protocol}; "
-            "give it a listener of its own, or a proxy"
-        )
     folders = stack.Folders(run_folder(where, read))
     _log_plainly()
     bootstrap = stack.bootstrap(where, read)
     job = job_plan(_plans(where, services, plan or ()))
     client = read.kafka.client(bootstrap)
+    rights.require(client, rights.of_stream(job, f"{GROUP}.{job.name}"))
     config = stream_config(
         read.stream,
         bootstrap=bootstrap,
+        client=read.kafka.properties(),
         kafka=client,
         isolation_level=read.kafka.isolation_level,
         longest=topics.longest_records(client, [DEAD_LETTERS.name, *(plan.features_topic for plan in job.plans)]),
@@ -146,6 +143,7 @@ def scorer(
     """Run the scorer of a service until it is stopped."""
     from features.definitions.load import load
     from infra.config import scorer_config
+    from infra.kafka import rights
     from infra.local import stack, topics
     from infra.settings import run_folder
     from schemas.topics import DEAD_LETTERS, predictions
@@ -165,7 +163,9 @@ def scorer(
         longest=topics.longest_records(client, [DEAD_LETTERS.name, predictions(service).name]),
         ready_file=_fresh(folders.ready(f"scorer-{service}")),
     )
-    run(load(where).service(service), config)
+    loaded = load(where).service(service)
+    rights.require(config.client, rights.of_scorer(loaded.plan, config.group))
+    run(loaded, config)
 
 
 def _settings(project: Path, file: Path | None) -> Settings:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
-from kafka.errors import KafkaError
+from kafka.errors import AuthorizationError, KafkaError
 
-from features.errors import SettingError, StackError
+from features.errors import SettingError
+from infra.kafka.reach import SECONDS, principal
+from infra.kafka.reach import connected as connected
 from schemas.topics import KAFKA_BYTES
 
 LONGEST = "max.message.bytes"
@@ -22,15 +24,22 @@ def create(
     """Create the topics that are missing, by name and number of partitions, and wait until each has its leaders.
 
     What ``config`` and ``replication`` (-1) leave open is the cluster's default: a local broker keeps records for ever. A topic
-    that exists stays as it is.
+    that exists stays as it is. Raises `SettingError` where our principal may not create one, or does not see it.
     """
-    with closing(KafkaAdminClient(**client)) as admin:
-        missing = partitions.keys() - set(admin.list_topics())
+    with connected(client), closing(KafkaAdminClient(**client, bootstrap_timeout_ms=2 * SECONDS * 1000)) as admin:
+        missing = sorted(partitions.keys() - set(admin.list_topics()))
         options = {"replication_factor": replication, "configs": dict(config or {})}
-        if missing:
+        if not missing:
+            return
+        try:
             admin.create_topics(
                 {name: {"num_partitions": partitions[name], **options} for name in missing}, wait_for_metadata=True
             )
+        except AuthorizationError:
+            raise SettingError(
+                f"a topic is there before it is used; {principal(client)} sees none called {', '.join(missing)}, and lacks "
+                "CREATE for at least one; grant it, or make these topics and grant DESCRIBE (docs/secured-kafka.md)"
+            ) from None
 
 
 def longest_records(client: Mapping[str, Any], names: Iterable[str]) -> dict[str, int]:
@@ -47,20 +56,10 @@ def longest_records(client: Mapping[str, Any], names: Iterable[str]) -> dict[str
 
 def require(client: Mapping[str, Any], topic: str) -> None:
     """Raise `SettingError` where ``topic`` is missing: a client would wait a minute for it."""
-    with connected(client), closing(KafkaAdminClient(**client, bootstrap_timeout_ms=5000)) as admin:
+    with connected(client), closing(KafkaAdminClient(**client, bootstrap_timeout_ms=SECONDS * 1000)) as admin:
         names = sorted(name for name in admin.list_topics() if not name.startswith("__"))
     if topic not in names:
         known = ", ".join(names) or "none"
         raise SettingError(
             f"a topic exists before it is used; got '{topic}', Kafka has {known}; run 'headrace up', or name one of these"
         )
-
-
-@contextmanager
-def connected(client: Mapping[str, Any]) -> Iterator[None]:
-    """Kafka's errors within as a `StackError` of one line."""
-    try:
-        yield
-    except KafkaError as error:
-        address = ",".join(client["bootstrap_servers"])
-        raise StackError(f"Kafka at {address} did not reply; {type(error).__name__}: {error}; see 'headrace status'") from None

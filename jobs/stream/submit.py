@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from features.job import JobPlan
 from features.sql.flink import job_sql
+from features.sql.flink.options import CLIENT
 from jobs.stream.config import StreamConfig
 
 JVM = "-XX:+UseParallelGC"
@@ -30,7 +31,8 @@ class Places(NamedTuple):
 
 def submit(job: JobPlan, config: StreamConfig, places: Places, written: Mapping[str, str]) -> Any:
     """Start the job; gives PyFlink's ``JobClient``. ``written`` is what the job is told of each topic's dead letters."""
-    os.environ.setdefault("JVM_ARGS", JVM)  # read when PyFlink starts its JVM, as is the folder of the log
+    # Read when PyFlink starts its JVM, as is the folder of the log.
+    os.environ["JVM_ARGS"] = jvm_options(config.sql.client, os.environ.get("JVM_ARGS", JVM))
     if config.logs:
         config.logs.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("FLINK_LOG_DIR", str(config.logs.resolve()))
@@ -53,6 +55,12 @@ def submit(job: JobPlan, config: StreamConfig, places: Places, written: Mapping[
     for statement in sql.inserts:
         inserts.add_insert_sql(statement)
     return inserts.execute().get_job_client()
+
+
+def jvm_options(client: Mapping[str, str], options: str = JVM) -> str:
+    """``options`` for a JVM whose Kafka clients have these properties: they get tokens only where the JVM says that they may."""
+    url = client.get("sasl.oauthbearer.token.endpoint.url")
+    return f"{options} -D{CLIENT}.sasl.oauthbearer.allowed.urls={url}" if url else options
 
 
 def _flink_configuration(job: JobPlan, config: StreamConfig, places: Places) -> dict[str, str]:

@@ -22,6 +22,8 @@ WATCH_SECONDS = 2.0
 RESTARTS_IN_A_ROW = 10
 """A job that fails this often without a checkpoint in between will not recover by itself."""
 CAUSED_BY = "Caused by: "
+REFUSED = ("AuthorizationException", "AuthenticationException", "ConfigException")
+"""Of Kafka's client: it will be refused again, however often the job restarts."""
 
 
 class Watch:
@@ -52,6 +54,7 @@ class Watch:
                 break
             if all(vertex["status"] in {"RUNNING", "FINISHED"} for vertex in job["vertices"]):
                 return True
+            self._raise_refusal(self._exceptions())
             self.ended = job["state"] in {"FAILED", "CANCELED"}
             if self.ended or time.monotonic() > deadline:
                 raise StackError(f"the Flink job did not start: {job['state']}: {_cause(self._exceptions())}; see the job's log")
@@ -95,6 +98,14 @@ class Watch:
             self._failures += len(restarts)
             self.restarts += len(restarts)
             log.warning("stream.restart", restarts=self.restarts, cause=_cause(exceptions))
+            self._raise_refusal(exceptions)
+
+    @staticmethod
+    def _raise_refusal(exceptions: list[Any]) -> None:
+        """Raise `StackError` where Kafka refused who we are or what we do, or its client its configuration."""
+        cause = _cause(exceptions)
+        if exceptions and any(name in cause for name in REFUSED):
+            raise StackError(f"the Flink job cannot work with Kafka: {cause}; see docs/secured-kafka.md, and the job's log")
 
     def _exceptions(self) -> list[Any]:
         """What Flink restarted the job for, the newest first; at most the last sixteen."""

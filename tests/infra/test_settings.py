@@ -122,7 +122,8 @@ def test_a_secret_is_not_read_from_the_file_nor_shown(project: Path, monkeypatch
     assert "HEADRACE_KAFKA__SASL_PASSWORD" in refused(project, '[kafka]\nsasl_password = "hunter2"\n')
     (project / "headrace.toml").unlink()
     monkeypatch.setenv("HEADRACE_KAFKA__SASL_PASSWORD", "hunter2")
-    settings = load_settings(project, kafka={"sasl_mechanism": "PLAIN", "sasl_username": "me"})
+    kafka = {"bootstrap": "a:1", "security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_username": "me"}
+    settings = load_settings(project, kafka=kafka)
     assert "hunter2" not in repr(settings) + settings.model_dump_json()
     assert settings.kafka.client("a:1,b:2")["sasl_plain_password"] == "hunter2"  # noqa: S105 - a test's password
 

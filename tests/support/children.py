@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,8 +16,13 @@ PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
-def child(command: Sequence[str | Path], console: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """``command`` with its output in ``console``; out of reach of the terminal's Ctrl-C, as what uses it ends first."""
+def child(
+    command: Sequence[str | Path], console: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """``command`` with its output in ``console``, and ``environment`` over this process's.
+
+    Out of reach of the terminal's Ctrl-C, as what uses it ends first.
+    """
     with console.open("ab") as output:
         process = subprocess.Popen(
             command,
@@ -24,6 +30,7 @@ def child(command: Sequence[str | Path], console: Path) -> Iterator[subprocess.P
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            env={**os.environ, **(environment or {})},
             preexec_fn=_end_with_the_tests,
         )
     try:

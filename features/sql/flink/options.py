@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+CLIENT = "org.apache.flink.kafka.shaded.org.apache.kafka"
+"""Kafka's Java client as Flink's connector has it: what the names of its classes and system properties begin with."""
+
 
 class JobOptions(msgspec.Struct, frozen=True):
     """Where Kafka is, how the job reads it and what it may hold in memory. Times in milliseconds."""
@@ -40,3 +43,11 @@ class JobOptions(msgspec.Struct, frozen=True):
     """By source: events of this time or before may have been deleted before the job could read them (rule 6); absent: none."""
     newest_ms: Mapping[str, int] = {}
     """By source: the time of the newest event that is read already, where the job goes on from a checkpoint."""
+    client: Mapping[str, str] = {}
+    """Properties of Kafka's Java client, beside its address: how Kafka is spoken to, without secrets."""
+
+    @property
+    def kafka(self) -> dict[str, str]:
+        """The properties of a table's Kafka client."""
+        client = {"bootstrap.servers": self.bootstrap, **self.client}
+        return {f"properties.{key}": value for key, value in client.items()}

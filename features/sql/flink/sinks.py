@@ -151,7 +151,7 @@ def _kafka(topic: str, longest: int, options: JobOptions) -> dict[str, str]:
     return {
         "connector": "kafka",
         "topic": topic,
-        "properties.bootstrap.servers": options.bootstrap,
+        **options.kafka,
         "properties.linger.ms": str(options.batch_ms),
         "properties.batch.size": str(BATCH_BYTES),
         "properties.max.request.size": str(longest),

@@ -44,7 +44,7 @@ def _kafka(job: JobPlan, source: Source, options: JobOptions) -> dict[str, str]:
     return {
         "connector": "kafka",
         "topic": source.topic,
-        "properties.bootstrap.servers": options.bootstrap,
+        **options.kafka,
         "properties.group.id": f"{options.group}.{job.name}",
         "properties.isolation.level": options.isolation_level,
         "scan.startup.mode": "earliest-offset",

@@ -76,6 +76,16 @@ def test_a_job_that_ended_first_never_ran() -> None:
     assert watch.ended
 
 
+@pytest.mark.parametrize("status", ["CREATED", "RUNNING"])
+def test_what_kafka_refuses_is_not_tried_again(status: str) -> None:
+    """A right or a login that is missing at the start or later ends the job, in one line with the topic."""
+    denied = "java.io.IOException: x\nCaused by: a.TopicAuthorizationException: Not authorized to access topics: [orders]\n"
+    with flink(replies(status, denied)) as rest:
+        watch = Watch(rest, "1", lambda: False)
+        with pytest.raises(StackError, match=r"cannot work with Kafka: a\.TopicAuthorizationException: .*\[orders\]; see"):
+            (watch.until_running if status == "CREATED" else watch.until_end)(threading.Event())
+
+
 def test_a_job_that_fails_at_its_start_says_why_in_one_line() -> None:
     """The innermost cause, and nothing of the stack trace."""
     with flink(replies("FAILED", REFUSED)) as rest:

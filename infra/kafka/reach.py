@@ -1,0 +1,76 @@
+"""Kafka's errors as one line: what was refused and what to do, or why Kafka cannot be reached."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from kafka.errors import AuthorizationError, KafkaError, KafkaTimeoutError, SaslAuthenticationFailedError
+
+from features.errors import HeadraceError, SettingError, StackError
+
+SECONDS = 5
+"""How long Kafka is tried to be reached."""
+
+
+@contextmanager
+def connected(client: Mapping[str, Any]) -> Iterator[None]:
+    """Kafka's errors within as one line: a `SettingError` where it refuses who we are or what we do, else a `StackError`."""
+    with _failures() as failures:
+        try:
+            yield
+        except KafkaTimeoutError as error:
+            raise _complaint(client, failures[-1] if failures else error) from None
+        except KafkaError as error:
+            raise _complaint(client, error) from None
+
+
+def principal(client: Mapping[str, Any]) -> str:
+    """Who a client says it is."""
+    if client.get("sasl_plain_username"):
+        return f"the user '{client['sasl_plain_username']}'"
+    if client.get("ssl_certfile"):
+        return f"the owner of {client['ssl_certfile']}"
+    return "this process's principal"
+
+
+def _complaint(client: Mapping[str, Any], error: BaseException) -> HeadraceError:
+    servers = client["bootstrap_servers"]
+    where = f"Kafka at {servers if isinstance(servers, str) else ','.join(servers)}"
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, SaslAuthenticationFailedError):
+        return SettingError(
+            f"{where} does not take the login of {principal(client)} with {client['sasl_mechanism']}; {said}; "
+            "fix it in [kafka], or its secret (docs/secured-kafka.md)"
+        )
+    if isinstance(error, AuthorizationError):
+        return SettingError(f"{where} refused {principal(client)}; {said}; grant what docs/secured-kafka.md lists")
+    return StackError(f"{where} did not reply; {said}; see 'headrace status'")
+
+
+@contextmanager
+def _failures() -> Iterator[list[BaseException]]:
+    """Why kafka-python could not connect: it tries again until its time is over, and then says nothing but that.
+
+    A refused login and a certificate that does not fit are told to its log alone (3.0.12).
+    """
+    failures: list[BaseException] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            arguments = record.args if isinstance(record.args, tuple) else ()
+            failures.extend(one for one in arguments if isinstance(one, Exception))
+
+    logger, listener = logging.getLogger("kafka.net.manager"), Listener()
+    before = logger.level, logger.propagate
+    logger.addHandler(listener)
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+    try:
+        yield failures
+    finally:
+        logger.removeHandler(listener)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]

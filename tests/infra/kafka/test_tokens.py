@@ -1,0 +1,47 @@
+"""OAuth tokens for kafka-python: asked for once, again in time, and what an endpoint refuses is one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kafka.errors import SaslAuthenticationFailedError
+
+from infra.kafka.tokens import ClientCredentials
+from tests.support.tokens import LIFE_SECONDS, Tokens
+
+pytestmark = pytest.mark.core
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> Iterator[Tokens]:
+    """Where ``me`` gets tokens with ``mine``."""
+    tokens = Tokens(tmp_path, {"me": "mine"})
+    with tokens.served():
+        yield tokens
+
+
+def test_a_token_is_used_until_it_is_old(endpoint: Tokens) -> None:
+    """One token for all connections of a process, and the next before the broker refuses it."""
+    now = [0.0]
+    provider = ClientCredentials(endpoint.url, "me", "mine", clock=lambda: now[0])
+    assert provider.token() == provider.token()
+    assert endpoint.asked == 1
+    now[0] = 0.7 * LIFE_SECONDS
+    provider.token()
+    assert endpoint.asked == 1
+    now[0] = 0.9 * LIFE_SECONDS
+    provider.token()
+    assert endpoint.asked == 2
+
+
+@pytest.mark.parametrize(
+    ("secret", "there", "reason"), [("other", True, "HTTP Error 401"), ("mine", False, "Connection refused")]
+)
+def test_an_endpoint_that_gives_none_is_named(endpoint: Tokens, secret: str, there: bool, reason: str) -> None:
+    """A wrong secret or an endpoint that is not there; the secret is in no message."""
+    url = endpoint.url if there else "http://127.0.0.1:1/token"
+    with pytest.raises(SaslAuthenticationFailedError, match=rf"oauth_token_url, {url}, gave no token: .*{reason}") as caught:
+        ClientCredentials(url, "me", secret).token()
+    assert secret not in str(caught.value).replace(url, "")
