@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from infra.settings import ScorerSettings, Section, StreamSettings
+import msgspec
+
+from infra.settings import ScorerSettings, Section, Settings, StreamSettings
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 if TYPE_CHECKING:
+    from features.service import Service
     from features.sql.flink import JobOptions
     from jobs.stream.config import StreamConfig
     from serving.kafka.scorer import ScorerConfig
@@ -62,6 +65,11 @@ def sql_options(section: StreamSettings, *, bootstrap: str, bounded: bool = Fals
         cache_bytes=CACHE_BYTES if section.state_backend == "rocksdb" else 0,
         kept_bytes=KEPT_BYTES,
     )
+
+
+def with_settings(service: Service, settings: Settings) -> Service:
+    """``service`` with what the settings say of the files that it reads."""
+    return msgspec.structs.replace(service, event_times=settings.stream.event_times)
 
 
 def scorer_config(

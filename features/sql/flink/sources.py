@@ -9,6 +9,7 @@ from features.sql.flink.options import JobOptions
 from features.sql.flink.text import create_table
 from features.sql.flink.types import sql_type
 from features.sql.quoting import backquoted
+from features.times import DAY_MS
 
 RECORD = (
     "`_reason` STRING",
@@ -50,6 +51,7 @@ def _kafka(job: JobPlan, source: Source, options: JobOptions) -> dict[str, str]:
         "headrace-event.time": source.time,
         "headrace-event.timestamps": ";".join(column.name for column in source.columns if column.type.kind == "timestamp"),
         "headrace-event.max-ahead-ms": str(options.max_ahead_ms),
+        "headrace-event.max-age-ms": str(options.max_age_days * DAY_MS),
     }
 
 

@@ -27,6 +27,7 @@ CREATE TEMPORARY TABLE `transactions` (
   'headrace-event.time' = 'event_time',
   'headrace-event.timestamps' = 'event_time',
   'headrace-event.max-ahead-ms' = '3600000',
+  'headrace-event.max-age-ms' = '1576800000000',
   'scan.watermark.idle-timeout' = '10000 ms'
 );
 
@@ -55,6 +56,7 @@ CREATE TEMPORARY TABLE `labels` (
   'headrace-event.time' = 'event_time',
   'headrace-event.timestamps' = 'event_time',
   'headrace-event.max-ahead-ms' = '3600000',
+  'headrace-event.max-age-ms' = '1576800000000',
   'scan.watermark.idle-timeout' = '10000 ms'
 );
 

@@ -31,6 +31,8 @@ public final class EventFormatFactory implements DeserializationFormatFactory {
             ConfigOptions.key("timestamps").stringType().asList().noDefaultValue();
     static final ConfigOption<Long> MAX_AHEAD_MS =
             ConfigOptions.key("max-ahead-ms").longType().noDefaultValue();
+    static final ConfigOption<Long> MAX_AGE_MS =
+            ConfigOptions.key("max-age-ms").longType().noDefaultValue();
 
     @Override
     public DecodingFormat<DeserializationSchema<RowData>> createDecodingFormat(
@@ -41,7 +43,8 @@ public final class EventFormatFactory implements DeserializationFormatFactory {
                         Set.copyOf(options.get(REQUIRED)),
                         options.get(TIME),
                         Set.copyOf(options.get(TIMESTAMPS)),
-                        options.get(MAX_AHEAD_MS));
+                        options.get(MAX_AHEAD_MS),
+                        options.get(MAX_AGE_MS));
         return new DecodingFormat<>() {
             @Override
             public DeserializationSchema<RowData> createRuntimeDecoder(
@@ -66,7 +69,7 @@ public final class EventFormatFactory implements DeserializationFormatFactory {
 
     @Override
     public Set<ConfigOption<?>> requiredOptions() {
-        return Set.of(REQUIRED, TIME, TIMESTAMPS, MAX_AHEAD_MS);
+        return Set.of(REQUIRED, TIME, TIMESTAMPS, MAX_AHEAD_MS, MAX_AGE_MS);
     }
 
     @Override
