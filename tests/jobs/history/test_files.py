@@ -6,9 +6,11 @@ import json
 import time
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 import pandas as pd
 import pyarrow as pa
@@ -30,14 +32,20 @@ NUM = source_of("id long, at timestamp, k string, v decimal(18,2), c string, n l
 ROW = {"id": "1", "at": str(NOW), "k": '"a"', "v": "1.5", "c": '"c"', "n": "1", "d": "1.5"}
 
 
+@cache
+def one_duckdb() -> duckdb.DuckDBPyConnection:
+    """One for all tests: it takes longer to make than a file to read."""
+    return connect()
+
+
 def history(source: Source, path: Path, span: Span = ALWAYS, times: EventTimes | None = None) -> list[dict[str, Any]]:
     """What history reads of a file."""
-    with connect() as connection:
-        create_table(
-            connection, source, [File(path)], {"id", "k"} & {c.name for c in source.columns}, span, times or EventTimes()
-        )
-        names = ", ".join(quoted(column.name) for column in source.columns)
-        return connection.sql(f"SELECT {names} FROM {source.name} ORDER BY _arrival").to_arrow_table().to_pylist()
+    connection = one_duckdb()
+    connection.execute(f"DROP TABLE IF EXISTS {source.name}; DROP TABLE IF EXISTS _part_0")
+    names = [column.name for column in source.columns]
+    create_table(connection, source, [File(path)], {"id", "k"} & {*names}, span, times or EventTimes())
+    rows = f"SELECT {', '.join(map(quoted, names))} FROM {source.name} ORDER BY _arrival"
+    return connection.sql(rows).to_arrow_table().to_pylist()
 
 
 def published(source: Source, path: Path, span: Span = ALWAYS) -> list[dict[str, Any]]:

@@ -208,7 +208,7 @@ def test_events_without_a_row_have_no_features(small: Service, tmp_path: Path) -
 
 def test_a_missing_file_and_an_unknown_source_are_named(small: Service, tmp_path: Path) -> None:
     """A typing error in a flag is not an empty history."""
-    with pytest.raises(SettingError, match="rows of source 'labels': no file"):
+    with pytest.raises(SettingError, match="rows of 'labels': no file"):
         compute(small, histories={"labels": tmp_path / "none.parquet"})
     with pytest.raises(SettingError, match="got label; use transactions, labels"):
         compute(small, histories={"label": tmp_path / "none.parquet"})
