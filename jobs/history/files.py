@@ -184,10 +184,10 @@ def misfit(path: Path, what: str, rule: str, got: str, advice: str) -> SettingEr
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """DuckDB's errors as ours."""
+    """DuckDB's errors as ours; those of a result that is read in batches are Arrow's."""
     try:
         yield
-    except duckdb.Error as error:
+    except (duckdb.Error, OSError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise SettingError(f"{path} cannot be read: {', '.join(lines[:4])}; fix or replace it") from None
 
@@ -197,7 +197,7 @@ def refusing(connection: duckdb.DuckDBPyConnection, rows: Rows) -> Iterator[None
     """Where a query of `Rows.checked` ends early: the error that `check` gives."""
     try:
         yield
-    except duckdb.Error as error:
+    except (duckdb.Error, OSError) as error:
         with readable(rows.path):
             check(connection, rows)
             raise error
