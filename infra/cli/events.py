@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -123,19 +124,28 @@ def send(
     from jobs.ingest import publish as job
     from jobs.ingest.event_files import checked
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     total = limit
     if not no_check:
         with show.err.status(f"checking {', '.join(str(feed.file) for feed in feeds)}"):
             rows = max(0, sum(checked(feed, span) for feed in feeds) - skip)
         total = rows if limit is None else min(limit, rows)
     events = islice(stream, skip, None if limit is None else skip + limit)
-    with show.sending(total) as on_progress, topics.connected(client):
+    with _terminated_as_interrupted(), show.sending(total) as on_progress, topics.connected(client):
         sent = job.publish(events, client, pace, on_progress, skipped=skip)
     if not sent.interrupted:
         return sent
     show.err.print(f"interrupted: {sent.events:,} events were sent; go on after them with --skip {skip + sent.events}")
     raise typer.Exit(INTERRUPTED)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM as Ctrl-C."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _records(client: dict[str, Any], topic: str, from_beginning: bool) -> Iterator[Any]:
