@@ -180,6 +180,13 @@ class Plan(msgspec.Struct, frozen=True, dict=True):
         """The spine as a source."""
         return self.source(self.spine)
 
+    def required(self, source: Source) -> frozenset[str]:
+        """The columns in which no event of ``source`` may have null: its id, its time and the keys (rule 8)."""
+        is_spine = source.name == self.spine
+        keys = [stage.key for stage in self.windows if is_spine or stage.source == source.name]
+        keys += [view.key for view in self.batch if is_spine]
+        return frozenset({source.time, source.event_id, *(name for key in keys for name in key)})
+
     @property
     def window_features(self) -> tuple[WindowFeature, ...]:
         """All windows' features, in the order of the stages."""

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from features.plan import Plan, Source
+from features.times import EVENT_TIMES, EventTimes
 
 Function = Callable[[dict[str, list[Any]]], Mapping[str, Sequence[Any]]]
 """An on-demand function: whole columns as lists in, and out."""
@@ -26,6 +27,8 @@ class Service(msgspec.Struct, frozen=True):
     """All sources of the project, by name: a label may be a column of one that the plan does not read."""
     objects: tuple[Any, ...]
     """The project's Feast objects."""
+    event_times: EventTimes = EVENT_TIMES
+    """Which event times its files may have: those that the stream takes."""
 
     @property
     def name(self) -> str:

@@ -11,6 +11,8 @@ from features.errors import DefinitionError, SettingError
 
 DAY_MS = 86_400_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LIKELY_MS = 100_000_000_000
+"""March 1973: before, any number is a time in one unit or another."""
 UNITS = {"d": DAY_MS, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 """Units of durations, as users write them, in milliseconds; the largest first."""
 
@@ -30,6 +32,44 @@ class Span(msgspec.Struct, frozen=True):
 
 
 ALWAYS = Span()
+
+
+class EventTimes(msgspec.Struct, frozen=True):
+    """Which event times are taken, on the stream and in files (rule 8): none before 1970, none too old, none too far ahead."""
+
+    max_ahead_ms: int = 3_600_000
+    max_age_days: int = 18_250
+    """Fifty years: a time of today in seconds, read as milliseconds, is of January 1970."""
+
+    def span(self, now_ms: int) -> Span:
+        """The times that are taken at ``now_ms``.
+
+        >>> EventTimes(max_ahead_ms=5, max_age_days=1).span(DAY_MS + 7)
+        Span(start_ms=7, end_ms=86400013)
+        """
+        return Span(max(0, now_ms - self.max_age_days * DAY_MS), now_ms + self.max_ahead_ms + 1)
+
+
+EVENT_TIMES = EventTimes()
+"""Those of the settings' defaults."""
+
+
+def out_of_bounds(when: int, possible: Span, now_ms: int) -> str:
+    """What is wrong with an event time that is not in ``possible``; names the unit in which it would be.
+
+    >>> times, now = EVENT_TIMES.span(1_714_550_400_000), 1_714_550_400_000
+    >>> [out_of_bounds(now // 1000 * unit, times, now) for unit in (1, 10**6, 10**9)]
+    ['looks like seconds', 'looks like microseconds', 'looks like nanoseconds']
+    >>> [out_of_bounds(when, times, now) for when in (-1, 0, now + 3_600_001)]
+    ['is before 1970', 'is 19844 days old', 'is 3600001 ms ahead of the clock']
+    """
+    units = {"seconds": when * 1000, "microseconds": when // 1000, "nanoseconds": when // 1_000_000}
+    for unit, moment in units.items():
+        if moment >= LIKELY_MS and moment in possible:
+            return f"looks like {unit}"
+    if when < 0:
+        return "is before 1970"
+    return f"is {(now_ms - when) // DAY_MS} days old" if when < now_ms else f"is {when - now_ms} ms ahead of the clock"
 
 
 def to_ms(moment: datetime) -> int:

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
 from infra.section import Section
-from infra.settings import ScorerSettings, StreamSettings
+from infra.settings import ScorerSettings, Settings, StreamSettings
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 if TYPE_CHECKING:
+    from features.service import Service
     from features.sql.flink import JobOptions
     from jobs.stream.config import StreamConfig
     from serving.kafka.scorer import ScorerConfig
@@ -91,6 +94,11 @@ def sql_options(
         whole_from_ms={},
         newest_ms={},
     )
+
+
+def with_settings(service: Service, settings: Settings) -> Service:
+    """``service`` with what the settings say of the files that it reads."""
+    return msgspec.structs.replace(service, event_times=settings.stream.event_times)
 
 
 def scorer_config(

@@ -26,6 +26,7 @@ from pydantic_settings import (
 )
 
 from features.errors import SettingError
+from features.times import EVENT_TIMES, EventTimes
 from infra.kafka.settings import SECRETS, KafkaSettings, variable
 from infra.section import PREFIX as PREFIX
 from infra.section import Section as Section
@@ -55,8 +56,10 @@ class StreamSettings(Section):
     """What RocksDB may hold in memory where Flink runs in the job's own process; a cluster has a setting of its own."""
     cluster: str | None = None
     """The `host:port` of a running Flink cluster; none: Flink runs in the job's own process."""
-    max_ahead_ms: int = Field(default=3_600_000, ge=0)
-    """How far ahead of the clock an event may be (rule 8 of docs/windows.md)."""
+    max_ahead_ms: int = Field(default=EVENT_TIMES.max_ahead_ms, ge=0)
+    """How far ahead of the clock an event may be, on the stream and in files (rule 8 of docs/windows.md)."""
+    max_age_days: int = Field(default=EVENT_TIMES.max_age_days, ge=1)
+    """How old an event may be, on the stream and in files (rule 8 of docs/windows.md)."""
     vectors_from_ms: int | None = None
     """Events before this time fill the windows and get no feature vector; none: every event gets one."""
     batch_ms: int = Field(default=0, ge=0)
@@ -67,6 +70,11 @@ class StreamSettings(Section):
     """How far one source may read ahead of another, in event time; used in event-time mode."""
     discovery_ms: int = Field(default=10_000, ge=100)
     """How often the job looks for new partitions of its sources: those that are added later are read after so long at most."""
+
+    @property
+    def event_times(self) -> EventTimes:
+        """The two bounds of event times as the readers of files take them."""
+        return EventTimes(self.max_ahead_ms, self.max_age_days)
 
 
 class ScorerSettings(Section):

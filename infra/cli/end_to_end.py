@@ -12,8 +12,8 @@ import typer
 
 from features.times import Span, utc_ms
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
-from infra.cli.events import due
-from infra.cli.options import FromOption, RateOption, ServiceArgument, SpeedOption, ToOption
+from infra.cli.events import due, send
+from infra.cli.options import FromOption, NoCheckOption, RateOption, ServiceArgument, SkipOption, SpeedOption, ToOption
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -30,6 +30,8 @@ def replay(
     end: ToOption = None,
     rate: RateOption = None,
     speed: SpeedOption = None,
+    skip: SkipOption = 0,
+    no_check: NoCheckOption = False,
     project: ProjectOption = HERE,
 ) -> None:
     """Publish the history of all sources of a service as one stream, in order of event time."""
@@ -51,9 +53,10 @@ def replay(
     rights.require(client, rights.of_publisher(source.topic for source in plan.sources))
     for source in plan.sources:
         topics.require(client, source.topic)
-    feeds = [job.feed(where / source.history, source.topic, [plan]) for source in plan.sources]
-    with show.sending(None) as on_progress, topics.connected(client):
-        sent = job.publish(job.merged(feeds, Span(utc_ms(start), utc_ms(end))), client, pace, on_progress)
+    times = settings.stream.event_times
+    feeds = [job.feed(where / source.history, source.topic, [plan], times) for source in plan.sources]
+    span = Span(utc_ms(start), utc_ms(end))
+    sent = send(feeds, span, job.merged(feeds, span), client, pace, skip=skip, no_check=no_check)
     per_second = sent.events / max(sent.seconds, 1e-3)
     show.out.print(f"{sent.events:,} events of {len(feeds)} sources in {sent.seconds:.1f} s ({per_second:,.0f} events/s)")
 

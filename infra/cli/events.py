@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,13 +14,14 @@ import typer
 
 from features.errors import SettingError
 from features.times import Span, utc_ms
-from infra.cli.app import HERE, ProjectOption, app, folder
-from infra.cli.options import FromOption, RateOption, SpeedOption, ToOption
+from infra.cli.app import HERE, INTERRUPTED, ProjectOption, app, folder
+from infra.cli.options import FromOption, NoCheckOption, RateOption, SkipOption, SpeedOption, ToOption
 
 if TYPE_CHECKING:
     from features.plan import Plan
     from infra.settings import Settings
-    from jobs.ingest.publish import Due
+    from jobs.ingest.event_files import Feed
+    from jobs.ingest.publish import Due, Event, Published
 
 
 @app.command(epilog="Example: headrace publish events.parquet --topic TOPIC --rate 2000")
@@ -29,18 +33,21 @@ def publish(
     start: FromOption = None,
     end: ToOption = None,
     limit: Annotated[int | None, typer.Option(help="Send at most this many.", min=1, show_default=False)] = None,
+    skip: SkipOption = 0,
+    no_check: NoCheckOption = False,
     project: ProjectOption = HERE,
 ) -> None:
-    """Send the rows of a file as events.
+    """Send the rows of a file as events, in its order.
 
-    An event is JSON, keyed as the project's definitions key the topic; times are UTC milliseconds.
+    An event is JSON, keyed as the project's definitions key the topic; times are UTC milliseconds. docs/files.md says how a file
+    is read.
     """
     from infra.cli import show
     from infra.kafka import rights
     from infra.local import stack, topics
     from infra.settings import load_settings
     from jobs.ingest import publish as job
-    from jobs.ingest.event_files import row_count
+    from jobs.ingest.event_files import has_times
 
     pace = due(rate, speed)
     where = folder(project)
@@ -48,11 +55,14 @@ def publish(
     client = settings.kafka.client(stack.bootstrap(where, settings))
     rights.require(client, rights.of_publisher([topic]))
     topics.require(client, topic)
-    feed = job.feed(file, topic, _plans(where, settings, topic))
+    feed = job.feed(file, topic, _plans(where, settings, topic), settings.stream.event_times)
+    if speed is not None and not has_times(feed):
+        raise SettingError(
+            f"a speed is that of event times, and those of {file} are not known; give --rate, or name {topic} in a source"
+        )
     span = Span(utc_ms(start), utc_ms(end))
-    total = limit if start or end else min(filter(None, (limit, row_count(file))), default=None)
-    with show.sending(total) as on_progress, topics.connected(client):
-        sent = job.publish(islice(job.events(feed, span), limit), client, pace, on_progress)
+    events = job.events(feed, span)
+    sent = send([feed], span, events, client, pace, skip=skip, limit=limit, no_check=no_check)
     per_second = sent.events / max(sent.seconds, 1e-3)
     show.out.print(f"{sent.events:,} events to [cyan]{topic}[/] in {sent.seconds:.1f} s ({per_second:,.0f} events/s)")
 
@@ -95,9 +105,58 @@ def due(rate: float | None, speed: float | None) -> Due | None:
     """When each event is sent; None: at once."""
     from jobs.ingest import publish as job
 
-    if rate and speed:
+    for option, number in (("--rate", rate), ("--speed", speed)):
+        if number is not None and not 0 < number < math.inf:
+            raise SettingError(f"{option} is a number above 0; got {number:g}; leave it out to send as fast as can be")
+    if rate is not None and speed is not None:
         raise SettingError(f"events go at a rate or at a speed; got --rate {rate:g} and --speed {speed:g}; give one of them")
-    return job.at_rate(rate) if rate else job.at_speed(speed) if speed else None
+    if rate is not None:
+        return job.at_rate(rate)
+    return None if speed is None else job.at_speed(speed)
+
+
+def send(
+    feeds: Sequence[Feed],
+    span: Span,
+    stream: Iterator[Event],
+    client: dict[str, Any],
+    pace: Due | None,
+    *,
+    skip: int,
+    limit: int | None = None,
+    no_check: bool = False,
+) -> Published:
+    """Check the files of ``feeds``, unless ``no_check``, and publish ``stream``, their events.
+
+    Ctrl-C, or SIGTERM, ends the command; it says how many events were sent.
+    """
+    from infra.cli import show
+    from infra.local import topics
+    from jobs.ingest import publish as job
+    from jobs.ingest.event_files import checked
+
+    total = limit
+    if not no_check:
+        with show.err.status(f"checking {', '.join(str(feed.file) for feed in feeds)}"):
+            rows = max(0, sum(checked(feed, span) for feed in feeds) - skip)
+        total = rows if limit is None else min(limit, rows)
+    events = islice(stream, skip, None if limit is None else skip + limit)
+    with _terminated_as_interrupted(), show.sending(total) as on_progress, topics.connected(client):
+        sent = job.publish(events, client, pace, on_progress, skipped=skip)
+    if not sent.interrupted:
+        return sent
+    show.err.print(f"interrupted: {sent.events:,} events were sent; go on after them with --skip {skip + sent.events}")
+    raise typer.Exit(INTERRUPTED)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM as Ctrl-C."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _records(reader: dict[str, Any], topic: str, from_beginning: bool) -> Iterator[Any]:

@@ -28,12 +28,15 @@ def features(
     """
     from features.definitions.load import load
     from infra.cli import show
+    from infra.config import with_settings
+    from infra.settings import load_settings
     from jobs.history.compute import compute, write
 
-    loaded = load(folder(project))
+    where = folder(project)
+    settings = load_settings(where)
     with show.progress() as on_progress:
         table = compute(
-            loaded.service(service),
+            with_settings(load(where).service(service), settings),
             start_ms=utc_ms(start),
             end_ms=utc_ms(end),
             events=events,
@@ -63,6 +66,7 @@ def score(
     from features.definitions.load import load
     from features.inputs.output import scores
     from infra.cli import show
+    from infra.config import with_settings
     from infra.settings import load_settings
     from jobs.history.compute import write
     from jobs.predict.score import score_history
@@ -74,7 +78,7 @@ def score(
     chosen = Registry(where / settings.registry).get(model or service, version or settings.scorer.alias)
     with show.progress() as on_progress:
         table = score_history(
-            load(where).service(service),
+            with_settings(load(where).service(service), settings),
             partial(scores, load_session(chosen)),
             inputs=chosen.manifest.inputs,
             start_ms=utc_ms(start),

@@ -33,6 +33,7 @@ def train(
     import jobs.training  # noqa: F401 - without the extra 'train' this ends here, in one line
     from features.definitions.load import load
     from infra.cli import show
+    from infra.config import with_settings
     from infra.settings import load_settings
     from jobs.training.split import Split
     from jobs.training.train import train as run
@@ -45,7 +46,7 @@ def train(
     registry = Registry(where / settings.registry)
     with show.progress() as on_progress:
         result = run(
-            load(where).service(service),
+            with_settings(load(where).service(service), settings),
             settings.train[service].config,
             Split(_day(start), days, delay, test_days),
             register=registry.register,

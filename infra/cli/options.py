@@ -18,10 +18,15 @@ EventsOption = Annotated[
 FromOption = Annotated[str | None, typer.Option("--from", help="From this event time, UTC.", metavar="DATE", show_default=False)]
 ToOption = Annotated[str | None, typer.Option("--to", help="To before this event time, UTC.", metavar="DATE", show_default=False)]
 RateOption = Annotated[
-    float | None, typer.Option(help="Events a second; none: as fast as they can be sent.", min=0.001, show_default=False)
+    float | None, typer.Option(help="Events a second; none: as fast as they can be sent.", metavar="NUMBER", show_default=False)
 ]
 SpeedOption = Annotated[
-    float | None, typer.Option(help="How many times as fast as the events happened.", min=0.001, show_default=False)
+    float | None, typer.Option(help="How many times as fast as the events happened.", metavar="NUMBER", show_default=False)
+]
+SkipOption = Annotated[int, typer.Option(help="Leave out the first events, which were sent before.", metavar="N", min=0)]
+NoCheckOption = Annotated[
+    bool,
+    typer.Option("--no-check", help="Send at once; else the files are read as a whole before the first event is sent."),
 ]
 HistoryOption = Annotated[
     list[str] | None, typer.Option(help="Another history of a source.", metavar="SOURCE=FILE", show_default=False)

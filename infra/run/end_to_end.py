@@ -18,7 +18,7 @@ from features.errors import SettingError, StackError
 from features.feast.online import clear_online
 from features.service import Service
 from features.times import DAY_MS, Span, day_ms, day_of
-from infra.config import GROUP
+from infra.config import GROUP, with_settings
 from infra.local import stack
 from infra.run.publisher import Publisher
 from infra.run.report import Report, Stream, build
@@ -65,7 +65,8 @@ def execute(project: Path, settings: Settings, on_step: OnStep, on_seen: OnSeen)
     on_step("reading definitions.py")
     from features.definitions.load import load  # imports Feast: seconds
 
-    run = Run(load(project).service(days.service), days, settings_of_run(settings, days), on_step, on_seen)
+    service = with_settings(load(project).service(days.service), settings)
+    run = Run(service, days, settings_of_run(settings, days), on_step, on_seen)
     shutil.rmtree(project / RUN_DIR, ignore_errors=True)
     try:
         for step in STEPS:
@@ -218,7 +219,8 @@ def _until_predicted(run: Run, watch: Watch, publisher: Publisher) -> Seen:
 
 def _publisher(run: Run, span: Span, rate: float | None = None) -> Publisher:
     plan, folder = run.service.plan, run.service.folder
-    return Publisher([feed(folder / s.history, s.topic, [plan]) for s in plan.sources], span, run.client, rate)
+    times = run.settings.stream.event_times
+    return Publisher([feed(folder / s.history, s.topic, [plan], times) for s in plan.sources], span, run.client, rate)
 
 
 def _registry(run: Run) -> Registry:

@@ -12,7 +12,8 @@ from typing import Any
 
 from features.errors import HeadraceError, StackError
 from features.times import Span
-from jobs.ingest.publish import Feed, at_rate, merged, publish
+from jobs.ingest.event_files import Feed
+from jobs.ingest.publish import at_rate, merged, publish
 
 LOOK_SECONDS = 0.25
 

@@ -40,7 +40,8 @@ def compute_days(
     days = [first_day + timedelta(days=number) for number in range((last_day - first_day).days + 1)]
     if not days:
         raise SettingError(f"the last day is not before the first; got {first_day} to {last_day}; swap them")
-    request = Request(service.folder, plan, Span(end_ms=day_ms(last_day)), histories=histories or {})
+    times = service.event_times
+    request = Request(service.folder, plan, Span(end_ms=day_ms(last_day)), histories=histories or {}, event_times=times)
     with connect() as connection:
         for source in {view.source: plan.source(view.source) for view in plan.batch}.values():
             _load(connection, request, source)
@@ -84,7 +85,8 @@ def push_online(service: Service, day: date) -> dict[str, int]:
 
 def _load(connection: duckdb.DuckDBPyConnection, request: Request, source: Source) -> None:
     """The source's rows as ``_history``.<name>, with the event time as a TIMESTAMPTZ again."""
-    create_table(connection, source, [File(request.history(source))], {source.time, source.event_id}, request.times)
+    files, required = [File(request.history(source))], {source.time, source.event_id}
+    create_table(connection, source, files, required, request.times, request.event_times)
     connection.execute("CREATE SCHEMA IF NOT EXISTS _history")
     columns = ", ".join(
         f"CAST(epoch_ms({name}) AS TIMESTAMPTZ) AS {name}" if column.type.kind == "timestamp" else name

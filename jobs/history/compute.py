@@ -19,7 +19,7 @@ from features.plan import BatchView, OnDemand, Plan, Source
 from features.service import Function, Service
 from features.sql.duckdb import features_sql
 from features.sql.quoting import literal, quoted
-from features.times import Span
+from features.times import EVENT_TIMES, EventTimes, Span
 from jobs.history.files import connect
 from jobs.history.tables import File, create_table
 
@@ -37,6 +37,7 @@ class Request(msgspec.Struct, frozen=True):
     times: Span
     events: Path | None = None
     histories: Mapping[str, Path] = {}
+    event_times: EventTimes = EVENT_TIMES
 
     def history(self, source: Source) -> Path:
         """Where the rows of ``source`` are."""
@@ -62,7 +63,7 @@ def compute(
     Raises `SettingError` for a file that is not there or does not fit its source.
     """
     plan = service.plan
-    request = Request(service.folder, plan, Span(start_ms, end_ms), events, histories or {})
+    request = Request(service.folder, plan, Span(start_ms, end_ms), events, histories or {}, service.event_times)
     unknown = set(request.histories) - {source.name for source in plan.sources}
     if unknown:
         raise SettingError(
@@ -73,7 +74,8 @@ def compute(
     with connect(threads) as connection:
         for source in _read_sources(plan):
             step(f"reading {source.name}")
-            create_table(connection, source, _files(request, source), _required(plan, source), _needed(request, source))
+            required, needed = plan.required(source), _needed(request, source)
+            create_table(connection, source, _files(request, source), required, needed, request.event_times)
         step("windows")
         features = _narrow(plan, _columns(connection.sql(features_sql(plan)).to_arrow_table()))
         spine = _spine(connection, plan)
@@ -126,13 +128,6 @@ def _files(request: Request, source: Source) -> list[File]:
     if source.name not in request.histories and not history.exists() and "*" not in history.name:
         return [events]
     return [File(history), events]
-
-
-def _required(plan: Plan, source: Source) -> set[str]:
-    """The columns in which no row may have null."""
-    of_windows = {key for stage in plan.windows if source.name in {stage.source, plan.spine} for key in stage.key}
-    of_batch = {key for view in plan.batch if source.name == plan.spine for key in view.key}
-    return {source.time, source.event_id} | of_windows | of_batch
 
 
 def _needed(request: Request, source: Source) -> Span:

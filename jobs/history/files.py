@@ -1,12 +1,14 @@
 """Event files as DuckDB reads them: each column is held against the definition of its source, or the file is refused.
 
 History, training and scoring read them into tables (`jobs.history.tables`), publish and replay in batches
-(`jobs.ingest.event_files`): by the same rules, which are here.
+(`jobs.ingest.event_files`): by the same rules, which are in `jobs.history.readings`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import csv
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from glob import glob
 from pathlib import Path
@@ -15,51 +17,65 @@ import duckdb
 import msgspec
 
 from features.errors import SettingError
-from features.plan import Column, Source
+from features.plan import Column, ColumnType, Source
 from features.sql.quoting import literal, quoted
-from features.times import Span
+from features.times import ALWAYS, Span, out_of_bounds
+from jobs.history.json_lines import FAULT, LINE, JsonLines
+from jobs.history.readings import FLOATS, INTEGERS, NUMBER, TIMES, Reading, milliseconds, of_stored, of_text, teach
 
-LINES = (".jsonl", ".ndjson")
-KINDS = (".parquet", ".csv", *LINES)
-
-INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
-FLOATS = frozenset({"FLOAT", "DOUBLE"})
-TIMES = {
-    "TIMESTAMP WITH TIME ZONE": ("epoch_us", 1000),
-    "TIMESTAMP": ("epoch_us", 1000),
-    "TIMESTAMP_S": ("epoch_us", 1000),
-    "TIMESTAMP_MS": ("epoch_us", 1000),
-    "TIMESTAMP_NS": ("epoch_ns", 1_000_000),
-}
-"""What gives the time in a whole unit, and how many of that unit a millisecond has."""
-CSV_TYPES = {"string": "VARCHAR", "decimal": "DECIMAL(38,19)"}
-"""Columns of a CSV whose type is not found out from their text: a number may be a text, a decimal keeps its digits."""
-
-
-class Reading(msgspec.Struct, frozen=True):
-    """How a column of a file becomes the source's column."""
-
-    value: str
-    """SQL of the value."""
-    refused: str = "false"
-    """SQL that holds for a value which cannot be used."""
-    rule: str = ""
-    """What such a value breaks."""
+PARQUET, CSV, LINES = ".parquet", ".csv", (".jsonl", ".ndjson")
+KINDS = (PARQUET, CSV, *LINES)
+CSV_OPTIONS = (
+    "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false"
+)
+"""One dialect, and nothing is guessed: an empty field is null, a text that is empty has its quotes."""
+PLAIN = INTEGERS | {"UBIGINT", "HUGEINT", "VARCHAR", "BOOLEAN", '"NULL"'}
+SHOWN = 60
+"""Characters of a value in an error."""
+EMPTY = '""'
+LAST_NS = 9_223_372_036_854
+"""The last millisecond that a time in nanoseconds can be."""
 
 
 class Rows(msgspec.Struct, frozen=True):
-    """The rows of a file within a span of event times, as SQL."""
+    """The rows of a file, and those within a span of event times, as SQL."""
 
+    path: Path
+    what: str
+    """For errors: ``rows of 'payments'``."""
     table: str
     """What they are selected from."""
-    values: Mapping[str, str]
-    """Each column's value, by its name."""
-    within: str
-    """The condition of the span."""
-    time: str | None
-    """The column with the event time; None where the file has none."""
+    numbered: str
+    """The same with ``_file`` and ``_place``, where a row lies; counted from 1."""
     types: Mapping[str, str]
     """The file's own columns with their DuckDB types."""
+    readings: Mapping[str, Reading]
+    """Of each column that is wanted. That of an event time gives NULL for one that is not possible (rule 8), too."""
+    required: frozenset[str]
+    """The columns in which no row may have null."""
+    time: str | None
+    """The column with the event time; None where the file has none."""
+    moment: str
+    """SQL of the event time, possible or not; NULL where the file has none."""
+    possible: Span
+    """The event times that are possible."""
+    within: str
+    """SQL that holds for the rows of the span, in the file's own types where it can, so that Parquet skips what lies outside."""
+    verbatim: frozenset[str] = frozenset()
+    """Columns of text that goes out as the JSON that it is."""
+
+    def value(self, name: str) -> str:
+        """SQL of a column's value; NULL for what cannot be used."""
+        return self.readings[name].value
+
+    def checked(self, name: str) -> str:
+        """SQL of a column's value; what cannot be used ends the query: `refusing` says why."""
+        reading = self.readings[name]
+        if name in self.required:
+            return f"COALESCE({reading.value}, error('null or unfit'))"
+        if reading.rule:
+            return f"COALESCE({reading.value}, CASE WHEN {quoted(name)} IS NOT NULL THEN error('unfit') END)"
+        return reading.value
 
 
 def connect(threads: int = 2) -> duckdb.DuckDBPyConnection:
@@ -67,48 +83,98 @@ def connect(threads: int = 2) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"threads": threads, "autoinstall_known_extensions": "false"})
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")  # it writes to stdout, where commands print JSON
+    teach(connection)
     return connection
 
 
 def rows_of_source(
-    connection: duckdb.DuckDBPyConnection, source: Source, path: Path, required: Collection[str], span: Span
+    connection: duckdb.DuckDBPyConnection,
+    source: Source,
+    path: Path,
+    required: Collection[str],
+    span: Span,
+    possible: Span,
+    texts: bool = False,
 ) -> Rows:
-    """The rows of a file (a Parquet path may be a glob) with the columns and types of ``source``.
+    """The rows of a file (a Parquet path may be a glob) with the columns and types of ``source``; none is read yet.
 
-    Raises `SettingError` for a file that is not there, is of another kind or lacks a column, and for the first column that has,
-    within ``span``, a value that does not fit its type or a null although it is ``required``.
+    With ``texts``, JSON Lines have each line's bytes as ``_text``. Raises `SettingError` for a file that is not there, is of
+    another kind, or lacks a column.
     """
-    table, types = _table(connection, path, source)
-    readings = {column.name: _reading(source, column, types, path) for column in source.columns}
-    where = f"{quoted(source.time)} IS NULL OR ({within(readings[source.time].value, span)})"
-    checks = [(name, f"{quoted(name)} IS NULL", "keys, ids and times are never null (rule 8)") for name in sorted(required)]
-    checks += [(name, reading.refused, reading.rule) for name, reading in readings.items() if reading.rule]
-    _check(connection, path, f"rows of '{source.name}'", table, checks, where)
+    what = f"rows of '{source.name}'"
+    columns = [*source.columns, *_written_arrival(source, path)]
+    table, numbered, types = _table(connection, path, columns, what, texts)
+    readings = {column.name: _reading(source, column, types, path) for column in columns}
+    moment, rule = readings[source.time].value, readings[source.time].rule
+    readings[source.time] = Reading(f"CASE WHEN {within(moment, possible)} THEN {moment} END", rule or "is possible")
     return Rows(
+        path=path,
+        what=what,
         table=table,
-        values={name: reading.value for name, reading in readings.items()},
-        within=_raw_within(quoted(source.time), types[source.time], span),
-        time=source.time,
+        numbered=numbered,
         types=types,
+        readings=readings,
+        required=frozenset({source.time, *required}),
+        time=source.time,
+        moment=moment,
+        possible=possible,
+        within=_raw_within(quoted(source.time), types[source.time], moment, span),
     )
 
 
 def rows_as_they_are(connection: duckdb.DuckDBPyConnection, path: Path, span: Span) -> Rows:
     """The rows of a file of no known source: all its columns, times and days as milliseconds, finer digits cut off.
 
-    The first column of times is the event time.
-
-    Raises `SettingError` for a file that is not there or of another kind, and for NaN and infinities.
+    The first column of times of a Parquet file is the event time. A column of a CSV is numbers where every field is one, or
+    truth values; else it is text. Raises `SettingError` for a file that is not there or of another kind, and for a ``span``
+    where there is no event time.
     """
-    table, types = _table(connection, path)
+    table, numbered, types = _table(connection, path, (), "events", texts=True)
     time = next((name for name, found in types.items() if found in TIMES), None)
-    moments = {*TIMES, "DATE"}
-    values = {name: f"epoch_ms({quoted(name)})" if found in moments else quoted(name) for name, found in types.items()}
-    finite = "a number is finite (rule 5)"
-    checks = [(name, f"NOT isfinite({quoted(name)})", finite) for name, found in types.items() if found in FLOATS]
-    _check(connection, path, "events", table, checks, "true")
-    condition = within(values[time], span) if time else "true"
-    return Rows(table=table, values=values, within=condition, time=time, types=types)
+    if time is None and span != ALWAYS:
+        rule = "a span is of event times, and these are known for a topic that a service reads, or a Parquet file with times"
+        raise misfit(path, "events", rule, "neither", "publish it whole, or name the topic in definitions.py")
+    moment = milliseconds(quoted(time), types[time]) if time else "NULL"
+    return Rows(
+        path=path,
+        what="events",
+        table=table,
+        numbered=numbered,
+        types=types,
+        readings={name: _as_it_is(name, found) for name, found in types.items()},
+        required=frozenset(),
+        time=time,
+        moment=moment,
+        possible=ALWAYS,
+        within=within(moment, span) if time else "true",
+        verbatim=_verbatim(connection, path, table, types) if path.suffix == CSV else frozenset(),
+    )
+
+
+def check(connection: duckdb.DuckDBPyConnection, rows: Rows, names: Collection[str] | None = None) -> int:
+    """Read the whole file; gives the number of rows in the span.
+
+    Raises `SettingError` for the first of the columns ``names``, by default all, that has a value which does not fit, or a null
+    although it is required. Event times are looked at wherever they lie, other columns in the rows of the span.
+    """
+    refused = _refused(rows, rows.readings if names is None else names)
+    counts = ", ".join(["count_if(_within)", *(f"count_if({condition})" for condition in refused.values())])
+    with readable(rows.path):
+        (found,) = connection.execute(f"SELECT {counts} FROM ({_with_span(rows, rows.table)})").fetchall()
+    for (name, condition), count in zip(refused.items(), found[1:], strict=True):
+        if count:
+            raise _refusal(connection, rows, name, condition, count)
+    return int(found[0] or 0)
+
+
+def in_order(connection: duckdb.DuckDBPyConnection, rows: Rows) -> bool:
+    """Whether the file's rows are in order of event time."""
+    moments = f"SELECT {rows.moment} AS _at FROM {rows.table}"
+    with readable(rows.path):
+        (found,) = connection.execute(
+            f"SELECT count_if(_earlier) FROM (SELECT _at < lag(_at) OVER () AS _earlier FROM ({moments}))"
+        ).fetchall()
+    return not found[0]
 
 
 def misfit(path: Path, what: str, rule: str, got: str, advice: str) -> SettingError:
@@ -116,124 +182,25 @@ def misfit(path: Path, what: str, rule: str, got: str, advice: str) -> SettingEr
     return SettingError(f"{path}, {what}: {rule}; got {got}; {advice}")
 
 
-def _table(connection: duckdb.DuckDBPyConnection, path: Path, source: Source | None = None) -> tuple[str, dict[str, str]]:
-    """SQL of a file as a table, and its columns with their DuckDB types."""
-    if path.suffix not in KINDS:
-        raise SettingError(f"events are {', '.join(KINDS)} files; got {path}; convert it")
-    if not glob(str(path)):
-        what = f"rows of source '{source.name}'" if source else "events"
-        raise SettingError(f"{what}: no file {path}; put it there, or name another")
-    kinds = {column.name: column.type.kind for column in source.columns} if source else {}
-    if path.suffix == ".parquet":
-        table = f"read_parquet({literal(str(path))})"
-        return table, _types(connection, table, path)
-    if path.suffix == ".csv":
-        return _csv(connection, path, kinds)
-    return _json(connection, path, kinds)
-
-
-def _csv(connection: duckdb.DuckDBPyConnection, path: Path, kinds: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    name = literal(str(path))
-    types = _types(connection, f"read_csv({name}, sample_size = -1)", path)
-    fixed = {column: CSV_TYPES[kind] for column, kind in kinds.items() if kind in CSV_TYPES and column in types}
-    with_types = f", types = {_struct(fixed)}" if fixed else ""
-    return f"read_csv({name}, sample_size = -1{with_types})", {**types, **fixed}
-
-
-def _json(connection: duckdb.DuckDBPyConnection, path: Path, kinds: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    name = literal(str(path))
-    types = _types(connection, f"read_json({name}, format = 'newline_delimited', sample_size = -1)", path)
-    types |= {column: "VARCHAR" for column, kind in kinds.items() if kind == "string" and column in types}
-    return f"read_json({name}, format = 'newline_delimited', columns = {_struct(types)})", types
-
-
-def _struct(values: Mapping[str, str]) -> str:
-    """A SQL struct of texts."""
-    return "{" + ", ".join(f"{quoted(name)}: '{value}'" for name, value in values.items()) + "}"
-
-
-def _types(connection: duckdb.DuckDBPyConnection, table: str, path: Path) -> dict[str, str]:
-    with _readable(path):
-        return {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()}
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """DuckDB's errors as ours; those of a result that is read in batches are Arrow's."""
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise SettingError(f"{path} cannot be read: {', '.join(lines[:4])}; fix or replace it") from None
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """DuckDB's errors as ours."""
+def refusing(connection: duckdb.DuckDBPyConnection, rows: Rows) -> Iterator[None]:
+    """Where a query of `Rows.checked` ends early: the error that `check` gives."""
     try:
         yield
-    except duckdb.Error as error:
-        raise SettingError(f"{path} cannot be read: {str(error).splitlines()[0]}; fix or replace it") from None
-
-
-def _reading(source: Source, column: Column, types: Mapping[str, str], path: Path) -> Reading:
-    what, rule = f"rows of '{source.name}'", f"source '{source.name}' has column '{column.name}' of type {column.type}"
-    if column.name not in types:
-        raise misfit(path, what, rule, f"no such column, but {', '.join(types)}", "add it, or change the definition")
-    reading = READINGS[column.type.kind](column, types[column.name])
-    if reading is None:
-        raise misfit(path, what, rule, types[column.name], "write it in that type, or change the definition")
-    return reading
-
-
-def _integer(column: Column, found: str) -> Reading | None:
-    return Reading(f"CAST({quoted(column.name)} AS BIGINT)") if found in INTEGERS else None
-
-
-def _float(column: Column, found: str) -> Reading | None:
-    name = quoted(column.name)
-    if found in FLOATS:
-        return Reading(f"CAST({name} AS DOUBLE)", f"NOT isfinite({name})", "a number is finite (rule 5)")
-    return Reading(f"CAST({name} AS DOUBLE)") if found in INTEGERS or found.startswith("DECIMAL") else None
-
-
-def _decimal(column: Column, found: str) -> Reading | None:
-    if found not in INTEGERS | FLOATS and not found.startswith("DECIMAL"):
-        return None
-    name, wanted = quoted(column.name), f"DECIMAL({column.type.precision},{column.type.scale})"
-    if found == wanted:
-        return Reading(name)
-    back = f"CAST(TRY_CAST({name} AS {wanted}) AS {found})"
-    return Reading(f"CAST({name} AS {wanted})", f"{back} IS DISTINCT FROM {name}", f"a value is exact in {column.type}")
-
-
-def _timestamp(column: Column, found: str) -> Reading | None:
-    name = quoted(column.name)
-    if found in INTEGERS:
-        return Reading(f"CAST({name} AS BIGINT)")
-    if found not in TIMES:
-        return None
-    units, per_ms = TIMES[found]
-    return Reading(f"epoch_ms({name})", f"{units}({name}) % {per_ms} <> 0", "times are whole milliseconds (rule 1)")
-
-
-READINGS: dict[str, Callable[[Column, str], Reading | None]] = {
-    "int64": _integer,
-    "float64": _float,
-    "decimal": _decimal,
-    "timestamp": _timestamp,
-    "string": lambda column, found: Reading(quoted(column.name)) if found == "VARCHAR" else None,
-    "bool": lambda column, found: Reading(quoted(column.name)) if found == "BOOLEAN" else None,
-}
-
-
-def _check(
-    connection: duckdb.DuckDBPyConnection,
-    path: Path,
-    what: str,
-    table: str,
-    checks: Sequence[tuple[str, str, str]],
-    where: str,
-) -> None:
-    """Refuse the file for the first check that a row fails: a column, SQL that holds for what is refused, and the rule."""
-    if not checks:
-        return
-    counted = ", ".join(f"count_if({refused}), any_value({quoted(name)}) FILTER ({refused})" for name, refused, _ in checks)
-    with _readable(path):
-        (counts,) = connection.execute(f"SELECT {counted} FROM {table} WHERE {where}").fetchall()
-    for (name, _, rule), count, example in zip(checks, counts[::2], counts[1::2], strict=True):
-        if count:
-            raise misfit(path, what, f"column '{name}': {rule}", f"{example} ({count} rows)", "fix or leave out those rows")
+    except (duckdb.Error, OSError) as error:
+        with readable(rows.path):
+            check(connection, rows)
+            raise error
 
 
 def within(time: str, span: Span) -> str:
@@ -242,12 +209,140 @@ def within(time: str, span: Span) -> str:
     return " AND ".join(bounds) or "true"
 
 
-def _raw_within(time: str, found: str, span: Span) -> str:
-    """`within` on the file's own type, so that a Parquet reader skips what lies outside."""
+def _table(
+    connection: duckdb.DuckDBPyConnection, path: Path, columns: Collection[Column], what: str, texts: bool
+) -> tuple[str, str, dict[str, str]]:
+    """SQL of a file as a table, the same with its rows' places, and its columns with their DuckDB types."""
+    if path.suffix not in KINDS:
+        raise SettingError(f"events are {', '.join(KINDS)} files; got {path}; convert it")
+    if not glob(str(path)):
+        raise SettingError(f"{what}: no file {path}; put it there, or name another")
+    name = literal(str(path))
+    if path.suffix == PARQUET:
+        numbered = f"read_parquet({name}, file_row_number = true, filename = '_file')"
+        table, place = f"read_parquet({name})", f"SELECT *, file_row_number + 1 AS _place FROM {numbered}"
+    elif path.suffix == CSV:
+        names, end = _header(path)
+        table = f"read_csv({name}, {CSV_OPTIONS}, new_line = '{end}', columns = {_struct(names)})"
+        place = f"SELECT *, {name} AS _file, row_number() OVER () AS _place FROM {table}"
+    else:
+        lines = JsonLines(path, columns, texts)
+        table = f"_lines_{id(lines)}"
+        connection.register(table, lines)
+        return table, f"(SELECT *, {name} AS _file, {LINE} AS _place FROM {table})", dict.fromkeys(lines.strings, "VARCHAR")
+    with readable(path):
+        described = connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()
+    return table, f"({place})", {row[0]: row[1] for row in described}
+
+
+def _header(path: Path) -> tuple[list[str], str]:
+    """The names in the first line of a CSV, and how DuckDB is told its end."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline().decode("utf-8-sig")
+        names = next(csv.reader([first]), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SettingError(f"{path} cannot be read: a CSV is text in UTF-8; got {error}; convert it") from None
+    if not names or len({*names}) < len(names) or not all(names):
+        got = ",".join(names) or "an empty file"
+        raise misfit(path, "line 1", "the first line of a CSV names each column, once", got, "write such a line")
+    return names, r"\r\n" if first.endswith("\r\n") else r"\n"
+
+
+def _struct(names: Iterable[str]) -> str:
+    """A SQL struct of columns that are text."""
+    return "{" + ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in names) + "}"
+
+
+def _written_arrival(source: Source, path: Path) -> list[Column]:
+    """The column of arrivals as one of times, which whole numbers are too, where it is text and the source does not have it."""
+    if source.arrival is None or path.suffix == PARQUET or source.arrival in {column.name for column in source.columns}:
+        return []
+    return [Column(source.arrival, ColumnType("timestamp"))]
+
+
+def _reading(source: Source, column: Column, types: Mapping[str, str], path: Path) -> Reading:
+    if column.name not in types:
+        rule = f"source '{source.name}' has column '{column.name}' of type {column.type}"
+        got = f"no such column, but {', '.join(types)}"
+        raise misfit(path, f"rows of '{source.name}'", rule, got, "add it, or change the definition")
+    if path.suffix == PARQUET:
+        return of_stored(column.name, column.type, types[column.name])
+    return of_text(column.name, column.type, "csv" if path.suffix == CSV else "json")
+
+
+def _as_it_is(name: str, found: str) -> Reading:
+    if found in TIMES:
+        return Reading(milliseconds(quoted(name), found))
+    if found == "DATE":
+        return Reading(f"epoch_ms({quoted(name)})")
+    if found in FLOATS:
+        return of_stored(name, ColumnType("float64"), found)
+    if found in PLAIN or found.startswith("DECIMAL"):
+        return Reading(quoted(name))
+    return Reading("NULL", f"is a number, a text, a truth value or a time; this is {found}, which goes out as JSON Lines only")
+
+
+def _verbatim(connection: duckdb.DuckDBPyConnection, path: Path, table: str, types: Mapping[str, str]) -> frozenset[str]:
+    """The columns of a CSV whose fields are all numbers, or all truth values, as JSON writes them."""
+    kinds = [f"bool_and({kind})" for name in map(quoted, types) for kind in (_is_number(name), f"{name} IN ('true', 'false')")]
+    with readable(path):
+        (found,) = connection.execute(f"SELECT {', '.join(kinds)} FROM {table}").fetchall()
+    return frozenset(name for name, *are in zip(types, found[::2], found[1::2], strict=True) if any(are))
+
+
+def _is_number(name: str) -> str:
+    return f"regexp_full_match({name}, {literal(NUMBER)})"
+
+
+def _with_span(rows: Rows, table: str) -> str:
+    return f"SELECT *, COALESCE({rows.within}, false) AS _within FROM {table}"
+
+
+def _refused(rows: Rows, names: Collection[str]) -> dict[str, str]:
+    """What to look at, by column: SQL over `_with_span` that holds where a row is refused."""
+    faults = {FAULT: f"{FAULT} IS NOT NULL"} if rows.path.suffix in LINES else {}
+    return faults | {
+        name: (f"{reading.value} IS NULL" if name in rows.required else f"{quoted(name)} IS NOT NULL AND {reading.value} IS NULL")
+        + ("" if name == rows.time else " AND _within")
+        for name, reading in rows.readings.items()
+        if name in names and (reading.rule or name in rows.required)
+    }
+
+
+def _refusal(connection: duckdb.DuckDBPyConnection, rows: Rows, name: str, condition: str, count: int) -> SettingError:
+    """The error for the first of the rows for which ``condition`` holds."""
+    with readable(rows.path):
+        (found,) = connection.execute(
+            f"SELECT _file, _place, CAST({quoted(name)} AS VARCHAR), {rows.moment} FROM ({_with_span(rows, rows.numbered)}) "
+            f"WHERE {condition} ORDER BY _file, _place LIMIT 1"
+        ).fetchall()
+    file, place, raw, moment = found
+    advice = "fix that row, or leave it out" if count == 1 else f"fix the {count} rows that are so, or leave them out"
+    return SettingError(f"{file}, {rows.what}, row {place}: {_fault(rows, name, raw, moment)}; {advice}")
+
+
+def _fault(rows: Rows, name: str, raw: str | None, moment: int | None) -> str:
+    """What is wrong with a value: the rule, and what came."""
+    if name == FAULT:
+        return str(raw)
+    if raw is None:
+        return f"column '{name}' is never null: keys, ids and times (rule 8); got null"
+    if name == rows.time and moment is not None:
+        why = out_of_bounds(moment, rows.possible, int(time.time() * 1000))
+        return f"column '{name}' {why}: stream.max_age_days and max_ahead_ms bound event times (rule 8); got {raw}"
+    shown = raw if len(raw) <= SHOWN else f"{raw[:SHOWN]}…"
+    return f"column '{name}' {rows.readings[name].rule}; got {shown or EMPTY}"
+
+
+def _raw_within(time: str, found: str, moment: str, span: Span) -> str:
+    """`within` on the file's own type, where that is a time or a whole number."""
     if found in INTEGERS:
         return within(time, span)
-    bounds = [f"{time} {sign} CAST(epoch_ms(CAST({ms} AS BIGINT)) AS {found})" for sign, ms in _bounds(span)]
-    return " AND ".join(bounds) or "true"
+    if found not in TIMES:
+        return within(moment, span)
+    ends = [(sign, min(ms, LAST_NS) if found.endswith("_NS") else ms) for sign, ms in _bounds(span)]
+    return " AND ".join(f"{time} {sign} CAST(epoch_ms(CAST({ms} AS BIGINT)) AS {found})" for sign, ms in ends) or "true"
 
 
 def _bounds(span: Span) -> list[tuple[str, int]]:

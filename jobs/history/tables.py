@@ -6,6 +6,7 @@ the place in its file of a query, NULL for a row that is only history.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -14,8 +15,8 @@ import msgspec
 
 from features.plan import Source
 from features.sql.quoting import quoted
-from features.times import Span
-from jobs.history.files import misfit, rows_of_source, within
+from features.times import EVENT_TIMES, EventTimes, Span
+from jobs.history.files import Rows, check, misfit, refusing, rows_of_source, within
 
 PART = 1 << 40
 """Rows of a later file are numbered from the next multiple of this."""
@@ -30,16 +31,23 @@ class File(msgspec.Struct, frozen=True):
 
 
 def create_table(
-    connection: duckdb.DuckDBPyConnection, source: Source, files: Sequence[File], required: Collection[str], rows: Span
+    connection: duckdb.DuckDBPyConnection,
+    source: Source,
+    files: Sequence[File],
+    required: Collection[str],
+    rows: Span,
+    times: EventTimes = EVENT_TIMES,
 ) -> None:
     """Make the table ``source.name`` of the files' rows within ``rows``; a later file's rows arrive later.
 
-    A row whose event id is in a later file too is left out: an event is counted once. Null in a ``required`` column,
-    and whatever does not fit the source's types, is a `SettingError`.
+    A row whose event id is in a later file too is left out: an event is counted once. Null in a ``required`` column, whatever
+    does not fit the source's types, and an event time that ``times`` does not take, is a `SettingError`.
     """
+    possible = times.span(int(time.time() * 1000))
     parts = [f"_part_{number}" for number, _ in enumerate(files)]
     for number, (file, part) in enumerate(zip(files, parts, strict=True)):
-        _create_part(connection, source, file, required, rows, part, PART * number)
+        found = rows_of_source(connection, source, file.path, required, rows, possible)
+        _create_part(connection, source, file, found, part, PART * number)
     table, event_id = quoted(source.name), quoted(source.event_id)
     kept = " UNION ALL ".join(
         f"SELECT * FROM {part}" + "".join(f" ANTI JOIN {later} USING ({event_id})" for later in parts[number + 1 :])
@@ -52,26 +60,28 @@ def create_table(
 
 
 def _create_part(
-    connection: duckdb.DuckDBPyConnection,
-    source: Source,
-    file: File,
-    required: Collection[str],
-    span: Span,
-    table: str,
-    first_place: int,
+    connection: duckdb.DuckDBPyConnection, source: Source, file: File, rows: Rows, table: str, first_place: int
 ) -> None:
     """The rows of one file as a table, with the places in which they lie and arrive."""
-    rows = rows_of_source(connection, source, file.path, required, span)
     if source.arrival is not None and source.arrival not in rows.types:
         rule = f"rows arrive in the order of column '{source.arrival}'"
-        raise misfit(file.path, f"rows of '{source.name}'", rule, "no such column", "add it")
-    values = ", ".join(f"{value} AS {quoted(name)}" for name, value in rows.values.items())
-    arrives = quoted(source.arrival) if source.arrival else "NULL"
-    connection.execute(
-        f"CREATE TABLE {table} AS SELECT *, {_row(source, file)} AS _row FROM ("
-        f"SELECT {values}, {arrives} AS _arrives, {first_place} + row_number() OVER () AS _place "
-        f"FROM {rows.table} WHERE {rows.within})"
-    )
+        raise misfit(file.path, rows.what, rule, "no such column", "add it")
+    if rows.within != "true":
+        check(connection, rows, [source.time])  # what is left out of the span is known to be out of it
+    values = ", ".join(f"{rows.checked(column.name)} AS {quoted(column.name)}" for column in source.columns)
+    with refusing(connection, rows):
+        connection.execute(
+            f"CREATE TABLE {table} AS SELECT *, {_row(source, file)} AS _row FROM ("
+            f"SELECT {values}, {_arrives(source, rows)} AS _arrives, {first_place} + row_number() OVER () AS _place "
+            f"FROM {rows.table} WHERE {rows.within})"
+        )
+
+
+def _arrives(source: Source, rows: Rows) -> str:
+    """SQL of what a row's arrival is ordered by."""
+    if source.arrival is None:
+        return "NULL"
+    return rows.checked(source.arrival) if source.arrival in rows.readings else quoted(source.arrival)
 
 
 def _row(source: Source, file: File) -> str:

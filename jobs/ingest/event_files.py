@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import duckdb
 import msgspec
 import pyarrow as pa
 
 from features.plan import Source
-from features.sql.quoting import literal, quoted
-from features.times import ALWAYS, Span
-from jobs.history.files import LINES, Rows, connect, rows_as_they_are, rows_of_source
+from features.sql.quoting import quoted
+from features.times import ALWAYS, EVENT_TIMES, EventTimes, Span
+from jobs.history.files import LINES, Rows, check, connect, in_order, refusing, rows_as_they_are, rows_of_source
+from jobs.history.json_lines import TEXT
 
 BATCH_ROWS = 8192
 
@@ -21,43 +24,85 @@ Row = tuple[int, bytes | None, bytes]
 """Event time in UTC milliseconds (0: none), key, JSON."""
 
 
-def read(file: Path, source: Source | None = None, key: str | None = None, span: Span = ALWAYS) -> Iterator[Row]:
-    """The rows of ``file`` within ``span``, in the file's order, with the columns and types of the ``source``, if there is one.
+class Feed(NamedTuple):
+    """A file to be published to a topic. ``source`` and ``key`` are None where no plan reads the topic."""
 
-    JSON Lines go out as they stand, bad ones too: judging events is the stream's work. Other files are checked before the first
-    row goes out: raises `SettingError` as `jobs.history.files.rows_of_source` does. Nulls are left to the stream.
+    file: Path
+    topic: str
+    source: Source | None = None
+    key: str | None = None
+    """The column whose value is the record's key."""
+    required: frozenset[str] = frozenset()
+    """The columns without which the stream cannot use an event."""
+    times: EventTimes = EVENT_TIMES
+    """The event times that the stream takes."""
+
+
+def checked(feed: Feed, span: Span = ALWAYS) -> int:
+    """Read the whole file; gives how many rows it has in ``span``.
+
+    Raises `SettingError` for the first value that the stream would refuse, and for a ``span`` where there are no event times.
     """
-    if file.suffix in LINES and file.is_file():
-        return _lines(file, source, key, span)
-    connection = connect(threads=1)
-    rows = rows_of_source(connection, source, file, (), span) if source else rows_as_they_are(connection, file, span)
-    return _rows(connection, rows, key)
+    with connect() as connection:
+        return check(connection, _rows(connection, feed, span))
 
 
-def row_count(file: Path) -> int | None:
-    """The rows of a Parquet file; None for the others, which would have to be read for it."""
-    if file.suffix != ".parquet" or not file.is_file():
-        return None
+def has_times(feed: Feed) -> bool:
+    """Whether the event times of the rows are known."""
     with connect(threads=1) as connection:
-        (rows,) = connection.execute(f"SELECT num_rows FROM parquet_file_metadata({literal(str(file))})").fetchone() or (None,)
-    return None if rows is None else int(rows)
+        return _rows(connection, feed, ALWAYS).time is not None
 
 
-def _rows(connection: Any, rows: Rows, key: str | None) -> Iterator[Row]:
-    values = ", ".join(f"{value} AS {quoted(name)}" for name, value in rows.values.items())
-    with connection:
-        selected = connection.sql(f"SELECT {values} FROM {rows.table} WHERE {rows.within}")
-        for batch in selected.to_arrow_reader(BATCH_ROWS):
-            yield from _encoded(batch, rows.time, key)
+def read(feed: Feed, span: Span = ALWAYS, by_time: bool = False) -> Iterator[Row]:
+    """The rows in ``span``, in the order of the file or, ``by_time``, of their event times; those of one time as in the file.
+
+    A value of a Parquet or CSV file that does not fit ends them with a `SettingError`. JSON Lines go out as they stand, bad ones
+    too, except from a ``span``, in which they are not.
+    """
+    with connect(threads=1) as connection:
+        rows = _rows(connection, feed, span)
+        with refusing(connection, rows):
+            table, order = rows.table, ""
+            if by_time and rows.time and not in_order(connection, rows):
+                table, order = rows.numbered, f" ORDER BY {rows.moment} NULLS FIRST, _file, _place"
+            lines = feed.file.suffix in LINES
+            selected, encoded = (_line(rows, feed), _lines) if lines else (_columns(rows, feed), _objects)
+            query = f"SELECT {selected} FROM {table} WHERE {rows.within}{order}"
+            for batch in connection.sql(query).to_arrow_reader(BATCH_ROWS):
+                yield from encoded(batch, rows, feed)
 
 
-def _encoded(batch: pa.RecordBatch, time: str | None, key: str | None) -> Iterator[Row]:
+def _rows(connection: duckdb.DuckDBPyConnection, feed: Feed, span: Span) -> Rows:
+    if feed.source is None:
+        return rows_as_they_are(connection, feed.file, span)
+    possible = feed.times.span(int(time.time() * 1000))
+    return rows_of_source(connection, feed.source, feed.file, feed.required, span, possible, texts=True)
+
+
+def _line(rows: Rows, feed: Feed) -> str:
+    at = rows.value(rows.time) if rows.time else "NULL"
+    key = rows.value(feed.key) if feed.key else "NULL"
+    return f"{TEXT}, {at} AS _at, {key} AS _key"
+
+
+def _lines(batch: pa.RecordBatch, rows: Rows, feed: Feed) -> Iterator[Row]:
+    texts, times, keys = (column.to_pylist() for column in batch.columns)
+    return zip((when or 0 for when in times), map(_key, keys), texts, strict=True)
+
+
+def _columns(rows: Rows, feed: Feed) -> str:
+    names = [column.name for column in feed.source.columns] if feed.source else rows.readings
+    return ", ".join(f"{rows.checked(name)} AS {quoted(name)}" for name in names)
+
+
+def _objects(batch: pa.RecordBatch, rows: Rows, feed: Feed) -> Iterator[Row]:
     lists = {name: column.to_pylist() for name, column in zip(batch.schema.names, batch.columns, strict=True)}
-    times = (when or 0 for when in lists[time]) if time else repeat(0, batch.num_rows)
-    keys = map(_key, lists[key]) if key else repeat(None, batch.num_rows)
+    for name in rows.verbatim:
+        lists[name] = [None if text is None else msgspec.Raw(text) for text in lists[name]]
+    times = (when or 0 for when in lists[rows.time]) if rows.time else repeat(0, batch.num_rows)
+    keys = map(_key, lists[feed.key]) if feed.key else repeat(None, batch.num_rows)
     row = _row_type(tuple(lists))
-    values = map(_encode, map(row, *lists.values()))
-    return zip(times, keys, values, strict=True)
+    return zip(times, keys, map(_encode, map(row, *lists.values())), strict=True)
 
 
 def _key(value: Any) -> bytes | None:
@@ -74,23 +119,3 @@ def _row_type(names: tuple[str, ...]) -> type[msgspec.Struct]:
         fields = {f"c{i}": name for i, name in enumerate(names)}
         _row_types[names] = msgspec.defstruct("Row", [(field, Any) for field in fields], rename=fields, gc=False)
     return _row_types[names]
-
-
-def _lines(file: Path, source: Source | None, key: str | None, span: Span) -> Iterator[Row]:
-    time = source.time if source else None
-    with file.open("rb") as lines:
-        for line in lines:
-            value = line.rstrip(b"\r\n")
-            event = _object(value)
-            when = event.get(time) if time else None
-            when = when if type(when) is int else 0
-            if value and when in span:
-                yield when, _key(event.get(key)) if key else None, value
-
-
-def _object(value: bytes) -> dict[str, Any]:
-    try:
-        event = msgspec.json.decode(value)
-    except msgspec.DecodeError:
-        return {}
-    return event if isinstance(event, dict) else {}

@@ -10,7 +10,7 @@ import heapq
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
@@ -20,15 +20,17 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from kafka.partitioner.default import DefaultPartitioner, murmur2
 
-from features.errors import StackError
-from features.plan import Plan, Source
-from features.times import ALWAYS, Span
-from jobs.ingest.event_files import read
+from features.errors import SettingError, StackError
+from features.plan import Plan
+from features.times import ALWAYS, EVENT_TIMES, EventTimes, Span
+from jobs.ingest.event_files import Feed, read
 
 WINDOW = 20_000
 """Events sent and not yet acknowledged: kafka-python 3.0 has no buffer_memory to hold a producer back."""
 BATCH_BYTES = 128 * 1024
 PROGRESS_EVERY = 1000
+SETTLE_SECONDS = 10
+"""How long what was sent may take to arrive once no more is sent."""
 
 
 class Event(NamedTuple):
@@ -41,46 +43,42 @@ class Event(NamedTuple):
     value: bytes
 
 
-class Feed(NamedTuple):
-    """A file to be published to a topic. ``source`` and ``key`` are None where no plan reads the topic."""
-
-    file: Path
-    topic: str
-    source: Source | None = None
-    key: str | None = None
-    """The column whose value is the record's key."""
-
-
 class Published(NamedTuple):
     """What was sent and acknowledged, and in how many seconds."""
 
     events: int
     seconds: float
+    interrupted: bool = False
+    """Whether it ended by Ctrl-C; ``events`` are then the first ones."""
 
 
 Due = Callable[[int, Event], float]
 """When the nth event is due, in seconds from the first."""
 
 
-def feed(file: Path, topic: str, plans: Iterable[Plan]) -> Feed:
-    """``file`` to ``topic``, as the first plan that reads the topic wants it: keyed as its first windows over the source are."""
-    for plan in plans:
-        for source in plan.sources:
-            if source.topic == topic:
-                stages = sorted(plan.windows, key=lambda stage: stage.source != source.name)
-                return Feed(file, topic, source, stages[0].key[0] if stages else None)
-    return Feed(file, topic)
+def feed(file: Path, topic: str, plans: Iterable[Plan], times: EventTimes = EVENT_TIMES) -> Feed:
+    """``file`` to ``topic``, as the first plan that reads the topic wants it: keyed as its first windows over the source are.
+
+    An event needs what any of the plans needs of it.
+    """
+    readers = [(plan, source) for plan in plans for source in plan.sources if source.topic == topic]
+    if not readers:
+        return Feed(file, topic)
+    plan, source = readers[0]
+    stages = sorted(plan.windows, key=lambda stage: stage.source != source.name)
+    required = frozenset(name for plan, source in readers for name in plan.required(source))
+    return Feed(file, topic, source, stages[0].key[0] if stages else None, required, times)
 
 
-def events(one: Feed, span: Span = ALWAYS) -> Iterator[Event]:
-    """The file's rows within ``span``, in the file's order."""
-    for when, key, value in read(one.file, one.source, one.key, span):
+def events(one: Feed, span: Span = ALWAYS, by_time: bool = False) -> Iterator[Event]:
+    """The file's rows within ``span``, in the order of the file or of their event times."""
+    for when, key, value in read(one, span, by_time):
         yield Event(when, one.topic, key, value)
 
 
 def merged(feeds: Iterable[Feed], span: Span = ALWAYS) -> Iterator[Event]:
-    """The rows of all files in order of event time; at equal times the earlier feed first. Each file is in order itself."""
-    return heapq.merge(*(events(one, span) for one in feeds), key=itemgetter(0))
+    """The rows of all files in order of event time; at equal times the earlier feed first."""
+    return heapq.merge(*(events(one, span, by_time=True) for one in feeds), key=itemgetter(0))
 
 
 def at_rate(rate: float) -> Due:
@@ -118,37 +116,77 @@ def publish(
     client: Mapping[str, Any],
     due: Due | None = None,
     on_progress: Callable[[int], None] = lambda count: None,
+    skipped: int = 0,
 ) -> Published:
     """Send every event and wait until the brokers have them all; ``client`` is what a kafka-python client is given.
 
-    ``due`` is when, None: at once. Raises `StackError` for the first event that could not be delivered.
+    ``due`` is when, None: at once. Ctrl-C ends it early. Raises `StackError` for the first event that could not be delivered, and
+    the stream's own `SettingError`, both with the number of the events before it, which are in Kafka. ``skipped`` is how many the
+    stream has left out.
     """
     linger = 0 if due else 20  # ms
     # acks="all" and idempotence, kafka-python's default, keep order over retries; measured, they cost nothing here.
     producer = KafkaProducer(**client, acks="all", linger_ms=linger, batch_size=BATCH_BYTES, partitioner=KeyPartitioner())
+    sending = _Sending(producer, on_progress, skipped)
     began = time.monotonic()
     with closing(producer):
         try:
-            count = _send(producer, paced(stream, due) if due else stream, on_progress)
+            sending.send(paced(stream, due) if due else stream)
+        except KeyboardInterrupt:
+            sending.settle()
+            return Published(sending.delivered, time.monotonic() - began, interrupted=True)
         except KafkaError as error:
-            raise StackError(f"Kafka did not take an event; {type(error).__name__}: {error}; does the topic exist?") from None
-    return Published(count, time.monotonic() - began)
+            sending.settle()
+            raise StackError(
+                f"Kafka did not take an event; {type(error).__name__}: {error}; {sending.so_far}; does the topic exist?"
+            ) from None
+        except SettingError as error:
+            sending.settle()
+            raise SettingError(f"{error}; {sending.so_far}") from None
+    return Published(sending.delivered, time.monotonic() - began)
 
 
-def _send(producer: KafkaProducer, stream: Iterable[Event], on_progress: Callable[[int], None]) -> int:
-    sent, unconfirmed = 0, deque[Any]()
-    for _, topic, key, value in stream:
-        unconfirmed.append(producer.send(topic, value, key))
-        sent += 1
-        if len(unconfirmed) > WINDOW:
-            unconfirmed.popleft().get()
-        if not sent % PROGRESS_EVERY:
-            on_progress(sent)
-    producer.flush()
-    for future in unconfirmed:
-        future.get()
-    on_progress(sent)
-    return sent
+class _Sending:
+    """Events on their way."""
+
+    def __init__(self, producer: KafkaProducer, on_progress: Callable[[int], None], skipped: int) -> None:
+        self._producer, self._on_progress, self._skipped = producer, on_progress, skipped
+        self._unconfirmed = deque[Any]()
+        self.delivered = 0
+        """The first so many are in Kafka."""
+
+    @property
+    def so_far(self) -> str:
+        """The same in words, with how to go on."""
+        return f"{self.delivered} events before it were sent; go on with --skip {self._skipped + self.delivered}"
+
+    def send(self, stream: Iterable[Event]) -> None:
+        """Send all, and return when they are in Kafka."""
+        sent = 0
+        for _, topic, key, value in stream:
+            self._unconfirmed.append(self._producer.send(topic, value, key))
+            sent += 1
+            if len(self._unconfirmed) > WINDOW:
+                self._confirm()
+            if not sent % PROGRESS_EVERY:
+                self._on_progress(sent)
+        self._producer.flush()
+        while self._unconfirmed:
+            self._confirm()
+        self._on_progress(sent)
+
+    def settle(self) -> None:
+        """Wait for what is on its way, as long as is polite, and count it."""
+        with suppress(KafkaError):
+            self._producer.flush(timeout=SETTLE_SECONDS)
+        while self._unconfirmed and self._unconfirmed[0].succeeded():
+            self._confirm()
+
+    def _confirm(self) -> None:
+        """Wait for the oldest that is on its way."""
+        self._unconfirmed[0].get()
+        self._unconfirmed.popleft()
+        self.delivered += 1
 
 
 class KeyPartitioner(DefaultPartitioner):  # type: ignore[misc]

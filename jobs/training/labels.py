@@ -34,7 +34,8 @@ def labels(service: Service, label: str, histories: Mapping[str, Path] | None = 
         raise SettingError(f"a label is 0 or 1; got '{label}' of type {kind}; name a column of numbers or booleans")
     history = (histories or {}).get(name, service.folder / source.history)
     with connect() as connection:
-        create_table(connection, source, [File(history)], {source.event_id, source.time, column}, ALWAYS)
+        required = {source.event_id, source.time, column}
+        create_table(connection, source, [File(history)], required, ALWAYS, service.event_times)
         rows = connection.sql(f"SELECT {quoted(source.event_id)}, CAST({quoted(column)} AS DOUBLE) FROM {quoted(name)}")
         table = rows.to_arrow_table().rename_columns(["event_id", "label"])
     values = table["label"].to_numpy()

@@ -31,6 +31,8 @@ AGE_MS = 200 * 365 * DAY_MS
 DELAY_MS = 1000 * DAY_MS
 """How far behind the newest row the watermark is where cases move it: longer than a case."""
 MAX_AHEAD_MS = 100 * 365 * DAY_MS
+MAX_AGE_DAYS = 100 * 365
+"""Cases go back to 1970."""
 KEYS = 1_000_000
 """A case's small numbers become keys of its own by this many for each case; large ones stay as they are."""
 SECONDS = 240
@@ -71,7 +73,7 @@ def _together(broker: Broker, cluster: Cluster, cases: Sequence[Case], mode: Mod
             for case, step in ((case, step) for case, of in zip(cases, steps, strict=True) for step in of):
                 lockstep.send_rows(case, step)
             lockstep.producer.flush()
-            run_to_end(broker, cluster, lockstep.plan, folder, max_ahead_ms=MAX_AHEAD_MS)
+            run_to_end(broker, cluster, lockstep.plan, folder, max_ahead_ms=MAX_AHEAD_MS, max_age_days=MAX_AGE_DAYS)
             return lockstep.vectors()
         with _running(lockstep, cluster, folder):
             for number in range(max(map(len, steps))):
@@ -126,6 +128,7 @@ def _running(lockstep: Lockstep, cluster: Cluster, folder: Path, **changes: Any)
     options = {
         "bounded": False,
         "max_ahead_ms": MAX_AHEAD_MS,
+        "max_age_days": MAX_AGE_DAYS,
         "idle_timeout_ms": 1000 * SECONDS,  # a slow machine is not a silent source
         "drift_ms": 2 * DELAY_MS,
         **changes,

@@ -23,6 +23,8 @@ class JobOptions(msgspec.Struct, frozen=True):
     late_rows: str
     max_ahead_ms: int
     """How far an event may be ahead of the clock (rule 8)."""
+    max_age_days: int
+    """How old an event may be (rule 8)."""
     vectors_from_ms: int | None
     """Spine events before this time fill the windows and get no vector: a backfill from the topic."""
     idle_timeout_ms: int

@@ -10,6 +10,7 @@ from features.sql.flink.sizes import longest_dead_letter, room_for_texts, texts_
 from features.sql.flink.text import create_table
 from features.sql.flink.types import sql_type
 from features.sql.quoting import backquoted
+from features.times import DAY_MS
 from schemas.topics import dead_letter_value_bytes
 
 RECORD = (
@@ -53,6 +54,7 @@ def _kafka(job: JobPlan, source: Source, options: JobOptions) -> dict[str, str]:
         "headrace-event.time": source.time,
         "headrace-event.timestamps": ";".join(column.name for column in source.columns if column.type.kind == "timestamp"),
         "headrace-event.max-ahead-ms": str(options.max_ahead_ms),
+        "headrace-event.max-age-ms": str(options.max_age_days * DAY_MS),
         "headrace-event.value-bytes": str(dead_letter_value_bytes(longest_dead_letter(options))),
         **(_room_in_vectors(job, options) if source.name == job.spine else {}),
     }

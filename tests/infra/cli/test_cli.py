@@ -90,6 +90,15 @@ def test_two_schedules_are_one_too_many(project: Path, capsys: pytest.CaptureFix
     assert "got --rate 1 and --speed 2" in refused(capsys, *arguments)
 
 
+@pytest.mark.parametrize("option", ["--rate", "--speed"])
+@pytest.mark.parametrize("number", ["0", "-1", "nan", "inf"])
+def test_a_schedule_goes_on(option: str, number: str, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No rate and no speed is nought: it is refused, not taken for none."""
+    for command in ("publish x.parquet --topic t", "replay fraud"):
+        said = refused(capsys, *command.split(), option, number, "--project", str(project))
+        assert f"{option} is a number above 0; got {number}" in said
+
+
 def test_a_bad_setting_is_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With the file that holds it."""
     (project / "headrace.toml").write_text("[stream]\nparalel = 2\n")

@@ -159,14 +159,20 @@ def first_value(name: str, value: Any, kind: pa.DataType | None = None) -> Calla
     ("change", "message"),
     [
         (lambda table: table.drop_columns("amount"), "column 'amount' of type decimal.12,2.; got no such column"),
-        (lambda table: set_column(table, "amount", table["amount"].cast(pa.string())), "got VARCHAR; write it in that type"),
-        (first_value("amount", Decimal("1.239"), pa.decimal128(14, 3)), "exact in decimal.12,2.; got 1.239 .1 rows."),
+        (
+            lambda table: set_column(table, "amount", table["amount"].cast(pa.string())),
+            "is decimal.12,2., and the file has VARCHAR",
+        ),
+        (
+            first_value("amount", Decimal("1.239"), pa.decimal128(14, 3)),
+            "row 1: column 'amount' is exact in decimal.12,2.; got 1.239",
+        ),
         (first_value("amount", 1.239, pa.float64()), "exact in decimal.12,2.; got 1.239"),
         (first_value("amount", float("nan"), pa.float64()), "exact in decimal.12,2.; got nan"),
-        (first_value("customer_id", None), "'customer_id': keys, ids and times are never null"),
-        (first_value("event_time", None), "'event_time': keys, ids and times are never null"),
-        (first_value("event_time", 1_522_540_800_000_001, pa.timestamp("us", "UTC")), "whole milliseconds"),
-        (first_value("customer_id", 1.5, pa.float64()), "column 'customer_id' of type int64; got DOUBLE"),
+        (first_value("customer_id", None), "'customer_id' is never null: keys, ids and times"),
+        (first_value("event_time", None), "'event_time' is never null: keys, ids and times"),
+        (first_value("event_time", 1_522_540_800, pa.int64()), "'event_time' looks like seconds: .*; got 1522540800"),
+        (first_value("customer_id", 1.5, pa.float64()), "column 'customer_id' is a whole number of 64 bits.*; got 1.5"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(
@@ -185,9 +191,24 @@ def test_doubles_that_are_decimals_are_taken(small: Service, tmp_path: Path) -> 
     assert compute(small, histories={"transactions": tmp_path / "doubles.parquet"}).equals(compute(small))
 
 
+def test_finer_times_are_cut_to_milliseconds(small: Service, tmp_path: Path) -> None:
+    """As on the stream, whose rules are history's."""
+    table = history(small, "transactions")
+    finer = pc.add(pc.multiply(table["event_time"].cast(pa.int64()), 1000), 999).cast(pa.timestamp("us", "UTC"))
+    write(set_column(table, "event_time", finer), tmp_path / "finer.parquet")
+    assert compute(small, histories={"transactions": tmp_path / "finer.parquet"}).equals(compute(small))
+
+
+def test_events_without_a_row_have_no_features(small: Service, tmp_path: Path) -> None:
+    """As pandas writes an empty frame: the result has its columns, and no row."""
+    history(small, "transactions").slice(0, 0).to_pandas().to_parquet(tmp_path / "none.parquet")
+    result = compute(small, events=tmp_path / "none.parquet")
+    assert (result.num_rows, result.column_names) == (0, compute(small).column_names)
+
+
 def test_a_missing_file_and_an_unknown_source_are_named(small: Service, tmp_path: Path) -> None:
     """A typing error in a flag is not an empty history."""
-    with pytest.raises(SettingError, match="rows of source 'labels': no file"):
+    with pytest.raises(SettingError, match="rows of 'labels': no file"):
         compute(small, histories={"labels": tmp_path / "none.parquet"})
     with pytest.raises(SettingError, match="got label; use transactions, labels"):
         compute(small, histories={"label": tmp_path / "none.parquet"})

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,8 @@ from features.errors import SettingError
 from features.plan import Column, ColumnType, Plan, Source, Stage, WindowFeature
 from features.times import Span
 from infra.local.broker import Broker
-from jobs.ingest import event_files
-from jobs.ingest.publish import Event, Feed, at_rate, at_speed, events, feed, merged, paced, publish
+from jobs.ingest.event_files import Feed, checked
+from jobs.ingest.publish import Event, at_rate, at_speed, events, feed, merged, paced, publish
 
 START = 1_522_540_800_000
 """2018-04-01, midnight."""
@@ -63,6 +65,12 @@ def consumed(broker: Broker, topic: str, count: int) -> list[Any]:
         consumer.assign([TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)])
         consumer.seek_to_beginning()
         return [record for record, _ in zip(consumer, range(count), strict=False)]
+
+
+def number_of(broker: Broker, topic: str) -> int:
+    """The records of a topic with one partition."""
+    with closing(KafkaConsumer(bootstrap_servers=broker.bootstrap)) as consumer:
+        return int(consumer.end_offsets([TopicPartition(topic, 0)])[TopicPartition(topic, 0)])
 
 
 @pytest.mark.stack
@@ -113,9 +121,11 @@ def test_without_a_source_all_columns_go_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("written", ["2018-04-01T00:00:00Z", "2018-04-01 00:00:00", "2018-04-01T02:00:00+02:00", str(START)])
+@pytest.mark.parametrize(
+    "written", ["2018-04-01T00:00:00Z", "2018-04-01 00:00:00+00:00", "2018-04-01T02:00:00+02:00", str(START)]
+)
 def test_csv_has_the_sources_types(tmp_path: Path, written: str) -> None:
-    """Times with a zone, without one and as milliseconds; the other columns are read as the source declares them."""
+    """Times with their offset and as milliseconds; the other columns are read as the source declares them."""
     file = tmp_path / "payments.csv"
     file.write_text(f"id,at,card,amount\n1,{written},5,12.3\n")
     assert list(events(Feed(file, "payments", PAYMENTS, "card"))) == [
@@ -124,44 +134,78 @@ def test_csv_has_the_sources_types(tmp_path: Path, written: str) -> None:
 
 
 @pytest.mark.core
-def test_csv_decimals_keep_their_digits(tmp_path: Path) -> None:
-    """They are not read as doubles; a digit more than the source has is refused, not rounded."""
-    file = tmp_path / "payments.csv"
-    file.write_text("id,at,card,amount\n1,2018-04-01T00:00:00Z,5,1234567890.07\n")
-    assert b'"amount":1234567890.07}' in next(iter(events(Feed(file, "payments", PAYMENTS)))).value
-    file.write_text("id,at,card,amount\n1,2018-04-01T00:00:00Z,5,0.075\n")
-    with pytest.raises(SettingError, match="column 'amount': a value is exact in decimal"):
-        next(iter(events(Feed(file, "payments", PAYMENTS))))
+def test_finer_times_are_cut_to_milliseconds(tmp_path: Path) -> None:
+    """As on the stream."""
+    file = payments(tmp_path, at=pa.array([START * 1000 + i * 1_000_000 + 999 for i in range(4)], pa.timestamp("us", tz="UTC")))
+    assert [event.time - START for event in events(Feed(file, "payments", PAYMENTS))] == [0, 1000, 2000, 3000]
 
 
 @pytest.mark.core
-def test_nothing_goes_out_of_a_file_with_a_bad_value(tmp_path: Path) -> None:
-    """The whole span is checked before its first event is sent; what lies outside is not looked at."""
-    times = pa.array([START * 1000 + i * 1_000_000 + (i == 3) for i in range(4)], pa.timestamp("us", tz="UTC"))
-    file = payments(tmp_path, at=times)
-    with pytest.raises(SettingError, match="times are whole milliseconds"):
-        next(iter(events(Feed(file, "payments", PAYMENTS))))
-    assert len(list(events(Feed(file, "payments", PAYMENTS), Span(end_ms=START + 3000)))) == 3
-
-
-@pytest.mark.core
-def test_the_rows_of_a_parquet_file_are_known_beforehand(tmp_path: Path) -> None:
-    """Those of other files would have to be read for it."""
-    assert event_files.row_count(payments(tmp_path, count=5)) == 5
-    assert event_files.row_count(tmp_path / "payments.csv") is None
-    assert event_files.row_count(tmp_path / "none.parquet") is None
+def test_all_of_a_span_is_checked_beforehand(tmp_path: Path) -> None:
+    """Its rows are counted, and its first bad value is named; what lies outside is not looked at, but for its time."""
+    file = payments(tmp_path, amount=pa.array([1.5, 2.5, 3.5, 0.001]))
+    with pytest.raises(SettingError, match=r"payments.parquet, rows of 'payments', row 4: column 'amount' is exact in decimal"):
+        checked(Feed(file, "payments", PAYMENTS))
+    assert checked(Feed(file, "payments", PAYMENTS), Span(end_ms=START + 3000)) == 3
 
 
 @pytest.mark.core
 def test_json_lines_go_out_as_they_stand(tmp_path: Path) -> None:
-    """Bad ones too: they are the stream's to judge."""
+    """Where nothing has checked them, bad ones too: they are the stream's to judge. The key is as of any other file."""
     file = tmp_path / "payments.jsonl"
-    good = b'{"card": 5, "at": 1522540800000, "amount": 1.50}'
+    good = b'{"card": 5.0, "at": "2018-04-01T00:00:00Z", "id": 1, "amount": 1.50, "more": [1]}'
     file.write_bytes(good + b"\nnot json\n\n[1]\n")
-    assert list(events(Feed(file, "payments", PAYMENTS, "card"))) == [
+    one = Feed(file, "payments", PAYMENTS, "card")
+    assert list(events(one)) == [
         Event(START, "payments", b"5", good),
         Event(0, "payments", None, b"not json"),
         Event(0, "payments", None, b"[1]"),
+    ]
+    with pytest.raises(SettingError, match="row 2: a line is one JSON object"):
+        checked(one)
+
+
+@pytest.mark.core
+def test_a_span_of_json_lines_is_of_their_event_times(tmp_path: Path) -> None:
+    """Milliseconds or ISO 8601; a topic that no service reads has none, and a span is refused."""
+    file = tmp_path / "payments.jsonl"
+    times = [str(START), '"2018-04-01T00:00:01Z"', '"2018-04-01T02:00:02+02:00"', str(START + 3000)]
+    file.write_text("".join(f'{{"id": {number}, "at": {at}, "card": 1}}\n' for number, at in enumerate(times)))
+    one = Feed(file, "payments", PAYMENTS, "card")
+    assert [event.time - START for event in events(one, Span(START + 1000, START + 3000))] == [1000, 2000]
+    assert checked(one, Span(START + 1000, START + 3000)) == 2
+    with pytest.raises(SettingError, match="a span is of event times"):
+        next(events(Feed(file, "other"), Span(START)))
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_files_out_of_order_are_merged_in_order(tmp_path: Path, suffix: str) -> None:
+    """Of event time; rows of one time stay as in the file. A file alone keeps its own order."""
+    offsets = [3000, 0, 2000, 0, 1000]
+    file = tmp_path / f"payments.{suffix}"
+    rows = [f"{number},{START + offset},1,1.5" for number, offset in enumerate(offsets)]
+    if suffix == "parquet":
+        at = pa.array([START + offset for offset in offsets], pa.timestamp("ms", tz="UTC"))
+        file = payments(tmp_path, count=5, at=at)
+    elif suffix == "csv":
+        file.write_text("\n".join(["id,at,card,amount", *rows]))
+    else:
+        file.write_text("\n".join(f'{{"id": {number}, "at": {START + offset}}}' for number, offset in enumerate(offsets)))
+    one = Feed(file, "payments", PAYMENTS, "card")
+    found = [(event.time - START, json.loads(event.value)["id"]) for event in merged([one])]
+    assert found == [(0, 1), (0, 3), (1000, 4), (2000, 2), (3000, 0)]
+    assert [event.time - START for event in events(one)] == offsets
+
+
+@pytest.mark.core
+def test_a_csv_of_no_known_topic_keeps_its_digits(tmp_path: Path) -> None:
+    """A column is numbers where all its fields are, and text else."""
+    file = tmp_path / "any.csv"
+    file.write_text('a,b,c,d,e\n1234567890123456.78,007,true,,x\n1e3,8,false,"",05/06/2024\n')
+    assert [event.value for event in events(Feed(file, "any"))] == [
+        b'{"a":1234567890123456.78,"b":"007","c":true,"d":null,"e":"x"}',
+        b'{"a":1e3,"b":"8","c":false,"d":"","e":"05/06/2024"}',
     ]
 
 
@@ -191,26 +235,25 @@ def test_the_key_is_that_of_the_first_windows_over_the_source(tmp_path: Path) ->
     plan = Plan("fraud", "payments", (PAYMENTS, labels), windows, (), (), (), "arrival", 0)
     assert feed(tmp_path, "payments", [plan]).key == "card"
     assert feed(tmp_path, "labels", [plan]).key == "shop"
+    assert feed(tmp_path, "payments", [plan]).required == {"id", "at", "card", "shop"}
     assert feed(tmp_path, "elsewhere", [plan]) == Feed(tmp_path, "elsewhere")
 
 
 @pytest.mark.core
 @pytest.mark.parametrize(
-    ("columns", "message"),
+    ("extra", "message"),
     [
-        ({"amount": pa.array(["much"] * 4)}, "column 'amount' of type decimal.* got VARCHAR"),
-        ({"amount": pa.array([0.001] * 4)}, "column 'amount': a value is exact in decimal.*; got 0.001"),
-        ({"at": pa.array(["later"] * 4)}, "column 'at' of type timestamp; got VARCHAR"),
-        ({"at": pa.array([START * 1000 + 1] * 4, pa.timestamp("us"))}, "column 'at': times are whole milliseconds"),
-        ({"extra": pa.array([1.0, float("nan"), 2.0, 3.0])}, "column 'extra': a number is finite"),
+        (pa.array([1.0, float("nan"), 2.0, 3.0]), r"row 2: column 'extra' is finite \(rule 5\); got nan"),
+        (pa.array([1, 2, 3, 4], pa.time32("s")), r"row 1: column 'extra' is a number, a text, .* this is TIME"),
+        (pa.array([[1], None, [2], [3]]), r"row 1: column 'extra' is a number, a text, .* this is BIGINT\[\]"),
     ],
 )
-def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
-    """In one line, with the file's name."""
-    source = None if "extra" in columns else PAYMENTS
-    with pytest.raises(SettingError, match=message) as caught:
-        list(events(Feed(payments(tmp_path, **columns), "payments", source)))
-    assert "payments.parquet" in str(caught.value)
+def test_what_json_cannot_say_is_refused(tmp_path: Path, extra: pa.Array, message: str) -> None:
+    """Of a file for a topic that no plan reads, too."""
+    one = Feed(payments(tmp_path, extra=extra), "other")
+    for reader in (checked, lambda feed: list(events(feed))):
+        with pytest.raises(SettingError, match=message):
+            reader(one)
 
 
 @pytest.mark.core
@@ -219,7 +262,7 @@ def test_a_file_that_is_no_event_file_is_refused(tmp_path: Path, name: str, mess
     """Missing, or of another kind."""
     (tmp_path / "events.txt").touch()
     with pytest.raises(SettingError, match=message):
-        event_files.read(tmp_path / name)
+        checked(Feed(tmp_path / name, "other"))
 
 
 @pytest.mark.core
@@ -228,6 +271,38 @@ def test_a_missing_column_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": [1], "at": pa.array([START], pa.timestamp("ms"))}), tmp_path / "short.parquet")
     with pytest.raises(SettingError, match="source 'payments' has column 'card' of type int64; got no such column"):
         list(events(Feed(tmp_path / "short.parquet", "payments", PAYMENTS)))
+
+
+@pytest.mark.stack
+def test_what_was_sent_before_a_bad_row_is_counted(broker: Broker, tmp_path: Path) -> None:
+    """Where nothing has checked the file: the first events are in Kafka, and the error says how to go on after them."""
+    broker.create_topics({"counted": 1})
+    count = 200_001
+    file = payments(tmp_path, count=count, amount=pa.array([*([1.5] * (count - 1)), 0.001]))
+    client = {"bootstrap_servers": broker.bootstrap}
+    with pytest.raises(SettingError, match=r"row 200001: .*; (\d+) events before it were sent; go on with --skip \1") as caught:
+        publish(events(Feed(file, "counted", PAYMENTS, "card")), client)
+    sent = int(str(caught.value).split("--skip ")[1])
+    assert 0 < sent < count
+    file = payments(tmp_path, count=count, amount=pa.array([1.5] * count))
+    rest = islice(events(Feed(file, "counted", PAYMENTS, "card")), sent, None)
+    assert publish(rest, client, skipped=sent).events == count - sent
+    assert number_of(broker, "counted") == count
+    assert [json.loads(record.value)["id"] for record in consumed(broker, "counted", count)] == list(range(count))
+
+
+@pytest.mark.stack
+def test_an_interruption_says_how_many_were_sent(broker: Broker, tmp_path: Path) -> None:
+    """What Ctrl-C leaves in Kafka are the first events, so many."""
+    broker.create_topics({"interrupted": 1})
+
+    def interrupted() -> Iterator[Event]:
+        yield from islice(events(Feed(payments(tmp_path, count=3000), "interrupted", PAYMENTS, "card")), 2000)
+        raise KeyboardInterrupt
+
+    done = publish(interrupted(), {"bootstrap_servers": broker.bootstrap})
+    assert (done.events, done.interrupted) == (2000, True)
+    assert number_of(broker, "interrupted") == 2000
 
 
 class Clock:

@@ -20,7 +20,8 @@ from features.times import ALWAYS
 from infra.local import stack
 from infra.local.broker import Broker
 from infra.settings import Settings, load_settings
-from jobs.ingest.publish import Event, Feed, at_rate, feed, merged, publish
+from jobs.ingest.event_files import Feed
+from jobs.ingest.publish import Event, at_rate, feed, merged, publish
 from schemas.codec import decode_features, decode_prediction
 from tests.support.models import register, stumps
 from tests.support.streams import records

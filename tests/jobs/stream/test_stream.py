@@ -238,7 +238,13 @@ def test_bad_input_is_dead_lettered_and_its_neighbours_have_vectors(
 def test_values_keep_every_digit(broker: Broker, cluster: Cluster, small: Service, tmp_path: Path) -> None:
     """Decimals, integers beyond 2^53 and string ids come out as they went in."""
     plan = own_topics(broker, small.plan)
-    event = {"transaction_id": 2**62 + 1, "event_time": 0, "customer_id": -1, "terminal_id": 2**60 + 1, "amount": 9999999999.99}
+    event = {
+        "transaction_id": 2**62 + 1,
+        "event_time": 10**12,
+        "customer_id": -1,
+        "terminal_id": 2**60 + 1,
+        "amount": 9999999999.99,
+    }
     with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
         producer.send(plan.spine_source.topic, value=json.dumps(event).encode())
         producer.flush()

@@ -30,6 +30,7 @@ CREATE TEMPORARY TABLE `transactions` (
   'headrace-event.time' = 'event_time',
   'headrace-event.timestamps' = 'event_time',
   'headrace-event.max-ahead-ms' = '3600000',
+  'headrace-event.max-age-ms' = '1576800000000',
   'headrace-event.value-bytes' = '6283008',
   'headrace-event.vector-bytes' = '1044848',
   'scan.topic-partition-discovery.interval' = '10000 ms',
@@ -62,6 +63,7 @@ CREATE TEMPORARY TABLE `labels` (
   'headrace-event.time' = 'event_time',
   'headrace-event.timestamps' = 'event_time',
   'headrace-event.max-ahead-ms' = '3600000',
+  'headrace-event.max-age-ms' = '1576800000000',
   'headrace-event.value-bytes' = '6283008',
   'scan.topic-partition-discovery.interval' = '10000 ms',
   'scan.watermark.idle-timeout' = '10000 ms'

@@ -33,9 +33,12 @@ final class EventDecoder {
     private static final int DETAIL_LENGTH = 200;
     private static final int DIAGNOSTICS = 3;
     private static final int LONGEST_ESCAPE = 6;
+    private static final int DATE_LENGTH = 10;
+    private static final long DAY_MS = 86_400_000;
+    private static final long LIKELY = 100_000_000_000L; // March 1973: before, any number is a time in one unit or another
 
     /** What a good event must have; {@code timestamps} name the columns that may also be ISO 8601. */
-    record Rules(Set<String> required, String time, Set<String> timestamps, long maxAheadMs, Room room)
+    record Rules(Set<String> required, String time, Set<String> timestamps, long maxAheadMs, long maxAgeMs, Room room)
             implements Serializable {}
 
     /**
@@ -165,12 +168,17 @@ final class EventDecoder {
 
     private Object integer(JsonParser parser, JsonToken token, int i) throws IOException, BadEventException {
         expectFinite(parser, token, i);
-        expect(token == JsonToken.VALUE_NUMBER_INT, parser, i);
+        expect(token.isNumeric(), parser, i);
         try {
-            return parser.getLongValue();
-        } catch (InputCoercionException e) {
+            return token == JsonToken.VALUE_NUMBER_INT ? parser.getLongValue() : whole(number(parser, i));
+        } catch (InputCoercionException | ArithmeticException e) {
             throw wrongType(parser, i);
         }
+    }
+
+    /** 3.0 and 3e0 are 3: so whole numbers are written that have stood beside nulls in a column of doubles. */
+    private static long whole(BigDecimal value) {
+        return value.signum() == 0 ? 0 : value.longValueExact(); // which counts the digits of 1e999999999 first
     }
 
     private Object floating(JsonParser parser, JsonToken token, int i) throws IOException, BadEventException {
@@ -187,12 +195,7 @@ final class EventDecoder {
         expectFinite(parser, token, i);
         expect(token.isNumeric(), parser, i);
         DecimalType type = (DecimalType) types[i];
-        BigDecimal value;
-        try {
-            value = parser.getDecimalValue();
-        } catch (NumberFormatException e) { // an exponent beyond an int; Jackson 2.20 lets it through
-            throw wrongType(parser, i);
-        }
+        BigDecimal value = number(parser, i);
         // The digits are counted before they are written out: 1e999999999 has one.
         boolean fits = value.signum() == 0 || (long) value.precision() - value.scale() <= type.getPrecision() - type.getScale();
         if (!fits || value.stripTrailingZeros().scale() > type.getScale()) {
@@ -201,9 +204,21 @@ final class EventDecoder {
         return DecimalData.fromBigDecimal(value, type.getPrecision(), type.getScale());
     }
 
-    private Object instant(JsonParser parser, int i) throws IOException, BadEventException {
+    private BigDecimal number(JsonParser parser, int i) throws IOException, BadEventException {
         try {
-            return OffsetDateTime.parse(parser.getText()).toInstant().toEpochMilli();
+            return parser.getDecimalValue();
+        } catch (NumberFormatException e) { // an exponent beyond an int; Jackson 2.20 lets it through
+            throw wrongType(parser, i);
+        }
+    }
+
+    /** Digits finer than milliseconds are cut off. */
+    private Object instant(JsonParser parser, int i) throws IOException, BadEventException {
+        String text = parser.getText();
+        boolean spaced = text.length() > DATE_LENGTH && text.charAt(DATE_LENGTH) == ' '; // as in RFC 3339
+        try {
+            String iso = spaced ? text.substring(0, DATE_LENGTH) + 'T' + text.substring(DATE_LENGTH + 1) : text;
+            return OffsetDateTime.parse(iso).toInstant().toEpochMilli();
         } catch (DateTimeException | ArithmeticException e) {
             throw wrongType(parser, i);
         }
@@ -252,10 +267,9 @@ final class EventDecoder {
             }
         }
         long at = row.getLong(time);
-        long bound = clock.getAsLong() + rules.maxAheadMs();
-        if (at < 0 || at > bound) {
-            String where = at < 0 ? "before 1970" : (at - bound + rules.maxAheadMs()) + " ms ahead of the clock";
-            throw new BadEventException("time_out_of_bounds", rules.time() + " is " + where + "; got " + at);
+        long now = clock.getAsLong();
+        if (!isPossible(at, now)) {
+            throw new BadEventException("time_out_of_bounds", rules.time() + " " + outOfBounds(at, now) + "; got " + at);
         }
     }
 
@@ -283,5 +297,30 @@ final class EventDecoder {
             bytes += b == '"' || b == '\\' ? 2 : 0 <= b && b < ' ' ? LONGEST_ESCAPE : 1;
         }
         return bytes;
+    }
+
+    private boolean isPossible(long at, long now) {
+        return at >= 0 && now - rules.maxAgeMs() <= at && at <= now + rules.maxAheadMs();
+    }
+
+    /** Names the unit in which the time would be possible: a producer that sends another unit does so with every event. */
+    private String outOfBounds(long at, long now) {
+        if (at < 0) {
+            return "is before 1970";
+        }
+        if (at < now && isLikely(at * 1000, now)) {
+            return "looks like seconds";
+        }
+        if (isLikely(at / 1000, now)) {
+            return "looks like microseconds";
+        }
+        if (isLikely(at / 1_000_000, now)) {
+            return "looks like nanoseconds";
+        }
+        return at < now ? "is " + (now - at) / DAY_MS + " days old" : "is " + (at - now) + " ms ahead of the clock";
+    }
+
+    private boolean isLikely(long at, long now) {
+        return at >= LIKELY && isPossible(at, now);
     }
 }

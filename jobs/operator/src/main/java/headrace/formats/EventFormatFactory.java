@@ -36,6 +36,8 @@ public final class EventFormatFactory implements DeserializationFormatFactory {
     static final ConfigOption<List<String>> IN_VECTOR =
             ConfigOptions.key("in-vector").stringType().asList().defaultValues();
     static final ConfigOption<Integer> VALUE_BYTES = ConfigOptions.key("value-bytes").intType().noDefaultValue();
+    static final ConfigOption<Long> MAX_AGE_MS =
+            ConfigOptions.key("max-age-ms").longType().noDefaultValue();
 
     @Override
     public DecodingFormat<DeserializationSchema<RowData>> createDecodingFormat(
@@ -47,6 +49,7 @@ public final class EventFormatFactory implements DeserializationFormatFactory {
                         options.get(TIME),
                         Set.copyOf(options.get(TIMESTAMPS)),
                         options.get(MAX_AHEAD_MS),
+                        options.get(MAX_AGE_MS),
                         new EventDecoder.Room(
                                 options.get(VECTOR_BYTES), List.copyOf(options.get(IN_VECTOR)), options.get(VALUE_BYTES)));
         return new DecodingFormat<>() {
@@ -73,7 +76,7 @@ public final class EventFormatFactory implements DeserializationFormatFactory {
 
     @Override
     public Set<ConfigOption<?>> requiredOptions() {
-        return Set.of(REQUIRED, TIME, TIMESTAMPS, MAX_AHEAD_MS, VALUE_BYTES);
+        return Set.of(REQUIRED, TIME, TIMESTAMPS, MAX_AHEAD_MS, MAX_AGE_MS, VALUE_BYTES);
     }
 
     @Override

@@ -27,6 +27,7 @@ class EventDecoderTest {
     static final int REASON = 7;
     static final int DETAIL = 8;
     static final int VALUE = 9;
+    private static final long AGE = 100 * 365 * 86_400_000L;
     private static final RowType TYPE =
             (RowType)
                     DataTypes.ROW(
@@ -46,7 +47,7 @@ class EventDecoderTest {
 
     static EventDecoder decoder(EventDecoder.Room room) {
         Set<String> timestamps = Set.of("at", "seen");
-        return new EventDecoder(TYPE, new EventDecoder.Rules(Set.of("id", "shop"), "at", timestamps, AHEAD, room), () -> NOW);
+        return new EventDecoder(TYPE, new EventDecoder.Rules(Set.of("id", "shop"), "at", timestamps, AHEAD, AGE, room), () -> NOW);
     }
 
     /** Every column of a good event comes out with its type, and the diagnostics are null. */
@@ -94,6 +95,8 @@ class EventDecoderTest {
         "2023-11-14T22:13:20Z, 1700000000000",
         "2023-11-15T00:13:20.123+02:00, 1700000000123",
         "2023-11-14T22:13:20.123999999Z, 1700000000123",
+        "2023-11-14 22:13:20.123999999+00:00, 1700000000123",
+        "1970-01-01T00:00:00.0009Z, 0",
         "1970-01-01T00:00Z, 0"
     })
     void timestampsMayBeIso(String written, long expected) {
@@ -120,6 +123,22 @@ class EventDecoderTest {
         GenericRowData row = quickly("\"at\": 1, \"amount\": " + written);
         assertGood(row);
         assertEquals(expected, row.getDecimal(3, 12, 2).toBigDecimal());
+    }
+
+    /** A whole number is one however it is written: where it stood beside nulls, pandas writes 3.0. */
+    @ParameterizedTest
+    @CsvSource({
+        "3.0, 3",
+        "3e0, 3",
+        "-1.50e1, -15",
+        "0e999999999, 0",
+        "9223372036854775807.0, 9223372036854775807",
+        "1.7e12, 1700000000000"
+    })
+    void wholeNumbersAreExact(String written, long expected) {
+        GenericRowData row = quickly("\"at\": 1.0, \"seen\": " + written);
+        assertGood(row);
+        assertEquals(expected, row.getLong(6));
     }
 
     /** Minus zero comes in as zero: engines need not agree on which is less. */
@@ -214,8 +233,8 @@ class EventDecoderTest {
             value = {
                 "\"id\": \"7\"|id is long; got \"7\"",
                 "\"id\": 1.5|id is long; got 1.5",
-                "\"id\": 1.0|id is long",
-                "\"id\": 1e3|id is long",
+                "\"id\": 1e-3|id is long",
+                "\"id\": 1e19|id is long",
                 "\"id\": true|id is long",
                 "\"id\": {\"id\": 7}|id is long",
                 "\"id\": [7]|id is long",
@@ -316,6 +335,27 @@ class EventDecoderTest {
         assertBad("time_out_of_bounds", event("\"at\": " + Long.MAX_VALUE), "ahead of the clock");
         assertBad("time_out_of_bounds", event("\"at\": " + Long.MIN_VALUE), "before 1970");
         assertBad("time_out_of_bounds", event("\"at\": \"1969-12-31T23:59:59.999Z\""), "got -1");
+    }
+
+    /** A time that is too old is out of bounds, and one in another unit, by which the unit is named. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "1700000000|at looks like seconds; got 1700000000",
+                "1700000000000000|at looks like microseconds; got 1700000000000000",
+                "1700000000000000000|at looks like nanoseconds; got 1700000000000000000",
+                "0|at is 19675 days old; got 0",
+                "121999999999|at is 18263 days old; got 121999999999",
+                "-1|at is before 1970; got -1"
+            })
+    void aTimeInAnotherUnitIsNamed(long time, String detail) {
+        long age = 18_262 * 86_400_000L;
+        EventDecoder.Rules rules = new EventDecoder.Rules(Set.of("id"), "at", Set.of("at"), AHEAD, age);
+        EventDecoder bounded = new EventDecoder(TYPE, rules, () -> NOW);
+        assertBad("time_out_of_bounds", bounded.decode(("{\"id\": 7, \"at\": " + time + "}").getBytes(UTF_8)), detail);
+        String oldest = "{\"id\": 7, \"at\": " + (NOW - age) + "}";
+        assertGood(bounded.decode(oldest.getBytes(UTF_8)));
     }
 
     /** Half a surrogate pair is no text: it is refused, alone or beside text, and a whole pair is not. */
