@@ -6,12 +6,13 @@ import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from features.times import Span, utc_ms
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
+from infra.cli.batch_rows import day_by_day, tell_of_days
 from infra.cli.events import due
 from infra.cli.options import FromOption, RateOption, ServiceArgument, SpeedOption, ToOption
 
@@ -30,9 +31,16 @@ def replay(
     end: ToOption = None,
     rate: RateOption = None,
     speed: SpeedOption = None,
+    batch_views: Annotated[
+        bool, typer.Option("--batch-views/--no-batch-views", help="Write each day's batch rows to the online store.")
+    ] = True,
     project: ProjectOption = HERE,
 ) -> None:
-    """Publish the history of all sources of a service as one stream, in order of event time."""
+    """Publish the history of all sources of a service as one stream, in order of event time.
+
+    Where the service has batch views, the online store is cleared, and given the rows of each day before its first event is
+    sent, when those before it have their predictions.
+    """
     from infra.cli import show
     from infra.local import stack, topics
     from infra.settings import load_settings
@@ -50,10 +58,20 @@ def replay(
     for source in plan.sources:
         topics.require(client, source.topic)
     feeds = [job.feed(where / source.history, source.topic, [plan]) for source in plan.sources]
-    with show.sending(None) as on_progress, topics.connected(client):
-        sent = job.publish(job.merged(feeds, Span(utc_ms(start), utc_ms(end))), client, pace, on_progress)
+    stream = job.merged(feeds, Span(utc_ms(start), utc_ms(end)))
+    with (
+        day_by_day(where, settings, plan, client, wanted=batch_views) as days,
+        show.sending(None) as on_progress,
+        topics.connected(client),
+    ):
+        if days:
+            sent = job.publish(days.follow(stream), client, pace, on_progress, days.clock)
+        else:
+            sent = job.publish(stream, client, pace, on_progress)
     per_second = sent.events / max(sent.seconds, 1e-3)
     show.out.print(f"{sent.events:,} events of {len(feeds)} sources in {sent.seconds:.1f} s ({per_second:,.0f} events/s)")
+    if days:
+        tell_of_days(days, service)
 
 
 @app.command(epilog="Example: headrace run --project DIR")

@@ -12,6 +12,7 @@ import typer
 from features.errors import SettingError
 from features.times import Span, utc_ms
 from infra.cli.app import HERE, ProjectOption, app, folder
+from infra.cli.batch_rows import noting_days, tell_of_no_push
 from infra.cli.options import FromOption, RateOption, SpeedOption, ToOption
 
 if TYPE_CHECKING:
@@ -46,13 +47,15 @@ def publish(
     settings = load_settings(where)
     client = settings.kafka.client(stack.bootstrap(where, settings))
     topics.require(client, topic)
-    feed = job.feed(file, topic, _plans(where, settings, topic))
+    plans, days = _plans(where, settings, topic), set[int]()
+    feed = job.feed(file, topic, plans)
     span = Span(utc_ms(start), utc_ms(end))
     total = limit if start or end else min(filter(None, (limit, row_count(file))), default=None)
     with show.sending(total) as on_progress, topics.connected(client):
-        sent = job.publish(islice(job.events(feed, span), limit), client, pace, on_progress)
+        sent = job.publish(noting_days(islice(job.events(feed, span), limit), days), client, pace, on_progress)
     per_second = sent.events / max(sent.seconds, 1e-3)
     show.out.print(f"{sent.events:,} events to [cyan]{topic}[/] in {sent.seconds:.1f} s ({per_second:,.0f} events/s)")
+    tell_of_no_push(plans, topic, days)
 
 
 @app.command(epilog="Example: headrace tail predictions.SERVICE --from-beginning --limit 10")

@@ -9,6 +9,7 @@ import typer
 
 from features.times import utc_ms
 from infra.cli.app import HERE, ProjectOption, app, folder
+from infra.cli.batch_rows import warn_of_batch_rows
 from infra.cli.options import EventsOption, FromOption, HistoryOption, OutOption, ServiceArgument, ToOption, histories
 
 
@@ -28,12 +29,13 @@ def features(
     """
     from features.definitions.load import load
     from infra.cli import show
+    from jobs.history.batch_rows import batch_rows
     from jobs.history.compute import compute, write
 
-    loaded = load(folder(project))
+    of = load(folder(project)).service(service)
     with show.progress() as on_progress:
         table = compute(
-            loaded.service(service),
+            of,
             start_ms=utc_ms(start),
             end_ms=utc_ms(end),
             events=events,
@@ -42,6 +44,7 @@ def features(
         )
         write(table, out)
     show.out.print(f"{table.num_rows:,} rows, {len(table.column_names)} columns in {out}")
+    warn_of_batch_rows(batch_rows(of.plan, table), service)
 
 
 @app.command(epilog="Example: headrace score SERVICE --from 2026-01-08 --to 2026-01-15 --out scores.parquet")
@@ -64,17 +67,18 @@ def score(
     from features.inputs.output import scores
     from infra.cli import show
     from infra.settings import load_settings
+    from jobs.history.batch_rows import batch_rows
     from jobs.history.compute import write
     from jobs.predict.score import score_history
     from serving.models.registry import Registry
     from serving.models.session import load_session
 
     where = folder(project)
-    settings = load_settings(where)
+    of, settings = load(where).service(service), load_settings(where)
     chosen = Registry(where / settings.registry).get(model or service, version or settings.scorer.alias)
     with show.progress() as on_progress:
         table = score_history(
-            load(where).service(service),
+            of,
             partial(scores, load_session(chosen)),
             inputs=chosen.manifest.inputs,
             start_ms=utc_ms(start),
@@ -85,3 +89,4 @@ def score(
         )
         write(table, out)
     show.out.print(f"{table.num_rows:,} scores by {chosen.manifest.name} v{chosen.manifest.version} in {out}")
+    warn_of_batch_rows(batch_rows(of.plan, table), service)

@@ -37,6 +37,8 @@ class Seen(msgspec.Struct, frozen=True):
     dead_letters: int
     event_time: int
     """The newest event time that was scored, UTC milliseconds."""
+    reached: int
+    """The event time that every partition of the predictions has come to."""
     p50: float
     p99: float
     high: int
@@ -91,6 +93,7 @@ class Watch:
         self._began = time.monotonic()
         self._recent: deque[int] = deque(maxlen=RECENT)
         self._event_time = self._high = self._high_positive = 0
+        self._reached: dict[int, int] = {}
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._read, name="predictions", daemon=True)
@@ -117,6 +120,7 @@ class Watch:
             predictions=counts[self._plan.predictions_topic],
             dead_letters=counts[DEAD_LETTERS.name],
             event_time=self._event_time,
+            reached=min(list(self._reached.values()), default=0),
             p50=p50,
             p99=p99,
             high=self._high,
@@ -164,18 +168,19 @@ class Watch:
                     consumer.position(partition)
                 decode = msgspec.json.Decoder(_Score).decode
                 while not self._stop.is_set():
-                    for records in consumer.poll(timeout_ms=200).values():
-                        self._take((decode(record.value), record.timestamp) for record in records)
+                    for place, records in consumer.poll(timeout_ms=200).items():
+                        self._take(place.partition, ((decode(record.value), record.timestamp) for record in records))
         except Exception as e:
             self._failure = e
 
-    def _take(self, predictions: Iterable[tuple[_Score, int]]) -> None:
+    def _take(self, partition: int, predictions: Iterable[tuple[_Score, int]]) -> None:
         for prediction, sent in predictions:
             latency = sent - prediction.receipt.arrived_at
             self.scores[prediction.event_id] = prediction.score
             self.latencies.append(latency)
             self._recent.append(latency)
             self._event_time = max(self._event_time, prediction.event_time)
+            self._reached[partition] = max(self._reached.get(partition, 0), prediction.event_time)
             if prediction.score >= HIGH:
                 self._high += 1
                 self._high_positive += prediction.event_id in self._positives

@@ -118,10 +118,11 @@ def publish(
     client: Mapping[str, Any],
     due: Due | None = None,
     on_progress: Callable[[int], None] = lambda count: None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Published:
     """Send every event and wait until the brokers have them all; ``client`` is what a kafka-python client is given.
 
-    ``due`` is when, None: at once. Raises `StackError` for the first event that could not be delivered.
+    ``due`` is when, by the ``clock``, None: at once. Raises `StackError` for the first event that could not be delivered.
     """
     linger = 0 if due else 20  # ms
     # acks="all" and idempotence, kafka-python's default, keep order over retries; measured, they cost nothing here.
@@ -129,7 +130,7 @@ def publish(
     began = time.monotonic()
     with closing(producer):
         try:
-            count = _send(producer, paced(stream, due) if due else stream, on_progress)
+            count = _send(producer, paced(stream, due, clock) if due else stream, on_progress)
         except KafkaError as error:
             raise StackError(f"Kafka did not take an event; {type(error).__name__}: {error}; does the topic exist?") from None
     return Published(count, time.monotonic() - began)
