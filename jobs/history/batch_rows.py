@@ -54,7 +54,7 @@ def warnings(found: Iterable[BatchRows], service: str, what: str = "events") -> 
             age = short_duration_text(one.oldest_ms)
             said.append(f"{one.stale:,} of {one.stale_keys:,} keys have a row older than {duration_text(STALE_MS)}, up to {age}")
         if said:
-            advice = f"see 'headrace batch-views {service} --help'"
+            advice = f"compute days with 'headrace batch-views {service} --from DAY --to DAY'"
             yield f"batch view '{one.view}': of {one.events:,} {what}, {'; '.join(said)}; {advice}"
 
 
