@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from features.service import Service
     from jobs.history.batch_views import Computed
 
-ONE_DAY = timedelta(days=1)
+ONE_DAY, A_WEEK = timedelta(days=1), timedelta(days=7)
 
 
 @app.command("batch-views", epilog="Example: headrace batch-views SERVICE --from 2026-01-01 --to 2026-01-15 --push")
@@ -26,7 +26,7 @@ def batch_views(
     service: ServiceArgument,
     start: Annotated[
         str | None,
-        typer.Option("--from", help="First day, UTC; none: the first that is missing.", metavar="DATE", show_default=False),
+        typer.Option("--from", help="First day, UTC; none: what is missing of a week.", metavar="DATE", show_default=False),
     ] = None,
     end: Annotated[
         str | None, typer.Option("--to", help="To before this day, UTC; none: today's too.", metavar="DATE", show_default=False)
@@ -75,7 +75,7 @@ def _days(service: Service, start: str | None, end: str | None) -> tuple[date, d
     last = today if end is None else _day("--to", end) - ONE_DAY
     if start is None:
         there = [max(days_of(service.folder / view.path), default=last) for view in service.plan.batch]
-        first = min([last, *(day + ONE_DAY for day in there)])
+        first = max(min([last, *(day + ONE_DAY for day in there)]), last - A_WEEK + ONE_DAY)
     else:
         first = _day("--from", start)
     if last > today:

@@ -50,6 +50,7 @@ def test_from_a_daily_feature_to_the_online_store(project: Path, capsys: pytest.
     assert row.as_of == datetime(2018, 5, 3, tzinfo=UTC).timestamp() * 1000
     assert second["pushed"] > 100
     assert told(capsys, project, "--to", "2018-05-05")["computed"] == ["2018-05-04"]
+    assert len(told(capsys, project, "--to", "2018-05-20")["computed"]) == 7
     assert len(told(capsys, project, *span, "--again")["computed"]) == 3
 
 
