@@ -170,6 +170,8 @@ def _counts(report: Report) -> Iterator[str]:
         f"  time from event to prediction, including JVM warm-up: p50 {report.p50:,.0f} ms, p99 {report.p99:,.0f} ms; "
         f"second half: p50 {report.warm_p50:,.0f} ms, p99 {report.warm_p99:,.0f} ms"
     )
+    if seen.incomplete:
+        yield f"  predictions that are not complete, as their receipts say: {seen.incomplete:,}"
     yield f"  predictions of {HIGH:g} and more: {seen.high:,}, of them labelled 1: {seen.high_positive:,}{share}"
 
 

@@ -31,6 +31,8 @@ from serving.models.registry import Registry
 
 LOOK_SECONDS = 0.25
 STUCK_SECONDS = 60.0
+BEHIND_SECONDS = 2.0
+"""How long a partition of the predictions may be a day behind another before the next day's batch features are pushed."""
 RUN_DIR = ".headrace/run"
 ALIAS = "production"
 
@@ -197,6 +199,7 @@ def _until_predicted(run: Run, watch: Watch, publisher: Publisher) -> Seen:
     """Look on, and push the batch features of each new day, until every event has its prediction."""
     pushed = run.days.start
     progress, since = 0, time.monotonic()
+    day_began = since
     while True:
         seen = watch.seen()
         run.on_seen(seen)
@@ -209,9 +212,12 @@ def _until_predicted(run: Run, watch: Watch, publisher: Publisher) -> Seen:
                 f"no prediction came in {STUCK_SECONDS:.0f} s: {seen.published} events, {seen.features} feature vectors, "
                 f"{seen.predictions} predictions; see the logs in {run.service.folder / RUN_DIR / 'logs'}"
             )
-        today = day_of(seen.reached)  # before, an event of the day before would find a row of its future
+        if day_of(seen.event_time) <= pushed:
+            day_began = time.monotonic()
+        # A partition that is a little behind would find rows of its events' future; one without events is not waited for.
+        today = day_of(seen.reached if time.monotonic() - day_began < BEHIND_SECONDS else seen.event_time)
         if today > pushed and run.service.plan.batch:
-            push_online(run.service, today)
+            push_online(run.service, today, since=pushed + timedelta(days=1))
             pushed = today
         time.sleep(LOOK_SECONDS)
 

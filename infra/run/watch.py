@@ -45,6 +45,8 @@ class Seen(msgspec.Struct, frozen=True):
     """Predictions of `HIGH` and more."""
     high_positive: int
     """Those of them whose event is labelled 1."""
+    incomplete: int
+    """Predictions whose receipt says `complete: false`."""
 
     @property
     def accounted(self) -> int:
@@ -52,8 +54,9 @@ class Seen(msgspec.Struct, frozen=True):
         return self.predictions + self.dead_letters
 
 
-class _Arrival(msgspec.Struct):
+class _Receipt(msgspec.Struct):
     arrived_at: int
+    complete: bool
 
 
 class _Score(msgspec.Struct):
@@ -62,7 +65,7 @@ class _Score(msgspec.Struct):
     event_id: int | str
     event_time: int
     score: float
-    receipt: _Arrival
+    receipt: _Receipt
 
 
 class Watch:
@@ -92,7 +95,7 @@ class Watch:
         self._start = self._ends()
         self._began = time.monotonic()
         self._recent: deque[int] = deque(maxlen=RECENT)
-        self._event_time = self._high = self._high_positive = 0
+        self._event_time = self._high = self._high_positive = self._incomplete = 0
         self._reached: dict[int, int] = {}
         self._stop = threading.Event()
         self._failure: BaseException | None = None
@@ -125,6 +128,7 @@ class Watch:
             p99=p99,
             high=self._high,
             high_positive=self._high_positive,
+            incomplete=self._incomplete,
         )
 
     def vectors(self) -> list[FeatureVector]:
@@ -181,6 +185,7 @@ class Watch:
             self._recent.append(latency)
             self._event_time = max(self._event_time, prediction.event_time)
             self._reached[partition] = max(self._reached.get(partition, 0), prediction.event_time)
+            self._incomplete += not prediction.receipt.complete
             if prediction.score >= HIGH:
                 self._high += 1
                 self._high_positive += prediction.event_id in self._positives

@@ -138,7 +138,8 @@ def _check_classes(labelled: pd.Series[Any], rows: pd.Series[bool], what: str) -
 def _without_batch_row(plan: Plan, table: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which rows have no row to use of a batch view."""
     columns = [table[incomplete_column(view)].is_valid().to_numpy() for view in plan.batch]
-    return np.column_stack(columns).any(axis=1)
+    found: np.ndarray[Any, np.dtype[np.bool_]] = np.column_stack(columns).any(axis=1)
+    return found
 
 
 def _fit(x: Floats, labels: np.ndarray[Any, np.dtype[np.int64]], config: TrainConfig) -> XGBClassifier:
