@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 def warn(line: str) -> None:
     """A warning on stderr."""
+    from rich.markup import escape
+
     from infra.cli import show
 
-    show.err.print(f"[yellow]warning:[/] {line}", soft_wrap=True)
+    show.err.print(f"[yellow]warning:[/] {escape(line)}", soft_wrap=True)
 
 
 def warn_of_batch_rows(found: Iterable[BatchRows], service: str) -> None:

@@ -60,9 +60,9 @@ def replay(
     feeds = [job.feed(where / source.history, source.topic, [plan]) for source in plan.sources]
     stream = job.merged(feeds, Span(utc_ms(start), utc_ms(end)))
     with (
+        topics.connected(client),
         day_by_day(where, settings, plan, client, wanted=batch_views) as days,
         show.sending(None) as on_progress,
-        topics.connected(client),
     ):
         if days:
             sent = job.publish(days.follow(stream), client, pace, on_progress, days.clock)

@@ -94,7 +94,7 @@ def materialize(
                     keep(day, Day(of_day, made[day]))
             if on_progress:
                 on_progress(view.view, len(wanted), len(wanted))
-            kept = tuple(day for day in days if day not in set(wanted))
+            kept = tuple(day for day in days if before.get(day) == made[day])
             found[view.view] = Computed(view.view, tuple(wanted), kept, rows, _newest(connection, source))
     return found
 
