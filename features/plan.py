@@ -129,7 +129,9 @@ class OnDemand(msgspec.Struct, frozen=True):
     """Of the function's source text, so that the digest moves when the code does."""
 
 
-class BatchView(msgspec.Struct, frozen=True):
+class BatchView(
+    msgspec.Struct, frozen=True, omit_defaults=True
+):  # a view without a ttl has the digest that it had before there was one
     """A view computed daily from history and read from Feast's online store."""
 
     view: str
@@ -143,6 +145,8 @@ class BatchView(msgspec.Struct, frozen=True):
     path: str
     """Parquet file of the daily rows, relative to the project: key, ``timestamp``, features."""
     timestamp: str
+    ttl_ms: int = 0
+    """How old a row may be at the event, at most; 0: as old as it likes."""
 
 
 class Plan(msgspec.Struct, frozen=True, dict=True):

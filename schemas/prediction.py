@@ -22,11 +22,16 @@ class Receipt(msgspec.Struct, frozen=True):
     batch_as_of: dict[str, int]
     """For each batch view, the time of the row that was read from the online store; a view without a row is absent."""
     complete: bool
+    """False where the windows are not whole (the vector says so), and where a batch view had no row to use (``incomplete``)."""
     arrived_at: int
     """Kafka's timestamp of the event's record."""
     featured_at: int
     """Kafka's timestamp of the feature vector's record."""
     scored_at: int
+    incomplete: dict[str, str] = {}
+    """For each batch view without a row to use, why: ``missing``, ``too_old`` (beyond the view's ttl) or ``too_new`` (of a time
+    after the event's).
+    """
 
 
 class Prediction(msgspec.Struct, frozen=True):

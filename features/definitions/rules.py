@@ -119,6 +119,17 @@ def window(feature: str, length: timedelta | None, slide: timedelta | None) -> i
     return length // timedelta(milliseconds=1)
 
 
+def ttl(where: str, longest: timedelta | None) -> int:
+    """The greatest age of a batch view's rows in milliseconds; 0 where there is none, as in Feast."""
+    longest = longest or timedelta(0)
+    if longest < timedelta(0) or longest % timedelta(milliseconds=1):
+        raise DefinitionError(
+            f"{where}: its ttl is how old a row may be, in whole milliseconds; got ttl={longest!r}; "
+            "write ttl=timedelta(days=2), say"
+        )
+    return longest // timedelta(milliseconds=1)
+
+
 def fill(feature: WindowFeature, of: Column, text: str) -> float:
     """``text``, which stands for an empty window (rule 4), as a number: one that the feature, of that column, could be."""
     kind = feature.aggregation.gives(of.type).kind

@@ -113,6 +113,7 @@ def batch(view: Any, declared: Declared) -> BatchView:
         sql=_sql(where, view.udf),
         path=file.path,
         timestamp=file.timestamp_field,
+        ttl_ms=rules.ttl(where, view.ttl),
     )
 
 

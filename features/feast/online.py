@@ -150,6 +150,6 @@ def _try(read: ReadRows, folder: Path, view: BatchView, key: Key) -> None:
         read(view, [key])
     except Exception as error:  # each online store has errors of its own
         raise SettingError(
-            f"batch view '{view.view}' is read from the online store of {folder}; it said: {error}; apply the definitions "
-            "and write the view's rows first"
+            f"batch view '{view.view}' is read from the online store of {folder}; it said: {error}; write the view's rows first, "
+            "with 'headrace batch-views SERVICE --push'"
         ) from error

@@ -95,6 +95,7 @@ def _computed(plan: Plan) -> dict[str, str]:
         found |= {f"{view.view}__{name}": f"Python, {view.view}({inputs})" for name in view.outputs}
     for batch in plan.batch:
         by = f"{batch.source} by {', '.join(batch.key)}"
+        by += f"; at most {duration_text(batch.ttl_ms)} old" if batch.ttl_ms else ""
         found |= {f"{batch.view}__{name}": f"SQL, daily, of {by}" for name in batch.features}
     return found
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from features.times import Span, utc_ms
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
+from infra.cli.batch_rows import day_by_day, tell_of_days
 from infra.cli.events import due, send
 from infra.cli.options import FromOption, NoCheckOption, RateOption, ServiceArgument, SkipOption, SpeedOption, ToOption
 
@@ -32,9 +34,16 @@ def replay(
     speed: SpeedOption = None,
     skip: SkipOption = 0,
     no_check: NoCheckOption = False,
+    batch_views: Annotated[
+        bool, typer.Option("--batch-views/--no-batch-views", help="Write each day's batch rows to the online store.")
+    ] = True,
     project: ProjectOption = HERE,
 ) -> None:
-    """Publish the history of all sources of a service as one stream, in order of event time."""
+    """Publish the history of all sources of a service as one stream, in order of event time.
+
+    Where the service has batch views, the online store is cleared, and given the rows of each day before its first event is
+    sent, when those before it have their predictions.
+    """
     from infra.cli import show
     from infra.kafka import rights
     from infra.local import stack, topics
@@ -56,9 +65,14 @@ def replay(
     times = settings.stream.event_times
     feeds = [job.feed(where / source.history, source.topic, [plan], times) for source in plan.sources]
     span = Span(utc_ms(start), utc_ms(end))
-    sent = send(feeds, span, job.merged(feeds, span), client, pace, skip=skip, no_check=no_check)
+    with topics.connected(client), day_by_day(where, settings, plan, client, wanted=batch_views) as days:
+        follow, clock = (days.follow, days.clock) if days else (iter, time.monotonic)
+        stream = job.merged(feeds, span)
+        sent = send(feeds, span, stream, client, pace, skip=skip, no_check=no_check, follow=follow, clock=clock)
     per_second = sent.events / max(sent.seconds, 1e-3)
     show.out.print(f"{sent.events:,} events of {len(feeds)} sources in {sent.seconds:.1f} s ({per_second:,.0f} events/s)")
+    if days:
+        tell_of_days(days, service)
 
 
 @app.command(epilog="Example: headrace run --project DIR")
@@ -157,6 +171,8 @@ def _counts(report: Report) -> Iterator[str]:
         f"  time from event to prediction, including JVM warm-up: p50 {report.p50:,.0f} ms, p99 {report.p99:,.0f} ms; "
         f"second half: p50 {report.warm_p50:,.0f} ms, p99 {report.warm_p99:,.0f} ms"
     )
+    if seen.incomplete:
+        yield f"  predictions that are not complete, as their receipts say: {seen.incomplete:,}"
     yield f"  predictions of {HIGH:g} and more: {seen.high:,}, of them labelled 1: {seen.high_positive:,}{share}"
 
 

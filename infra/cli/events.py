@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +17,7 @@ import typer
 from features.errors import SettingError
 from features.times import Span, utc_ms
 from infra.cli.app import HERE, INTERRUPTED, ProjectOption, app, folder
+from infra.cli.batch_rows import noting_days, tell_of_no_push
 from infra.cli.options import FromOption, NoCheckOption, RateOption, SkipOption, SpeedOption, ToOption
 
 if TYPE_CHECKING:
@@ -55,16 +58,19 @@ def publish(
     client = settings.kafka.client(stack.bootstrap(where, settings))
     rights.require(client, rights.of_publisher([topic]))
     topics.require(client, topic)
-    feed = job.feed(file, topic, _plans(where, settings, topic), settings.stream.event_times)
+    plans, days = _plans(where, settings, topic), set[int]()
+    feed = job.feed(file, topic, plans, settings.stream.event_times)
     if speed is not None and not has_times(feed):
         raise SettingError(
             f"a speed is that of event times, and those of {file} are not known; give --rate, or name {topic} in a source"
         )
     span = Span(utc_ms(start), utc_ms(end))
     events = job.events(feed, span)
-    sent = send([feed], span, events, client, pace, skip=skip, limit=limit, no_check=no_check)
+    noted = partial(noting_days, days=days)
+    sent = send([feed], span, events, client, pace, skip=skip, limit=limit, no_check=no_check, follow=noted)
     per_second = sent.events / max(sent.seconds, 1e-3)
     show.out.print(f"{sent.events:,} events to [cyan]{topic}[/] in {sent.seconds:.1f} s ({per_second:,.0f} events/s)")
+    tell_of_no_push(plans, topic, days)
 
 
 @app.command(epilog="Example: headrace tail predictions.SERVICE --from-beginning --limit 10")
@@ -125,8 +131,10 @@ def send(
     skip: int,
     limit: int | None = None,
     no_check: bool = False,
+    follow: Callable[[Iterator[Event]], Iterator[Event]] = iter,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Published:
-    """Check the files of ``feeds``, unless ``no_check``, and publish ``stream``, their events.
+    """Check the files of ``feeds``, unless ``no_check``, and publish ``stream``, their events, as ``follow`` passes them on.
 
     Ctrl-C, or SIGTERM, ends the command; it says how many events were sent.
     """
@@ -140,9 +148,9 @@ def send(
         with show.err.status(f"checking {', '.join(str(feed.file) for feed in feeds)}"):
             rows = max(0, sum(checked(feed, span) for feed in feeds) - skip)
         total = rows if limit is None else min(limit, rows)
-    events = islice(stream, skip, None if limit is None else skip + limit)
+    events = follow(islice(stream, skip, None if limit is None else skip + limit))
     with _terminated_as_interrupted(), show.sending(total) as on_progress, topics.connected(client):
-        sent = job.publish(events, client, pace, on_progress, skipped=skip)
+        sent = job.publish(events, client, pace, on_progress, skipped=skip, clock=clock)
     if not sent.interrupted:
         return sent
     show.err.print(f"interrupted: {sent.events:,} events were sent; go on after them with --skip {skip + sent.events}")

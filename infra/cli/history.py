@@ -9,6 +9,7 @@ import typer
 
 from features.times import utc_ms
 from infra.cli.app import HERE, ProjectOption, app, folder
+from infra.cli.batch_rows import warn_of_batch_rows
 from infra.cli.options import EventsOption, FromOption, HistoryOption, OutOption, ServiceArgument, ToOption, histories
 
 
@@ -30,13 +31,14 @@ def features(
     from infra.cli import show
     from infra.config import with_settings
     from infra.settings import load_settings
+    from jobs.history.batch_rows import batch_rows
     from jobs.history.compute import compute, write
 
     where = folder(project)
-    settings = load_settings(where)
+    of = with_settings(load(where).service(service), load_settings(where))
     with show.progress() as on_progress:
         table = compute(
-            with_settings(load(where).service(service), settings),
+            of,
             start_ms=utc_ms(start),
             end_ms=utc_ms(end),
             events=events,
@@ -45,6 +47,7 @@ def features(
         )
         write(table, out)
     show.out.print(f"{table.num_rows:,} rows, {len(table.column_names)} columns in {out}")
+    warn_of_batch_rows(batch_rows(of.plan, table), service)
 
 
 @app.command(epilog="Example: headrace score SERVICE --from 2026-01-08 --to 2026-01-15 --out scores.parquet")
@@ -68,6 +71,7 @@ def score(
     from infra.cli import show
     from infra.config import with_settings
     from infra.settings import load_settings
+    from jobs.history.batch_rows import batch_rows
     from jobs.history.compute import write
     from jobs.predict.score import score_history
     from serving.models.registry import Registry
@@ -75,10 +79,11 @@ def score(
 
     where = folder(project)
     settings = load_settings(where)
+    of = with_settings(load(where).service(service), settings)
     chosen = Registry(where / settings.registry).get(model or service, version or settings.scorer.alias)
     with show.progress() as on_progress:
         table = score_history(
-            with_settings(load(where).service(service), settings),
+            of,
             partial(scores, load_session(chosen)),
             inputs=chosen.manifest.inputs,
             start_ms=utc_ms(start),
@@ -89,3 +94,4 @@ def score(
         )
         write(table, out)
     show.out.print(f"{table.num_rows:,} scores by {chosen.manifest.name} v{chosen.manifest.version} in {out}")
+    warn_of_batch_rows(batch_rows(of.plan, table), service)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -81,9 +81,14 @@ def _prediction(record: Any) -> Text:
         (f"{'█' * filled}{'░' * (BAR - filled)} {prediction.score:6.4f}", colour),
         (f"  {prediction.receipt.model} v{prediction.receipt.version}", "cyan"),
         (f"  {record.timestamp - prediction.receipt.arrived_at} ms", ""),
-        ("" if prediction.receipt.complete else "  incomplete", "yellow"),
+        ("" if prediction.receipt.complete else f"  incomplete{_reasons(prediction.receipt.incomplete)}", "yellow"),
     ]
     return Text.assemble(*parts)
+
+
+def _reasons(incomplete: Mapping[str, str]) -> str:
+    """Why batch views had no row to use."""
+    return "".join(f" {view}={reason}" for view, reason in incomplete.items())
 
 
 def _features(record: Any) -> Text:

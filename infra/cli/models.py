@@ -10,6 +10,7 @@ import typer
 
 from features.errors import SettingError
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
+from infra.cli.batch_rows import warn_of_batch_rows
 from infra.cli.options import ServiceArgument
 
 models_app = typer.Typer(help="Show and promote the models of the registry.", no_args_is_help=True, rich_markup_mode=None)
@@ -55,6 +56,7 @@ def train(
     if promote:
         registry.set_alias(result.manifest.name, promote, result.manifest.version)
     _show_model(result.manifest, promote, as_json)
+    warn_of_batch_rows(result.batch, service)
 
 
 @models_app.command("list", epilog="Example: headrace models list --project DIR")

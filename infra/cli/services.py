@@ -12,6 +12,7 @@ import typer
 
 from features.times import clock_text
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
+from infra.cli.batch_rows import warn_of_predictions
 
 if TYPE_CHECKING:
     from features.plan import Plan
@@ -84,7 +85,8 @@ def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     from infra.settings import load_settings
 
     where = folder(project)
-    rows = stack.status(where, load_settings(where))
+    settings = load_settings(where)
+    rows = stack.status(where, settings)
     if as_json:
         show.json([row._asdict() for row in rows])
     elif not rows:
@@ -92,6 +94,7 @@ def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     else:
         columns = ("name", "state", "pid", "up", "serves", "address", "log")
         show.table("", columns, [_cells(row) for row in rows], right=("pid", "up"))
+    warn_of_predictions(where, settings)
 
 
 @app.command(epilog="Example: headrace stream SERVICE --project DIR")

@@ -17,9 +17,10 @@ import msgspec
 from features.errors import SettingError, StackError
 from features.feast.online import clear_online
 from features.service import Service
-from features.times import DAY_MS, Span, day_ms, day_of
+from features.times import Span, day_ms, day_of
 from infra.config import GROUP, with_settings
 from infra.local import stack
+from infra.run.day_by_day import EARLIEST
 from infra.run.publisher import Publisher
 from infra.run.report import Report, Stream, build
 from infra.run.watch import Seen, Watch, caught_up
@@ -30,6 +31,8 @@ from serving.models.registry import Registry
 
 LOOK_SECONDS = 0.25
 STUCK_SECONDS = 60.0
+BEHIND_SECONDS = 2.0
+"""How long a partition of the predictions may be a day behind another before the next day's batch features are pushed."""
 RUN_DIR = ".headrace/run"
 ALIAS = "production"
 
@@ -117,12 +120,11 @@ def prepare(project: Path, days: RunSettings) -> None:
 
 
 def compute_batch_views(run: Run) -> None:
-    """Compute the daily rows of the batch views, where a day of the run is missing."""
-    service, days = run.service, run.days
-    if all(_has_days(service.folder / view.path, view.timestamp, days) for view in service.plan.batch):
-        return
-    run.on_step(f"computing batch features from {days.train_from} to {days.end}")
-    materialize(service, days.train_from, days.end - timedelta(days=1))
+    """Compute the daily rows of the batch views, where a day of the run is missing or was made of another history."""
+    days = run.days
+    if run.service.plan.batch:
+        run.on_step(f"computing batch features from {days.train_from} to {days.end}")
+        materialize(run.service, days.train_from, days.end - timedelta(days=1))
 
 
 def train_model(run: Run) -> None:
@@ -140,11 +142,11 @@ def train_model(run: Run) -> None:
 
 
 def push_batch_features(run: Run) -> None:
-    """Put the batch features of the first day, and nothing else, in the online store."""
+    """Put what the first day knows of batch features, and nothing of later days, in the online store."""
     if run.service.plan.batch:
         run.on_step(f"pushing batch features of {run.days.start} to the online store")
         clear_online(run.service)
-        push_online(run.service, run.days.start)
+        push_online(run.service, run.days.start, since=EARLIEST)
 
 
 def start_stack(run: Run) -> None:
@@ -198,6 +200,7 @@ def _until_predicted(run: Run, watch: Watch, publisher: Publisher) -> Seen:
     """Look on, and push the batch features of each new day, until every event has its prediction."""
     pushed = run.days.start
     progress, since = 0, time.monotonic()
+    day_began = since
     while True:
         seen = watch.seen()
         run.on_seen(seen)
@@ -210,9 +213,12 @@ def _until_predicted(run: Run, watch: Watch, publisher: Publisher) -> Seen:
                 f"no prediction came in {STUCK_SECONDS:.0f} s: {seen.published} events, {seen.features} feature vectors, "
                 f"{seen.predictions} predictions; see the logs in {run.service.folder / RUN_DIR / 'logs'}"
             )
-        today = day_of(seen.event_time)
+        if day_of(seen.event_time) <= pushed:
+            day_began = time.monotonic()
+        # A partition that is a little behind would find rows of its events' future; one without events is not waited for.
+        today = day_of(seen.reached if time.monotonic() - day_began < BEHIND_SECONDS else seen.event_time)
         if today > pushed and run.service.plan.batch:
-            push_online(run.service, today)
+            push_online(run.service, today, since=pushed + timedelta(days=1))
             pushed = today
         time.sleep(LOOK_SECONDS)
 
@@ -230,15 +236,3 @@ def _registry(run: Run) -> Registry:
 def _group(run: Run) -> str:
     """The consumer group of the stream job, whose name is its service's."""
     return f"{GROUP}.{run.service.name}"
-
-
-def _has_days(path: Path, timestamp: str, days: RunSettings) -> bool:
-    if not path.is_file():
-        return False
-    from jobs.history.files import connect
-
-    with connect() as connection:
-        when = f"epoch_ms({timestamp})"
-        query = f"SELECT count(DISTINCT {when} // {DAY_MS}) FROM read_parquet(?) WHERE {when} >= ? AND {when} < ?"
-        row = connection.execute(query, [str(path), day_ms(days.train_from), day_ms(days.end)]).fetchone()
-    return row is not None and row[0] == (days.end - days.train_from).days

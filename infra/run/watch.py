@@ -38,12 +38,16 @@ class Seen(msgspec.Struct, frozen=True):
     """Of events of the spine and of their feature vectors, each once."""
     event_time: int
     """The newest event time that was scored, UTC milliseconds."""
+    reached: int
+    """The event time that every partition of the predictions has come to."""
     p50: float
     p99: float
     high: int
     """Predictions of `HIGH` and more."""
     high_positive: int
     """Those of them whose event is labelled 1."""
+    incomplete: int
+    """Predictions whose receipt says `complete: false`."""
 
     @property
     def accounted(self) -> int:
@@ -51,8 +55,9 @@ class Seen(msgspec.Struct, frozen=True):
         return self.predictions + self.dead_letters
 
 
-class _Arrival(msgspec.Struct):
+class _Receipt(msgspec.Struct):
     arrived_at: int
+    complete: bool
 
 
 class _Score(msgspec.Struct):
@@ -61,7 +66,7 @@ class _Score(msgspec.Struct):
     event_id: int | str
     event_time: int
     score: float
-    receipt: _Arrival
+    receipt: _Receipt
 
 
 class Watch:
@@ -96,7 +101,8 @@ class Watch:
             self._letters.seek(partition, self._start[partition])
         self._began = time.monotonic()
         self._recent: deque[int] = deque(maxlen=RECENT)
-        self._event_time = self._high = self._high_positive = 0
+        self._event_time = self._high = self._high_positive = self._incomplete = 0
+        self._reached: dict[int, int] = {}
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._read, name="predictions", daemon=True)
@@ -125,10 +131,12 @@ class Watch:
             predictions=counts[self._plan.predictions_topic],
             dead_letters=len(self._dead),
             event_time=self._event_time,
+            reached=min(list(self._reached.values()), default=0),
             p50=p50,
             p99=p99,
             high=self._high,
             high_positive=self._high_positive,
+            incomplete=self._incomplete,
         )
 
     def vectors(self) -> list[FeatureVector]:
@@ -179,18 +187,20 @@ class Watch:
                     consumer.position(partition)
                 decode = msgspec.json.Decoder(_Score).decode
                 while not self._stop.is_set():
-                    for records in consumer.poll(timeout_ms=200).values():
-                        self._take((decode(record.value), record.timestamp) for record in records)
+                    for place, records in consumer.poll(timeout_ms=200).items():
+                        self._take(place.partition, ((decode(record.value), record.timestamp) for record in records))
         except Exception as e:
             self._failure = e
 
-    def _take(self, predictions: Iterable[tuple[_Score, int]]) -> None:
+    def _take(self, partition: int, predictions: Iterable[tuple[_Score, int]]) -> None:
         for prediction, sent in predictions:
             latency = sent - prediction.receipt.arrived_at
             self.scores[prediction.event_id] = prediction.score
             self.latencies.append(latency)
             self._recent.append(latency)
             self._event_time = max(self._event_time, prediction.event_time)
+            self._reached[partition] = max(self._reached.get(partition, 0), prediction.event_time)
+            self._incomplete += not prediction.receipt.complete
             if prediction.score >= HIGH:
                 self._high += 1
                 self._high_positive += prediction.event_id in self._positives

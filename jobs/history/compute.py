@@ -18,8 +18,10 @@ from features.inputs.arrow import from_list, to_list
 from features.plan import BatchView, OnDemand, Plan, Source
 from features.service import Function, Service
 from features.sql.duckdb import features_sql
+from features.sql.duckdb.batch_views import as_of_column, batch_sql, incomplete_column
 from features.sql.quoting import literal, quoted
 from features.times import EVENT_TIMES, EventTimes, Span
+from jobs.history.batch_file import check_definition
 from jobs.history.files import connect
 from jobs.history.tables import File, create_table
 
@@ -56,6 +58,7 @@ def compute(
 ) -> pa.Table:
     """The spine's columns and the model's inputs of every spine row with start <= event time < end, in the order of the file.
 
+    Then, for each batch view, ``_as_of_<view>`` and ``_incomplete_<view>``: the time of its row, and why there is none to use.
     The rows come from the spine's history or, if given, from the file ``events``. Then the history is what came before
     these: the rows that have an id of the events are left out of it, and a history that does not exist is empty. All
     earlier rows contribute, those before ``start_ms`` too. Times are UTC milliseconds, as is the event time in the result.
@@ -86,7 +89,8 @@ def compute(
         step(view.view)
         features |= _on_demand_features(view, service.functions[view.view], spine, features)
     step("done")
-    return pa.table({**_columns(spine), **{name: features[name] for name in plan.inputs}})
+    rows = [column for batch in plan.batch for column in (as_of_column(batch), incomplete_column(batch))]
+    return pa.table({**_columns(spine), **{name: features[name] for name in (*plan.inputs, *rows)}})
 
 
 def write(table: pa.Table, path: Path) -> None:
@@ -154,23 +158,20 @@ def _spine(connection: duckdb.DuckDBPyConnection, plan: Plan) -> pa.Table:
 
 
 def _batch_features(connection: duckdb.DuckDBPyConnection, request: Request, view: BatchView) -> dict[str, pa.ChunkedArray]:
-    """The latest row of the view at or before each event; null where there is none."""
-    path = request.folder / view.path
+    """What `batch_sql` gives, by column."""
+    path, plan = request.folder / view.path, request.plan
     if not path.is_file():
-        raise SettingError(f"batch view '{view.view}' is computed daily before it is read; no file {path}; materialize it")
-    spine, time = quoted(request.plan.spine), quoted(request.plan.spine_source.time)
-    rows = f"read_parquet({literal(str(path))})"
-    named = [f"_view.{quoted(name)} AS {quoted(f'{view.view}__{name}')}" for name in view.features]
-    keys = [f"_spine.{quoted(key)} = _view.{quoted(key)}" for key in view.key]
+        raise SettingError(
+            f"batch view '{view.view}' is computed daily before it is read; no file {path}; "
+            f"run 'headrace batch-views {plan.service} --from DAY --to DAY'"
+        )
+    check_definition(path, plan, view, request.times.end_ms)
     try:
-        table = connection.sql(
-            f"SELECT {', '.join(named)} FROM (SELECT * FROM {spine} WHERE _row IS NOT NULL) AS _spine "
-            f"ASOF LEFT JOIN (SELECT *, epoch_ms({quoted(view.timestamp)}) AS _as_of FROM {rows}) AS _view "
-            f"ON {' AND '.join(keys)} AND _spine.{time} >= _view._as_of ORDER BY _spine._row"
-        ).to_arrow_table()
+        table = connection.sql(batch_sql(plan, view, f"read_parquet({literal(str(path))})")).to_arrow_table()
     except duckdb.Error as error:
         raise SettingError(
-            f"batch view '{view.view}' cannot be read from {path}: {str(error).splitlines()[0]}; materialize it again"
+            f"batch view '{view.view}' cannot be read from {path}: {str(error).splitlines()[0]}; remove it, "
+            f"and run 'headrace batch-views {plan.service} --from DAY --to DAY'"
         ) from None
     return _columns(table)
 

@@ -117,12 +117,13 @@ def publish(
     due: Due | None = None,
     on_progress: Callable[[int], None] = lambda count: None,
     skipped: int = 0,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Published:
     """Send every event and wait until the brokers have them all; ``client`` is what a kafka-python client is given.
 
-    ``due`` is when, None: at once. Ctrl-C ends it early. Raises `StackError` for the first event that could not be delivered, and
-    the stream's own `SettingError`, both with the number of the events before it, which are in Kafka. ``skipped`` is how many the
-    stream has left out.
+    ``due`` is when, by the ``clock``, None: at once. Ctrl-C ends it early. Raises `StackError` for the first event that could not be
+    delivered, and the stream's own `SettingError`, both with the number of the events before it, which are in Kafka. ``skipped``
+    is how many the stream has left out.
     """
     linger = 0 if due else 20  # ms
     # acks="all" and idempotence, kafka-python's default, keep order over retries; measured, they cost nothing here.
@@ -131,7 +132,7 @@ def publish(
     began = time.monotonic()
     with closing(producer):
         try:
-            sending.send(paced(stream, due) if due else stream)
+            sending.send(paced(stream, due, clock) if due else stream)
         except KeyboardInterrupt:
             sending.settle()
             return Published(sending.delivered, time.monotonic() - began, interrupted=True)

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import onnxruntime as ort
 import pandas as pd
+import pyarrow as pa
 from onnxmltools import convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType
 from xgboost import XGBClassifier
@@ -20,8 +21,11 @@ from features.inputs.arrow import table_matrix
 from features.inputs.columns import input_columns
 from features.inputs.matrix import Floats
 from features.inputs.output import scores
+from features.plan import Plan
 from features.service import Service
+from features.sql.duckdb.batch_views import incomplete_column
 from features.times import DAY_MS
+from jobs.history.batch_rows import BatchRows, batch_rows
 from jobs.history.compute import Progress, compute
 from jobs.training.config import TrainConfig
 from jobs.training.labels import labels, outcomes
@@ -58,6 +62,8 @@ class TrainResult(msgspec.Struct, frozen=True):
     manifest: Any
     metrics: dict[str, float]
     onnx: bytes
+    batch: tuple[BatchRows, ...]
+    """What the rows of training and test had of batch views."""
 
 
 def train(
@@ -103,6 +109,9 @@ def train(
         "test_rows": float(test.sum()),
         "test_positives": float(frame["label"][test].sum()),
     }
+    batch = batch_rows(plan, table.filter(pa.array(training | test)))
+    if batch:
+        counts["rows_without_batch_row"] = float(_without_batch_row(plan, table)[training].sum())
     metrics = measure(frame[test], found, config) | counts
     manifest = register(
         onnx,
@@ -115,7 +124,7 @@ def train(
         metrics=metrics,
         created_at=int(clock() * 1000),
     )
-    return TrainResult(manifest, metrics, onnx)
+    return TrainResult(manifest, metrics, onnx, batch)
 
 
 def _check_classes(labelled: pd.Series[Any], rows: pd.Series[bool], what: str) -> None:
@@ -124,6 +133,13 @@ def _check_classes(labelled: pd.Series[Any], rows: pd.Series[bool], what: str) -
             f"a model needs rows labelled 0 and rows labelled 1; got {int(rows.sum())} rows, {int(labelled[rows].sum())} of them "
             f"labelled 1, in the {what}; take other days"
         )
+
+
+def _without_batch_row(plan: Plan, table: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which rows have no row to use of a batch view."""
+    columns = [table[incomplete_column(view)].is_valid().to_numpy() for view in plan.batch]
+    found: np.ndarray[Any, np.dtype[np.bool_]] = np.column_stack(columns).any(axis=1)
+    return found
 
 
 def _fit(x: Floats, labels: np.ndarray[Any, np.dtype[np.int64]], config: TrainConfig) -> XGBClassifier:

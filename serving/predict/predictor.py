@@ -93,15 +93,16 @@ class Predictor:
                         sha256=manifest.sha256,
                         inputs=inputs(*row),
                         batch_as_of=batch_as_of,
-                        complete=message.complete,
+                        complete=message.complete and not incomplete,
                         arrived_at=message.arrived_at,
                         featured_at=featured,
                         scored_at=scored_at,
+                        incomplete=incomplete,
                     ),
                 )
             )
-            for message, row, score, batch_as_of, featured in zip(
-                messages, rows, found.tolist(), known.batch_as_of, featured_at, strict=True
+            for message, row, score, batch_as_of, incomplete, featured in zip(
+                messages, rows, found.tolist(), known.batch_as_of, known.incomplete, featured_at, strict=True
             )
         ]
 

@@ -9,6 +9,7 @@ import msgspec
 
 from features.feast.online import ReadRows
 from features.inputs import on_demand
+from features.inputs.batch_rows import unusable
 from features.inputs.columns import at, check_inputs, input_columns, list_columns
 from features.plan import BatchView, OnDemand, Plan
 from features.service import Function
@@ -40,6 +41,8 @@ class Known(NamedTuple):
     """Columns of the events themselves."""
     batch_as_of: Sequence[dict[str, int]]
     """For each event, the times of its batch rows, by view."""
+    incomplete: Sequence[dict[str, str]]
+    """For each event, why it has no batch row to use, by view."""
 
 
 class Vectors:
@@ -63,13 +66,19 @@ class Vectors:
         columns = _columns(self._needed.windows, [msgspec.structs.astuple(m.features) for m in messages])
         event = _columns(self._needed.event, [msgspec.structs.astuple(m.event) for m in messages])
         batch_as_of: list[dict[str, int]] = [{} for _ in messages]
+        incomplete: list[dict[str, str]] = [{} for _ in messages]
         for view, names, absent in self._batch:
             found = rows(view, list(zip(*(event[column] for column in view.key), strict=True)))
-            columns |= _columns(names, [absent if row is None else row.values for row in found])
-            for as_of, row in zip(batch_as_of, found, strict=True):
+            used = []
+            for message, row, as_of, reasons in zip(messages, found, batch_as_of, incomplete, strict=True):
                 if row is not None:
                     as_of[view.view] = row.as_of
-        return Known(columns, event, batch_as_of)
+                reason = unusable(view, message.event_time, None if row is None else row.as_of)
+                if reason is not None:
+                    reasons[view.view] = reason
+                used.append(absent if row is None or reason is not None else row.values)
+            columns |= _columns(names, used)
+        return Known(columns, event, batch_as_of, incomplete)
 
     def complete(self, known: Known) -> Sequence[tuple[Value, ...]]:
         """The input vectors, a row for each event. Every on-demand function is called once, for whole columns."""
@@ -100,6 +109,7 @@ def slice_of(known: Known, part: slice) -> Known:
         {name: column[part] for name, column in known.columns.items()},
         {name: column[part] for name, column in known.event.items()},
         known.batch_as_of[part],
+        known.incomplete[part],
     )
 
 

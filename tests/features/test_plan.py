@@ -32,6 +32,7 @@ CHANGES = {
     "no fill value": ('tags={"fill": "0"},  # the risk', "tags={},  # the risk"),
     "the code of an on-demand function": (">= 5) for time", ">= 6) for time"),
     "the SQL of a batch view": ("avg(amount)", "max(amount)"),
+    "the ttl of a batch view": ('tags={"history": "transactions"},', 'tags={"history": "transactions"}, ttl=timedelta(days=2),'),
     "the type of a column": ("amount decimal(12,2)", "amount decimal(12,3)"),
     "a topic": ('topic="labels"', 'topic="labels.v2"'),
     "the event id": ('"event_id": "transaction_id"', '"event_id": "customer_id"'),
@@ -53,6 +54,7 @@ NO_CHANGES = {
     "a description": ('Entity(name="customer",', 'Entity(name="customer", description="who pays",'),
     "an object that no service uses": ("fraud = FeatureService(", 'shop = Entity(name="shop")\n\nfraud = FeatureService('),
     "another service": ('    name="handbook",', '    name="manual",'),
+    "a ttl of 0, which is none": ('tags={"history": "transactions"},', 'tags={"history": "transactions"}, ttl=timedelta(0),'),
 }
 
 

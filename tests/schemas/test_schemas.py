@@ -32,7 +32,20 @@ pytestmark = pytest.mark.core
 ROOT = Path(__file__).parents[2]
 ORIGIN = Origin("transactions", 3, 2**40)
 VECTOR = FeatureVector("a-7", 1, "0123456789ab", ORIGIN, 2, False, {"text": "é", "flag": True, "none": None}, {"v__sum": 1e-9})
-RECEIPT = Receipt(ORIGIN, "0123456789ab", "fraud", 4, "f" * 64, {"v__sum": None, "v__count": 3}, {"profile": 5}, True, 6, 7, 8)
+RECEIPT = Receipt(
+    ORIGIN,
+    "0123456789ab",
+    "fraud",
+    4,
+    "f" * 64,
+    {"v__sum": None, "v__count": 3},
+    {"profile": 5},
+    False,
+    6,
+    7,
+    8,
+    {"profile": "too_old"},
+)
 MESSAGE: dict[str, msgspec.Struct] = {
     "features": VECTOR,
     "prediction": Prediction(2**53, 1, 0.25, RECEIPT),

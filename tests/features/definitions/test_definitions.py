@@ -131,6 +131,7 @@ def described(plan: Plan) -> Iterator[str]:
         yield f"on demand {view.view}({', '.join(given)}) gives {', '.join(view.outputs)}"
     for batch in plan.batch:
         yield f"batch {batch.view} of {batch.source} by {', '.join(batch.key)} gives {', '.join(batch.features)}: {batch.sql}"
+        yield f"rows of {batch.view} are at most {batch.ttl_ms // 1000} old"
     yield f"inputs {', '.join(plan.inputs)}"
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from features.definitions.load import load
+from features.feast.cache import Cached
 from features.feast.online import open_online_store
 from features.inputs.arrow import table_matrix
 from features.inputs.columns import input_columns
@@ -103,6 +104,19 @@ def profile() -> str:
     """
 
 
+@batch_feature_view(
+    mode="sql",
+    entities=[shop],
+    source=FileSource(name="brief_days", path="brief.parquet", file_format=ParquetFormat(), timestamp_field="day"),
+    schema=[Field(name="largest", dtype=Int64)],
+    tags={"history": "orders"},
+    ttl=timedelta(minutes=4),
+)
+def brief() -> str:
+    """What is of use for four minutes after midnight."""
+    return "SELECT shop, max(size) AS largest FROM orders GROUP BY shop"
+
+
 @on_demand_feature_view(
     sources=[order, recent[["sum_size", "sum_whole", "last_web", "last_3_price", "mean_price"]], profile[["mean", "odd"]]],
     mode="python",
@@ -132,7 +146,7 @@ def derived(inputs: dict[str, list]) -> dict[str, list]:
     }
 
 
-service = FeatureService(name="orders", features=[recent, profile, derived], tags={"spine": "orders"})
+service = FeatureService(name="orders", features=[recent, profile, brief, derived], tags={"spine": "orders"})
 '''
 STORE = """
 project: orders
@@ -176,6 +190,9 @@ class Paths(NamedTuple):
     history: pa.Table
     batch_scores: Floats
     predictions: list[Prediction]
+    """Without those of what comes before `ROWS`."""
+    early: list[Prediction]
+    """Of `BEFORE`, whose rows online are of their future."""
 
 
 @pytest.fixture(scope="module")
@@ -208,15 +225,21 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
     history = compute(service, start_ms=start)
     scored = score_history(service, lambda x: scores(session, x), inputs=columns, start_ms=start)
     vectors = Vectors(plan, columns, service.functions)
-    predictor = Predictor(model, vectors, open_online_store(folder, service.objects, plan.batch))
-    messages = [vectors.decode(message(service, row)) for row in history.to_pylist()]
-    found = predictor.predict(messages, [0] * len(messages))
+    rows = Cached(open_online_store(folder, service.objects, plan.batch), seconds=60, size=100)
+    predictor = Predictor(model, vectors, rows)
+
+    def predicted(table: pa.Table) -> list[Prediction]:
+        messages = [vectors.decode(message(service, row)) for row in table.to_pylist()]
+        found = predictor.predict(messages, [0] * len(messages))
+        return [decode_prediction(value) for value in found if isinstance(value, bytes)]
+
     return Paths(
         columns,
         table_matrix(history, plan, columns),
         history,
         scored["score"].to_numpy(),
-        [decode_prediction(value) for value in found if isinstance(value, bytes)],
+        predicted(history),
+        predicted(compute(service, end_ms=start)),
     )
 
 
@@ -252,6 +275,28 @@ def test_scores_are_the_same_bits(paths: Paths) -> None:
     """Batch scoring's and the scorer's, each its own way through ONNX Runtime."""
     assert [prediction.score for prediction in paths.predictions] == paths.batch_scores.tolist()
     assert len(set(paths.batch_scores.tolist())) > 1
+
+
+def test_batch_rows_are_the_same(paths: Paths) -> None:
+    """Of each event the row's time, and why it has none to use: at midnight itself, at its ttl and beyond, and without a row."""
+    table = paths.history.to_pylist()
+    for view in ("profile", "brief"):
+        receipts = [prediction.receipt for prediction in paths.predictions]
+        assert [receipt.batch_as_of.get(view) for receipt in receipts] == [row[f"_as_of_{view}"] for row in table]
+        assert [receipt.incomplete.get(view) for receipt in receipts] == [row[f"_incomplete_{view}"] for row in table]
+    assert [row["_incomplete_brief"] for row in table] == [None] * 5 + ["too_old"] + ["missing"] * 3
+    assert [row["brief__largest"] is None for row in table] == [False] * 5 + [True] * 4
+    assert [prediction.receipt.complete for prediction in paths.predictions] == [True] * 5 + [False] * 4
+
+
+def test_a_row_of_the_future_is_on_no_path(paths: Paths) -> None:
+    """Events of the day before: history finds no row, and the scorer does not use the newer one that is online."""
+    assert len(paths.early) == len(BEFORE)
+    for prediction in paths.early:
+        assert prediction.receipt.incomplete == {"profile": "too_new", "brief": "too_new"}
+        assert not prediction.receipt.complete
+        inputs = prediction.receipt.inputs
+        assert {inputs[name] for name in ("profile__mean", "profile__orders", "profile__web", "brief__largest")} == {None}
 
 
 def test_what_is_hard_is_there(paths: Paths) -> None:

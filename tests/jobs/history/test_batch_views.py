@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -15,6 +16,8 @@ from features.definitions.load import load
 from features.errors import DefinitionError, SettingError
 from features.feast.online import clear_online, open_online_store
 from features.service import Service
+from features.times import DAY_MS
+from jobs.history.batch_rows import batch_rows, warnings
 from jobs.history.batch_views import compute_days, materialize, push_online
 from jobs.history.compute import compute
 
@@ -75,7 +78,124 @@ def test_days_are_replaced_not_repeated(service: Service) -> None:
     materialize(service, day(4), day(5))
     assert pq.read_table(path).equals(first)
     written = materialize(service, day(6), day(6))
-    assert pq.read_table(path).num_rows == first.num_rows + written["customer_profile"]
+    assert pq.read_table(path).num_rows == first.num_rows + written["customer_profile"].rows
+
+
+def computed(service: Service, first: int, last: int, **changes: Any) -> list[int]:
+    """The days of May that were computed, not kept."""
+    return [when.day for when in materialize(service, day(first), day(last), **changes)["customer_profile"].days]
+
+
+def test_a_day_that_is_done_is_not_computed_again(service: Service) -> None:
+    """Nor are all days when the history has grown by one; on request they are."""
+    assert computed(service, 1, 3) == [1, 2, 3]
+    assert computed(service, 1, 4) == [4]
+    assert computed(service, 1, 4) == []
+    assert computed(service, 2, 3, again=True) == [2, 3]
+
+
+def test_a_changed_history_is_computed_again_from_the_day_after(service: Service) -> None:
+    """A day is made of all rows before it: one late row of 2 May changes the days from the third on."""
+    materialize(service, day(1), day(5))
+    path = service.folder / "data" / "transactions.parquet"
+    table = pq.read_table(path)
+    times = table["event_time"].cast(pa.int64()).to_pylist()
+    place = next(i for i, ms in enumerate(times) if ms >= midnight(day(2)).timestamp() * 1000)
+    late = table.slice(place, 1).set_column(0, "transaction_id", pa.array([-1], table["transaction_id"].type))
+    pq.write_table(pa.concat_tables([table, late]), path)
+    assert computed(service, 1, 5) == [3, 4, 5]
+
+
+def test_a_changed_view_is_computed_again(service: Service) -> None:
+    """And until it is, its days are neither read nor pushed: their rows are those of another definition."""
+    materialize(service, day(1), day(3))
+    other = with_sql(service, service.plan.batch[0].sql.replace("avg(amount)", "max(amount)"))
+    advice = "got 3 days of an earlier one in .*run 'headrace batch-views fraud --from 2018-05-01 --to 2018-05-04'"
+    for use in (lambda: compute(other), lambda: push_online(other, day(3))):
+        with pytest.raises(SettingError, match=advice):
+            use()
+    assert computed(other, 1, 3) == [1, 2, 3]
+    compute(other)
+
+
+def test_what_is_computed_is_kept_where_the_work_is_interrupted(service: Service) -> None:
+    """Ctrl-C on the fourth day: three are there, and the next call goes on from there."""
+
+    def interrupt(view: str, done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        materialize(service, day(1), day(6), on_progress=interrupt)
+    assert computed(service, 1, 6) == [4, 5, 6]
+    rows = pq.read_table(service.folder / "data" / "customer_profile.parquet")
+    expected = compute_days(service, day(1), day(6))["customer_profile"]
+    assert rows.equals(expected)
+
+
+def test_days_of_another_program_stay(service: Service) -> None:
+    """A file that says nothing of its days is added to; what it has of a day that is computed is replaced."""
+    path = service.folder / "data" / "customer_profile.parquet"
+    theirs = compute_days(service, day(1), day(2))["customer_profile"]
+    pq.write_table(theirs.set_column(1, "day", theirs["day"].cast(pa.timestamp("us"))), path)
+    assert computed(service, 2, 3) == [2, 3]
+    assert pq.read_table(path).num_rows == compute_days(service, day(1), day(3))["customer_profile"].num_rows
+    assert compute(service).num_rows > 0
+
+
+def with_ttl(service: Service, days: float) -> Service:
+    """The service with a greatest age of its batch view's rows."""
+    batch = (msgspec.structs.replace(service.plan.batch[0], ttl_ms=int(days * DAY_MS)),)
+    return msgspec.structs.replace(service, plan=msgspec.structs.replace(service.plan, batch=batch))
+
+
+def test_a_row_beyond_its_ttl_is_null_in_history(service: Service) -> None:
+    """A file that ends does not serve the days after it for ever: a row is used up to its ttl, and then is too old."""
+    materialize(service, day(1), day(2))
+    limited = with_ttl(service, 1.5)
+    start = int(midnight(day(1)).timestamp() * 1000)
+    table = compute(limited, start_ms=start)
+    rows = table.to_pylist()
+    for row in rows:
+        age = row["event_time"] - row["_as_of_customer_profile"]
+        assert row["_incomplete_customer_profile"] == ("too_old" if age > 1.5 * DAY_MS else None)
+        assert (row["customer_profile__mean_amount"] is None) == (age > 1.5 * DAY_MS)
+    (found,) = batch_rows(limited.plan, table)
+    assert 0 < found.too_old == found.incomplete < found.events == len(rows)
+    (line,) = warnings([found], "fraud")
+    assert f"of {len(rows):,} events, {found.too_old:,} have a row older than its ttl of 36h; compute days with 'headrace" in line
+
+
+def test_an_old_row_without_a_ttl_is_told(service: Service) -> None:
+    """The rows of 2 May serve the rest of the month: how many events and keys had one of more than two days, and how old."""
+    materialize(service, day(1), day(2))
+    table = compute(service)
+    (found,) = batch_rows(service.plan, table)
+    rows = [row for row in table.to_pylist() if row["_as_of_customer_profile"]]
+    ages = [row["event_time"] - row["_as_of_customer_profile"] for row in rows]
+    old = [row["customer_id"] for row, age in zip(rows, ages, strict=True) if age > 2 * DAY_MS]
+    assert (found.stale, found.stale_keys, found.oldest_ms) == (len(old), len(set(old)), max(ages))
+    assert found.missing == table.num_rows - len(rows) > 0
+    (line,) = warnings([found], "fraud")
+    assert (
+        f"{found.missing:,} have no row; {len(old):,} of {len(set(old)):,} keys have a row older than 2d, up to 13d 23h" in line
+    )
+    fresh = compute(service, end_ms=int(midnight(day(4)).timestamp() * 1000), start_ms=int(midnight(day(1)).timestamp() * 1000))
+    assert list(warnings(batch_rows(service.plan, fresh), "fraud")) == []
+
+
+def test_pushing_since_a_day_is_pushing_each(service: Service) -> None:
+    """A key that the last day lacks has its newest row of the days before, as in history."""
+    recent = "SELECT customer_id, 1.5 AS mean_amount, 2.0 AS transactions_per_day FROM transactions WHERE event_time >= $day - {}"
+    materialize(with_sql(service, f"{recent.format('INTERVAL 6 HOUR')} GROUP BY 1"), day(1), day(4))
+    of_hours = with_sql(service, f"{recent.format('INTERVAL 6 HOUR')} GROUP BY 1")
+    table = pq.read_table(service.folder / "data" / "customer_profile.parquet")
+    newest = {row["customer_id"]: row["day"] for row in table.sort_by("day").to_pylist()}
+    assert len(set(newest.values())) > 1
+    assert push_online(of_hours, day(4), since=day(1)) == {"customer_profile": len(newest)}
+    read = open_online_store(service.folder, service.objects, service.plan.batch)
+    rows = read(service.plan.batch[0], [(customer,) for customer in newest])
+    assert [row and row.as_of for row in rows] == [when.timestamp() * 1000 for when in newest.values()]
 
 
 def test_an_event_is_given_the_latest_row_at_or_before_it(service: Service) -> None:
@@ -92,7 +212,7 @@ def test_an_event_is_given_the_latest_row_at_or_before_it(service: Service) -> N
 def test_a_view_is_materialized_before_it_is_read(service: Service) -> None:
     """The missing file is named, with what to do."""
     with pytest.raises(
-        SettingError, match=r"batch view 'customer_profile' .* no file .*customer_profile.parquet; materialize it"
+        SettingError, match=r"'customer_profile' .* no file .*customer_profile.parquet; run 'headrace batch-views fraud --from"
     ):
         compute(service)
 
@@ -142,5 +262,6 @@ def test_after_clearing_an_older_day_is_read(service: Service) -> None:
 def test_a_day_that_was_not_materialized_is_not_pushed(service: Service) -> None:
     """An empty day is an error, not a silent success."""
     materialize(service, day(1), day(1))
-    with pytest.raises(SettingError, match="no rows of 2018-05-02; materialize that day"):
+    advice = "no rows of 2018-05-02; run 'headrace batch-views fraud --from 2018-05-02 --to 2018-05-03'"
+    with pytest.raises(SettingError, match=advice):
         push_online(service, day(2))

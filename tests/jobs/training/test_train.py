@@ -12,11 +12,14 @@ import pytest
 from onnxruntime import InferenceSession
 from xgboost import XGBClassifier
 
+from features.definitions.load import load
 from features.errors import SettingError
 from features.inputs.output import scores
 from features.service import Service
 from features.times import DAY_MS
 from infra.settings import TrainSettings
+from jobs.history.batch_views import materialize
+from jobs.history.compute import compute
 from jobs.predict.score import score_history
 from jobs.training.metrics import auc
 from jobs.training.split import Split
@@ -71,6 +74,24 @@ def test_the_settings_reach_the_model(small: Service, tmp_path: Path) -> None:
     several = ({"trees": 3}, {"trees": 4}, {"trees": 3, "depth": 2}, {"trees": 3, "learning_rate": 0.1})
     made = [train(small, TrainSettings(label=LABEL, **one).config, SPLIT, register=register).onnx for one in several]
     assert len(set(made)) == len(several)
+
+
+@pytest.mark.core
+def test_rows_without_a_batch_row_are_counted(small_copy: Path, tmp_path: Path) -> None:
+    """Of training in the manifest, beside its rows; of training and test together for the warning."""
+    service = load(small_copy).service("fraud")
+    materialize(service, date(2018, 4, 22), date(2018, 5, 3))
+    result = train(service, CONFIG, SPLIT, register=Registry(tmp_path).register)
+    table = compute(service, start_ms=SPLIT.first_day * DAY_MS, end_ms=(SPLIT.first_day + SPLIT.days) * DAY_MS)
+    days = table["event_time"].to_numpy() // DAY_MS - SPLIT.first_day
+    lacking = table["_incomplete_customer_profile"].is_valid().to_numpy()
+    assert lacking[days < 2].all()
+    assert result.metrics["rows_without_batch_row"] == lacking.sum() < len(lacking)
+    (found,) = result.batch
+    assert found.events == result.metrics["rows"] + result.metrics["test_rows"]
+    assert found.missing >= result.metrics["rows_without_batch_row"]
+    assert found.stale > 0
+    assert found.oldest_ms // DAY_MS == 7
 
 
 @pytest.mark.core

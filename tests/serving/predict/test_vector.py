@@ -69,7 +69,7 @@ def ratio(columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
 
 
 def sizes(view: BatchView, keys: Sequence[Key]) -> list[Row | None]:
-    """Shop 1 has a row, no other has."""
+    """Shop 1 has a row of time 7, no other has."""
     return [Row(7, (50, 2.5)) if key == (1,) else None for key in keys]
 
 
@@ -123,6 +123,29 @@ def test_time_of_the_batch_row_is_told() -> None:
     made = vectors()
     known = made.look_up([made.decode(message()), made.decode(message({"shop": 2}))], sizes)
     assert known.batch_as_of == [{"shops": 7}, {}]
+    assert known.incomplete == [{}, {"shops": "missing"}]
+
+
+@pytest.mark.parametrize(
+    ("ttl_ms", "event_time", "reason"),
+    [
+        (0, 7, None),
+        (0, 6, "too_new"),
+        (0, 10**15, None),
+        (5, 12, None),
+        (5, 13, "too_old"),
+        (5, 6, "too_new"),
+    ],
+)
+def test_a_row_of_the_future_or_beyond_its_ttl_is_not_used(ttl_ms: int, event_time: int, reason: str | None) -> None:
+    """Its values are null and why is told; a row of the event's own time, or just as old as the ttl, is used."""
+    batch = (msgspec.structs.replace(PLAN.batch[0], ttl_ms=ttl_ms),)
+    plan = msgspec.structs.replace(PLAN, batch=batch)
+    made = vectors(plan, ("shops__age",))
+    known = made.look_up([made.decode(message(event_time=event_time, plan=plan.short_digest))], sizes)
+    assert known.batch_as_of == [{"shops": 7}]
+    assert known.incomplete == [{"shops": reason} if reason else {}]
+    assert made.complete(known) == [(None if reason else 2.5,)]
 
 
 def test_only_what_the_model_needs_is_read() -> None:
