@@ -97,7 +97,7 @@ class ScorerConfig(msgspec.Struct, frozen=True):
     batch_cache_rows: int
     max_poll_records: int
     ready_file: Path | None
-    """Written as soon as the scorer has its partitions, and knows which events have a prediction."""
+    """Written as soon as the scorer has its partitions, and knows which events have a prediction: its plan and its model."""
 
 
 def run(service: Service, config: ScorerConfig, stop: threading.Event | None = None) -> None:
@@ -204,7 +204,9 @@ class Scorer:
         _spare_the_collector()
         log.info("assigned", service=self._plan.service, read_back={p: len(a) for p, a in self._predicted.items()})
         if self._config.ready_file is not None:
-            self._config.ready_file.touch()
+            model = self._predictor.model
+            known = {"plan": self._plan.digest, "model": model.name, "version": model.version, "sha256": model.sha256}
+            self._config.ready_file.write_bytes(msgspec.json.encode(known))
 
     def _predict(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
         began = time.perf_counter()
