@@ -12,14 +12,20 @@ from types import ModuleType
 from features.errors import DefinitionError
 
 
+def find(folder: Path) -> Path:
+    """The file in ``folder``; raises `DefinitionError` where there is none."""
+    path = folder / "definitions.py"
+    if not path.is_file():
+        raise DefinitionError(f"a project has a definitions.py; {folder} has none; give --project DIR")
+    return path
+
+
 def run(folder: Path) -> ModuleType:
     """The module that the file in ``folder`` makes.
 
     Whoever may write the file may run code here. Raises `DefinitionError` with the line that failed.
     """
-    path = folder / "definitions.py"
-    if not path.is_file():
-        raise DefinitionError(f"a project has a definitions.py; {folder} has none; give --project DIR")
+    path = find(folder)
     spec = importlib.util.spec_from_file_location("headrace_definitions", path)
     assert spec is not None  # noqa: S101 - a path to an existing .py always has a spec
     assert spec.loader is not None  # noqa: S101

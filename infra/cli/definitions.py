@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from features.plan import Plan, WindowFeature
+    from infra.local.stack import Served
 
 Engine = Literal["flink", "duckdb"]
 LOCAL = "localhost:9092"
@@ -30,17 +31,23 @@ def plan(
     """Show what a service computes, from what, and its digest."""
     from features.definitions.load import load
     from infra.cli import show
+    from infra.local import stack
+    from infra.settings import load_settings
 
     where = folder(project)
     loaded = load(where)
     plans = [loaded.service(service).plan] if service else loaded.plans
     if sql:
         show.out.out("\n".join(_sql(where, plans, sql)), end="")
-    elif as_json:
-        show.json([{"digest": one.digest, "plan": one} for one in plans])
-    else:
-        for one in plans:
-            _show(one)
+        return
+    running = {one.service: one for one in stack.running(where, load_settings(where))}
+    if as_json:
+        show.json([{"digest": one.digest, "running": _running(running.get(one.service)), "plan": one} for one in plans])
+        return
+    for one in plans:
+        _show(one)
+        if one.service in running:
+            _show_running(running[one.service], one)
 
 
 def _sql(project: Path, plans: Sequence[Plan], engine: Engine) -> list[str]:
@@ -81,6 +88,30 @@ def _show(plan: Plan) -> None:
     show.out.print()
     show.table("Sources", ("source", "topic", "event id", "event time", "history"), sources)
     show.out.print(f"\n[dim]topics[/] {plan.features_topic} → {plan.predictions_topic}\n")
+
+
+def _running(one: Served | None) -> dict[str, Any] | None:
+    """What the stack runs of a service."""
+    if one is None:
+        return None
+    return {"digest": one.plan and one.plan.digest, "model_version": one.version, "model_sha256": one.sha256}
+
+
+def _show_running(one: Served, now: Plan) -> None:
+    """Which plan and model the stack runs, and how this plan differs."""
+    from features.changes import changes
+    from infra.cli import show
+
+    if one.plan is None:
+        return
+    model = "" if one.version is None else f" with model v{one.version}"
+    if one.plan == now:
+        show.out.print(f"this plan runs{model}; see 'headrace status'\n")
+        return
+    show.out.print(f"plan {one.plan.short_digest} runs{model}; 'headrace up --replace' starts this one in its place:")
+    for line in changes(one.plan, now):
+        show.out.print(f"  {line}", markup=False)
+    show.out.print()
 
 
 def _computed(plan: Plan) -> dict[str, str]:

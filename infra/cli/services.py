@@ -13,10 +13,11 @@ import typer
 from features.times import clock_text
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
 from infra.cli.batch_rows import warn_of_predictions
+from schemas.topics import DEAD_LETTERS
 
 if TYPE_CHECKING:
     from features.plan import Plan
-    from infra.local.stack import Row
+    from infra.local.stack import Row, Served
     from infra.settings import Settings
 
 SettingsOption = Annotated[
@@ -43,20 +44,31 @@ def up(
     services: Annotated[
         list[str] | None, typer.Argument(help="Services; none: those of headrace.toml.", show_default=False)
     ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Stop what runs another plan than definitions.py has now, and start the new one.")
+    ] = False,
     project: ProjectOption = HERE,
 ) -> None:
     """Start Kafka, the stream jobs and each service's scorer.
 
-    Services of one spine and one mode share a job. What runs already is left alone.
+    Services of one spine and one mode share a job. What runs already is left alone, but for a scorer whose alias points at
+    another model now. A service that runs another plan than definitions.py has now is refused without --replace: a new plan reads
+    its topics from their beginning.
     """
     from infra.cli import show
     from infra.local import stack
-    from infra.settings import load_settings
+    from infra.settings import load_settings, run_folder
 
     where = folder(project)
+    settings = load_settings(where)
     with show.steps() as on_step:
-        started = stack.up(where, load_settings(where), services or (), on_step)
-    show.out.print(f"Kafka on {started.bootstrap}; services: {', '.join(started.services)}; see 'headrace status'")
+        started = stack.up(where, settings, services or (), on_step, replace=replace)
+    running = stack.served(where, settings)
+    show.out.print(f"Kafka on [cyan]{started.bootstrap}[/]\n")
+    show.table("", ("service", "plan", "model", "publish events to", "read predictions from"), map(_service_cells, running))
+    _show_differences(running)
+    logs = stack.Folders(run_folder(where, settings)).logs
+    show.out.print(f"\nbad events go to {DEAD_LETTERS.name}; logs are in {logs}; see 'headrace status', 'headrace tail TOPIC'")
 
 
 @app.command(epilog="Example: headrace down --project DIR --wipe")
@@ -79,7 +91,7 @@ def down(
 
 @app.command(epilog="Example: headrace status --project DIR --json")
 def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
-    """Show what runs, since when, where, and its log."""
+    """Show what runs, since when, where, with which plan and model, and what differs from the definitions as they are now."""
     from infra.cli import show
     from infra.local import stack
     from infra.settings import load_settings
@@ -87,14 +99,19 @@ def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     where = folder(project)
     settings = load_settings(where)
     rows = stack.status(where, settings)
+    other = stack.other_stack(where, settings)
     if as_json:
         show.json([row._asdict() for row in rows])
-    elif not rows:
-        show.out.print("nothing runs; start it with 'headrace up'")
-    else:
-        columns = ("name", "state", "pid", "up", "serves", "address", "log")
+    elif other:
+        show.out.print(other)
+    elif rows:
+        columns = ("name", "state", "pid", "up", "serves", "plan", "model", "address", "log")
         show.table("", columns, [_cells(row) for row in rows], right=("pid", "up"))
-    warn_of_predictions(where, settings)
+        _show_differences(stack.served(where, settings))
+    else:
+        show.out.print("nothing runs; start it with 'headrace up'")
+    if not other:
+        warn_of_predictions(where, settings)
 
 
 @app.command(epilog="Example: headrace stream SERVICE --project DIR")
@@ -217,4 +234,26 @@ def _log_plainly() -> None:
 def _cells(row: Row) -> list[object]:
     colour = {"running": "green", "starting": "yellow"}.get(row.state, "red")
     up = None if row.uptime is None else clock_text(row.uptime)
-    return [row.name, f"[{colour}]{row.state}[/]", row.pid, up, ", ".join(row.services), row.address, row.log]
+    plans = ", ".join(dict.fromkeys(digest[:12] for digest in row.plans.values()))
+    model = None if row.model_version is None else f"v{row.model_version}"
+    return [row.name, f"[{colour}]{row.state}[/]", row.pid, up, ", ".join(row.services), plans, model, row.address, row.log]
+
+
+def _service_cells(one: Served) -> list[object]:
+    plan = one.plan
+    model = None if one.version is None else f"v{one.version}"
+    if plan is None:
+        return [one.service, None, model, None, None]
+    return [one.service, plan.short_digest, model, ", ".join(source.topic for source in plan.sources), plan.predictions_topic]
+
+
+def _show_differences(running: Sequence[Served]) -> None:
+    """What runs otherwise than it would after a start now, and the command for it."""
+    from infra.cli import show
+
+    for one in running:
+        for lines, fix in ((one.changes, "up --replace"), (one.notes, "up")):
+            if lines:
+                show.out.print(f"\n[yellow]{one.service}[/] runs, and 'headrace {fix}' would change:")
+            for line in lines:
+                show.out.print(f"  {line}", markup=False)

@@ -85,6 +85,10 @@ class Broker:
         self.ports = ports or _kept_ports(self.folder) or Ports(*free_ports(2))
         self._process: subprocess.Popen[bytes] | None = None
 
+    def on_free_ports(self) -> Broker:
+        """This broker, on other ports where something else listens on its own by now."""
+        return self if all(map(_is_free, self.ports)) else Broker(self.folder, Ports(*free_ports(2)))
+
     @property
     def bootstrap(self) -> str:
         """The address that clients give as ``bootstrap_servers``."""
@@ -198,6 +202,19 @@ def _kept_ports(folder: Path) -> Ports | None:
         return None
     listeners = re.search(r"^listeners=\S+:(\d+),\S+:(\d+)$", file.read_text(), re.MULTILINE)
     return Ports(int(listeners[1]), int(listeners[2])) if listeners else None
+
+
+def _is_free(port: int, seconds: float = 2.0) -> bool:
+    """Whether a server can have the port; what ends just now is waited for."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+            return True
+        except OSError:
+            if time.monotonic() > deadline:
+                return False
+        time.sleep(0.1)
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,7 +1,8 @@
 """Local processes that outlive the command which started them: each in a session of its own, with a log and a record.
 
-A record (``processes/<name>.json``) holds pid and creation time: a pid alone may belong to someone else by now. Processes that a
-dead leader left behind are known by `MARK` in their environment.
+A record (``processes/<name>.json``) holds a pid, which may belong to someone else by now, and a mark of its own: the process and
+its children are those that have it as `MARK` in their environment. It is written before the process starts, so that none is lost
+where the command is killed in between, or the disk is full.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from features.errors import StackError
+from infra.local.files import write_whole
 
 MARK = "_HEADRACE_PROCESS"
 """The environment variable that says which record a process belongs to; the underscore keeps it out of the settings' names."""
@@ -32,8 +34,9 @@ class Process(msgspec.Struct, frozen=True):
 
     name: str
     pid: int
+    """0 where it was about to be started."""
     created: float
-    """psutil's create_time, seconds since the epoch."""
+    """psutil's create_time, seconds since the epoch; it moves with the clock."""
     mark: str
     command: tuple[str, ...]
     log: str
@@ -76,6 +79,8 @@ class Processes:
         for folder in (self.records, self.logs):
             folder.mkdir(parents=True, exist_ok=True)
         mark, log = f"{name}:{uuid.uuid4().hex}", self.logs / f"{name}.log"
+        intended = Process(name, 0, 0.0, mark, tuple(command), str(log))
+        self._record(intended)
         with log.open("ab") as output:
             child = subprocess.Popen(
                 command,
@@ -87,7 +92,7 @@ class Processes:
                 start_new_session=True,
             )
         self._children.append(child)
-        process = Process(name, child.pid, psutil.Process(child.pid).create_time(), mark, tuple(command), str(log))
+        process = msgspec.structs.replace(intended, pid=child.pid, created=psutil.Process(child.pid).create_time())
         self._record(process)
         return process
 
@@ -117,23 +122,31 @@ class Processes:
                 left = _members(process)
                 _signal(left, signal.SIGKILL)
                 _gone(process, left, seconds)
-        self._file(name).unlink(missing_ok=True)
+        self.forget(name)
         return bool(members)
+
+    def forget(self, name: str) -> None:
+        """Remove the record of ``name``, and leave the process alone."""
+        self._file(name).unlink(missing_ok=True)
 
     def _file(self, name: str) -> Path:
         return self.records / f"{name}.json"
 
     def _record(self, process: Process) -> None:
-        unfinished = self._file(process.name).with_suffix(f".{os.getpid()}")
-        unfinished.write_bytes(msgspec.json.encode(process))
-        unfinished.replace(self._file(process.name))
+        write_whole(self._file(process.name), msgspec.json.encode(process))
 
 
 def _is_alive(process: Process) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        leader = psutil.Process(process.pid)
-        return leader.create_time() == process.created and leader.status() != psutil.STATUS_ZOMBIE
+    with suppress(psutil.Error):
+        return process.pid > 0 and _is_leader(psutil.Process(process.pid), process)
     return False
+
+
+def _is_leader(member: psutil.Process, process: Process) -> bool:
+    """Whether ``member``, which has its pid, is ``process``: it has its mark, or, as it ends, its time of creation."""
+    if member.status() == psutil.STATUS_ZOMBIE:
+        return False
+    return member.create_time() == process.created or member.environ().get(MARK) == process.mark
 
 
 def _members(process: Process) -> list[psutil.Process]:
@@ -143,11 +156,11 @@ def _members(process: Process) -> list[psutil.Process]:
 
 def _belongs(member: psutil.Process, process: Process) -> bool:
     with suppress(psutil.Error, ProcessLookupError):
-        if os.getsid(member.pid) != process.pid or member.status() == psutil.STATUS_ZOMBIE:
+        if process.pid and os.getsid(member.pid) != process.pid:
             return False
         if member.pid == process.pid:
-            return member.create_time() == process.created
-        return member.environ().get(MARK) == process.mark
+            return _is_leader(member, process)
+        return member.status() != psutil.STATUS_ZOMBIE and member.environ().get(MARK) == process.mark
     return False
 
 

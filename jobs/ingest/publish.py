@@ -121,9 +121,9 @@ def publish(
 ) -> Published:
     """Send every event and wait until the brokers have them all; ``client`` is what a kafka-python client is given.
 
-    ``due`` is when, by the ``clock``, None: at once. Ctrl-C ends it early. Raises `StackError` for the first event that could not be
-    delivered, and the stream's own `SettingError`, both with the number of the events before it, which are in Kafka. ``skipped``
-    is how many the stream has left out.
+    ``due`` is when, by the ``clock``, None: at once. Ctrl-C ends it early. Raises `StackError` for the first event that could not
+    be delivered, and the stream's own `SettingError`, both with the number of the events before it, which are in Kafka.
+    ``skipped`` is how many the stream has left out.
     """
     linger = 0 if due else 20  # ms
     # acks="all" and idempotence, kafka-python's default, keep order over retries; measured, they cost nothing here.

@@ -106,7 +106,7 @@ class ScorerConfig(msgspec.Struct, frozen=True):
     discovery_ms: int
     """Between two looks for new partitions."""
     ready_file: Path | None
-    """Written as soon as the scorer has its partitions, and knows which events have a prediction."""
+    """Written as soon as the scorer has its partitions, and knows which events have a prediction: its plan and its model."""
 
 
 def run(service: Service, config: ScorerConfig, stop: threading.Event | None = None) -> None:
@@ -218,7 +218,9 @@ class Scorer:
         _spare_the_collector()
         log.info("assigned", service=self._plan.service, partitions=partitions, read_back=len(self._predicted))
         if self._config.ready_file is not None:
-            self._config.ready_file.touch()
+            model = self._predictor.model
+            known = {"plan": self._plan.digest, "model": model.name, "version": model.version, "sha256": model.sha256}
+            self._config.ready_file.write_bytes(msgspec.json.encode(known))
 
     def _await_producer(self, partitions: Sequence[int]) -> None:
         """Return when the producer knows the partitions: of one that was just added it hears when it looks again."""

@@ -71,7 +71,7 @@ class Registry:
 
     def get(self, name: str, version_or_alias: int | str) -> Model:
         """A version by its number or by an alias, its bytes checked against the manifest."""
-        version = self._version(name, version_or_alias)
+        version = self.version(name, version_or_alias)
         folder = self._folder(name) / str(version)
         if not (folder / "manifest.json").is_file():
             known = ", ".join(map(str, self.versions(name))) or "none yet: train one"
@@ -80,6 +80,18 @@ class Registry:
         model = Model(manifest, folder / "model.onnx")
         read_onnx(model)
         return model
+
+    def version(self, name: str, version_or_alias: int | str) -> int:
+        """The version that a number or an alias means, which need not be there. Raises `SettingError` for an unknown alias."""
+        if isinstance(version_or_alias, int):
+            return version_or_alias
+        if version_or_alias.isdecimal():
+            return int(version_or_alias)
+        aliases = self.aliases(name)
+        if version_or_alias not in aliases:
+            known = ", ".join(sorted(aliases)) or "none yet: promote a version"
+            raise SettingError(f"model '{name}' has no alias '{version_or_alias}'; it has {known}")
+        return aliases[version_or_alias]
 
     def versions(self, name: str) -> tuple[int, ...]:
         """The version numbers of ``name``, ascending."""
@@ -123,17 +135,6 @@ class Registry:
         if not NAME.fullmatch(name):
             raise SettingError(f"a model's name is letters, digits, _, - and ., no dot first; got '{name}'; try 'orders'")
         return self.root / name
-
-    def _version(self, name: str, version_or_alias: int | str) -> int:
-        if isinstance(version_or_alias, int):
-            return version_or_alias
-        if version_or_alias.isdecimal():
-            return int(version_or_alias)
-        aliases = self.aliases(name)
-        if version_or_alias not in aliases:
-            known = ", ".join(sorted(aliases)) or "none yet: promote a version"
-            raise SettingError(f"model '{name}' has no alias '{version_or_alias}'; it has {known}")
-        return aliases[version_or_alias]
 
 
 def _place(folder: Path, manifest: Manifest, onnx: bytes) -> bool:

@@ -16,7 +16,7 @@ from features.inputs.output import scores
 from features.plan import Plan
 from schemas import Prediction, Receipt
 from schemas.codec import encode
-from serving.models.manifest import Model
+from serving.models.manifest import Manifest, Model
 from serving.models.session import load_session
 from serving.predict.message import UnscorableError, struct
 from serving.predict.vector import Known, Vectors, slice_of
@@ -38,6 +38,11 @@ class Predictor:
         self._clock = clock
         # Written as the dict that it stands for, and three times as fast to make.
         self._inputs: Callable[..., Any] = struct("Inputs", dict.fromkeys(vectors.inputs, Any))
+
+    @property
+    def model(self) -> Manifest:
+        """The model that predicts."""
+        return self._manifest
 
     def predict(self, messages: Sequence[Any], featured_at: Sequence[int]) -> list[bytes | UnscorableError]:
         """A `schemas.Prediction` in JSON for each message, in order, or what is wrong with it. The model runs once for all.

@@ -121,6 +121,25 @@ def test_a_reused_pid_is_never_touched(processes: Processes, tmp_path: Path) -> 
         stranger.wait()
 
 
+def test_what_was_started_and_not_recorded_is_found(processes: Processes) -> None:
+    """The command was killed, or the disk full, before the pid was written: the next start ends that process first."""
+    process = processes.start("sleep", SLEEP)
+    (processes.records / "sleep.json").write_bytes(msgspec.json.encode(msgspec.structs.replace(process, pid=0, created=0.0)))
+    assert processes.running("sleep") is None
+    assert processes.start("sleep", SLEEP).pid != process.pid
+    assert not runs(process.pid)
+
+
+def test_a_process_is_the_same_whatever_the_clock_says(processes: Processes) -> None:
+    """Its time of creation moves where the machine's clock is set."""
+    process = processes.start("sleep", SLEEP)
+    shifted = msgspec.structs.replace(process, created=process.created + 1)
+    (processes.records / "sleep.json").write_bytes(msgspec.json.encode(shifted))
+    assert processes.running("sleep") == shifted
+    assert processes.stop("sleep")
+    assert not runs(process.pid)
+
+
 def test_a_stale_record_is_cleaned(processes: Processes) -> None:
     """What died by itself isn't running, and stopping it forgets it."""
     process = processes.start("short", (sys.executable, "-c", ""))

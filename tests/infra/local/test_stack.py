@@ -1,116 +1,76 @@
-"""The stack with several services: which processes there are, whom they serve, and what becomes of one that died."""
+"""A whole local stack: two services in one Flink job on a Kafka of its own, killed all at once, in a folder that is renamed."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
+import socket
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
 
-import psutil
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from features.definitions.load import load
 from infra.local import stack
-from infra.local.broker import Broker
-from infra.settings import Settings, load_settings
+from schemas import Prediction
 from schemas.codec import decode_prediction
-from tests.support.models import register, stumps
-from tests.support.streams import records
+from tests.infra.local.conftest import Light, kill
 
 pytestmark = pytest.mark.stack
 
-SERVICES = """
-cards = FeatureService(name="cards", features=[transaction_amount, customer_spend], tags={"spine": "transactions"})
-terminals = FeatureService(name="terminals", features=[terminal_risk], tags={"spine": "transactions"})
-"""
+BOTH = ("cards", "terminals")
+MANY = 2000
+"""So many rows of one key are more than Flink keeps within the checkpoint's own file."""
 
 
-@pytest.fixture
-def project(small_copy: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A fraud project with two services more, each with a model, over topics of their own on the tests' broker."""
-    definitions = small_copy / "definitions.py"
-    text = definitions.read_text()
-    for topic in ("transactions", "labels"):
-        text = text.replace(f'topic="{topic}"', f'topic="stack-{topic}"')
-    definitions.write_text(text + SERVICES)
-    loaded = load(small_copy)
-    for service in ("cards", "terminals"):
-        plan = loaded.service(service).plan
-        register(small_copy / "models", plan, stumps([0.01 * i for i in range(len(plan.inputs))]))
-    monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP", broker.bootstrap)
-    monkeypatch.setenv("HEADRACE_SERVICES", "cards,terminals")
+@pytest.mark.timeout(600)  # two starts of Flink
+def test_two_services_predict_and_come_back_from_a_kill_in_a_renamed_folder(bare: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services of one spine share a job. After kill -9 of everything, Kafka's port being taken by then, each event has one
+    prediction, and windows go on."""
     monkeypatch.setenv("HEADRACE_STREAM__CHECKPOINT_INTERVAL_MS", "500")
-    yield small_copy
-    stack.down(small_copy, load_settings(small_copy))
+    monkeypatch.setenv("HEADRACE_KAFKA__PARTITIONS", "1")
+    stack.up(bare.folder, bare.settings)
+    assert bare.served() == {"kafka": (), "stream-cards": BOTH, "scorer-cards": ("cards",), "scorer-terminals": ("terminals",)}
+    assert bare.rows()["scorer-cards"].model_version == 1
+    publish(bare, *range(MANY))
+    assert [len(predictions(bare, service, MANY)) for service in BOTH] == [MANY, MANY]
+    time.sleep(1.5)  # a checkpoint holds them all
+    kill([pid for pid in bare.pids().values() if pid])
+    assert {row.state for row in bare.rows().values()} == {"died"}
+    address = stack.bootstrap(bare.folder, bare.settings)
+    renamed = Light(bare.folder.rename(bare.folder.parent / "renamed"))
+    with socket.create_server(("127.0.0.1", int(address.rpartition(":")[2]))):
+        stack.up(renamed.folder, renamed.settings)
+    assert stack.bootstrap(renamed.folder, renamed.settings) == renamed.rows()["kafka"].address != address
+    assert set(renamed.served()) == {"kafka", "stream-cards", "scorer-cards", "scorer-terminals"}
+    publish(renamed, MANY)
+    found = predictions(renamed, "cards", MANY + 1)
+    assert found[MANY].receipt.inputs["customer_spend__count_1d"] == MANY + 1, "the windows are from before"
+    assert len(predictions(renamed, "terminals", MANY + 1)) == MANY + 1
+    log = (renamed.run / "logs" / "stream-cards.log").read_text()
+    assert f"restored={renamed.run / 'checkpoints'}" in log.replace("'", "")
 
 
-@pytest.mark.timeout(600)  # four starts of Flink
-def test_services_of_one_spine_share_a_stream_job(project: Path, broker: Broker) -> None:
-    """One that comes later has a job of its own; those whose jobs died share one when they start again, and both predict."""
-    settings = load_settings(project)
-    stack.up(project, settings, ["cards"])
-    assert served(project, settings) == {"stream-cards": ("cards",), "scorer-cards": ("cards",)}
-    first = pids(project, settings)
-    stack.up(project, settings)
-    assert served(project, settings) == {
-        "stream-cards": ("cards",),
-        "stream-terminals": ("terminals",),
-        "scorer-cards": ("cards",),
-        "scorer-terminals": ("terminals",),
-    }
-    assert pids(project, settings).items() >= first.items(), "what runs is left alone"
-    kill(project, settings, "stream-cards", "stream-terminals")
-    stack.up(project, settings)
-    both = ("cards", "terminals")
-    assert served(project, settings) == {"stream-cards": both, "scorer-cards": ("cards",), "scorer-terminals": ("terminals",)}
-    publish(broker)
-    for service in both:
-        assert predicted(broker, service) == {1, 2}
-    kill(project, settings, "stream-cards")
-    stack.up(project, settings, ["terminals"])
-    assert served(project, settings)["stream-cards"] == both, "the state is of both"
-
-
-def served(project: Path, settings: Settings) -> dict[str, tuple[str, ...]]:
-    """Whom each process serves; all of them run."""
-    rows = stack.status(project, settings)
-    assert {row.state for row in rows} == {"running"}, rows
-    return {row.name: row.services for row in rows}
-
-
-def pids(project: Path, settings: Settings) -> dict[str, int | None]:
-    """The process id of each."""
-    return {row.name: row.pid for row in stack.status(project, settings)}
-
-
-def kill(project: Path, settings: Settings, *names: str) -> None:
-    """kill -9 of the processes and all their children."""
-    for name in names:
-        leader = psutil.Process(pids(project, settings)[name])
-        family = [leader, *leader.children(recursive=True)]
-        for process in family:
-            os.kill(process.pid, signal.SIGKILL)
-        psutil.wait_procs(family, 10)
-
-
-def publish(broker: Broker) -> None:
-    """Two transactions."""
+def publish(light: Light, *numbers: int) -> None:
+    """Transactions of one customer."""
     now = int(time.time() * 1000)
-    with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
-        for number in (1, 2):
+    with closing(KafkaProducer(bootstrap_servers=stack.bootstrap(light.folder, light.settings))) as producer:
+        for number in numbers:
             event = {"transaction_id": number, "event_time": now + number, "customer_id": 1, "terminal_id": 2, "amount": 3}
             producer.send("stack-transactions", json.dumps(event).encode(), b"1")
         producer.flush()
 
 
-def predicted(broker: Broker, service: str) -> set[int | str]:
-    """The ids of the events that the service has a prediction for, once there are two or half a minute has passed."""
-    deadline, found = time.monotonic() + 30, set[int | str]()
-    while len(found) < 2 and time.monotonic() < deadline:
-        found = {decode_prediction(record.value).event_id for record in records(broker, f"predictions.{service}")}
-    return found
+def predictions(light: Light, service: str, count: int) -> Mapping[int | str, Prediction]:
+    """By event id, once there are ``count`` or a minute has passed; each event has one."""
+    found: list[Prediction] = []
+    with closing(KafkaConsumer(bootstrap_servers=stack.bootstrap(light.folder, light.settings))) as consumer:
+        place = TopicPartition(f"predictions.{service}", 0)
+        consumer.assign([place])
+        consumer.seek_to_beginning()
+        deadline = time.monotonic() + 60
+        while len(found) < count and time.monotonic() < deadline:
+            found += [decode_prediction(record.value) for record in consumer.poll(timeout_ms=200).get(place, ())]
+    assert set(Counter(one.event_id for one in found).values()) == {1}
+    return {one.event_id: one for one in found}

@@ -1,0 +1,31 @@
+"""Small files that are written whole or not at all, and how a disk's refusal looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from features.errors import StackError
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write ``content`` beside ``file`` and rename it there: a reader finds the old or the new, never half of it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_suffix(".unfinished")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Within, what the disk refuses is a `StackError` of one line."""
+    try:
+        yield
+    except OSError as error:
+        came = error.strerror or str(error)
+        where = error.filename or folder
+        raise StackError(f"the stack keeps its files in {folder}; {where}: {came}; fix that, and try again") from error

@@ -1,0 +1,35 @@
+"""The local stack: Kafka, stream jobs and a scorer for each service, as processes that go on when the command ends.
+
+::
+
+    <run_dir>/owner.json          the project whose stack this is: a copy of the folder is nobody's
+             /stack.json          where Kafka is, which services were started, and which of them share a stream job
+             /processes, /logs    see `infra.local.processes`
+             /ready/<name>        written by a process once it does its work; by a scorer with the model that it has
+             /plans/<service>     the plan that the stream job was started with, so that it needn't import Feast
+             /settings.json       the settings of the processes that are started, without secrets
+             /kafka, /checkpoints what --wipe deletes
+"""
+
+from infra.local.stack.folders import Folders
+from infra.local.stack.owner import other_stack
+from infra.local.stack.record import Stack, bootstrap, plans_in_use
+from infra.local.stack.services import Served, running, served
+from infra.local.stack.start import up
+from infra.local.stack.status import Row, status
+from infra.local.stack.stop import down
+
+__all__ = [
+    "Folders",
+    "Row",
+    "Served",
+    "Stack",
+    "bootstrap",
+    "down",
+    "other_stack",
+    "plans_in_use",
+    "running",
+    "served",
+    "status",
+    "up",
+]

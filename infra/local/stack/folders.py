@@ -1,0 +1,55 @@
+"""Where the parts of a stack are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Folders(NamedTuple):
+    """Where the parts of a project's stack are, below its run folder."""
+
+    run: Path
+
+    @property
+    def owner(self) -> Path:
+        """The project whose stack this is."""
+        return self.run / "owner.json"
+
+    @property
+    def stack(self) -> Path:
+        """Where Kafka is, for those who come later."""
+        return self.run / "stack.json"
+
+    @property
+    def settings(self) -> Path:
+        """The settings that processes are started with."""
+        return self.run / "settings.json"
+
+    @property
+    def logs(self) -> Path:
+        """The logs of all processes."""
+        return self.run / "logs"
+
+    @property
+    def kafka(self) -> Path:
+        """The local broker's data."""
+        return self.run / "kafka"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The stream jobs' state."""
+        return self.run / "checkpoints"
+
+    @property
+    def plans(self) -> Path:
+        """The plans that the stream jobs were started with."""
+        return self.run / "plans"
+
+    def ready(self, name: str) -> Path:
+        """The file that the process called ``name`` writes when it does its work."""
+        return self.run / "ready" / name
+
+    def plan(self, service: str) -> Path:
+        """The compiled plan."""
+        return self.plans / f"{service}.json"

@@ -1,0 +1,114 @@
+"""What a stack leaves behind of itself for later commands: stack.json, the plans, and what processes say once they are ready."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from features.errors import StackError
+from features.plan import Plan
+from infra.local.processes import Processes
+from infra.local.stack.folders import Folders
+from infra.local.stack.owner import other_owner, refuse_others
+from infra.settings import Settings, run_folder
+
+KAFKA = "kafka"
+
+
+class Stack(msgspec.Struct, frozen=True):
+    """What stack.json holds."""
+
+    bootstrap: str
+    services: tuple[str, ...]
+    jobs: tuple[tuple[str, ...], ...] = ()
+    """The services of each stream job; the first names it (`features.job.JobPlan`)."""
+    definitions: dict[str, str] = {}
+    """By service, the sha256 of the definitions.py that was last seen to give what runs."""
+
+    def job_of(self, service: str) -> tuple[str, ...]:
+        """The services that share a job with ``service``, and itself; none where it has no job yet."""
+        return next((job for job in self.jobs if service in job), ())
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What a process writes once it does its work: a stream job its address, a scorer the model that it has."""
+
+    rest: str | None = None
+    version: int | None = None
+    sha256: str | None = None
+
+
+def recorded(folders: Folders) -> Stack | None:
+    """The stack that was started last and not stopped; None where stack.json is missing or broken."""
+    try:
+        return msgspec.json.decode(folders.stack.read_bytes(), type=Stack)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def recorded_plan(folders: Folders, service: str) -> Plan | None:
+    """The plan that the stream job of ``service`` was started with last; None where its file is missing or broken."""
+    try:
+        return msgspec.json.decode(folders.plan(service).read_bytes(), type=Plan)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def ready(folders: Folders, name: str) -> Ready | None:
+    """What the process called ``name`` wrote when it was ready; None where it isn't yet. Scorers of version 0.1 wrote nothing."""
+    try:
+        return msgspec.json.decode(folders.ready(name).read_bytes() or b"{}", type=Ready)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def works(folders: Folders, processes: Processes, name: str) -> bool:
+    """Whether the process called ``name`` runs and does its work; of Kafka only that it runs."""
+    return processes.running(name) is not None and (name == KAFKA or ready(folders, name) is not None)
+
+
+def bootstrap(project: Path, settings: Settings) -> str:
+    """The address of Kafka: of the settings, else of the local stack. Raises `StackError` where neither is."""
+    if settings.kafka.bootstrap:
+        return settings.kafka.bootstrap
+    folders = Folders(run_folder(project, settings))
+    refuse_others(project, folders)
+    stack = recorded(folders)
+    if stack is None:
+        raise StackError(f"Kafka is at kafka.bootstrap or on the local stack; {project} has neither; run 'headrace up'")
+    return stack.bootstrap
+
+
+def plans_in_use(project: Path, settings: Settings) -> list[Plan]:
+    """The plans of the stack that is up, without importing Feast; none where there is no such stack."""
+    folders = Folders(run_folder(project, settings))
+    stack = None if other_owner(project, folders) else recorded(folders)
+    plans = (recorded_plan(folders, service) for service in (stack.services if stack else ()))
+    return [plan for plan in plans if plan]
+
+
+def stream_name(job: Sequence[str]) -> str:
+    """The process of the stream job of these services."""
+    return f"stream-{job[0]}"
+
+
+def scorer_name(service: str) -> str:
+    """The process of the scorer of a service."""
+    return f"scorer-{service}"
+
+
+def process_names(stack: Stack, services: Iterable[str], settings: Settings) -> list[str]:
+    """The processes of ``services``, in the order in which they start."""
+    services = tuple(services)
+    kafka = [] if settings.kafka.bootstrap else [KAFKA]
+    streams = dict.fromkeys(stream_name(stack.job_of(service) or (service,)) for service in services)
+    return [*kafka, *streams, *map(scorer_name, services)]
+
+
+def stop_order(name: str) -> tuple[int, str]:
+    """Readers before those who write to them; Kafka last."""
+    role = name.partition("-")[0]
+    order = ("scorer", "stream", KAFKA)
+    return (order.index(role) if role in order else -1, name)

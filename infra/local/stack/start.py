@@ -1,0 +1,206 @@
+"""``up``: start what does not run, and start again what runs otherwise than it would now, as far as nothing is lost by that."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from features.changes import changes
+from features.errors import StackError
+from features.job import job_plans
+from features.plan import Plan
+from infra.local import jars, topics
+from infra.local.broker import Broker
+from infra.local.files import write_whole, writing
+from infra.local.processes import Processes
+from infra.local.stack.definitions import Definitions
+from infra.local.stack.folders import Folders
+from infra.local.stack.owner import moved_from, recorded_owner, refuse_others, take
+from infra.local.stack.record import KAFKA, Stack, process_names, recorded, recorded_plan, stop_order, works
+from infra.local.stack.todo import Call, Todo, is_current, todo
+from infra.settings import Settings, run_folder, secrets, write_settings
+from schemas.topics import DEAD_LETTERS, LATE_ROWS
+
+READY_SECONDS = 120.0
+PROGRAM = (sys.executable, "-P", "-m", "infra.cli")
+"""What runs a stream job or a scorer. -P: a definitions.py's neighbour must not stand in for one of our packages."""
+
+OnStep = Callable[[str], None]
+
+
+def up(
+    project: Path,
+    settings: Settings,
+    services: Sequence[str] = (),
+    on_step: OnStep = lambda step: None,
+    *,
+    replace: bool = False,
+    program: Sequence[str] = PROGRAM,
+) -> Stack:
+    """Start what does not run yet of Kafka, the topics and the services, and wait until all do their work.
+
+    ``services``: those of the settings where none is named, and all of definitions.py where they name none either. Services of
+    one spine and one mode share a stream job; one that runs is left as it is, and what comes later has a job of its own. A scorer
+    whose alias points at another version now, or whose functions' code may be another, is started again.
+
+    Raises `StackError` where a service runs another plan than definitions.py has now, unless ``replace`` says to start its job
+    and scorer anew; and, with the last line of its log, for a process that ends or isn't ready within two minutes. A fault of the
+    project's is raised before anything is started or stopped.
+    """
+    folders = Folders(run_folder(project, settings))
+    call = Call(project, settings, folders, Processes(folders.run), Definitions(project), on_step, program)
+    refuse_others(project, folders)
+    wanted = tuple(services or settings.services)
+    if not folders.run.is_dir():  # a misspelt name leaves no folder behind
+        _compile(call, wanted)
+    with writing(folders.run), call.processes.lock():
+        return _up(call, wanted, replace)
+
+
+def _up(call: Call, wanted: Sequence[str], replace: bool) -> Stack:
+    folders, processes, settings = call.folders, call.processes, call.settings
+    before = recorded(folders)
+    _refuse_moved(call)
+    if before and recorded_owner(folders) and is_current(call, before, wanted):
+        return before
+    _compile(call, wanted)
+    broker, address = _kafka(call, before)
+    work = todo(call, before, wanted, address, replace=replace)
+    if broker:
+        call.on_step("checking the jars")
+        jars.ensure(call.on_step)
+    _stop(call, work)
+    if broker:
+        _start_broker(call, broker)
+    stack = _stack(call, address, work)
+    take(call.project, folders)
+    for plan in work.new.values():
+        _say_new(call, before, plan)
+        write_whole(folders.plan(plan.service), msgspec.json.encode(plan))
+    write_whole(folders.stack, msgspec.json.encode(stack))
+    call.on_step("creating topics")
+    _create_topics(settings, stack.bootstrap, work.plans.values())
+    write_settings(settings, folders.settings)
+    names = [name for name in process_names(stack, work.plans, settings) if name != KAFKA]
+    for name in names:
+        if not processes.running(name):
+            _start(call, stack, name)
+    for name in names:
+        call.on_step(f"waiting for {name}")
+        _wait(folders, processes, name)
+    for name in names:  # one that was ready may have ended since: a stream job that cannot read its checkpoint
+        _wait(folders, processes, name)
+    return stack
+
+
+def _compile(call: Call, wanted: Sequence[str]) -> None:
+    """Raise `DefinitionError` for a definition that breaks a rule, and for a service that there is not."""
+    if not call.now.is_compiled:
+        call.on_step("reading definitions.py")
+    for service in wanted or call.now.services:
+        call.now.plan(service)
+
+
+def _refuse_moved(call: Call) -> None:
+    """Raise `StackError` where the folder was renamed under what runs, or what was kept names it by its old name."""
+    old = moved_from(call.folders, call.project)
+    if old is None:
+        return
+    if any(map(call.processes.running, call.processes.names())):
+        raise StackError(f"the stack runs in {old}, as this folder was called; run 'headrace down', then 'headrace up'")
+    if next(call.folders.checkpoints.glob("*/*/rocksdb/*/chk-*"), None):
+        raise StackError(
+            f"checkpoints of RocksDB name their files by the folder that they were made in; got them from {old}; rename this one "
+            "back, or start afresh after 'headrace down --wipe'"
+        )
+
+
+def _kafka(call: Call, before: Stack | None) -> tuple[Broker | None, str]:
+    """The local broker, if Kafka is local, and where Kafka is; its own ports may have been taken since it ended."""
+    settings, processes = call.settings, call.processes
+    was_local = KAFKA in processes.names()
+    broker = None if settings.kafka.bootstrap else Broker(call.folders.kafka)
+    if broker and not processes.running(KAFKA):
+        processes.stop(KAFKA)
+        broker = broker.on_free_ports()
+    address = broker.bootstrap if broker else str(settings.kafka.bootstrap)
+    if before and before.bootstrap != address and not (was_local and broker) and _runs(call, before):
+        raise StackError(
+            f"a stack stays on one Kafka; it runs on {before.bootstrap}, and the settings say "
+            f"{settings.kafka.bootstrap or 'the local one'}; run 'headrace down', then 'headrace up'"
+        )
+    return broker, address
+
+
+def _runs(call: Call, stack: Stack) -> bool:
+    return any(call.processes.running(name) for name in process_names(stack, stack.services, call.settings))
+
+
+def _stop(call: Call, work: Todo) -> None:
+    for name in sorted(work.stop, key=stop_order):
+        if call.processes.running(name):
+            call.on_step(f"stopping {name}: {work.stop[name]}")
+        call.processes.stop(name)
+
+
+def _start_broker(call: Call, broker: Broker) -> None:
+    if not call.processes.running(KAFKA):
+        call.on_step("starting Kafka")
+        call.processes.start(KAFKA, broker.prepare())
+    call.on_step("waiting for Kafka")
+    broker.wait(lambda: call.processes.running(KAFKA) is not None)
+
+
+def _stack(call: Call, address: str, work: Todo) -> Stack:
+    """The stack with the plans of ``work``: a job that stays is as it was, the other services are grouped anew."""
+    new = job_plans(work.new.values())
+    services = {*work.plans, *work.others}
+    seen = {**work.others, **dict.fromkeys(work.plans, call.now.sha256)}
+    return Stack(address, tuple(sorted(services)), (*work.kept, *(job.services for job in new)), seen)
+
+
+def _say_new(call: Call, before: Stack | None, plan: Plan) -> None:
+    """Where a service that was stopped comes back with another plan, say that its state does not come with it."""
+    last = recorded_plan(call.folders, plan.service)
+    if last and last != plan and not (before and plan.service in before.services):
+        what = ", ".join(changes(last, plan)[:3])
+        call.on_step(f"{plan.service} has another plan than when it ran last ({what}): it reads its topics from their beginning")
+
+
+def _create_topics(settings: Settings, address: str, plans: Iterable[Plan]) -> None:
+    client, replication = settings.kafka.client(address), settings.kafka.replication
+    names = {topic for p in plans for topic in (p.features_topic, p.predictions_topic, *(s.topic for s in p.sources))}
+    topics.create(client, dict.fromkeys(names, settings.kafka.partitions), replication=replication)
+    for shared in (DEAD_LETTERS, LATE_ROWS):
+        topics.create(client, {shared.name: shared.partitions or settings.kafka.partitions}, shared.config, replication)
+
+
+def _start(call: Call, stack: Stack, name: str) -> None:
+    folders = call.folders
+    role, _, service = name.partition("-")
+    folders.ready(name).parent.mkdir(parents=True, exist_ok=True)
+    folders.ready(name).unlink(missing_ok=True)
+    served = stack.job_of(service) if role == "stream" else (service,)
+    command = [*call.program, role, *served, "--project", str(call.project.absolute()), "--settings", str(folders.settings)]
+    command += [part for one in served for part in ("--plan", str(folders.plan(one)))] if role == "stream" else []
+    call.processes.start(name, command, secrets(call.settings), cwd=call.project)
+
+
+def _wait(folders: Folders, processes: Processes, name: str) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not works(folders, processes, name):
+        ended = processes.running(name) is None
+        if ended or time.monotonic() > deadline:
+            what = "ended" if ended else f"was not ready within {READY_SECONDS:.0f} s"
+            log = processes.logs / f"{name}.log"
+            raise StackError(f"{name} {what}; {log} ends: {_last_line(log)}")
+        time.sleep(0.1)
+
+
+def _last_line(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.is_file() else []
+    return lines[-1] if lines else "(nothing)"

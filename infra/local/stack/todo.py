@@ -1,0 +1,156 @@
+"""What one call of ``up`` has to do, decided before anything is started or stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from features.errors import StackError
+from features.plan import Plan
+from infra.local.processes import Processes
+from infra.local.stack.definitions import GONE, Definitions
+from infra.local.stack.folders import Folders
+from infra.local.stack.record import KAFKA, Stack, process_names, recorded_plan, scorer_name, stream_name, works
+from infra.local.stack.services import runs, scorer_notes
+from infra.settings import Settings
+
+SHOWN = 3
+"""So many differences stand in an error; 'headrace status' shows all."""
+
+REPLACED = "its plan is replaced"
+
+Job = tuple[str, ...]
+"""The services of a stream job."""
+
+
+class Call(NamedTuple):
+    """One call of ``up``."""
+
+    project: Path
+    settings: Settings
+    folders: Folders
+    processes: Processes
+    now: Definitions
+    on_step: Callable[[str], None]
+    program: Sequence[str]
+    """What runs a stream job or a scorer."""
+
+
+class Todo(NamedTuple):
+    """What there is to do."""
+
+    plans: dict[str, Plan]
+    """Of the services that shall run."""
+    new: dict[str, Plan]
+    """Those of them that get a stream job now."""
+    kept: tuple[Job, ...]
+    """The jobs that stay as they are."""
+    others: dict[str, str]
+    """The services that this call leaves alone, as `Stack.definitions` has them."""
+    stop: dict[str, str]
+    """The processes to stop, and why."""
+
+
+def is_current(call: Call, before: Stack, wanted: Sequence[str]) -> bool:
+    """Whether all that is wanted runs, and as it would be started now, as far as that is known without importing Feast."""
+    if not wanted or call.settings.kafka.bootstrap not in (None, before.bootstrap):
+        return False
+    if not all(_is_as_recorded(call, before, service) for service in wanted):
+        return False
+    return all(works(call.folders, call.processes, name) for name in process_names(before, wanted, call.settings))
+
+
+def _is_as_recorded(call: Call, before: Stack, service: str) -> bool:
+    has_plan = recorded_plan(call.folders, service) is not None
+    return has_plan and not call.now.is_new(before.definitions, service) and not _notes(call, before, service)
+
+
+def todo(call: Call, before: Stack | None, wanted: Sequence[str], address: str, *, replace: bool) -> Todo:
+    """What ``up`` has to do so that ``wanted``, none: all services, run as definitions.py has them.
+
+    Raises `StackError` where that takes a new plan for what runs, unless ``replace``; `HeadraceError` where a scorer would be
+    stopped that could not start again.
+    """
+    if before is None:
+        return _from_nothing(call, wanted or call.now.services)
+    moved = before.bootstrap != address
+    dead = tuple(job for job in before.jobs if moved or not _is_known(call, job))
+    leaving = before.services if moved or (replace and not wanted) else ()
+    names = _with_their_jobs((*(wanted or call.now.services), *leaving), dead)
+    changed = _changed(call, before, names)
+    if changed and not replace:
+        raise StackError(_refusal(call, before, changed))
+    replaced = tuple(job for job in before.jobs if job not in dead and not changed.keys().isdisjoint(job))
+    names = _with_their_jobs(names, replaced)
+    changed = _changed(call, before, names)
+    plans = {service: call.now.plan(service) for service in names if service in call.now.services}
+    kept = tuple(job for job in before.jobs if job not in replaced and (job not in dead or set(names).isdisjoint(job)))
+    notes = {service: found for service in plans if service not in changed and (found := _notes(call, before, service))}
+    _check_models(call, [plans[service] for service in (*changed, *notes) if service in plans])
+    elsewhere = f"Kafka is on {address} now"
+    stop = {stream_name(job): elsewhere if moved else "its plan cannot be read" for job in dead if job not in kept}
+    stop |= {scorer_name(service): elsewhere for service in (before.services if moved else ())}
+    stop |= {scorer_name(service): "; ".join(found) for service, found in notes.items()}
+    stop |= {stream_name(job): REPLACED for job in replaced}
+    stop |= {scorer_name(service): GONE if lines == [GONE] else REPLACED for service, lines in changed.items()}
+    others = {service: before.definitions.get(service, "") for service in before.services if service not in names}
+    return Todo(plans, {s: plan for s, plan in plans.items() if not any(s in job for job in kept)}, kept, others, stop)
+
+
+def _from_nothing(call: Call, wanted: Iterable[str]) -> Todo:
+    """No stack is recorded: what runs nevertheless is stopped, as nobody knows whom it serves."""
+    plans = {service: call.now.plan(service) for service in wanted}
+    stop = {name: "stack.json does not say what it does" for name in call.processes.names() if name != KAFKA}
+    return Todo(plans, plans, (), {}, stop)
+
+
+def _is_known(call: Call, job: Job) -> bool:
+    """Whether the job runs, and it is known with which plans."""
+    plans = (recorded_plan(call.folders, service) for service in job)
+    return call.processes.running(stream_name(job)) is not None and all(plans)
+
+
+def _with_their_jobs(wanted: Iterable[str], jobs: Iterable[Job]) -> tuple[str, ...]:
+    """The services wanted, and those of the ``jobs`` that one of them is in: a job's state is of them all."""
+    names = dict.fromkeys(wanted)
+    return tuple(dict.fromkeys([*names, *(service for job in jobs if not names.keys().isdisjoint(job) for service in job)]))
+
+
+def _changed(call: Call, before: Stack, services: Iterable[str]) -> dict[str, list[str]]:
+    """Those of the services that were started with another plan, and how it differs."""
+    plans = {service: recorded_plan(call.folders, service) for service in services if service in before.services}
+    found = {service: call.now.changes(before.definitions, service, plan) for service, plan in plans.items()}
+    return {service: lines for service, lines in found.items() if lines}
+
+
+def _notes(call: Call, before: Stack, service: str) -> tuple[str, ...]:
+    is_new = call.now.is_new(before.definitions, service)
+    return scorer_notes(call.project, call.settings, runs(call.folders, service), is_new)
+
+
+def _refusal(call: Call, before: Stack, changed: Mapping[str, Sequence[str]]) -> str:
+    """Which services run another plan, and what to do."""
+    parts = []
+    for service, lines in changed.items():
+        more = f" and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+        plan = recorded_plan(call.folders, service)
+        parts.append(f"{service} runs plan {plan.short_digest if plan else '?'}: {'; '.join(lines[:SHOWN])}{more}")
+    beside = _with_their_jobs(changed, before.jobs)[len(changed) :]
+    shared = f", and {', '.join(beside)}, of the same job" if beside else ""
+    return (
+        f"what runs differs from definitions.py: {' | '.join(parts)}; 'headrace up --replace' stops that job and scorer and "
+        f"starts the new plan{shared}, from the beginning of its topics; or restore definitions.py"
+    )
+
+
+def _check_models(call: Call, plans: Iterable[Plan]) -> None:
+    """Raise `SettingError` for the first that has no model that fits, though its scorer runs: it would be stopped for nothing."""
+    running = [plan for plan in plans if call.processes.running(scorer_name(plan.service))]
+    if not running:
+        return
+    from serving.models.registry import Registry
+    from serving.predict.predictor import check_model  # imports ONNX Runtime
+
+    for plan in running:
+        check_model(Registry(call.project / call.settings.registry).get(plan.service, call.settings.scorer.alias), plan)
