@@ -22,8 +22,8 @@ pytestmark = pytest.mark.core
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "fraud"
 COMMANDS = {
-    "plan", "setup", "up", "down", "status", "run", "stream", "scorer", "publish", "replay", "tail", "features", "score", "train",
-    "models",
+    "init", "plan", "setup", "up", "down", "status", "run", "stream", "scorer", "publish", "replay", "tail", "features",
+    "score", "train", "models",
 }  # fmt: skip
 
 
