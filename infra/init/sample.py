@@ -54,7 +54,7 @@ class Order(NamedTuple):
 
 
 def write(folder: Path) -> None:
-    """Write, into a project that is there, the history, its outcomes, and the orders of the day after, which are there to be published."""
+    """Write the history, its outcomes, and to be published the orders of the day after, into a project that is there."""
     orders = sorted(_orders(random.Random(0)))  # noqa: S311 - nothing secret
     end = day_ms(FIRST_DAY + timedelta(days=DAYS))
     history = [order for order in orders if order.event_time < end]
