@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,7 @@ OF_MONEY = re.compile(
 ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)")
 SECONDS = range(946_684_800, 4_102_444_800)
 """Of the years 2000 to 2099."""
+UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 LARGEST = 2**63
 CENTS = 2
 DECIMAL_DIGITS = 18
@@ -68,12 +69,11 @@ def of_integers(name: str, values: tuple[int, ...]) -> Column:
     if any(not -LARGEST <= value < LARGEST for value in values):
         return Column(name, "", remark="it has numbers beyond 64 bits")
     if values and OF_TIMES.search(name):
-        if _within(values, SECONDS, 1000):
+        unit = next((unit for unit, per_second in UNITS.items() if all(value // per_second in SECONDS for value in values)), None)
+        if unit == "milliseconds":
             return Column(name, "timestamp", values)
-        if _within(values, SECONDS, 1):
-            return Column(name, "long", values, "it looks like seconds; a time is UTC milliseconds")
-        if _within(values, SECONDS, 1_000_000) or _within(values, SECONDS, 1_000_000_000):
-            return Column(name, "long", values, "it looks like microseconds or nanoseconds; a time is UTC milliseconds")
+        if unit:
+            return Column(name, "long", values, f"it looks like {unit}; a time is UTC milliseconds")
     return Column(name, "long", values)
 
 
@@ -93,7 +93,3 @@ def _of_texts(name: str, values: tuple[str, ...]) -> Column:
     if OF_TIMES.search(name) and all(ISO.fullmatch(f"{value}Z") for value in values):
         return Column(name, "string", values, "it looks like a time without an offset, which could be of any hour")
     return Column(name, "string", values)
-
-
-def _within(values: Collection[int], years: range, per_second: int) -> bool:
-    return all(value // per_second in years for value in values)
