@@ -16,7 +16,7 @@ PLAIN = re.compile(r"(?!.*__)[A-Za-z][A-Za-z0-9_-]*(?<!_)")
 """A name that a key may have (`features.definitions.rules.check_name`), and a feature with more behind it."""
 TIMES = ("event_time", "event_timestamp", "timestamp", "time", "ts", "occurred_at", "created_at")
 IDS = ("event_id", "id", "uuid")
-OF_IDS = re.compile(r"(^|_)(id|uuid|guid|key)$|[a-z](Id|Uuid|Key)$")
+OF_IDS = re.compile(r"(^|_)(id|ID|uuid|guid|key|no|nr|number|ref)$|[a-z](Id|ID|Uuid|Key|No|Number|Ref)$")
 LABEL_TYPES = ("long", "boolean", "double")
 OF_NUMBERS, OF_TEXTS = 4, 2
 """How many columns of each kind are aggregated in what is proposed."""
@@ -179,12 +179,14 @@ def _id(look: Look, columns: Sequence[Column], name: str | None) -> Column:
     unique = [column for column in columns if column.distinct == look.events]
     if name is not None:
         return _named(look, "an id is a long or a string that differs in all events", unique, name, "--id")
-    if not unique:
+    named = [column for column in unique if OF_IDS.search(column.name)]
+    if not named:
+        advice = "name it with --id" if unique else "add one: each id gets one prediction"
         raise SettingError(
-            f"every event has an id of its own, a long or a string; no column of {look.at} differs in all of its "
-            f"{look.events:,} events ({_listed(columns)}); add one, for each event gets one prediction"
+            f"every event has an id of its own, a long or a string; {look.at} has none that is named so and differs in all "
+            f"{look.events:,} events (those that differ: {_listed(unique)}); {advice}"
         )
-    return min(unique, key=lambda column: (column.name.lower() not in IDS, OF_IDS.search(column.name) is None))
+    return min(named, key=lambda column: column.name.lower() not in IDS)
 
 
 def _key(look: Look, columns: Sequence[Column], name: str | None) -> Column:

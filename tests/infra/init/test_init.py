@@ -153,7 +153,8 @@ def test_only_an_empty_folder_is_begun_in(tmp_path: Path, capsys: pytest.Capture
     ("change", "options", "message"),
     [
         ({"at": 1714550400}, [], "'at': it looks like seconds; a time is UTC milliseconds"),
-        ({"reading_id": "same"}, [], "no column of"),
+        ({"reading_id": "same"}, [], "(those that differ: steps); name it with --id"),
+        ({"reading_id": "same", "steps": 1}, [], "(those that differ: (none)); add one: each id gets one prediction"),
         ({}, ["--time", "sensor"], "'sensor' is none in"),
         ({}, ["--key", "nobody"], "'nobody' is not there in"),
         ({}, ["--label", "steps"], "'steps' of"),
