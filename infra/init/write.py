@@ -13,7 +13,10 @@ from infra.init.columns import Column
 from infra.init.proposal import PLAIN, Label, Proposal
 
 TEMPLATES = Path(__file__).parent / "templates"
-FILES = ("definitions.py", "headrace.toml", "feature_store.yaml", ".gitignore")
+FILES = {
+    name: f"{name.removeprefix('.')}.template" for name in ("definitions.py", "headrace.toml", "feature_store.yaml", ".gitignore")
+}
+"""What is written, and from which template: a wheel takes no file that begins with a dot."""
 FEAST = {"long": "Int64", "boolean": "Bool"}
 GUESSED = "  # guessed: {}"
 WHY = {
@@ -36,9 +39,8 @@ def write(proposal: Proposal, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "data").mkdir(exist_ok=True)
     values = {**_definitions(proposal), **_settings(proposal)}
-    for name in FILES:
-        text = Template((TEMPLATES / f"{name}.template").read_text()).substitute(values)
-        (folder / name).write_text(text)
+    for name, template in FILES.items():
+        (folder / name).write_text(Template((TEMPLATES / template).read_text()).substitute(values))
 
 
 def _definitions(proposal: Proposal) -> dict[str, str]:
