@@ -74,7 +74,7 @@ def _proposal(directory: Path, topic: str | None, file: Path | None, kafka: str 
     """What is proposed, and what it is from. Nothing is written yet."""
     import msgspec
 
-    from infra.init import look
+    from infra.init import files, look
     from infra.init.proposal import days_of, name_of, propose
     from infra.settings import load_settings
 
@@ -85,14 +85,14 @@ def _proposal(directory: Path, topic: str | None, file: Path | None, kafka: str 
             f"a topic is read from Kafka; got --from-kafka {topic} and no address; "
             "give --kafka HOST:PORT, or set HEADRACE_KAFKA__BOOTSTRAP"
         )
-    of_file = look.of_file(file) if file else None
+    of_file = files.of_file(file) if file else None
     of_topic = look.of_topic(settings.kafka.client(address), topic) if topic and address else None
     found = look.of_both(of_file, of_topic) if of_file and of_topic else of_file or of_topic
     assert found is not None  # noqa: S101 - one of the two options is given
     named = topic or (file.stem if file else "")
     history = Path("data", name_of(named) + (file.suffix if file else ".jsonl"))
     made = propose(found, topic or name_of(named), str(history), wanted)
-    days = days_of(*look.whole_days(file, made.time)) if file else None
+    days = days_of(*files.whole_days(file, made.time)) if file else None
     return msgspec.structs.replace(made, bootstrap=kafka, days=days), found
 
 

@@ -1,4 +1,4 @@
-"""A look at events that are there: of a file, or of a topic's newest records."""
+"""A look at events that are there: of a topic's newest records here, of a file in `infra.init.files`."""
 
 from __future__ import annotations
 
@@ -6,22 +6,15 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import date, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from features.errors import SettingError
-from features.sql.quoting import quoted
-from features.times import ALWAYS, day_of
-from infra.init.columns import Column, of_fractions, of_integers, of_json
+from infra.init.columns import Column, of_json
 from infra.local import topics
-from jobs.history.files import INTEGERS, TIMES, connect, rows_as_they_are
 
-ROWS = 10_000
-"""Of a file that are looked at."""
 RECORDS = 1000
 """Of each partition, the newest, that are looked at."""
 SILENT_SECONDS = 10.0
@@ -41,35 +34,12 @@ class Look(msgspec.Struct, frozen=True):
     """Of a topic: its events, in order of arrival."""
 
 
-def of_file(path: Path) -> Look:
-    """The columns of a Parquet, CSV or JSON lines file; raises `SettingError` where it cannot be read or has no rows."""
-    with connect() as connection:
-        rows = rows_as_they_are(connection, path, ALWAYS)
-        names = list(rows.types)
-        found = connection.execute(f"SELECT {', '.join(map(quoted, names))} FROM {rows.table} LIMIT {ROWS}").fetchall()
-    if not found:
-        raise SettingError(f"a schema is proposed from events; {path} has no rows; name another file")
-    whole = path.suffix != ".parquet"  # a text says nothing of its type
-    columns = [_of_file(name, rows.types[name], [row[at] for row in found], whole) for at, name in enumerate(names)]
-    return Look(str(path), tuple(columns), len(found))
-
-
 def of_both(file: Look, topic: Look) -> Look:
     """The columns that a topic's events have, with the types of the file of their history, and of the file what is left."""
     sent = {column.name for column in topic.columns if column.type}
     absent = "no event of the topic has it"
     columns = tuple(c if c.name in sent else msgspec.structs.replace(c, type="", remark=absent) for c in file.columns)
     return Look(f"{file.at} and {topic.at}", columns, file.events, topic.key)
-
-
-def whole_days(path: Path, column: str) -> tuple[date, int]:
-    """The first day of a file that is there from its midnight on, and how many such days follow each other from there."""
-    with connect() as connection:
-        rows = rows_as_they_are(connection, path, ALWAYS)
-        value = rows.values[column]
-        first, last = connection.execute(f"SELECT min({value}), max({value}) FROM {rows.table}").fetchall()[0]
-    start, end = day_of(int(first)), day_of(int(last))
-    return start + timedelta(days=1), max((end - start).days - 1, 0)
 
 
 def of_topic(client: Mapping[str, Any], topic: str) -> Look:
@@ -79,33 +49,13 @@ def of_topic(client: Mapping[str, Any], topic: str) -> Look:
         records = sorted(_newest(client, topic), key=lambda record: int(record.timestamp))
     if not records:
         raise SettingError(f"a schema is proposed from events; topic '{topic}' has none; publish some, or use --from-file")
-    events = [(record, event) for record in records if (event := _object(record.value)) is not None]
+    events = [(record, event) for record in records if (event := object_of(record.value)) is not None]
     if not events:
         raise SettingError(f"events are JSON objects; none of {len(records)} records of topic '{topic}' is one; use --from-file")
     names = dict.fromkeys(name for _, event in events for name in event)
     columns = tuple(of_json(name, [event.get(name) for _, event in events]) for name in names)
     lines = tuple(msgspec.json.format(record.value, indent=-1) for record, _ in events)
     return Look(f"topic '{topic}'", columns, len(events), _key(columns, events), lines)
-
-
-def _of_file(name: str, found: str, values: Sequence[Any], whole: bool) -> Column:
-    there = tuple(value for value in values if value is not None)
-    written = of_json(name, ["" if value is not None else None for value in values])  # its name, and whether it has values
-    if not written.type:
-        return written
-    if found in TIMES:
-        return Column(name, "timestamp", there)
-    if found in INTEGERS:
-        return of_integers(name, there)
-    if found in ("FLOAT", "DOUBLE"):
-        return of_fractions(name, there) if whole else Column(name, "double", there)
-    decimal = found.removeprefix("DECIMAL").strip("()").split(",") if found.startswith("DECIMAL") else []
-    if decimal and int(decimal[0]) <= 18:
-        return Column(name, found.lower(), there)
-    kinds = {"VARCHAR": "string", "BOOLEAN": "boolean"}
-    if found not in kinds:
-        return Column(name, "", remark=f"its type, {found}, is none of a schema's")
-    return Column(name, kinds[found], there)
 
 
 def _newest(client: Mapping[str, Any], topic: str) -> Iterator[Any]:
@@ -124,10 +74,11 @@ def _newest(client: Mapping[str, Any], topic: str) -> Iterator[Any]:
                 yield from records
 
 
-def _object(value: bytes | None) -> dict[str, Any] | None:
+def object_of(value: bytes | None) -> dict[str, Any] | None:
+    """A JSON object, its fractions as `Decimal`; None for whatever is none."""
     try:
-        event = json.loads(value or b"", parse_float=Decimal)
-    except ValueError:
+        event = json.loads(value or b"", parse_float=Decimal, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) else None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 MADE = ("infra/jars", "jobs/operator/headrace-operator.jar", "jobs/operator/target")
 """What `headrace setup` has made here, and need not make again."""
-SCRIPT = "#!{python}\nfrom infra.cli import main\nmain()\n"
+SCRIPT = "#!{python}\nfrom infra.cli import main\n\nif __name__ == '__main__':\n    main()\n"
 
 
 def clone(folder: Path) -> Path:

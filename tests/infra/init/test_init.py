@@ -124,7 +124,7 @@ def test_texts_say_their_types_by_their_values(suffix: str, tmp_path: Path, caps
 
 def csv(events: list[dict[str, Any]]) -> list[str]:
     """A header, and a line for each event."""
-    return [",".join(events[0]), *(",".join(str(value) for value in event.values()) for event in events)]
+    return [",".join(events[0]), *(",".join(json.dumps(value).strip('"') for value in event.values()) for event in events)]
 
 
 @pytest.mark.core
