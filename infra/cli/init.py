@@ -62,7 +62,7 @@ def init(
         write.write(proposal, directory)
         sample.write(directory)
     for line in _told(directory, proposal, from_file):
-        show.out.print(line)
+        show.out.print(line, markup=False)  # names are others'
 
 
 def _refuse_alone(kafka: str | None, wanted: Wanted) -> None:
@@ -107,13 +107,14 @@ def _put_history(place: Path, file: Path | None, look: Look) -> None:
 def _told(directory: Path, proposal: Proposal, file: Path | None) -> Iterator[str]:
     """What was written, what was guessed, what to do next."""
     name, days = proposal.name, proposal.days
-    yield f"[bold]{directory}[/]  a project of the topic [cyan]{proposal.topic}[/], with the service [cyan]{name}[/]"
+    yield f"{directory}  a project of the topic {proposal.topic}, with the service {name}"
     if proposal.guessed:
         guessed = {"time": proposal.time, "id": proposal.id, "key": proposal.key}
         named = ", ".join(f"{role} {name}" for role, name in guessed.items() if role in proposal.guessed)
         yield f"guessed: {named}; check them in definitions.py"
     if proposal.left_out:
-        yield f"left out: {', '.join(column.name for column in proposal.left_out)}; definitions.py says why"
+        names = (column.name if column.name.isprintable() else ascii(column.name) for column in proposal.left_out)
+        yield f"left out: {', '.join(names)}; definitions.py says why"
     history = f"is a link to {file.absolute()}" if file else "holds the events" if proposal.looked_at else "holds sample events"
     yield f"history: {proposal.history} {history}"
     steps = [f"cd {shlex.quote(str(directory))}", "headrace plan"]

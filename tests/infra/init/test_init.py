@@ -133,7 +133,9 @@ def test_what_stands_in_a_file_is_never_run(tmp_path: Path, capsys: pytest.Captu
     evil = 'x"\nraise SystemExit(3)\n"""'
     file = tmp_path / '"""\nraise SystemExit(4)\n.jsonl'
     file.write_text("".join(json.dumps({**event, evil: 1}) + "\n" for event in EVENTS))
-    init(capsys, tmp_path / "p", "--from-file", file)
+    told = init(capsys, tmp_path / "p[/]", "--from-file", file)
+    assert f"left out: {evil!a};" in told
+    (tmp_path / "p[/]").rename(tmp_path / "p")
     assert "sensor" in schema(plan_of(tmp_path / "p"))
 
 
