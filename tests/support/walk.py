@@ -68,7 +68,7 @@ def blocks(page: str, heading: str | None = None) -> list[Block]:
 
 
 def walk(todo: list[Block], folder: Path, notes: Path, environment: Mapping[str, str], seconds: float) -> Walked:
-    """Do the blocks in ``folder``; ``notes`` is empty. Where a command fails, an `AssertionError` shows what it says."""
+    """Do the blocks in ``folder``; ``notes``, an empty folder, gets what they show, and so does the error where one fails."""
     script = BEGIN + "".join(line for block in todo for line in _lines(block))
     shell = subprocess.Popen(
         ["bash", "-c", script],
@@ -85,6 +85,7 @@ def walk(todo: list[Block], folder: Path, notes: Path, environment: Mapping[str,
     except BaseException:
         os.killpg(shell.pid, signal.SIGKILL)
         raise
+    (notes / "shown").write_text(shown)
     elsewhere = tuple(file.read_text() for file in sorted(notes.glob("terminal-*")))
     assert shell.returncode == 0, "\n".join([f"exit code {shell.returncode}", shown[-6000:], *elsewhere])
     return Walked(shown, elsewhere)
