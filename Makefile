@@ -9,7 +9,7 @@ VENV := .venv/bin
 MVN := mvn -q -B -f jobs/operator/pom.xml
 SOURCES := schemas features jobs serving infra tests bench examples
 
-.PHONY: run test test-stream test-others check lint bench setup clean
+.PHONY: run test test-stream test-others check lint bench setup wheel clean
 
 run: setup ## The end-to-end run: history, model, Kafka, stream job, scorer, a report.
 	@$(VENV)/headrace run --project examples/fraud
@@ -54,6 +54,9 @@ setup: ## Python packages, the jars of Kafka and of Flink's connector, the opera
 	  $(PACKAGES); echo "$$digest" > .stamps/python; \
 	fi
 	@$(VENV)/headrace setup
+
+wheel: setup ## dist/headrace-….whl, with the operator as it is built here.
+	@$(FETCH_UV); rm -rf build; $(UV) build --quiet --wheel --python $(VENV)/python; rm -rf build; ls dist/*.whl
 
 clean: ## Remove what was made; data, models and the environment stay.
 	rm -rf .stamps infra/jars jobs/operator/target jobs/operator/*.jar .mypy_cache .ruff_cache .pytest_cache

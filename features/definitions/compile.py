@@ -8,7 +8,7 @@ from typing import Any
 from features.definitions import rules, views
 from features.definitions.declared import Declared, listed
 from features.errors import DefinitionError
-from features.inputs.columns import list_columns
+from features.inputs.columns import list_columns, window_types
 from features.plan import MODES, Mode, Plan, Source
 from features.times import duration_ms
 
@@ -43,6 +43,7 @@ def plan_of(service: Any, declared: Declared) -> Plan:
         mode=mode,
         lateness_ms=duration_ms(f"{where}: allowed_lateness", service.tags.get("allowed_lateness", DEFAULT_LATENESS)),
     )
+    rules.check_time_inputs(where, inputs, window_types(plan))
     rules.check_list_inputs(where, list_columns(plan), {*inputs, *(feature.name for feature in plan.window_features)})
     return plan
 

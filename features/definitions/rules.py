@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from features.errors import DefinitionError
@@ -159,3 +159,19 @@ def check_list_inputs(where: str, columns: Iterable[str], features: Collection[s
             f"{where}: the values of a list are its model's inputs <feature>_1, <feature>_2, …; got a feature '{taken[0]}' too; "
             "write Aggregation(name=…) with another name"
         )
+
+
+def check_time_inputs(where: str, inputs: Iterable[str], types: Mapping[str, ColumnType]) -> None:
+    """Refuse a time as a model's input: in milliseconds, today's times are 131,072 apart as float32."""
+    times = [name for name in inputs if name in types and types[name].kind == "timestamp"]
+    if times:
+        raise DefinitionError(
+            f"{where}: no input of a model is a time, of which a float32 keeps steps of 131 s; got '{times[0]}'; leave it out of "
+            "the service, and give an on-demand view, with it among its sources, that returns a difference of times"
+        )
+
+
+def rounded_inputs(inputs: Iterable[str], features: Sequence[WindowFeature], types: Mapping[str, ColumnType]) -> tuple[str, ...]:
+    """The inputs that may be whole numbers beyond 2^24, which a float32 rounds: all of columns of longs, and no counts."""
+    counts = {feature.name for feature in features if feature.function.startswith("count")}
+    return tuple(name for name in inputs if name in types and name not in counts and types[name].kind == "int64")

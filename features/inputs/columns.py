@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
+from features.definitions import rules
 from features.errors import DefinitionError
 from features.plan import ColumnType, Plan
 
@@ -40,22 +41,25 @@ def window_types(plan: Plan) -> dict[str, ColumnType]:
 
 
 def check_inputs(plan: Plan, inputs: Sequence[str]) -> None:
-    """Raises `DefinitionError` where a model's input is not a feature of the plan, or is a text. Lists are their columns here."""
-    windows, of_lists = window_types(plan), list_columns(plan)
+    """Raises `DefinitionError` where a model's input is not a feature of the plan, or is no number.
+
+    Lists are their columns here.
+    """
+    where, windows, of_lists = f"service '{plan.service}'", window_types(plan), list_columns(plan)
     given = {*windows, *of_lists} - {feature for feature, _ in of_lists.values()}
     given |= {f"{view.view}__{output}" for view in plan.on_demand for output in view.outputs}
     given |= {f"{view.view}__{feature}" for view in plan.batch for feature in view.features}
     missing = [name for name in inputs if name not in given]
     if missing:
         raise DefinitionError(
-            f"service '{plan.service}': every input of a model is a feature of the plan; got {', '.join(missing)}; "
+            f"{where}: every input of a model is a feature of the plan; got {', '.join(missing)}; "
             "add it to the service, or train a model without it"
         )
-    texts = [name for name in inputs if windows.get(name, ColumnType("int64")).kind == "string"]
+    rules.check_time_inputs(where, [of_lists[name][0] if name in of_lists else name for name in inputs], windows)
+    texts = [name for name in inputs if name in windows and windows[name].kind == "string"]
     if texts:
         raise DefinitionError(
-            f"service '{plan.service}': a model's inputs are numbers; got '{texts[0]}' of type string; "
-            "make a number of it on demand"
+            f"{where}: a model's inputs are numbers; got '{texts[0]}' of type string; make a number of it on demand"
         )
 
 

@@ -1,9 +1,21 @@
 """The command line: each module holds the commands of one part, and imports what they need when they run."""
 
-from infra.cli import batch_views, definitions, docs, docs_settings, end_to_end, events, history, models, services
+from infra.cli import batch_views, definitions, docs, docs_settings, end_to_end, events, history, init, models, services
 from infra.cli.app import run
 
-__all__ = ["batch_views", "definitions", "docs", "docs_settings", "end_to_end", "events", "history", "main", "models", "services"]
+__all__ = [
+    "batch_views",
+    "definitions",
+    "docs",
+    "docs_settings",
+    "end_to_end",
+    "events",
+    "history",
+    "init",
+    "main",
+    "models",
+    "services",
+]
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ def plan(
         return
     running = {one.service: one for one in stack.running(where, load_settings(where))}
     if as_json:
-        show.json([{"digest": one.digest, "running": _running(running.get(one.service)), "plan": one} for one in plans])
+        show.json([_as_json(one, running.get(one.service)) for one in plans])
         return
     for one in plans:
         _show(one)
@@ -77,17 +77,32 @@ def _show(plan: Plan) -> None:
 
     show.out.print(f"[bold]{plan.service}[/]  a feature vector for every event of [cyan]{plan.spine}[/], in mode {plan.mode}")
     show.out.print(f"[dim]digest[/] {plan.digest}  [dim]allowed lateness[/] {duration_text(plan.lateness_ms)}\n")
-    computed = _computed(plan)
+    columns, computed = _columns(plan), _computed(plan)
     show.table(
-        "Inputs of the model",
+        f"Inputs of the model, in its order: {len(columns)}",
         ("#", "input", "computed"),
-        [(n, i, computed[i]) for n, i in enumerate(plan.inputs, 1)],
+        [(n, column, computed[column]) for n, column in enumerate(columns, 1)],
         right=("#",),
     )
+    rounded = _rounded(plan)
+    if rounded:
+        rule = "a model's inputs are float32, which rounds whole numbers beyond 2^24 = 16,777,216"
+        show.out.print(f"[yellow]warning:[/] {rule}; these may have such: {', '.join(rounded)}")
     sources = [(s.name, s.topic, s.event_id, s.time, s.history) for s in plan.sources]
     show.out.print()
     show.table("Sources", ("source", "topic", "event id", "event time", "history"), sources)
     show.out.print(f"\n[dim]topics[/] {plan.features_topic} → {plan.predictions_topic}\n")
+
+
+def _as_json(plan: Plan, running: Served | None) -> dict[str, Any]:
+    """All that is known of a plan."""
+    return {
+        "digest": plan.digest,
+        "inputs": _columns(plan),
+        "rounded": _rounded(plan),
+        "running": _running(running),
+        "plan": plan,
+    }
 
 
 def _running(one: Served | None) -> dict[str, Any] | None:
@@ -114,8 +129,25 @@ def _show_running(one: Served, now: Plan) -> None:
     show.out.print()
 
 
+def _columns(plan: Plan) -> tuple[str, ...]:
+    """The model's inputs, a list as the columns that it is."""
+    from features.inputs.columns import input_columns
+
+    return input_columns(plan, plan.inputs)
+
+
+def _rounded(plan: Plan) -> tuple[str, ...]:
+    """The inputs that a float32 may round."""
+    from features.definitions.rules import rounded_inputs
+    from features.inputs.columns import window_types
+
+    return rounded_inputs(plan.inputs, plan.window_features, window_types(plan))
+
+
 def _computed(plan: Plan) -> dict[str, str]:
     """For each input, how it is computed, of what, by which key; and its value where there is nothing."""
+    from features.inputs.columns import list_columns
+
     found: dict[str, str] = {}
     for stage in plan.windows:
         by = f"of {stage.source} by {', '.join(stage.key)}"
@@ -128,9 +160,15 @@ def _computed(plan: Plan) -> dict[str, str]:
         by = f"{batch.source} by {', '.join(batch.key)}"
         by += f"; at most {duration_text(batch.ttl_ms)} old" if batch.ttl_ms else ""
         found |= {f"{batch.view}__{name}": f"SQL, daily, of {by}" for name in batch.features}
-    return found
+    places = list_columns(plan).items()
+    return found | {column: f"{_nth(place)} of {found[feature]}" for column, (feature, place) in places}
+
+
+def _nth(place: int) -> str:
+    """Of a list: its value at ``place`` from the end, in words."""
+    return "newest" if place == -1 else f"newest but {-place - 1}"
 
 
 def _empty(feature: WindowFeature) -> str:
     value = feature.aggregation.row.empty if feature.fill is None else feature.fill
-    return "null" if value is None else "[]" if value == () else f"{value:g}"
+    return "null" if value is None or value == () else f"{value:g}"

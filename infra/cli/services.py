@@ -30,13 +30,15 @@ SettingsOption = Annotated[
 def setup() -> None:
     """Fetch and build the jars that are missing.
 
-    Kafka's broker and Flink's Kafka connector come from Maven Central; the operator is built here.
+    Kafka's broker and Flink's Kafka connector come from Maven Central. The operator is built here, or comes with the wheel.
     """
     from infra.cli import show
     from infra.local import jars
 
     with show.steps() as on_step:
         jars.ensure(on_step)
+    for name, place in jars.places().items():
+        show.out.print(f"{name:8}  {place}")
 
 
 @app.command(epilog="Example: headrace up --project DIR")

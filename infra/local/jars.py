@@ -1,4 +1,8 @@
-"""The Java side's jars: Kafka's broker, Flink's Kafka connector and our operator, fetched or built once by Maven."""
+"""The Java side's jars: Kafka's broker, Flink's Kafka connector and our operator, fetched or built once by Maven.
+
+In a checkout of the repository all lie in it, and the operator is built from its sources. An installed wheel holds the operator
+as it was built; what is fetched lies in the user's cache, for a wheel's own folder may not be written to, or may be replaced.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,16 @@ import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from filelock import FileLock
+
 from features.errors import StackError
 
 POMS = Path(__file__).parent / "poms"
 ROOT = Path(__file__).parents[2]
-JARS = ROOT / "infra" / "jars"
 OPERATOR = ROOT / "jobs" / "operator"
 MIN_JAVA = 17
+FETCHED = {"broker": "broker", "connector": "flink"}
+"""What is fetched, by its pom, and the name of its folder."""
 
 OnStep = Callable[[str], None]
 
@@ -28,9 +35,14 @@ def ensure(on_step: OnStep = lambda step: None) -> None:
     made, without Maven.
     """
     java()
-    for name in ("broker", "connector"):
-        _fetch(POMS / name / "pom.xml", _folder(name), on_step)
+    for name in FETCHED:
+        _fetch(name, on_step)
     _build_operator(on_step)
+
+
+def places() -> dict[str, Path]:
+    """Where the jars are, or will be: ``broker``, ``flink`` and ``operator``."""
+    return {**{folder: _folder(name) for name, folder in FETCHED.items()}, "operator": OPERATOR / "headrace-operator.jar"}
 
 
 def broker_classpath() -> str:
@@ -45,9 +57,14 @@ def flink_jars() -> tuple[Path, ...]:
 
 def operator_jar() -> Path:
     """Our Java operator."""
-    jar = OPERATOR / "headrace-operator.jar"
+    jar = places()["operator"]
     if not jar.is_file():
-        raise StackError(f"the stream job needs the operator's jar; {jar} is not there; run 'headrace setup'")
+        advice = (
+            "run 'headrace setup'"
+            if _in_checkout()
+            else "this wheel was built without it: install one that 'make wheel' has built"
+        )
+        raise StackError(f"the stream job needs the operator's jar; {jar} is not there; {advice}")
     return jar
 
 
@@ -66,8 +83,20 @@ def java() -> str:
     return command
 
 
+def _in_checkout() -> bool:
+    return (OPERATOR / "pom.xml").is_file()
+
+
 def _folder(name: str) -> Path:
-    return JARS / {"broker": "broker", "connector": "flink"}[name]
+    """Where the jars of a pom are: of each of its versions apart in the user's cache, which several installations may share."""
+    if _in_checkout():
+        return ROOT / "infra" / "jars" / FETCHED[name]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "headrace" / f"{FETCHED[name]}-{_digest([_pom(name)])[:12]}"
+
+
+def _pom(name: str) -> Path:
+    return POMS / name / "pom.xml"
 
 
 def _filled(name: str) -> Path:
@@ -76,26 +105,34 @@ def _filled(name: str) -> Path:
     return _folder(name)
 
 
-def _fetch(pom: Path, folder: Path, on_step: OnStep) -> None:
+def _fetch(name: str, on_step: OnStep) -> None:
+    """The jars of a pom into its folder, which may be of several projects: one process at a time; the stamp is written last."""
+    folder, wanted = _folder(name), _digest([_pom(name)])
     stamp = folder / ".stamp"
-    wanted = _digest([pom])
-    if stamp.is_file() and stamp.read_text() == wanted:
+    if _says(stamp, wanted):
         return
-    on_step(f"fetching {folder.name} jars")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    goal = ["dependency:copy-dependencies", f"-DoutputDirectory={folder}", "-DincludeScope=runtime"]
-    _maven(pom, goal)
-    stamp.write_text(wanted)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        if _says(stamp, wanted):
+            return
+        on_step(f"fetching {FETCHED[name]} jars")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        _maven(_pom(name), ["dependency:copy-dependencies", f"-DoutputDirectory={folder}", "-DincludeScope=runtime"])
+        stamp.write_text(wanted)
+
+
+def _says(stamp: Path, wanted: str) -> bool:
+    return stamp.is_file() and stamp.read_text() == wanted
 
 
 def _build_operator(on_step: OnStep) -> None:
     pom, jar, stamp = OPERATOR / "pom.xml", OPERATOR / "headrace-operator.jar", OPERATOR / "target" / ".stamp"
-    if not pom.is_file():  # an installed wheel holds the jar alone
+    if not _in_checkout():
         operator_jar()
         return
     wanted = _digest([pom, *sorted(file for file in (OPERATOR / "src" / "main").rglob("*") if file.is_file())])
-    if jar.is_file() and stamp.is_file() and stamp.read_text() == wanted:
+    if jar.is_file() and _says(stamp, wanted):
         return
     on_step("building the operator")
     _maven(pom, ["-Dmaven.test.skip", "package"])

@@ -64,16 +64,17 @@ def build(service: Service, label: TrainSettings, run: RunSettings, model: Model
     """The report of ``stream``: computes and scores the same days with the batch engine, and compares the two."""
     from jobs.training.assess import assess, rows_tested
 
-    config, split = label.config, run.split
+    config, split, plan = label.config, run.split, service.plan
     table = score_history(
         service,
         partial(scores, load_session(model)),
         inputs=model.manifest.inputs,
+        wanted=tuple(dict.fromkeys((*plan.inputs, *(feature.name for feature in plan.window_features)))),
         start_ms=split.first_day * DAY_MS,
         end_ms=split.end_day * DAY_MS,
     )
     test = rows_tested(service, config, split, table)
-    scored = dict(zip(table[service.plan.spine_source.event_id].to_pylist(), table["score"].to_pylist(), strict=True))
+    scored = dict(zip(table[plan.spine_source.event_id].to_pylist(), table["score"].to_pylist(), strict=True))
     p50, p99 = np.percentile(stream.latencies, (50, 99)).tolist()
     warm_p50, warm_p99 = np.percentile(stream.latencies[len(stream.latencies) // 2 :], (50, 99)).tolist()
     return Report(
@@ -87,6 +88,6 @@ def build(service: Service, label: TrainSettings, run: RunSettings, model: Model
         warm_p99=warm_p99,
         streamed=assess(test, stream.scores, config),
         batch=assess(test, scored, config),
-        parity=compare(service.plan, table, stream.vectors, stream.ledger if service.plan.mode == "arrival" else None),
+        parity=compare(plan, table, stream.vectors, stream.ledger if plan.mode == "arrival" else None),
         versions={name: version(name) for name in ("headrace", "apache-flink", "onnxruntime", "feast", "kafka-python")},
     )

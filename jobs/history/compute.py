@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -49,6 +49,7 @@ class Request(msgspec.Struct, frozen=True):
 def compute(
     service: Service,
     *,
+    wanted: Sequence[str] | None = None,
     start_ms: int | None = None,
     end_ms: int | None = None,
     events: Path | None = None,
@@ -59,6 +60,7 @@ def compute(
     """The spine's columns and the model's inputs of every spine row with start <= event time < end, in the order of the file.
 
     Then, for each batch view, ``_as_of_<view>`` and ``_incomplete_<view>``: the time of its row, and why there is none to use.
+    ``wanted``: other features than the inputs, by full name; those that on-demand functions alone read are computed anyway.
     The rows come from the spine's history or, if given, from the file ``events``. Then the history is what came before
     these: the rows that have an id of the events are left out of it, and a history that does not exist is empty. All
     earlier rows contribute, those before ``start_ms`` too. Times are UTC milliseconds, as is the event time in the result.
@@ -90,7 +92,7 @@ def compute(
         features |= _on_demand_features(view, service.functions[view.view], spine, features)
     step("done")
     rows = [column for batch in plan.batch for column in (as_of_column(batch), incomplete_column(batch))]
-    return pa.table({**_columns(spine), **{name: features[name] for name in (*plan.inputs, *rows)}})
+    return pa.table({**_columns(spine), **{name: features[name] for name in (*(wanted or plan.inputs), *rows)}})
 
 
 def write(table: pa.Table, path: Path) -> None:

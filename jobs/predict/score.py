@@ -23,6 +23,7 @@ def score_history(
     scores: Scores,
     *,
     inputs: Sequence[str] | None = None,
+    wanted: Sequence[str] | None = None,
     start_ms: int | None = None,
     end_ms: int | None = None,
     events: Path | None = None,
@@ -33,6 +34,7 @@ def score_history(
     """What `jobs.history.compute.compute` gives, and ``score``; ``inputs`` are the model's, by default the plan's."""
     table = compute(
         service,
+        wanted=wanted,
         start_ms=start_ms,
         end_ms=end_ms,
         events=events,

@@ -198,6 +198,7 @@ def test_the_code_of_the_documentation_is_accepted(tmp_path: Path) -> None:
     service = load(tmp_path).service("chargeback_risk")
     assert service.plan.inputs == (
         "spend_ratio__to_mean",
+        "customer_pause__seconds",
         "customer_peak__max_1h",
         "customer_peak__max_1d",
         "terminal_chargebacks__sum_7d",
@@ -206,3 +207,5 @@ def test_the_code_of_the_documentation_is_accepted(tmp_path: Path) -> None:
     )
     ratio = service.functions["spend_ratio"]({"amount": [3.0, 3.0, 3.0], "mean_30d": [2.0, 0.0, None]})
     assert ratio == {"to_mean": [1.5, None, None]}
+    pause = service.functions["customer_pause"]({"times": [[1714550400000], [1714550400000, 1714550401500]]})
+    assert pause == {"seconds": [None, 1.5]}

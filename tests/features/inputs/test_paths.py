@@ -63,7 +63,6 @@ AGGREGATIONS = {
     "whole": ("last", "sum", "last_2"),
     "weight": ("last", "max"),
     "web": ("last", "last_2"),
-    "at": ("last",),
 }
 recent = StreamFeatureView(
     name="recent",

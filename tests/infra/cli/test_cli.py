@@ -22,7 +22,8 @@ pytestmark = pytest.mark.core
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "fraud"
 COMMANDS = {
-    "batch-views", "plan", "setup", "up", "down", "status", "run", "stream", "scorer", "publish", "replay", "tail", "features",
+    "init", "plan", "setup", "up", "down", "status", "run", "stream", "scorer", "publish", "replay", "tail", "features",
+    "batch-views",
     "score", "train", "models",
 }  # fmt: skip
 

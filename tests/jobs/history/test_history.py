@@ -246,3 +246,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         write(None, path)  # type: ignore[arg-type]
     assert pq.read_table(path).to_pydict() == {"a": [1]}
     assert [file.name for file in tmp_path.iterdir()] == ["out.parquet"]
+
+
+def test_other_features_than_the_inputs_can_be_had(small: Service) -> None:
+    """What an on-demand function alone reads is compared with the stream, too."""
+    name = "customer_spend__count_7d"
+    assert compute(small, wanted=(name,), end_ms=0).column_names[-2:] == ["amount", name]

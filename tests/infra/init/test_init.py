@@ -1,0 +1,196 @@
+"""`headrace init`: a project that `plan` accepts, of sample events, of a file or of a topic."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from kafka import KafkaProducer
+
+from features.plan import Plan
+from infra.cli import run
+from infra.local.broker import Broker
+from infra.settings import load_settings
+
+T = 1714550400000
+EVENTS: list[dict[str, Any]] = [
+    {
+        "reading_id": f"r{n}",
+        "at": T + 60_000 * n,
+        "sensor": f"s{n % 3}",
+        "degrees": n / 8,
+        "fee": n / 4,
+        "steps": n,
+        "ok": n % 2 == 0,
+    }
+    for n in range(12)
+]
+
+
+def init(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """What the command says."""
+    code = run(["init", *map(str, arguments)])
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    return captured.out
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """The one line of a user's error."""
+    assert run(["init", *map(str, arguments)]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    return message
+
+
+def plan_of(project: Path) -> Plan:
+    """The plan of the project's one service."""
+    from features.definitions.load import load
+
+    (plan,) = load(project).plans
+    return plan
+
+
+def schema(plan: Plan) -> dict[str, str]:
+    """The spine's columns and their types."""
+    return {column.name: str(column.type) for column in plan.spine_source.columns}
+
+
+@pytest.mark.core
+def test_the_sample_is_a_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`plan` accepts it; its settings name a label and the days of a run; its folder may have a space."""
+    told = init(capsys, tmp_path / "my shop")
+    assert "headrace train orders --from 2026-01-12 --promote production" in told
+    plan = plan_of(tmp_path / "my shop")
+    assert plan.inputs[:3] == ("event__amount", "event__items", "activity__count_order_id_1h")
+    assert plan.inputs[-1] == "pause__seconds"
+    settings = load_settings(tmp_path / "my shop")
+    assert settings.train["orders"].label == "orders_labels.returned"
+    assert settings.run is not None
+    assert settings.run.service == "orders"
+    assert sum(1 for _ in (tmp_path / "my shop" / "data" / "new_orders.jsonl").open()) > 100
+
+
+@pytest.mark.core
+def test_a_file_is_its_schema_and_its_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Types of Parquet as they are; time, id and key are guessed, and marked; the label is left out of the events."""
+    file = tmp_path / "readings.parquet"
+    times = pa.array([event["at"] for event in EVENTS], pa.timestamp("us", tz="UTC"))
+    fees = pa.array([Decimal(str(event["fee"])) for event in EVENTS], pa.decimal128(9, 3))
+    columns = {name: [event[name] for event in EVENTS] for name in EVENTS[0]} | {"at": times, "fee": fees, "broken": [0, 1] * 6}
+    pq.write_table(pa.table({**columns, "raw": [b"x"] * 12}), file)
+    told = init(capsys, tmp_path / "p", "--from-file", file, "--label", "broken")
+    assert "guessed: time at, id reading_id, key sensor" in told
+    assert "left out: raw" in told
+    plan = plan_of(tmp_path / "p")
+    assert schema(plan) == {
+        "reading_id": "string",
+        "at": "timestamp",
+        "sensor": "string",
+        "degrees": "float64",
+        "fee": "decimal(9,3)",
+        "steps": "int64",
+        "ok": "bool",
+    }
+    text = (tmp_path / "p" / "definitions.py").read_text()
+    assert text.count("# guessed: ") == 3
+    assert "left out, 'raw': its type, BLOB, is none of a schema's" in text
+    assert (tmp_path / "p" / "data" / "readings.parquet").resolve() == file
+    assert load_settings(tmp_path / "p").train["readings"].label == "readings_labels.broken"
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_texts_say_their_types_by_their_values(suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """CSV and JSON lines: money is exact where its name says so."""
+    file = tmp_path / f"readings.{suffix}"
+    events = [
+        {**event, "at": datetime.fromtimestamp(event["at"] / 1000, UTC).isoformat().replace("+00:00", "Z")} for event in EVENTS
+    ]
+    rows = [json.dumps(event) for event in events] if suffix == "jsonl" else csv(events)
+    file.write_text("\n".join(rows) + "\n")
+    init(capsys, tmp_path / "p", "--from-file", file, "--key", "sensor", "--id", "reading_id", "--time", "at")
+    found = schema(plan_of(tmp_path / "p"))
+    assert (found["at"], found["degrees"], found["fee"], found["ok"]) == ("timestamp", "float64", "decimal(18,2)", "bool")
+    assert "guessed: is" not in (tmp_path / "p" / "definitions.py").read_text()
+
+
+def csv(events: list[dict[str, Any]]) -> list[str]:
+    """A header, and a line for each event."""
+    return [",".join(events[0]), *(",".join(json.dumps(value).strip('"') for value in event.values()) for event in events)]
+
+
+@pytest.mark.core
+def test_what_stands_in_a_file_is_never_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A field's name may be anything; definitions.py is run as Python."""
+    evil = 'x"\nraise SystemExit(3)\n"""'
+    file = tmp_path / '"""\nraise SystemExit(4)\n.jsonl'
+    file.write_text("".join(json.dumps({**event, evil: 1}) + "\n" for event in EVENTS))
+    told = init(capsys, tmp_path / "p[/]", "--from-file", file)
+    assert f"left out: {evil!a};" in told
+    (tmp_path / "p[/]").rename(tmp_path / "p")
+    assert "sensor" in schema(plan_of(tmp_path / "p"))
+
+
+@pytest.mark.core
+def test_only_an_empty_folder_is_begun_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is overwritten: one line names what is there."""
+    (tmp_path / "notes.txt").write_text("mine")
+    assert refused(capsys, tmp_path) == (
+        f"error: a project begins in an empty folder; {tmp_path} has notes.txt; name another, or move that away\n"
+    )
+    assert "is a file" in refused(capsys, tmp_path / "notes.txt")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        ({"at": 1714550400}, [], "'at': it looks like seconds; a time is UTC milliseconds"),
+        ({"reading_id": "same"}, [], "(those that differ: steps); name it with --id"),
+        ({"reading_id": "same", "steps": 1}, [], "(those that differ: (none)); add one: each id gets one prediction"),
+        ({}, ["--time", "sensor"], "'sensor' is none in"),
+        ({}, ["--key", "nobody"], "'nobody' is not there in"),
+        ({}, ["--label", "steps"], "'steps' of"),
+        ({}, ["--from-kafka", "t"], "give --kafka HOST:PORT"),
+    ],
+)
+def test_what_cannot_be_proposed_is_one_line(
+    change: dict[str, Any], options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And nothing is written."""
+    file = tmp_path / "readings.jsonl"
+    file.write_text("".join(json.dumps({**event, "steps": n, **change}) + "\n" for n, event in enumerate(EVENTS)))
+    assert message in refused(capsys, tmp_path / "p", "--from-file", file, *options)
+    assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.stack
+def test_a_topic_is_its_schema_and_its_first_history(broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The key is that of the records; what is no JSON object is passed over, and the events are the history."""
+    broker.create_topics({"init.readings": 2, "init.none": 1, "init.text": 1})
+    with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
+        for event in EVENTS:
+            producer.send("init.readings", json.dumps({**event, "place": {"x": 1}}).encode(), event["sensor"].encode())
+        producer.send("init.readings", b"\xff\xfe", b"?")
+        producer.send("init.text", b"hello")
+    where = ("--kafka", broker.bootstrap)
+    told = init(capsys, tmp_path / "p", "--from-kafka", "init.readings", *where)
+    assert "guessed: time at, id reading_id, key sensor" in told
+    assert "left out: place" in told
+    plan = plan_of(tmp_path / "p")
+    assert (plan.service, plan.spine_source.topic, plan.windows[0].key) == ("init_readings", "init.readings", ("sensor",))
+    assert schema(plan)["fee"] == "decimal(18,2)"
+    assert len((tmp_path / "p" / plan.spine_source.history).read_text().splitlines()) == len(EVENTS)
+    assert load_settings(tmp_path / "p").kafka.bootstrap == broker.bootstrap
+    assert "has none" in refused(capsys, tmp_path / "q", "--from-kafka", "init.none", *where)
+    assert "none of 1 records of topic 'init.text' is one" in refused(capsys, tmp_path / "q", "--from-kafka", "init.text", *where)
+    assert "a topic exists before it is used" in refused(capsys, tmp_path / "q", "--from-kafka", "init.lost", *where)
