@@ -177,14 +177,24 @@ def plans_in_use(project: Path, settings: Settings) -> list[Plan]:
     folders = Folders(run_folder(project, settings))
     stack = recorded(folders)
     files = [folders.plan(service) for service in (stack.services if stack else ())]
-    return [msgspec.json.decode(file.read_bytes(), type=Plan) for file in files if file.is_file()]
+    return [read_plan(file) for file in files if file.is_file()]
+
+
+def read_plan(file: Path) -> Plan:
+    """The compiled plan in a file; raises `StackError` where it is none."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Plan)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StackError(
+            f"a compiled plan is a file as 'headrace up' writes it; {file} gave: {error}; run 'headrace down', then 'headrace up'"
+        ) from None
 
 
 def recorded(folders: Folders) -> Stack | None:
     """The stack that was started last and not stopped."""
     try:
         return msgspec.json.decode(folders.stack.read_bytes(), type=Stack)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

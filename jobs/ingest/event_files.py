@@ -91,6 +91,6 @@ def _lines(file: Path, source: Source | None, key: str | None, span: Span) -> It
 def _object(value: bytes) -> dict[str, Any]:
     try:
         event = msgspec.json.decode(value)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return {}
     return event if isinstance(event, dict) else {}

@@ -101,7 +101,7 @@ class Registry:
             return {}
         try:
             return msgspec.json.decode(path.read_bytes(), type=dict[str, int])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise SettingError(f"aliases of model '{name}' are a JSON object of versions; got {error}; fix {path}") from None
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
@@ -109,8 +109,7 @@ class Registry:
 
         One writer at a time: two who set different aliases both win.
         """
-        if not ALIAS.fullmatch(alias):
-            raise SettingError(f"an alias is lower-case letters, digits, _ and -, a letter first; got '{alias}'; try 'staging'")
+        check_alias(alias)
         self.get(name, version)
         folder = self._folder(name)
         with FileLock(folder / ".aliases.lock"), _temporary(folder) as building:
@@ -134,6 +133,12 @@ class Registry:
             known = ", ".join(sorted(aliases)) or "none yet: promote a version"
             raise SettingError(f"model '{name}' has no alias '{version_or_alias}'; it has {known}")
         return aliases[version_or_alias]
+
+
+def check_alias(alias: str) -> None:
+    """Raise `SettingError` where this is no name of an alias."""
+    if not ALIAS.fullmatch(alias):
+        raise SettingError(f"an alias is lower-case letters, digits, _ and -, a letter first; got '{alias}'; try 'staging'")
 
 
 def _place(folder: Path, manifest: Manifest, onnx: bytes) -> bool:
