@@ -32,9 +32,9 @@ ROOMS = {
     "serving/kafka": {"serving/models", "serving/predict"},
     "serving/predict": {"serving/models"},
     "infra/config.py": {"infra/local", "infra/settings.py"},
-    "infra/local": {"infra/settings.py"},
+    "infra/local": {"infra/kafka", "infra/settings.py"},
     "infra/run": {"infra/config.py", "infra/local", "infra/settings.py"},
-    "infra/cli": {"infra/config.py", "infra/local", "infra/run", "infra/settings.py"},
+    "infra/cli": {"infra/config.py", "infra/kafka", "infra/local", "infra/run", "infra/settings.py"},
 }
 """The rooms of jobs, serving and infra, and which rooms of their package they import; a room that is not here imports none."""
 FEAST = {"features/definitions/load.py", "features/feast/keys.py", "features/feast/online.py"}

@@ -10,6 +10,7 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from features.errors import SettingError, StackError
+from infra.kafka.listening import listening
 
 
 def create(
@@ -20,7 +21,7 @@ def create(
     What ``config`` and ``replication`` (-1) leave open is the cluster's default: a local broker keeps records for ever. A topic
     that exists stays as it is.
     """
-    with closing(KafkaAdminClient(**client)) as admin:
+    with connected(client), closing(KafkaAdminClient(**client)) as admin:
         missing = partitions.keys() - set(admin.list_topics())
         options = {"replication_factor": replication, "configs": dict(config or {})}
         if missing:
@@ -43,6 +44,7 @@ def require(client: Mapping[str, Any], topic: str) -> None:
 @contextmanager
 def connected(client: Mapping[str, Any]) -> Iterator[None]:
     """Kafka's errors within as a `StackError` of one line."""
+    listening(client)
     try:
         yield
     except KafkaError as error:

@@ -1,0 +1,1 @@
+"""Kafka: how it is spoken to, and what a process may do there."""
