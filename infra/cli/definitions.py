@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -35,9 +35,13 @@ def plan(
     loaded = load(where)
     plans = [loaded.service(service).plan] if service else loaded.plans
     if sql:
-        show.out.out("\n".join(_sql(where, plans, sql)), end="")
+        texts = _sql(where, plans, sql)
+        if as_json:
+            show.json([{"engine": sql, "sql": text} for text in texts])
+        else:
+            show.out.out("\n".join(texts), end="")
     elif as_json:
-        show.json([{"digest": one.digest, "plan": one} for one in plans])
+        show.json([_as_json(one) for one in plans])
     else:
         for one in plans:
             _show(one)
@@ -57,6 +61,17 @@ def _sql(project: Path, plans: Sequence[Plan], engine: Engine) -> list[str]:
     settings = load_settings(project)
     options = sql_options(settings.stream, bootstrap=settings.kafka.bootstrap or LOCAL)
     return [job_sql(job, options).text for job in job_plans(plans)]
+
+
+def _as_json(plan: Plan) -> dict[str, Any]:
+    """The plan, and what follows from it: its digest, how each input is computed, the topics of its vectors and predictions."""
+    return {
+        "digest": plan.digest,
+        "computed": _computed(plan),
+        "features_topic": plan.features_topic,
+        "predictions_topic": plan.predictions_topic,
+        "plan": plan,
+    }
 
 
 def _show(plan: Plan) -> None:

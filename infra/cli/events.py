@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from features.errors import SettingError
-from features.times import Span, utc_ms
-from infra.cli.app import HERE, ProjectOption, app, folder
-from infra.cli.options import FromOption, RateOption, SpeedOption, ToOption
+from features.times import elapsed_text
+from infra.cli.app import HERE, ProjectOption, app, folder, interruptible, note
+from infra.cli.options import FromOption, RateOption, SpeedOption, ToOption, span, span_text
 
 if TYPE_CHECKING:
     from features.plan import Plan
@@ -41,18 +41,18 @@ def publish(
     from jobs.ingest import publish as job
     from jobs.ingest.event_files import row_count
 
-    pace = due(rate, speed)
-    where = folder(project)
+    pace, times, where = due(rate, speed), span(start, end), folder(project)
     settings = load_settings(where)
     client = settings.kafka.client(stack.bootstrap(where, settings))
     topics.require(client, topic)
     feed = job.feed(file, topic, _plans(where, settings, topic))
-    span = Span(utc_ms(start), utc_ms(end))
     total = limit if start or end else min(filter(None, (limit, row_count(file))), default=None)
     with show.sending(total) as on_progress, topics.connected(client):
-        sent = job.publish(islice(job.events(feed, span), limit), client, pace, on_progress)
+        sent = job.publish(islice(job.events(feed, times), limit), client, pace, on_progress)
     per_second = sent.events / max(sent.seconds, 1e-3)
-    show.out.print(f"{sent.events:,} events to [cyan]{topic}[/] in {sent.seconds:.1f} s ({per_second:,.0f} events/s)")
+    show.out.print(f"{sent.events:,} events to [cyan]{topic}[/] in {elapsed_text(sent.seconds)} ({per_second:,.0f} events/s)")
+    if not sent.events:
+        note(f"{file} has no event{span_text(times)}; see --from and --to")
 
 
 @app.command(epilog="Example: headrace tail predictions.SERVICE --from-beginning --limit 10")
@@ -74,10 +74,11 @@ def tail(
     settings = load_settings(where)
     client = settings.kafka.client(stack.bootstrap(where, settings))
     topics.require(client, topic)
-    line = messages.as_json if as_json else messages.line_of(topic)
-    with topics.connected(client):
+    line, read = messages.as_json if as_json else messages.line_of(topic), 0
+    with topics.connected(client), interruptible(lambda: f"{read:,} messages of {topic} were read"):
         for record in islice(_records(client, topic, from_beginning), limit):
             messages.write(line(record))
+            read += 1
 
 
 def due(rate: float | None, speed: float | None) -> Due | None:

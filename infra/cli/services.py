@@ -12,7 +12,7 @@ import typer
 
 from features.errors import SettingError
 from features.times import clock_text
-from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
+from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible
 
 if TYPE_CHECKING:
     from features.plan import Plan
@@ -54,8 +54,9 @@ def up(
     from infra.settings import load_settings
 
     where = folder(project)
-    with show.steps() as on_step:
-        started = stack.up(where, load_settings(where), services or (), on_step)
+    settings = load_settings(where)
+    with interruptible(lambda: _still_running(where, settings)), show.steps() as on_step:
+        started = stack.up(where, settings, services or (), on_step)
     show.out.print(f"Kafka on {started.bootstrap}; services: {', '.join(started.services)}; see 'headrace status'")
 
 
@@ -73,8 +74,9 @@ def down(
     from infra.settings import load_settings
 
     where = folder(project)
-    with show.steps() as on_step:
-        stack.down(where, load_settings(where), on_step, wipe=wipe)
+    settings = load_settings(where)
+    with interruptible(lambda: _still_running(where, settings)), show.steps() as on_step:
+        stack.down(where, settings, on_step, wipe=wipe)
 
 
 @app.command(epilog="Example: headrace status --project DIR --json")
@@ -107,6 +109,7 @@ def stream(
     """Run the stream job of one or more services until it is stopped."""
     from features.job import job_plan
     from infra.config import stream_config
+    from infra.kafka.listening import listening
     from infra.local import stack
     from infra.settings import run_folder
     from jobs.stream.job import run
@@ -121,6 +124,7 @@ def stream(
     folders = stack.Folders(run_folder(where, read))
     _log_plainly()
     bootstrap = stack.bootstrap(where, read)
+    listening(read.kafka.client(bootstrap))
     job = job_plan(_plans(where, services, plan or ()))
     config = stream_config(
         read.stream,
@@ -139,8 +143,8 @@ def scorer(
     project: ProjectOption = HERE,
 ) -> None:
     """Run the scorer of a service until it is stopped."""
-    from features.definitions.load import load
     from infra.config import scorer_config
+    from infra.kafka.listening import listening
     from infra.local import stack
     from infra.settings import run_folder
     from serving.kafka.scorer import run
@@ -156,7 +160,20 @@ def scorer(
         registry=where / read.registry,
         ready_file=_fresh(folders.ready(f"scorer-{service}")),
     )
+    listening(config.client)
+    from features.definitions.load import load  # slow
+
     run(load(where).service(service), config)
+
+
+def _still_running(project: Path, settings: Settings) -> str:
+    """What `headrace up` or `headrace down` leaves where it is interrupted."""
+    from infra.local import stack
+
+    left = [row.name for row in stack.status(project, settings) if row.pid]
+    if not left:
+        return "nothing runs"
+    return f"{', '.join(left)} still run; 'headrace up' starts the rest, 'headrace down' stops them"
 
 
 def _settings(project: Path, file: Path | None) -> Settings:
@@ -172,11 +189,9 @@ def _plans(project: Path, services: Sequence[str], files: Sequence[Path]) -> lis
 
         loaded = load(project)
         return [loaded.service(service).plan for service in dict.fromkeys(services)]
-    import msgspec
+    from infra.local.stack import read_plan
 
-    from features.plan import Plan
-
-    return [msgspec.json.decode(file.read_bytes(), type=Plan) for file in files]
+    return [read_plan(file) for file in files]
 
 
 def _fresh(ready: Path) -> Path:
