@@ -111,6 +111,18 @@ def utc_ms(text: str | None) -> int | None:
         ) from None
 
 
+def moment_text(ms: int) -> str:
+    """A time, to the second, for a person to read; the milliseconds themselves where no calendar has it.
+
+    >>> moment_text(1_528_712_345_678), moment_text(10**18)
+    ('2018-06-11 10:19:05', '1000000000000000000 ms')
+    """
+    try:
+        return (EPOCH + timedelta(milliseconds=ms)).replace(tzinfo=None).isoformat(" ", "seconds")
+    except OverflowError:
+        return f"{ms} ms"
+
+
 def duration_ms(what: str, text: str) -> int:
     """``36h`` in milliseconds; the units are s, m, h, d. Raises `DefinitionError`, which begins with ``what``.
 
@@ -146,12 +158,22 @@ def short_duration_text(ms: int) -> str:
     return " ".join(parts[:2]) or "0ms"
 
 
-def clock_text(seconds: float) -> str:
-    """A duration as hours, minutes and seconds; parts of a second are cut off.
+def elapsed_text(seconds: float) -> str:
+    """How long something took: below a minute to a tenth of a second, from there as a clock; what is smaller is cut off.
 
-    >>> clock_text(479.9), clock_text(90_061)
-    ('0:07:59', '25:01:01')
+    >>> elapsed_text(0.25), elapsed_text(59.99), elapsed_text(479.9)
+    ('0.2 s', '59.9 s', '0:07:59')
     """
-    minutes, whole = divmod(int(seconds), 60)
+    tenths = int(max(seconds, 0) * 10)
+    return f"{tenths // 10}.{tenths % 10} s" if tenths < 600 else clock_text(seconds)
+
+
+def clock_text(seconds: float) -> str:
+    """A duration as hours, minutes and seconds; parts of a second are cut off. Less than none, after a clock was set, is none.
+
+    >>> clock_text(479.9), clock_text(90_061), clock_text(-3)
+    ('0:07:59', '25:01:01', '0:00:00')
+    """
+    minutes, whole = divmod(int(max(seconds, 0)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{whole:02}"

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 import msgspec
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
@@ -22,7 +22,6 @@ from pydantic_settings import (
     NoDecode,
     SettingsConfigDict,
     SettingsError,
-    TomlConfigSettingsSource,
 )
 
 from features.errors import SettingError
@@ -151,7 +150,11 @@ class RunSettings(Section):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        if self.start < self.train_from + timedelta(days=self.train_days):
+        try:
+            trained, _ = self.train_from + timedelta(days=self.train_days), self.end
+        except OverflowError:
+            raise ValueError("its days lie before the year 10000") from None
+        if self.start < trained:
             raise ValueError("start comes after the days of training")
         return self
 
@@ -209,8 +212,15 @@ def write_settings(settings: Settings, file: Path) -> None:
 
 
 def read_settings(file: Path) -> Settings:
-    """What `write_settings` has written; secrets are of this process's own environment."""
-    return Settings(**msgspec.json.decode(file.read_bytes()))
+    """What `write_settings` wrote; secrets are of this process's own environment. Raises `SettingError` for another file."""
+    try:
+        return Settings(**msgspec.json.decode(file.read_bytes(), type=dict[str, Any]))
+    except ValidationError as error:
+        raise _first(error, {str(file): {}}) from None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SettingError(
+            f"--settings is a file as 'headrace up' writes it; {file} gave: {error}; start with 'headrace up'"
+        ) from None
 
 
 def secrets(settings: Settings) -> dict[str, str]:
@@ -225,10 +235,14 @@ def run_folder(project: Path, settings: Settings) -> Path:
 
 
 def _of_file(file: Path) -> dict[str, Any]:
+    if not os.path.lexists(file):
+        return {}
     try:
-        written = TomlConfigSettingsSource(Settings, file)()
+        written = tomllib.loads(file.read_bytes().decode())
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"{file} is not TOML; {error}; fix that line") from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise SettingError(f"{file} is a text in UTF-8; got {error}; write it as one") from None
     kafka = written.get("kafka")
     for name in SECRETS:
         if isinstance(kafka, Mapping) and name in kafka:
@@ -288,6 +302,13 @@ def _known(path: list[str]) -> str:
     for part in path[:-1]:
         model = TrainSettings if model is Settings and part == "train" else model
         field = model.model_fields.get(part)
-        model = field.annotation if field else model
+        model = next(_sections(field.annotation), model) if field else model
     where = f"[{'.'.join(path[:-1])}] has" if path[:-1] else "the settings are"
     return f"{where} {', '.join(model.model_fields)}"
+
+
+def _sections(annotation: Any) -> Iterator[type[Section]]:
+    """The sections that a field may hold: one, or none where it is a key."""
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield kind

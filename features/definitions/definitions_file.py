@@ -6,6 +6,7 @@ import importlib.util
 import sys
 import traceback
 import warnings
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
@@ -31,21 +32,20 @@ def run(folder: Path) -> ModuleType:
     assert spec.loader is not None  # noqa: S101
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # Feast reads functions' sources through it
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr):  # what the file prints is no part of what a command gives
         warnings.simplefilter("ignore")
         try:
             spec.loader.exec_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             line, text = _where(error, path)
-            raise DefinitionError(
-                f"{path} is run as Python; got {type(error).__name__} on line {line}: {text}; fix that line"
-            ) from error
+            where, fix = (f" on line {line}", "fix that line") if line else ("", "fix the file")
+            raise DefinitionError(f"{path} is run as Python; got {type(error).__name__}{where}: {text}; {fix}") from error
     return module
 
 
-def _where(error: Exception, path: Path) -> tuple[int | None, str]:
-    """The line of the file that an error comes from, and its message in one line."""
+def _where(error: BaseException, path: Path) -> tuple[int | None, str]:
+    """The line of the file that an error comes from, None where it comes from none, and its message in one line."""
     if isinstance(error, SyntaxError):
         return error.lineno, error.msg
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return lines[-1], (str(error).splitlines() or [""])[0]
+    return (lines or [None])[-1], (str(error).splitlines() or [""])[0]

@@ -44,9 +44,7 @@ def open_online_store(folder: Path, objects: Iterable[Any], views: Iterable[Batc
 
     Raises `SettingError` where the store cannot be read.
     """
-    from feast import FeatureStore
-
-    store = FeatureStore(repo_path=str(folder))
+    store = _store(folder)
     objects, views = list(objects), list(views)
     definitions = {view.view: definition(objects, view) for view in views}
 
@@ -125,11 +123,21 @@ def _utc(time: datetime) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _applied(service: Service) -> Any:
-    """Feast's store, with the project's definitions in its registry."""
+def _store(folder: Path) -> Any:
+    """Feast's store of the project in ``folder``. Raises `SettingError` where its feature_store.yaml describes none."""
     from feast import FeatureStore
 
-    store = FeatureStore(repo_path=str(service.folder))
+    try:
+        return FeatureStore(repo_path=str(folder))
+    except Exception as error:  # Feast's own, YAML's, pydantic's or the system's
+        raise SettingError(
+            f"{folder / 'feature_store.yaml'} describes the online store; Feast says: {type(error).__name__}: {error}; fix it"
+        ) from None
+
+
+def _applied(service: Service) -> Any:
+    """Feast's store, with the project's definitions in its registry."""
+    store = _store(service.folder)
     with warnings.catch_warnings():  # of what is "experimental" in Feast 0.67; a user can do nothing about it
         warnings.simplefilter("ignore")
         store.apply(list(service.objects))

@@ -34,13 +34,25 @@ def to_list(column: pa.ChunkedArray) -> list[Any]:
 
 
 def from_list(values: Sequence[Any]) -> pa.ChunkedArray:
-    """Numbers and None as a column: of 64-bit integers or of booleans where all are, otherwise of doubles."""
+    """Numbers and None as a column: of 64-bit integers or of booleans where all are, otherwise of doubles.
+
+    Raises `DefinitionError` for an integer that is too large for those.
+    """
     try:
         column = pa.array(values)
     except (OverflowError, pa.ArrowException):
         # Booleans among numbers, an integer beyond 64 bits, or one beyond 2^53 among doubles.
-        column = pa.array([None if value is None else float(value) for value in values], pa.float64())
+        column = pa.array([None if value is None else _double(value) for value in values], pa.float64())
     return pa.chunked_array([column])
+
+
+def _double(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise DefinitionError(
+            f"a feature is a number that a double can hold; got one of {value.bit_length()} bits; give less of it"
+        ) from None
 
 
 def table_matrix(table: pa.Table, plan: Plan, inputs: Sequence[str]) -> Floats:

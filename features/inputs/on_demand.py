@@ -15,6 +15,8 @@ from schemas.features import Value
 
 Column = TypeVar("Column")
 PLAIN = frozenset({int, float, bool, type(None)})
+NO_COLUMNS = (set, frozenset, Mapping, str, bytes)
+"""They have a length, and are no column all the same."""
 
 
 def call(
@@ -52,8 +54,9 @@ def call(
 
 def _numbers(view: OnDemand, output: str, column: Any, rows: int) -> list[Value]:
     """``column`` as a list of Python's own numbers, so that a receipt, a file and a matrix say the same of it."""
-    if column is None or len(column) != rows:
-        came = "no such output" if column is None else f"{len(column)} values"
+    count = _count(column)
+    if count != rows:
+        came = "no such output" if column is None else f"a {type(column).__name__}" if count is None else f"{count} values"
         raise DefinitionError(
             f"on-demand view '{view.view}': output '{output}' has a value for each of {rows} events; got {came}; "
             "return a dict of lists as long as the inputs"
@@ -68,7 +71,17 @@ def _numbers(view: OnDemand, output: str, column: Any, rows: int) -> list[Value]
     return numbers
 
 
+def _count(column: Any) -> int | None:
+    """How many values a column has; None where it is none: a set has no order, a generator no length."""
+    if isinstance(column, NO_COLUMNS) or not hasattr(column, "__len__"):
+        return None
+    try:
+        return len(column)
+    except TypeError:  # an array of no dimension
+        return None
+
+
 def _number(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
-    return float(value) if isinstance(value, Decimal) else value
+    return float(value) if isinstance(value, Decimal) and not value.is_snan() else value

@@ -38,7 +38,11 @@ def plan(
     loaded = load(where)
     plans = [loaded.service(service).plan] if service else loaded.plans
     if sql:
-        show.out.out("\n".join(_sql(where, plans, sql)), end="")
+        texts = _sql(where, plans, sql)
+        if as_json:
+            show.json([{"engine": sql, "sql": text} for text in texts])
+        else:
+            show.out.out("\n".join(texts), end="")
         return
     running = {one.service: one for one in stack.running(where, load_settings(where))}
     if as_json:
@@ -72,6 +76,20 @@ def _sql(project: Path, plans: Sequence[Plan], engine: Engine) -> list[str]:
     return [job_sql(job, options).text for job in job_plans(plans)]
 
 
+def _as_json(plan: Plan, running: Served | None) -> dict[str, Any]:
+    """The plan, what follows from it, and what the stack runs of its service."""
+    return {
+        "digest": plan.digest,
+        "inputs": _columns(plan),
+        "computed": _computed(plan),
+        "rounded": _rounded(plan),
+        "features_topic": plan.features_topic,
+        "predictions_topic": plan.predictions_topic,
+        "running": _running(running),
+        "plan": plan,
+    }
+
+
 def _show(plan: Plan) -> None:
     from infra.cli import show
 
@@ -92,17 +110,6 @@ def _show(plan: Plan) -> None:
     show.out.print()
     show.table("Sources", ("source", "topic", "event id", "event time", "history"), sources)
     show.out.print(f"\n[dim]topics[/] {plan.features_topic} → {plan.predictions_topic}\n")
-
-
-def _as_json(plan: Plan, running: Served | None) -> dict[str, Any]:
-    """All that is known of a plan."""
-    return {
-        "digest": plan.digest,
-        "inputs": _columns(plan),
-        "rounded": _rounded(plan),
-        "running": _running(running),
-        "plan": plan,
-    }
 
 
 def _running(one: Served | None) -> dict[str, Any] | None:

@@ -5,23 +5,33 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from features.times import Span, utc_ms
-from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
+from features.times import elapsed_text, moment_text
+from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible, note
 from infra.cli.batch_rows import day_by_day, tell_of_days
 from infra.cli.events import due, send
-from infra.cli.options import FromOption, NoCheckOption, RateOption, ServiceArgument, SkipOption, SpeedOption, ToOption
+from infra.cli.options import (
+    FromOption,
+    NoCheckOption,
+    RateOption,
+    ServiceArgument,
+    SkipOption,
+    SpeedOption,
+    ToOption,
+    span,
+    span_text,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from infra.run.report import Report
     from infra.run.watch import Seen
+    from infra.settings import Settings
     from jobs.audit.parity import StageParity
 
 
@@ -50,8 +60,7 @@ def replay(
     from infra.settings import load_settings
     from jobs.ingest import publish as job
 
-    pace = due(rate, speed)
-    where = folder(project)
+    pace, times, where = due(rate, speed), span(start, end), folder(project)
     settings = load_settings(where)
     client = settings.kafka.client(stack.bootstrap(where, settings))
     plan = next((plan for plan in stack.plans_in_use(where, settings) if plan.service == service), None)
@@ -62,15 +71,17 @@ def replay(
     rights.require(client, rights.of_publisher(source.topic for source in plan.sources))
     for source in plan.sources:
         topics.require(client, source.topic)
-    times = settings.stream.event_times
-    feeds = [job.feed(where / source.history, source.topic, [plan], times) for source in plan.sources]
-    span = Span(utc_ms(start), utc_ms(end))
+    bounds = settings.stream.event_times
+    feeds = [job.feed(where / source.history, source.topic, [plan], bounds) for source in plan.sources]
     with topics.connected(client), day_by_day(where, settings, plan, client, wanted=batch_views) as days:
         follow, clock = (days.follow, days.clock) if days else (iter, time.monotonic)
-        stream = job.merged(feeds, span)
-        sent = send(feeds, span, stream, client, pace, skip=skip, no_check=no_check, follow=follow, clock=clock)
+        stream = job.merged(feeds, times)
+        sent = send(feeds, times, stream, client, pace, skip=skip, no_check=no_check, follow=follow, clock=clock)
     per_second = sent.events / max(sent.seconds, 1e-3)
-    show.out.print(f"{sent.events:,} events of {len(feeds)} sources in {sent.seconds:.1f} s ({per_second:,.0f} events/s)")
+    took = elapsed_text(sent.seconds)
+    show.out.print(f"{sent.events:,} events of {len(feeds)} sources in {took} ({per_second:,.0f} events/s)")
+    if not sent.events:
+        note(f"the histories of {service} have no event{span_text(times)}; see --from and --to")
     if days:
         tell_of_days(days, service)
 
@@ -93,15 +104,39 @@ def run(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     days = end_to_end.run_days(where, settings)
     with show.steps() as on_step:
         jars.ensure(on_step)
-    end_to_end.prepare(where, days)
-    with show.steps() as on_step:
+    with interruptible(lambda: _left(where, settings)):
+        end_to_end.prepare(where, days)
+    with interruptible(lambda: _left(where, settings)), show.steps() as on_step:
         report = end_to_end.execute(where, settings, on_step, lambda seen: on_step.look(_table(seen)))
     if as_json:
-        show.json(report)
+        show.json(_as_json(report))
     else:
         _print(report, where)
     if not report.adds_up or report.parity.unexplained:
         raise typer.Exit(1)
+
+
+def _left(project: Path, settings: Settings) -> str:
+    """What an interrupted run leaves: everything is stopped by now, unless that was interrupted too."""
+    from infra.local import stack
+    from infra.run.end_to_end import RUN_DIR
+
+    of_run = settings.model_copy(update={"run_dir": RUN_DIR})
+    running = [row.name for row in stack.status(project, of_run) if row.pid]
+    if running:
+        return f"{', '.join(running)} still run; stop them with HEADRACE_RUN_DIR={RUN_DIR} headrace down"
+    return f"all that it started is stopped; logs and data are in {project / RUN_DIR}"
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    """The report, and what its tables say beside it."""
+    import msgspec
+
+    whole: dict[str, Any] = msgspec.to_builtins(report)
+    for stage, written in zip(report.parity.stages, whole["parity"]["stages"], strict=True):
+        written["unexplained"] = stage.unexplained
+    whole["parity"]["unexplained"] = report.parity.unexplained
+    return whole | {"adds_up": report.adds_up}
 
 
 def _table(seen: Seen) -> RenderableType:
@@ -110,10 +145,9 @@ def _table(seen: Seen) -> RenderableType:
 
     from infra.run.watch import HIGH
 
-    day = datetime.fromtimestamp(seen.event_time / 1000, UTC) if seen.event_time else None
     table = Table(box=None, pad_edge=False, header_style="dim")
     columns = {
-        "event time": f"{day:%Y-%m-%d %H:%M}" if day else "",
+        "event time": moment_text(seen.event_time) if seen.event_time else "",
         "published": f"{seen.published:,}",
         "feature vectors": f"{seen.features:,}",
         "predictions": f"[bold]{seen.predictions:,}[/]",

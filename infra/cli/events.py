@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from features.errors import SettingError
-from features.times import Span, utc_ms
-from infra.cli.app import HERE, INTERRUPTED, ProjectOption, app, folder
+from features.times import Span, elapsed_text
+from infra.cli.app import HERE, INTERRUPTED, ProjectOption, app, folder, interruptible, note
 from infra.cli.batch_rows import noting_days, tell_of_no_push
-from infra.cli.options import FromOption, NoCheckOption, RateOption, SkipOption, SpeedOption, ToOption
+from infra.cli.options import FromOption, NoCheckOption, RateOption, SkipOption, SpeedOption, ToOption, span, span_text
 
 if TYPE_CHECKING:
     from features.plan import Plan
@@ -52,8 +52,7 @@ def publish(
     from jobs.ingest import publish as job
     from jobs.ingest.event_files import has_times
 
-    pace = due(rate, speed)
-    where = folder(project)
+    pace, times, where = due(rate, speed), span(start, end), folder(project)
     settings = load_settings(where)
     client = settings.kafka.client(stack.bootstrap(where, settings))
     rights.require(client, rights.of_publisher([topic]))
@@ -64,12 +63,12 @@ def publish(
         raise SettingError(
             f"a speed is that of event times, and those of {file} are not known; give --rate, or name {topic} in a source"
         )
-    span = Span(utc_ms(start), utc_ms(end))
-    events = job.events(feed, span)
     noted = partial(noting_days, days=days)
-    sent = send([feed], span, events, client, pace, skip=skip, limit=limit, no_check=no_check, follow=noted)
+    sent = send([feed], times, job.events(feed, times), client, pace, skip=skip, limit=limit, no_check=no_check, follow=noted)
     per_second = sent.events / max(sent.seconds, 1e-3)
-    show.out.print(f"{sent.events:,} events to [cyan]{topic}[/] in {sent.seconds:.1f} s ({per_second:,.0f} events/s)")
+    show.out.print(f"{sent.events:,} events to [cyan]{topic}[/] in {elapsed_text(sent.seconds)} ({per_second:,.0f} events/s)")
+    if not sent.events:
+        note(f"{file} has no event{span_text(times)}; see --from and --to")
     tell_of_no_push(plans, topic, days)
 
 
@@ -98,13 +97,14 @@ def tail(
     client, reader = (of(stack.bootstrap(where, settings)) for of in (settings.kafka.client, settings.kafka.reader))
     rights.require(client, rights.of_reader(topic))
     topics.require(client, topic)
-    line = messages.as_json if as_json else messages.line_of(topic)
-    with topics.connected(client):
+    line, read = messages.as_json if as_json else messages.line_of(topic), 0
+    with topics.connected(client), interruptible(lambda: f"{read:,} messages of {topic} were read"):
         records = _records(reader, topic, from_beginning)
         if topic == DEAD_LETTERS.name:
             records = messages.without_repeats(records)
         for record in islice(records, limit):
             messages.write(line(record))
+            read += 1
 
 
 def due(rate: float | None, speed: float | None) -> Due | None:

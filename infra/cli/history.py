@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from features.times import utc_ms
-from infra.cli.app import HERE, ProjectOption, app, folder
+from infra.cli.app import HERE, ProjectOption, app, folder, interruptible, note
 from infra.cli.batch_rows import warn_of_batch_rows
-from infra.cli.options import EventsOption, FromOption, HistoryOption, OutOption, ServiceArgument, ToOption, histories
+from infra.cli.options import (
+    EventsOption,
+    FromOption,
+    HistoryOption,
+    OutOption,
+    ServiceArgument,
+    ToOption,
+    histories,
+    parquet_file,
+    span,
+    span_text,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from features.times import Span
 
 
 @app.command(epilog="Example: headrace features SERVICE --from 2026-01-01 --to 2026-01-15 --out features.parquet")
@@ -27,26 +43,30 @@ def features(
 
     The values are those that the stream would have given.
     """
-    from features.definitions.load import load
     from infra.cli import show
     from infra.config import with_settings
     from infra.settings import load_settings
-    from jobs.history.batch_rows import batch_rows
-    from jobs.history.compute import compute, write
 
-    where = folder(project)
-    of = with_settings(load(where).service(service), load_settings(where))
-    with show.progress() as on_progress:
+    times, others, where = span(start, end), histories(history), folder(project)
+    parquet_file(out)
+    settings = load_settings(where)
+    with interruptible(lambda: f"{out} was not written"), show.progress() as on_progress:
+        from features.definitions.load import load  # slow: after all that is quickly refused
+        from jobs.history.batch_rows import batch_rows
+        from jobs.history.compute import compute, write
+
+        of = with_settings(load(where).service(service), settings)
         table = compute(
             of,
-            start_ms=utc_ms(start),
-            end_ms=utc_ms(end),
+            start_ms=times.start_ms,
+            end_ms=times.end_ms,
             events=events,
-            histories=histories(history),
+            histories=others,
             on_progress=on_progress,
         )
         write(table, out)
-    show.out.print(f"{table.num_rows:,} rows, {len(table.column_names)} columns in {out}")
+    show.out.print(f"{table.num_rows:,} rows, {len(table.column_names)} columns in {show.escape(str(out))}")
+    _note_if_empty(table, times, events)
     warn_of_batch_rows(batch_rows(of.plan, table), service)
 
 
@@ -66,32 +86,42 @@ def score(
 
     The scores are those that the scorer would have given.
     """
-    from features.definitions.load import load
-    from features.inputs.output import scores
     from infra.cli import show
     from infra.config import with_settings
     from infra.settings import load_settings
-    from jobs.history.batch_rows import batch_rows
-    from jobs.history.compute import write
-    from jobs.predict.score import score_history
     from serving.models.registry import Registry
-    from serving.models.session import load_session
 
-    where = folder(project)
+    times, others, where = span(start, end), histories(history), folder(project)
+    parquet_file(out)
     settings = load_settings(where)
-    of = with_settings(load(where).service(service), settings)
     chosen = Registry(where / settings.registry).get(model or service, version or settings.scorer.alias)
-    with show.progress() as on_progress:
+    with interruptible(lambda: f"{out} was not written"), show.progress() as on_progress:
+        from features.definitions.load import load  # slow: after all that is quickly refused
+        from features.inputs.output import scores
+        from jobs.history.batch_rows import batch_rows
+        from jobs.history.compute import write
+        from jobs.predict.score import score_history
+        from serving.models.session import load_session
+
+        of = with_settings(load(where).service(service), settings)
         table = score_history(
             of,
             partial(scores, load_session(chosen)),
             inputs=chosen.manifest.inputs,
-            start_ms=utc_ms(start),
-            end_ms=utc_ms(end),
+            start_ms=times.start_ms,
+            end_ms=times.end_ms,
             events=events,
-            histories=histories(history),
+            histories=others,
             on_progress=on_progress,
         )
         write(table, out)
-    show.out.print(f"{table.num_rows:,} scores by {chosen.manifest.name} v{chosen.manifest.version} in {out}")
+    by = f"{chosen.manifest.name} v{chosen.manifest.version}"
+    show.out.print(f"{table.num_rows:,} scores by {by} in {show.escape(str(out))}")
+    _note_if_empty(table, times, events)
     warn_of_batch_rows(batch_rows(of.plan, table), service)
+
+
+def _note_if_empty(table: pa.Table, times: Span, events: Path | None) -> None:
+    """Say that a span is without events: a wrong year looks like a quiet day."""
+    if not table.num_rows:
+        note(f"{events or 'the history of the spine'} has no event{span_text(times)}; see --from and --to")

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from rich.highlighter import JSONHighlighter
 from rich.text import Text
 
-from features.times import short_duration_text
+from features.times import moment_text, short_duration_text
 from infra.cli import show
 from schemas.codec import decode_dead_letter, decode_features, decode_late_row, decode_prediction
 from schemas.topics import DEAD_LETTERS, FEATURES, LATE_ROWS, PREDICTIONS
 
 Line = Callable[[Any], Text | str]
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)
+"""What decoding raises of a record that is of another kind, has bytes that are no text, is too deep, or has no value."""
 BAR = 10
 """Characters of a score's bar."""
 REMEMBERED = 100_000
@@ -27,24 +29,35 @@ def line_of(topic: str) -> Line:
     """How the records of ``topic`` are shown: by its name, and as plain JSON where that says nothing."""
     kind = topic.partition(".")[0]
     kinds = {PREDICTIONS: _prediction, FEATURES: _features, DEAD_LETTERS.name: _dead_letter, LATE_ROWS.name: _late_row}
-    return kinds.get(kind, _plain)
+    shown = kinds.get(kind, _plain)
+    return lambda record: Text(" ").join(shown(record).split())  # a text in it may have lines of its own
 
 
 def as_json(record: Any) -> str:
-    """The whole record, its value as it is if that is JSON and as text if not."""
-    key = None if record.key is None else record.key.decode(errors="replace")
+    """The whole record: its value as it is if that is JSON, as text if not; bytes that are no text are in a field in base64."""
     fields = {"topic": record.topic, "partition": record.partition, "offset": record.offset, "timestamp": record.timestamp}
-    return msgspec.json.encode({**fields, "key": key, "value": _value(record.value)}).decode()
+    return msgspec.json.encode(fields | _field("key", record.key, _text) | _field("value", record.value, _value)).decode()
 
 
-def _value(value: bytes | None) -> msgspec.Raw | str | None:
-    if value is None:
-        return None
+def _field(name: str, given: bytes | None, read: Callable[[bytes], Any]) -> dict[str, Any]:
+    if given is None:
+        return {name: None}
     try:
-        msgspec.json.decode(value)
-    except msgspec.DecodeError:
-        return value.decode(errors="replace")
-    return msgspec.Raw(value)
+        return {name: read(given)}
+    except UnicodeDecodeError:
+        return {name: None, f"{name}_base64": base64.b64encode(given).decode()}
+
+
+def _text(given: bytes) -> str:
+    return given.decode()
+
+
+def _value(given: bytes) -> msgspec.Raw | str:
+    try:
+        msgspec.json.decode(given)
+        return msgspec.Raw(msgspec.json.format(given, indent=-1))  # in one line
+    except (msgspec.DecodeError, RecursionError):
+        return _text(given)
 
 
 def without_repeats(dead_letters: Iterable[Any]) -> Iterator[Any]:
@@ -71,12 +84,12 @@ def _prediction(record: Any) -> Text:
     """Event time, event id, score as a bar, model and version, and the milliseconds from the event to its prediction."""
     try:
         prediction = decode_prediction(record.value)
-    except (msgspec.DecodeError, TypeError):
+    except UNREADABLE:
         return _plain(record)
     colour = "red" if prediction.score >= 0.5 else "yellow" if prediction.score >= 0.1 else "green"
     filled = round(max(0.0, min(1.0, prediction.score)) * BAR)
     parts = [
-        (f"{_clock(prediction.event_time)}  ", "dim"),
+        (f"{moment_text(prediction.event_time)}  ", "dim"),
         (f"{prediction.event_id!s:>10}  ", "bold"),
         (f"{'█' * filled}{'░' * (BAR - filled)} {prediction.score:6.4f}", colour),
         (f"  {prediction.receipt.model} v{prediction.receipt.version}", "cyan"),
@@ -94,7 +107,7 @@ def _reasons(incomplete: Mapping[str, str]) -> str:
 def _features(record: Any) -> Text:
     try:
         vector = decode_features(record.value)
-    except (msgspec.DecodeError, TypeError):
+    except UNREADABLE:
         return _plain(record)
     views: dict[str, list[str]] = {}
     for name, value in vector.features.items():
@@ -103,19 +116,19 @@ def _features(record: Any) -> Text:
     values = "  ".join(f"{view}[{' '.join(inner)}]" for view, inner in views.items())
     state = "" if vector.complete else "  incomplete"
     return Text.assemble(
-        (f"{_clock(vector.event_time)}  ", "dim"), (f"{vector.event_id!s:>10}  ", "bold"), values, (state, "yellow")
+        (f"{moment_text(vector.event_time)}  ", "dim"), (f"{vector.event_id!s:>10}  ", "bold"), values, (state, "yellow")
     )
 
 
 def _dead_letter(record: Any) -> Text:
     try:
         letter = decode_dead_letter(record.value)
-    except (msgspec.DecodeError, TypeError):
+    except UNREADABLE:
         return _plain(record)
     origin = f"{letter.origin.topic}/{letter.origin.partition}@{letter.origin.offset}"
     value = "" if letter.value is None else letter.value[:120].decode(errors="replace")
     return Text.assemble(
-        (f"{_clock(letter.arrived_at)}  ", "dim"),
+        (f"{moment_text(letter.arrived_at)}  ", "dim"),
         (letter.reason, "red"),
         f"  {letter.detail}  ",
         (f"{origin}  ", "cyan"),
@@ -127,10 +140,10 @@ def _late_row(record: Any) -> Text:
     """Event time, view, how late, what it would have changed, and where the row lies."""
     try:
         row = decode_late_row(record.value)
-    except (msgspec.DecodeError, TypeError):
+    except UNREADABLE:
         return _plain(record)
     return Text.assemble(
-        (f"{_clock(row.event_time)}  ", "dim"),
+        (f"{moment_text(row.event_time)}  ", "dim"),
         (f"{row.view}  ", "bold"),
         (f"{short_duration_text(row.late_ms)} late", "yellow"),
         f"  {row.changed:,} values of {row.vectors:,} feature vectors would differ",
@@ -142,10 +155,6 @@ def _late_row(record: Any) -> Text:
 def _plain(record: Any) -> Text:
     value = "(no value)" if record.value is None else record.value.decode(errors="replace")
     return Text.assemble((f"{record.partition}@{record.offset}  ", "dim"), JSONHighlighter()(Text(value)))
-
-
-def _clock(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _short(value: object) -> str:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from features.errors import SettingError
-from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
+from features.times import moment_text
+from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible
 from infra.cli.batch_rows import warn_of_batch_rows
 from infra.cli.options import ServiceArgument
+
+if TYPE_CHECKING:
+    from jobs.training.split import Split
+    from serving.models.manifest import Manifest
+    from serving.models.registry import Registry
 
 models_app = typer.Typer(help="Show and promote the models of the registry.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
@@ -32,30 +38,33 @@ def train(
 ) -> None:
     """Train a model, test it on later days, and register it."""
     import jobs.training  # noqa: F401 - without the extra 'train' this ends here, in one line
-    from features.definitions.load import load
     from infra.cli import show
     from infra.config import with_settings
     from infra.settings import load_settings
-    from jobs.training.split import Split
-    from jobs.training.train import train as run
-    from serving.models.registry import Registry
+    from serving.models.registry import Registry, check_alias
 
-    where = folder(project)
+    where, split = folder(project), _split(start, days, delay, test_days)
     settings = load_settings(where)
     if service not in settings.train:
         raise SettingError(f"training needs a label; headrace.toml has no [train.{service}]; add it, with a label")
+    if promote:
+        check_alias(promote)
     registry = Registry(where / settings.registry)
-    with show.progress() as on_progress:
+    before = registry.versions(service)
+    with interruptible(lambda: _registered(registry, service, before)), show.progress() as on_progress:
+        from features.definitions.load import load  # slow, as is training itself: after all that is quickly refused
+        from jobs.training.train import train as run
+
         result = run(
             with_settings(load(where).service(service), settings),
             settings.train[service].config,
-            Split(_day(start), days, delay, test_days),
+            split,
             register=registry.register,
             on_progress=on_progress,
         )
-    if promote:
-        registry.set_alias(result.manifest.name, promote, result.manifest.version)
-    _show_model(result.manifest, promote, as_json)
+        if promote:
+            registry.set_alias(result.manifest.name, promote, result.manifest.version)
+    _show_model(registry, result.manifest, as_json)
     warn_of_batch_rows(result.batch, service)
 
 
@@ -65,12 +74,13 @@ def list_models(project: ProjectOption = HERE, as_json: JsonOption = False) -> N
     from infra.cli import show
 
     registry = _registry(project)
-    rows = [_row(registry, name, version) for name in registry.names() for version in registry.versions(name)]
+    found = [registry.get(name, version).manifest for name in registry.names() for version in registry.versions(name)]
     if as_json:
-        show.json(rows)
-    elif not rows:
+        show.json([_as_json(registry, manifest) for manifest in found])
+    elif not found:
         show.out.print("no model yet; train one with 'headrace train'")
     else:
+        rows = [_row(registry, manifest) for manifest in found]
         show.table("", tuple(rows[0]), [tuple(row.values()) for row in rows], right=("version", "auc", "average precision"))
 
 
@@ -84,8 +94,7 @@ def show_model(
     """Show one version: its metrics, its inputs, and what it was trained on."""
     registry = _registry(project)
     newest = max(registry.versions(name), default=1)
-    manifest = registry.get(name, version or newest).manifest
-    _show_model(manifest, _aliases(registry, name, manifest.version), as_json)
+    _show_model(registry, registry.get(name, version or newest).manifest, as_json)
 
 
 @models_app.command(epilog="Example: headrace models promote MODEL 2 production")
@@ -102,7 +111,7 @@ def promote(
     show.out.print(f"{alias} is {name} v{version}")
 
 
-def _registry(project: Path) -> Any:
+def _registry(project: Path) -> Registry:
     from infra.settings import load_settings
     from serving.models.registry import Registry
 
@@ -110,14 +119,21 @@ def _registry(project: Path) -> Any:
     return Registry(where / load_settings(where).registry)
 
 
-def _row(registry: Any, name: str, version: int) -> dict[str, Any]:
-    manifest = registry.get(name, version).manifest
+def _as_json(registry: Registry, manifest: Manifest) -> dict[str, Any]:
+    """The manifest, whole, and the aliases that point at it."""
+    import msgspec
+
+    fields: dict[str, Any] = msgspec.to_builtins(manifest)
+    return fields | {"aliases": _aliases(registry, manifest)}
+
+
+def _row(registry: Registry, manifest: Manifest) -> dict[str, Any]:
     return {
-        "model": name,
-        "version": version,
-        "aliases": _aliases(registry, name, version),
+        "model": manifest.name,
+        "version": manifest.version,
+        "aliases": ", ".join(_aliases(registry, manifest)),
         "service": manifest.service,
-        "trained": _span(manifest),
+        "trained": _trained(manifest),
         "auc": _rounded(manifest.metrics.get("auc")),
         "average precision": _rounded(manifest.metrics.get("average_precision")),
         "plan": manifest.plan[:12],
@@ -125,14 +141,14 @@ def _row(registry: Any, name: str, version: int) -> dict[str, Any]:
     }
 
 
-def _show_model(manifest: Any, aliases: str | None, as_json: bool) -> None:
+def _show_model(registry: Registry, manifest: Manifest, as_json: bool) -> None:
     from infra.cli import show
 
     if as_json:
-        show.json(manifest)
+        show.json(_as_json(registry, manifest))
         return
-    show.out.print(f"[bold]{manifest.name} v{manifest.version}[/]  [cyan]{aliases or ''}[/]")
-    show.out.print(f"[dim]trained[/] {_span(manifest)}  [dim]service[/] {manifest.service}  [dim]plan[/] {manifest.plan[:12]}")
+    show.out.print(f"[bold]{manifest.name} v{manifest.version}[/]  [cyan]{', '.join(_aliases(registry, manifest))}[/]")
+    show.out.print(f"[dim]trained[/] {_trained(manifest)}  [dim]service[/] {manifest.service}  [dim]plan[/] {manifest.plan[:12]}")
     show.out.print(f"[dim]sha256[/] {manifest.sha256}\n")
     metrics = [(name.replace("_", " "), _rounded(value)) for name, value in manifest.metrics.items()]
     show.table("Metrics on the test days", ("metric", "value"), metrics, right=("value",))
@@ -140,21 +156,35 @@ def _show_model(manifest: Any, aliases: str | None, as_json: bool) -> None:
     show.table("Inputs", ("#", "input"), enumerate(manifest.inputs, 1), right=("#",))
 
 
-def _aliases(registry: Any, name: str, version: int) -> str:
-    return ", ".join(alias for alias, number in sorted(registry.aliases(name).items()) if number == version)
+def _aliases(registry: Registry, manifest: Manifest) -> list[str]:
+    return [alias for alias, number in sorted(registry.aliases(manifest.name).items()) if number == manifest.version]
 
 
-def _span(manifest: Any) -> str:
-    start, end = (datetime.fromtimestamp(ms / 1000, UTC).date() for ms in (manifest.trained_from, manifest.trained_until))
+def _trained(manifest: Manifest) -> str:
+    start, end = (moment_text(ms).removesuffix(" 00:00:00") for ms in (manifest.trained_from, manifest.trained_until))
     return f"{start} to before {end}"
 
 
+def _registered(registry: Registry, name: str, before: tuple[int, ...]) -> str:
+    """What an interrupted training has left in the registry: nothing, or a version without its alias."""
+    new = sorted(set(registry.versions(name)) - set(before))
+    versions = ", ".join(f"{name} v{version}" for version in new)
+    return f"{versions} is registered; give it an alias with 'headrace models promote'" if new else "no model was registered"
+
+
 def _rounded(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}" if value == int(value) and value > 1 else f"{value:.4f}"
+    return "" if value is None else f"{value:,.0f}" if value.is_integer() and value > 1 else f"{value:.4f}"
 
 
-def _day(text: str) -> date:
+def _split(start: str, days: int, delay: int, test_days: int) -> Split:
+    """The days of training and test. Raises `SettingError` where ``start`` is no day, or the last lies beyond the calendar."""
+    from jobs.training.split import Split
+
     try:
-        return date.fromisoformat(text)
+        split = Split(date.fromisoformat(start), days, delay, test_days)
+        split.train_from + timedelta(days=days + delay + test_days)
     except ValueError:
-        raise SettingError(f"a day is YYYY-MM-DD; got '{text}'; write 2026-01-31, say") from None
+        raise SettingError(f"a day is YYYY-MM-DD; got '{start}'; write 2026-01-31, say") from None
+    except OverflowError:
+        raise SettingError(f"days lie before the year 10000; got {days + delay + test_days} from {start}; take fewer") from None
+    return split

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from features.errors import SettingError
+from features.times import Span, moment_text, utc_ms
 
 ServiceArgument = Annotated[str, typer.Argument(help="A feature service.", show_default=False)]
 OutOption = Annotated[Path, typer.Option(help="The Parquet file to write.", show_default=False)]
@@ -40,3 +42,35 @@ def histories(written: list[str] | None) -> dict[str, Path]:
         if not file:
             raise SettingError(f"a history is SOURCE=FILE; got '{source}'; write --history payments=old.parquet, say")
     return {source: Path(file) for source, _, file in pairs}
+
+
+def span(start: str | None, end: str | None) -> Span:
+    """``--from`` and ``--to``. Raises `SettingError` where one is no date, or no time lies between them."""
+    found = Span(utc_ms(start), utc_ms(end))
+    if found.start_ms is not None and found.end_ms is not None and found.start_ms >= found.end_ms:
+        raise SettingError(f"a span goes from --from to before --to, which is later; got --from {start} --to {end}; swap them")
+    return found
+
+
+def span_text(span: Span) -> str:
+    """A span for a person to read; empty where it has no end.
+
+    >>> span_text(Span(0)), span_text(Span(None, 0)), span_text(Span())
+    (' from 1970-01-01 00:00:00', ' before 1970-01-01 00:00:00', '')
+    """
+    start = "" if span.start_ms is None else f" from {moment_text(span.start_ms)}"
+    end = "" if span.end_ms is None else f" before {moment_text(span.end_ms)}"
+    return start + end
+
+
+def parquet_file(out: Path) -> Path:
+    """``--out``, seen to before hours of work: a Parquet file that can be written. Raises `SettingError`."""
+    rule = f"--out is a Parquet file that is written; got {out}"
+    if out.suffix != ".parquet":
+        raise SettingError(f"{rule}; give it a name that ends in .parquet")
+    if out.is_dir():
+        raise SettingError(f"{rule}, which is a folder; name a file in it")
+    there = next(folder for folder in out.absolute().parents if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise SettingError(f"{rule}, and nothing can be written in {there}; name another folder")
+    return out

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.times import clock_text
-from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
+from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible
 from infra.cli.batch_rows import warn_of_predictions
 from schemas.topics import DEAD_LETTERS
 
@@ -63,7 +63,7 @@ def up(
 
     where = folder(project)
     settings = load_settings(where)
-    with show.steps() as on_step:
+    with interruptible(lambda: _still_running(where, settings)), show.steps() as on_step:
         started = stack.up(where, settings, services or (), on_step, replace=replace)
     running = stack.served(where, settings)
     show.out.print(f"Kafka on [cyan]{started.bootstrap}[/]\n")
@@ -87,8 +87,9 @@ def down(
     from infra.settings import load_settings
 
     where = folder(project)
-    with show.steps() as on_step:
-        stack.down(where, load_settings(where), on_step, wipe=wipe)
+    settings = load_settings(where)
+    with interruptible(lambda: _still_running(where, settings)), show.steps() as on_step:
+        stack.down(where, settings, on_step, wipe=wipe)
 
 
 @app.command(epilog="Example: headrace status --project DIR --json")
@@ -163,7 +164,6 @@ def scorer(
     project: ProjectOption = HERE,
 ) -> None:
     """Run the scorer of a service until it is stopped."""
-    from features.definitions.load import load
     from infra.config import scorer_config
     from infra.kafka import rights
     from infra.local import stack, topics
@@ -185,9 +185,21 @@ def scorer(
         longest=topics.longest_records(client, [DEAD_LETTERS.name, predictions(service).name]),
         ready_file=_fresh(folders.ready(f"scorer-{service}")),
     )
+    from features.definitions.load import load  # slow
+
     loaded = load(where).service(service)
     rights.require(config.client, rights.of_scorer(loaded.plan, config.group))
     run(loaded, config)
+
+
+def _still_running(project: Path, settings: Settings) -> str:
+    """What `headrace up` or `headrace down` leaves where it is interrupted."""
+    from infra.local import stack
+
+    left = [row.name for row in stack.status(project, settings) if row.pid]
+    if not left:
+        return "nothing runs"
+    return f"{', '.join(left)} still run; 'headrace up' starts the rest, 'headrace down' stops them"
 
 
 def _settings(project: Path, file: Path | None) -> Settings:
@@ -203,11 +215,9 @@ def _plans(project: Path, services: Sequence[str], files: Sequence[Path]) -> lis
 
         loaded = load(project)
         return [loaded.service(service).plan for service in dict.fromkeys(services)]
-    import msgspec
+    from infra.local.stack import read_plan
 
-    from features.plan import Plan
-
-    return [msgspec.json.decode(file.read_bytes(), type=Plan) for file in files]
+    return [read_plan(file) for file in files]
 
 
 def _fresh(ready: Path) -> Path:

@@ -10,9 +10,15 @@ from typing import Any
 
 import msgspec
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.status import Status
 from rich.table import Table
+from rich.text import Text
+
+from features.times import clock_text, elapsed_text
+
+__all__ = ["Steps", "err", "escape", "json", "out", "progress", "sending", "steps", "table"]
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False)
@@ -46,7 +52,7 @@ class Steps:
         """The step before is over, and ``step`` begins."""
         self.over("[green]✓[/]")
         self._current = step, time.monotonic()
-        self._spinner.update(step)
+        self._spinner.update(escape(step))
 
     def look(self, picture: RenderableType) -> None:
         """Show ``picture`` in place of the step's name."""
@@ -56,7 +62,7 @@ class Steps:
         """The step has ended."""
         if self._current:
             step, began = self._current
-            err.print(f"{mark} {step} [dim]{time.monotonic() - began:.1f} s[/]")
+            err.print(f"{mark} {escape(step)} [dim]{elapsed_text(time.monotonic() - began)}[/]")
         self._current = None
 
 
@@ -73,26 +79,32 @@ def steps() -> Iterator[Steps]:
         made.over("[green]✓[/]")
 
 
+class _Elapsed(ProgressColumn):
+    """How long a bar has been there. Not rich's own, which says "1 day, 0:00:00"."""
+
+    def render(self, task: Task) -> Text:
+        """The time as a clock."""
+        return Text(clock_text(task.elapsed or 0), style="progress.elapsed")
+
+
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A function to be told a step, and how much of how much of it is done."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    """A function to be told what is done now, and how many steps of how many are over. One bar shows them all."""
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), _Elapsed()
     with Progress(*columns, console=err, transient=True) as bars:
-        tasks: dict[str, Any] = {}
+        task = bars.add_task("", total=None, visible=False)
 
         def on_progress(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = bars.add_task(step, total=total)
-            bars.update(tasks[step], completed=done, total=total)
+            bars.update(task, description=step, completed=done, total=total, visible=True)
 
         yield on_progress
 
 
 @contextmanager
 def sending(total: int | None) -> Iterator[Callable[[int], None]]:
-    """A function to be told how many events have been sent."""
+    """A function to be told how many events have been sent, of ``total``; None: nobody knows."""
     rate = TextColumn("{task.fields[rate]} events/s")
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeElapsedColumn()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, _Elapsed()
     with Progress(*columns, console=err, transient=True) as bars:
         task = bars.add_task("publishing", total=total, rate="")
         began = time.monotonic()

@@ -10,6 +10,7 @@ from typing import Any
 from kafka.errors import AuthorizationError, KafkaError, KafkaTimeoutError, SaslAuthenticationFailedError
 
 from features.errors import HeadraceError, SettingError, StackError
+from infra.kafka.listening import listening
 
 SECONDS = 5
 """How long Kafka is tried to be reached."""
@@ -18,6 +19,7 @@ SECONDS = 5
 @contextmanager
 def connected(client: Mapping[str, Any]) -> Iterator[None]:
     """Kafka's errors within as one line: a `SettingError` where it refuses who we are or what we do, else a `StackError`."""
+    listening(client)
     with _failures() as failures:
         try:
             yield

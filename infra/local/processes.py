@@ -105,7 +105,7 @@ class Processes:
         """What was started last as ``name`` and not stopped, running or not."""
         try:
             return msgspec.json.decode(self._file(name).read_bytes(), type=Process)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
             return None
 
     def names(self) -> list[str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -77,9 +79,23 @@ def execute(project: Path, settings: Settings, on_step: OnStep, on_seen: OnSeen)
         report = compare_with_batch(run, publish_days(run))
     finally:
         on_step("stopping")
-        stack.down(project, run.settings)
+        with undisturbed():
+            stack.down(project, run.settings)
     on_step("done")
     return report
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Within, a second Ctrl-C is not heard: it would leave processes behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def run_days(project: Path, settings: Settings) -> RunSettings:
@@ -114,7 +130,8 @@ def prepare(project: Path, days: RunSettings) -> None:
     program = project / days.prepare
     if not program.is_file():
         raise SettingError(f"{project / FILE}: run.prepare is a Python file of the project; {program} is not there")
-    done = subprocess.run([sys.executable, str(program), str(project / "data")], check=False)
+    # In a session of its own: Ctrl-C is ours to say something about, and ends it.
+    done = subprocess.run([sys.executable, str(program), str(project / "data")], check=False, start_new_session=True)
     if done.returncode:
         raise StackError(f"{program} ended with exit code {done.returncode}; see what it printed")
 
@@ -184,6 +201,11 @@ def publish_days(run: Run) -> Stream:
     with closing(Watch(run.client, run.service.plan, known)) as watch:
         with closing(_publisher(run, Span(day_ms(days.start), day_ms(days.end)), days.rate)) as publisher:
             seen = _until_predicted(run, watch, publisher)
+        if not seen.published:
+            raise SettingError(
+                f"the run publishes the days from {days.start} to before {days.end}; the history of "
+                f"'{run.service.plan.spine}' has no event in them; change [run] of {run.service.folder / FILE}"
+            )
         run.on_step("waiting for late rows")  # up to 10 s: so long an idle Kafka source of Flink waits before it commits
         caught_up(run.client, run.service.plan, _group(run))
         return Stream(seen, watch.scores, watch.latencies, watch.vectors(), watch.ledger())

@@ -28,7 +28,11 @@ class Publisher:
         context = multiprocessing.get_context("spawn")
         self._complaint, complain = context.Pipe(duplex=False)
         self._process = context.Process(target=_publish, args=(complain, tuple(feeds), span, client, rate), daemon=True)
-        self._process.start()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the process inherits it: Ctrl-C is the command's
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         complain.close()
 
     def done(self) -> bool:
@@ -52,7 +56,6 @@ class Publisher:
 
 
 def _publish(complain: Connection, feeds: Iterable[Feed], span: Span, client: dict[str, Any], rate: float | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's: it ends this process
     try:
         publish(merged(feeds, span), client, at_rate(rate) if rate else None)
     except HeadraceError as error:

@@ -40,7 +40,7 @@ def read_manifest(path: Path) -> Manifest:
     """The manifest in a file; raises `SettingError` where it is none."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SettingError(f"a manifest is written once and never changed; {path} gave {error}; use another version") from None
 
 

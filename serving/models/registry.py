@@ -113,7 +113,7 @@ class Registry:
             return {}
         try:
             return msgspec.json.decode(path.read_bytes(), type=dict[str, int])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise SettingError(f"aliases of model '{name}' are a JSON object of versions; got {error}; fix {path}") from None
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
@@ -121,8 +121,7 @@ class Registry:
 
         One writer at a time: two who set different aliases both win.
         """
-        if not ALIAS.fullmatch(alias):
-            raise SettingError(f"an alias is lower-case letters, digits, _ and -, a letter first; got '{alias}'; try 'staging'")
+        check_alias(alias)
         self.get(name, version)
         folder = self._folder(name)
         with FileLock(folder / ".aliases.lock"), _temporary(folder) as building:
@@ -135,6 +134,12 @@ class Registry:
         if not NAME.fullmatch(name):
             raise SettingError(f"a model's name is letters, digits, _, - and ., no dot first; got '{name}'; try 'orders'")
         return self.root / name
+
+
+def check_alias(alias: str) -> None:
+    """Raise `SettingError` where this is no name of an alias."""
+    if not ALIAS.fullmatch(alias):
+        raise SettingError(f"an alias is lower-case letters, digits, _ and -, a letter first; got '{alias}'; try 'staging'")
 
 
 def _place(folder: Path, manifest: Manifest, onnx: bytes) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import onnxruntime as ort
 
@@ -18,10 +21,25 @@ def load_session(model: Model) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    session = ort.InferenceSession(read_onnx(model), options, providers=["CPUExecutionProvider"])
-    _check_width(model.manifest, session)
-    scores(session, np.zeros((1, len(model.manifest.inputs)), np.float32))
+    onnx, manifest = read_onnx(model), model.manifest
+    with _onnx_errors(manifest):
+        session = ort.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    _check_width(manifest, session)
+    with _onnx_errors(manifest):
+        scores(session, np.zeros((1, len(manifest.inputs)), np.float32))
     return session
+
+
+@contextmanager
+def _onnx_errors(manifest: Manifest) -> Iterator[None]:
+    """Within, what ONNX Runtime says against the model is a `SettingError`."""
+    try:
+        yield
+    except Exception as error:  # ONNX Runtime's errors have no common type, nor has what a score of another shape raises
+        raise SettingError(
+            f"model '{manifest.name}' {manifest.version}: a model is ONNX that gives a score for each row of float32 inputs; "
+            f"ONNX Runtime says: {error}; register another version"
+        ) from None
 
 
 def _check_width(manifest: Manifest, session: ort.InferenceSession) -> None:

@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 
 from features import times
 from features.errors import DefinitionError, SettingError
-from features.times import DAY_MS, Span, clock_text, day_ms, day_of, duration_ms, duration_text, short_duration_text, utc_ms
+from features.times import (
+    DAY_MS,
+    Span,
+    clock_text,
+    day_ms,
+    day_of,
+    duration_ms,
+    duration_text,
+    elapsed_text,
+    moment_text,
+    short_duration_text,
+    utc_ms,
+)
 
 pytestmark = pytest.mark.core
 
@@ -72,6 +84,25 @@ def test_a_clock_has_no_minute_of_60_seconds(seconds: float) -> None:
     assert minutes < 60
     assert whole < 60
     assert 0 <= seconds - (hours * 3600 + minutes * 60 + whole) < 1
+
+
+@given(st.floats(0, 10**7))
+def test_an_elapsed_time_is_never_rounded_up(seconds: float) -> None:
+    """Nor does it say 60.0 s."""
+    text = elapsed_text(seconds)
+    if text.endswith(" s"):
+        assert -1e-9 <= seconds - float(text.removesuffix(" s")) < 0.1 + 1e-9
+        assert seconds < 60
+    else:
+        assert text == clock_text(seconds)
+        assert seconds >= 60
+
+
+@given(st.integers(-(2**70), 2**70) | st.integers(-70_000_000_000_000, 260_000_000_000_000))
+def test_every_time_has_a_text(ms: int) -> None:
+    """Those that no calendar has too: a message may hold any."""
+    text = moment_text(ms)
+    assert text == f"{ms} ms" or utc_ms(text) == ms // 1000 * 1000
 
 
 def test_a_short_duration_has_two_units() -> None:

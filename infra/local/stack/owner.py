@@ -95,7 +95,7 @@ def recorded_owner(folders: Folders) -> Owner | None:
     """Whose the run folder was last; None where that is not known."""
     try:
         return msgspec.json.decode(folders.owner.read_bytes(), type=Owner)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

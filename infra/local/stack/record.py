@@ -15,6 +15,8 @@ from infra.local.stack.owner import other_owner, refuse_others
 from infra.settings import Settings, run_folder
 
 KAFKA = "kafka"
+BROKEN = (OSError, msgspec.DecodeError, UnicodeDecodeError)
+"""What reading a file of ours raises where it is missing or is not what we wrote."""
 
 
 class Stack(msgspec.Struct, frozen=True):
@@ -44,7 +46,7 @@ def recorded(folders: Folders) -> Stack | None:
     """The stack that was started last and not stopped; None where stack.json is missing or broken."""
     try:
         return msgspec.json.decode(folders.stack.read_bytes(), type=Stack)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except BROKEN:
         return None
 
 
@@ -52,15 +54,25 @@ def recorded_plan(folders: Folders, service: str) -> Plan | None:
     """The plan that the stream job of ``service`` was started with last; None where its file is missing or broken."""
     try:
         return msgspec.json.decode(folders.plan(service).read_bytes(), type=Plan)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except BROKEN:
         return None
+
+
+def read_plan(file: Path) -> Plan:
+    """The compiled plan in a file; raises `StackError` where it is none."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Plan)
+    except BROKEN as error:
+        raise StackError(
+            f"a compiled plan is a file as 'headrace up' writes it; {file} gave: {error}; run 'headrace down', then 'headrace up'"
+        ) from None
 
 
 def ready(folders: Folders, name: str) -> Ready | None:
     """What the process called ``name`` wrote when it was ready; None where it isn't yet. Scorers of version 0.1 wrote nothing."""
     try:
         return msgspec.json.decode(folders.ready(name).read_bytes() or b"{}", type=Ready)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except BROKEN:
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -50,6 +51,7 @@ def test_the_run_adds_up_and_ends_by_itself(project: Path) -> None:
         "transactions_by_customer_id": 0,
         "labels_by_terminal_id": 0,
     }
+    assert (report["adds_up"], report["parity"]["unexplained"]) == (True, 0)
     customers = report["parity"]["stages"][0]
     assert (customers["values"], customers["differing"]) == (6 * seen["published"], 0)
     assert 0.5 < report["streamed"]["auc"] <= 1
@@ -58,11 +60,12 @@ def test_the_run_adds_up_and_ends_by_itself(project: Path) -> None:
 
 
 def test_ctrl_c_ends_all_that_was_started(project: Path) -> None:
-    """An interrupt while Kafka, the stream job and the scorer work: exit code 130, and no process is left."""
+    """Pressed twice while Kafka, the stream job and the scorer work: exit code 130, one line, and no process is left."""
     run = subprocess.Popen(
         _command(project),
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
         start_new_session=True,
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # which is not ours to begin with under nohup
     )
@@ -72,8 +75,13 @@ def test_ctrl_c_ends_all_that_was_started(project: Path) -> None:
         assert time.monotonic() < deadline, "no scorer was ready in 120 s"
         time.sleep(0.1)
     assert {"stream", "scorer", "kafka.Kafka"} <= {part for process in _left(project) for part in process.cmdline()}
-    run.send_signal(signal.SIGINT)
-    assert run.wait(60) == 130
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+    time.sleep(1)
+    os.killpg(run.pid, signal.SIGINT)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "Traceback" not in said
+    assert said.splitlines()[-1].startswith("interrupted: all that it started is stopped")
     assert _left(project) == []
 
 

@@ -25,7 +25,7 @@ from schemas.codec import decode_dead_letter, decode_prediction
 from schemas.topics import DEAD_LETTERS
 from serving.kafka.scorer import run
 from tests.support.flink import Cluster
-from tests.support.hostile import DEFINITIONS, Hostile, by_chance, encoded, known
+from tests.support.hostile_records import DEFINITIONS, Hostile, by_chance, encoded, known
 from tests.support.models import register, stumps
 from tests.support.streams import PARTITIONS, own_topics, records, run_to_end, submitted, vectors
 
