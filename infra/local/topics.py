@@ -8,7 +8,7 @@ from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
-from kafka.errors import AuthorizationError, KafkaError
+from kafka.errors import AuthorizationError
 
 from features.errors import SettingError
 from infra.kafka.reach import SECONDS, principal
@@ -45,12 +45,12 @@ def create(
 def longest_records(client: Mapping[str, Any], names: Iterable[str]) -> dict[str, int]:
     """The longest record that each topic takes; Kafka's default where we may not ask."""
     names = list(names)
-    try:
-        with closing(KafkaAdminClient(**client)) as admin:
-            wanted = [ConfigResource("TOPIC", name, [LONGEST]) for name in names]
+    with connected(client), closing(KafkaAdminClient(**client, bootstrap_timeout_ms=SECONDS * 1000)) as admin:
+        wanted = [ConfigResource("TOPIC", name, [LONGEST]) for name in names]
+        try:
             found = admin.describe_configs(wanted, config_filter="all").get("topic", {})
-    except KafkaError:
-        found = {}
+        except AuthorizationError:
+            found = {}
     return {name: int(found.get(name, {}).get(LONGEST, {}).get("value") or KAFKA_BYTES) for name in names}
 
 
