@@ -28,14 +28,14 @@ MANY = 2000
 def test_two_services_predict_and_come_back_from_a_kill_in_a_renamed_folder(bare: Light, monkeypatch: pytest.MonkeyPatch) -> None:
     """Services of one spine share a job. After kill -9 of everything, Kafka's port being taken by then, each event has one
     prediction, and windows go on."""
-    monkeypatch.setenv("HEADRACE_STREAM__CHECKPOINT_INTERVAL_MS", "500")
+    monkeypatch.setenv("HEADRACE_STREAM__CHECKPOINT_INTERVAL_MS", "1000")
     monkeypatch.setenv("HEADRACE_KAFKA__PARTITIONS", "1")
     stack.up(bare.folder, bare.settings)
     assert bare.served() == {"kafka": (), "stream-cards": BOTH, "scorer-cards": ("cards",), "scorer-terminals": ("terminals",)}
     assert bare.rows()["scorer-cards"].model_version == 1
     publish(bare, *range(MANY))
     assert [len(predictions(bare, service, MANY)) for service in BOTH] == [MANY, MANY]
-    time.sleep(1.5)  # a checkpoint holds them all
+    time.sleep(2.5)  # a checkpoint holds them all
     kill([pid for pid in bare.pids().values() if pid])
     assert {row.state for row in bare.rows().values()} == {"died"}
     address = stack.bootstrap(bare.folder, bare.settings)
