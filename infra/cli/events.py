@@ -77,8 +77,8 @@ def tail(
     line, read = messages.as_json if as_json else messages.line_of(topic), 0
     with topics.connected(client), interruptible(lambda: f"{read:,} messages of {topic} were read"):
         for record in islice(_records(client, topic, from_beginning), limit):
-            messages.write(line(record))
             read += 1
+            messages.write(line(record))
 
 
 def due(rate: float | None, speed: float | None) -> Due | None:
