@@ -103,8 +103,8 @@ def tail(
         if topic == DEAD_LETTERS.name:
             records = messages.without_repeats(records)
         for record in islice(records, limit):
-            messages.write(line(record))
             read += 1
+            messages.write(line(record))
 
 
 def due(rate: float | None, speed: float | None) -> Due | None:

@@ -19,6 +19,8 @@ Line = Callable[[Any], Text | str]
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)
 """What decoding raises of a record that is of another kind, has bytes that are no text, is too deep, or has no value."""
+CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}") | {ord(one): " " for one in "\n\r\t"}
+"""What a text may hold and a line must not: ends of lines, and what a terminal obeys."""
 BAR = 10
 """Characters of a score's bar."""
 REMEMBERED = 100_000
@@ -30,7 +32,13 @@ def line_of(topic: str) -> Line:
     kind = topic.partition(".")[0]
     kinds = {PREDICTIONS: _prediction, FEATURES: _features, DEAD_LETTERS.name: _dead_letter, LATE_ROWS.name: _late_row}
     shown = kinds.get(kind, _plain)
-    return lambda record: Text(" ").join(shown(record).split())  # a text in it may have lines of its own
+
+    def line(record: Any) -> Text:
+        text = shown(record)
+        text.plain = text.plain.translate(CONTROLS)
+        return text
+
+    return line
 
 
 def as_json(record: Any) -> str:
