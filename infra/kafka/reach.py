@@ -14,6 +14,8 @@ from infra.kafka.listening import listening
 
 SECONDS = 5
 """How long Kafka is tried to be reached."""
+CLOSED = "socket disconnected"
+"""What kafka-python 3.0.12 hears over TLS of a refused login: it does not read the refusal that comes before the end."""
 
 
 @contextmanager
@@ -41,8 +43,9 @@ def principal(client: Mapping[str, Any]) -> str:
 def _complaint(client: Mapping[str, Any], error: BaseException) -> HeadraceError:
     servers = client["bootstrap_servers"]
     where = f"Kafka at {servers if isinstance(servers, str) else ','.join(servers)}"
-    said = f"{type(error).__name__}: {error}"
-    if isinstance(error, SaslAuthenticationFailedError):
+    name = type(error).__name__
+    said = f"{name}: {str(error).removeprefix(f'{name}: ')}"
+    if isinstance(error, SaslAuthenticationFailedError) or (client.get("sasl_mechanism") and CLOSED in str(error)):
         return SettingError(
             f"{where} does not take the login of {principal(client)} with {client['sasl_mechanism']}; {said}; "
             "fix it in [kafka], or its secret (docs/secured-kafka.md)"
@@ -63,7 +66,7 @@ def _failures() -> Iterator[list[BaseException]]:
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             arguments = record.args if isinstance(record.args, tuple) else ()
-            failures.extend(one for one in arguments if isinstance(one, Exception))
+            failures.extend(one for one in arguments if isinstance(one, Exception) and not isinstance(one, KafkaTimeoutError))
 
     logger, listener = logging.getLogger("kafka.net.manager"), Listener()
     before = logger.level, logger.propagate

@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import Any, Literal, NamedTuple
 
 from kafka import KafkaAdminClient
-from kafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
+from kafka.errors import GroupAuthorizationFailedError, RetriableError, TopicAuthorizationFailedError
 
 from features.errors import SettingError
 from features.job import JobPlan
@@ -99,6 +99,8 @@ def _operations(admin: Any, group: str) -> Sequence[str] | None:
         described = admin.describe_groups([group])[group]
     except GroupAuthorizationFailedError:
         return ()
+    except RetriableError:  # a cluster without a group as yet has no coordinators
+        return None
     unseen = GroupAuthorizationFailedError.message in (described["error"] or "")
     return () if unseen else described["authorized_operations"]
 
