@@ -153,7 +153,8 @@ def send(
         sent = job.publish(events, client, pace, on_progress, skipped=skip, clock=clock)
     if not sent.interrupted:
         return sent
-    show.err.print(f"interrupted: {sent.events:,} events were sent; go on after them with --skip {skip + sent.events}")
+    said = f"interrupted: {sent.events:,} events were sent; go on after them with --skip {skip + sent.events}"
+    show.err.print(said, soft_wrap=True)
     raise typer.Exit(INTERRUPTED)
 
 

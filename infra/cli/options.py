@@ -15,7 +15,7 @@ ServiceArgument = Annotated[str, typer.Argument(help="A feature service.", show_
 OutOption = Annotated[Path, typer.Option(help="The Parquet file to write.", show_default=False)]
 EventsOption = Annotated[
     Path | None,
-    typer.Option(help="The events that get feature vectors, a Parquet file; none: the spine's history.", show_default=False),
+    typer.Option(help="The events that get feature vectors, .parquet, .csv or .jsonl; none: the history.", show_default=False),
 ]
 FromOption = Annotated[str | None, typer.Option("--from", help="From this event time, UTC.", metavar="DATE", show_default=False)]
 ToOption = Annotated[str | None, typer.Option("--to", help="To before this event time, UTC.", metavar="DATE", show_default=False)]

@@ -330,7 +330,7 @@ def _fault(rows: Rows, name: str, raw: str | None, moment: int | None) -> str:
         return f"column '{name}' is never null: keys, ids and times (rule 8); got null"
     if name == rows.time and moment is not None:
         why = out_of_bounds(moment, rows.possible, int(time.time() * 1000))
-        return f"column '{name}' {why}: stream.max_age_days and max_ahead_ms bound event times (rule 8); got {raw}"
+        return f"column '{name}' is a time within stream.max_age_days and stream.max_ahead_ms (rule 8); got {raw}, which {why}"
     shown = raw if len(raw) <= SHOWN else f"{raw[:SHOWN]}…"
     return f"column '{name}' {rows.readings[name].rule}; got {shown or EMPTY}"
 

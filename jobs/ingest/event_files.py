@@ -59,13 +59,13 @@ def read(feed: Feed, span: Span = ALWAYS, by_time: bool = False) -> Iterator[Row
     A value of a Parquet or CSV file that does not fit ends them with a `SettingError`. JSON Lines go out as they stand, bad ones
     too, except from a ``span``, in which they are not.
     """
+    lines = feed.file.suffix in LINES
     with connect(threads=1) as connection:
-        rows = _rows(connection, feed, span)
+        rows = _rows(connection, _of_lines(feed) if lines else feed, span)
         with refusing(connection, rows):
             table, order = rows.table, ""
             if by_time and rows.time and not in_order(connection, rows):
                 table, order = rows.numbered, f" ORDER BY {rows.moment} NULLS FIRST, _file, _place"
-            lines = feed.file.suffix in LINES
             selected, encoded = (_line(rows, feed), _lines) if lines else (_columns(rows, feed), _objects)
             query = f"SELECT {selected} FROM {table} WHERE {rows.within}{order}"
             for batch in connection.sql(query).to_arrow_reader(BATCH_ROWS):
@@ -77,6 +77,15 @@ def _rows(connection: duckdb.DuckDBPyConnection, feed: Feed, span: Span) -> Rows
         return rows_as_they_are(connection, feed.file, span)
     possible = feed.times.span(int(time.time() * 1000))
     return rows_of_source(connection, feed.source, feed.file, feed.required, span, possible, texts=True)
+
+
+def _of_lines(feed: Feed) -> Feed:
+    """With the columns that are looked at where a line goes out as it stands."""
+    if feed.source is None:
+        return feed
+    looked_at = {feed.source.time, feed.key}
+    columns = tuple(column for column in feed.source.columns if column.name in looked_at)
+    return feed._replace(source=msgspec.structs.replace(feed.source, columns=columns, arrival=None), required=frozenset())
 
 
 def _line(rows: Rows, feed: Feed) -> str:

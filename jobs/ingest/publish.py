@@ -87,11 +87,13 @@ def at_rate(rate: float) -> Due:
 
 
 def at_speed(speed: float) -> Due:
-    """``speed`` times as fast as the event times run."""
+    """``speed`` times as fast as the event times run; an event without a time is due at once."""
     first: list[int] = []
 
     def due(number: int, event: Event) -> float:
-        if not number:
+        if not event.time:
+            return 0
+        if not first:
             first.append(event.time)
         return (event.time - first[0]) / 1000 / speed
 
@@ -159,6 +161,8 @@ class _Sending:
     @property
     def so_far(self) -> str:
         """The same in words, with how to go on."""
+        if not self.delivered:
+            return "no event was sent"
         return f"{self.delivered} events before it were sent; go on with --skip {self._skipped + self.delivered}"
 
     def send(self, stream: Iterable[Event]) -> None:

