@@ -91,7 +91,7 @@ def sql_options(
         bounded=bounded,
         cache_bytes=CACHE_BYTES if section.state_backend == "rocksdb" else 0,
         kept_bytes=KEPT_BYTES,
-        whole_from_ms={},
+        whole_after_ms={},
         newest_ms={},
     )
 

@@ -67,6 +67,8 @@ class StreamSettings(Section):
     """A partition that is silent this long no longer holds the watermark back; once all are, the newest events wait no longer."""
     drift_ms: int = Field(default=86_400_000, ge=1)
     """How far one source may read ahead of another, in event time; used in event-time mode."""
+    whole_from_ms: int | None = None
+    """Events from this time on are all in the topics: after a backfill, if Kafka had deleted some; none: as Kafka's log says."""
     discovery_ms: int = Field(default=10_000, ge=100)
     """How often the job looks for new partitions of its sources: those that are added later are read after so long at most."""
 

@@ -228,8 +228,7 @@ def caught_up(client: Mapping[str, Any], plan: Plan, group: str, seconds: float 
 
 def _reached(admin: Any, consumer: Any, group: str, wanted: Mapping[TopicPartition, int]) -> bool:
     committed = {place: found.offset for place, found in admin.list_group_offsets([group])[group].items()}
-    begins = consumer.beginning_offsets(list(wanted))
-    return not any(_has_record(consumer, p, max(begins[p], committed.get(p, 0)), end) for p, end in wanted.items())
+    return not any(_has_record(consumer, place, committed.get(place, 0), end) for place, end in wanted.items())
 
 
 def _has_record(consumer: Any, place: TopicPartition, begin: int, end: int) -> bool:
@@ -237,7 +236,7 @@ def _has_record(consumer: Any, place: TopicPartition, begin: int, end: int) -> b
     if begin >= end:
         return False
     consumer.assign([place])
-    consumer.seek(place, begin)
+    consumer.seek(place, max(begin, consumer.beginning_offsets([place])[place]))
     while consumer.position(place) < end:
         for record in consumer.poll(timeout_ms=1000, max_records=1).get(place, ()):
             return bool(record.offset < end)

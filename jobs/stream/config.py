@@ -16,6 +16,8 @@ class StreamConfig(msgspec.Struct, frozen=True):
     sql: JobOptions
     kafka: dict[str, Any]
     """What a kafka-python client is given: at the start, topics are looked at, and which records have their dead letter."""
+    whole_from_ms: int | None
+    """Events of this time or later are all in the topics, also where Kafka has deleted some; None: as its log says."""
     jars: tuple[Path, ...]
     """The operator's and the Kafka connector's."""
     checkpoints: Path

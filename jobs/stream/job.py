@@ -43,7 +43,7 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
     log.info("stream.start", services=services, job=job.short_digest, restored=str(restored or ""), rest=rest)
     known = written(config.kafka, {source.topic for source in job.sources})
     sources = look(job, config, state, is_restored=restored is not None)
-    sql = msgspec.structs.replace(config.sql, whole_from_ms=sources.whole_from_ms, newest_ms=sources.newest_ms)
+    sql = msgspec.structs.replace(config.sql, whole_after_ms=sources.whole_after_ms, newest_ms=sources.newest_ms)
     config = msgspec.structs.replace(config, sql=sql)
     with rocksdb_folder(job, config) as rocksdb:
         with _java_errors():

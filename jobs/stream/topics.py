@@ -15,6 +15,7 @@ from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -33,6 +34,7 @@ SAMPLE = 1000
 """Records at an end of a partition that say what time it is there, and how far out of order."""
 POLL_MS = 500
 COORDINATOR_SECONDS = 30
+NO_ID = (str(None), str(UUID(int=0)))
 
 log = structlog.get_logger()
 
@@ -44,7 +46,7 @@ class Sources(msgspec.Struct, frozen=True):
     """Kafka's id of each topic, by its name: another topic of that name has another. Brokers before 2.8 have none."""
     begins: dict[str, dict[int, int]] = {}
     """The offset that each partition of a topic began with when the job last started."""
-    whole_from_ms: dict[str, int] = {}
+    whole_after_ms: dict[str, int] = {}
     """By source: events that the job could not read are of this time or before. Absent: it has read all there were."""
     newest_ms: dict[str, int] = {}
     """By source, in event-time mode: the time of the newest event before those that the job goes on with."""
@@ -74,11 +76,14 @@ def look(job: JobPlan, config: StreamConfig, state: Path, *, is_restored: bool) 
         raise StackError(
             f"a stream job asks Kafka at {config.sql.bootstrap} what its topics hold; it failed: {error!r}; fix that"
         ) from error
-    for name, at in before.whole_from_ms.items():
+    for name, at in before.whole_after_ms.items():
         whole[name] = max(at, whole.get(name) or at)
-    sources = Sources(before.topic_ids | ids, begins, _times_of(whole), _times_of(newest))
-    for name, at in sources.whole_from_ms.items():
-        log.warning("stream.incomplete", source=name, whole_from_ms=at, note="older records were deleted before they were read")
+    bounds = _times_of(whole)
+    if config.whole_from_ms is not None:
+        bounds = dict.fromkeys(bounds, config.whole_from_ms - 1)
+    sources = Sources(before.topic_ids | ids, begins, bounds, _times_of(newest))
+    for name, at in sources.whole_after_ms.items():
+        log.warning("stream.incomplete", source=name, whole_after_ms=at, note="older records were deleted before they were read")
     _keep(sources, state)
     return sources
 
@@ -102,7 +107,8 @@ def _times_of(sources: Mapping[str, int | None]) -> dict[str, int]:
 
 def _topic_ids(admin: Any, job: JobPlan) -> dict[str, str]:
     described = admin.describe_topics(sorted({source.topic for source in job.sources}))
-    return {topic["name"]: str(topic["topic_id"]) for topic in described if topic["topic_id"]}
+    ids = {topic["name"]: str(topic["topic_id"]) for topic in described if not topic["error_code"]}
+    return {topic: found for topic, found in ids.items() if found not in NO_ID}
 
 
 def _refuse_others(before: Mapping[str, str], now: Mapping[str, str], state: Path) -> None:
@@ -209,7 +215,9 @@ class _Partitions:
         return [at for at in times if at is not None and 0 <= at <= self.latest_ms]
 
     def _of(self, topic: str) -> list[TopicPartition]:
-        return [TopicPartition(topic, number) for number in sorted(self._consumer.partitions_for_topic(topic) or ())]
+        places = [TopicPartition(topic, number) for number in sorted(self._consumer.partitions_for_topic(topic) or ())]
+        self._consumer.assign(places)  # of another topic than it is assigned to, kafka-python 3.0.12 may forget the leaders
+        return places
 
     def _values(self, place: TopicPartition, begin: int, end: int) -> Iterator[bytes | None]:
         if begin >= end:

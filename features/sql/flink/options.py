@@ -41,7 +41,7 @@ class JobOptions(msgspec.Struct, frozen=True):
     """How much of its state a stage keeps decoded in memory; 0: none, for state that is in memory as it is."""
     kept_bytes: int
     """What a stage keeps in memory of the values of its windows, for functions that have no small partial."""
-    whole_from_ms: Mapping[str, int] = {}
+    whole_after_ms: Mapping[str, int] = {}
     """By source: events of this time or before may have been deleted before the job could read them (rule 6); absent: none."""
     newest_ms: Mapping[str, int] = {}
     """By source: the time of the newest event that is read already, where the job goes on from a checkpoint."""

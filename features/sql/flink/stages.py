@@ -107,7 +107,7 @@ def spec(step: Step, options: JobOptions) -> dict[str, object]:
         "mode": job.mode,
         "retention": stage.longest_ms + job.lateness_ms,
         "lateness": job.lateness_ms,
-        "whole_from": options.whole_from_ms.get(stage.source),
+        "whole_from": options.whole_after_ms.get(stage.source),
         "cache": options.cache_bytes,
         "kept": options.kept_bytes,
         "values": [_value(name) for name in stage.columns],

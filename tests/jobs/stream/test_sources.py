@@ -57,7 +57,7 @@ def test_a_topic_from_which_nothing_was_deleted_is_whole(broker: Broker, small: 
     plan = own_topics(broker, small.plan)
     send(broker, plan, [T, T + HOUR])
     found = looked(broker, plan, tmp_path)
-    assert found.whole_from_ms == {}
+    assert found.whole_after_ms == {}
     assert found.topic_ids.keys() == {source.topic for source in plan.sources}
     assert looked(broker, plan, tmp_path, is_restored=True) == found
 
@@ -72,11 +72,13 @@ def test_a_topic_is_whole_from_its_first_record_and_the_disorder_behind_it(
     send(broker, plan, [T, T + 2 * HOUR, T + HOUR, T + 4 * HOUR, T + HOUR])
     delete_before(broker, plan, 1)
     bound = {plan.spine: T + 2 * HOUR + 3 * HOUR}
-    assert looked(broker, plan, tmp_path).whole_from_ms == bound
-    assert looked(broker, plan, tmp_path, is_restored=True).whole_from_ms == bound
+    assert looked(broker, plan, tmp_path).whole_after_ms == bound
+    assert looked(broker, plan, tmp_path, is_restored=True).whole_after_ms == bound
+    backfilled = looked(broker, plan, tmp_path, is_restored=True, whole_from_ms=T)
+    assert backfilled.whole_after_ms == {plan.spine: T - 1}, "the user knows better"
     send(broker, plan, [-5, T - 10 * DAY_MS])
     delete_before(broker, plan, 3)
-    assert looked(broker, plan, tmp_path).whole_from_ms == {plan.spine: T + 4 * HOUR + DAY_MS}
+    assert looked(broker, plan, tmp_path).whole_after_ms == {plan.spine: T + 4 * HOUR + DAY_MS}
 
 
 @pytest.mark.stack
@@ -87,7 +89,7 @@ def test_a_topic_of_which_nothing_is_left_is_whole_from_now_on(broker: Broker, s
     delete_before(broker, plan, 1)
     before = int(time.time() * 1000)
     found = looked(broker, plan, tmp_path)
-    bound = found.whole_from_ms[plan.spine]
+    bound = found.whole_after_ms[plan.spine]
     assert before <= bound - StreamSettings().max_ahead_ms <= time.time() * 1000
     assert looked(broker, plan, tmp_path, is_restored=True) == found, "it is known by then"
 
@@ -97,14 +99,14 @@ def test_a_compacted_topic_is_whole_from_its_newest_record_on(broker: Broker, sm
     """Kafka deletes in its midst: it is whole where each offset is a record, and else from its newest record on."""
     plan = own_topics(broker, small.plan, source={"cleanup.policy": "compact,delete"})
     send(broker, plan, [T + HOUR, T])
-    assert looked(broker, plan, tmp_path).whole_from_ms == {}
+    assert looked(broker, plan, tmp_path).whole_after_ms == {}
     write(broker.bootstrap, plan.spine_source.topic, (False, [(0, b"{}")]))  # leaves a gap, as compaction does
-    assert looked(broker, plan, tmp_path).whole_from_ms == {plan.spine: T + HOUR}
+    assert looked(broker, plan, tmp_path).whole_after_ms == {plan.spine: T + HOUR}
 
 
-def looked(broker: Broker, plan: Plan, folder: Path, *, is_restored: bool = False) -> Sources:
+def looked(broker: Broker, plan: Plan, folder: Path, *, is_restored: bool = False, **settings: int) -> Sources:
     """What a job of the plan finds when it starts."""
-    config = stream_config(StreamSettings(), bootstrap=broker.bootstrap, checkpoints=folder)
+    config = stream_config(StreamSettings(**settings), bootstrap=broker.bootstrap, checkpoints=folder)
     return look(job_plan([plan]), config, folder, is_restored=is_restored)
 
 

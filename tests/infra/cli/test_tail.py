@@ -1,0 +1,35 @@
+"""``headrace tail`` on a real broker."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+
+from infra.cli import run
+from infra.local.broker import Broker
+from tests.support.transactions import write
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.mark.parametrize(("isolation_level", "shown"), [(None, [2, 4]), ("read_uncommitted", [1, 2])])
+def test_what_was_aborted_is_not_shown(
+    broker: Broker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    isolation_level: str | None,
+    shown: list[int],
+) -> None:
+    """Records of an aborted transaction never were, unless the settings say otherwise."""
+    topic = f"tail-{uuid.uuid4().hex[:8]}"
+    broker.create_topics({topic: 1})
+    write(broker.bootstrap, topic, *((number % 2 == 0, [(0, b"%d" % number)]) for number in range(1, 5)))
+    monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP", broker.bootstrap)
+    if isolation_level:
+        monkeypatch.setenv("HEADRACE_KAFKA__ISOLATION_LEVEL", isolation_level)
+    assert run(["tail", topic, "--from-beginning", "--limit", "2", "--json", "--project", str(tmp_path)]) == 0
+    assert [json.loads(line)["value"] for line in capsys.readouterr().out.splitlines()] == shown
