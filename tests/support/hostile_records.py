@@ -109,7 +109,7 @@ def known() -> Iterator[Hostile]:
     yield Hostile(b'{"v":' + b"9" * 1_000_000 + b"}")
     yield Hostile(b" " * big, "not_json")
     yield Hostile(b"x" * 7_000_000, "not_json")  # longer, in base64, than a dead letter may be
-    yield Hostile(None, "empty", key=None)
+    yield Hostile(None, "empty")
     yield Hostile(b"", "empty", key=b"")
     yield Hostile(b"\xef\xbb\xbf" + encoded("bom"))
     yield Hostile(json.dumps(event("utf-16")).encode("utf-16"), "not_json")
