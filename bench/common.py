@@ -16,7 +16,7 @@ from kafka import KafkaConsumer, TopicPartition
 from features.plan import Plan
 from features.times import ALWAYS
 from infra.local.broker import Broker
-from jobs.ingest.publish import feed, merged, publish
+from jobs.ingest.publish import Event, feed, merged, publish
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "fraud"
@@ -64,9 +64,13 @@ def process(target: Callable[..., None], *arguments: Any) -> Iterator[Any]:
 
 
 def publish_history(broker: Broker, folder: Path, plan: Plan) -> None:
-    """The histories of all sources of ``plan`` below ``folder``, merged in order of event time, on their topics."""
-    feeds = [feed(folder / source.history, source.topic, [plan]) for source in plan.sources]
-    publish(merged(feeds, ALWAYS), {"bootstrap_servers": broker.bootstrap})
+    """`history_events`, on their topics."""
+    publish(history_events(folder, plan), {"bootstrap_servers": broker.bootstrap})
+
+
+def history_events(folder: Path, plan: Plan) -> Iterator[Event]:
+    """The histories of all sources of ``plan`` below ``folder``, merged in order of event time."""
+    return merged([feed(folder / source.history, source.topic, [plan]) for source in plan.sources], ALWAYS)
 
 
 def polled(bootstrap: str, topic: str) -> Iterator[list[Any]]:

@@ -36,6 +36,7 @@ from schemas import FeatureVector, Origin
 from schemas.codec import encode
 from schemas.topics import DEAD_LETTERS
 from serving.kafka import scorer
+from serving.kafka.membership import Membership
 from serving.models.registry import Registry
 
 SERVICE = "fraud"
@@ -203,7 +204,6 @@ def run_scorer(bootstrap: str, folder: Path, ready: Path) -> None:
 def run_bare(bootstrap: str, folder: Path, ready: Path) -> None:
     """Read, and write the same bytes; offsets are committed on a timer."""
     consumer = KafkaConsumer(
-        f"features.{SERVICE}",
         bootstrap_servers=bootstrap,
         group_id="bare",
         group_instance_id="bare.0",
@@ -211,10 +211,12 @@ def run_bare(bootstrap: str, folder: Path, ready: Path) -> None:
         **{**scorer.READER, "enable_auto_commit": True},
     )
     producer = KafkaProducer(bootstrap_servers=bootstrap, **scorer.SENDER)
+    membership = Membership(consumer, producer, f"features.{SERVICE}")
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     while not stop.is_set():
         polled = consumer.poll(timeout_ms=scorer.POLL_MS)
+        membership.keep()
         if consumer.assignment():
             ready.touch()
         for records in polled.values():

@@ -19,7 +19,7 @@ pytest_plugins = ["tests.support.data"]
 
 # `make test` holds the engines to the contract on as many random streams as "full" says, `make check` on fewer.
 settings.register_profile("full", max_examples=1000, deadline=None, database=None)
-settings.register_profile("quick", max_examples=50, deadline=None, database=None)
+settings.register_profile("quick", max_examples=20, deadline=None, database=None)
 settings.load_profile("full")
 
 

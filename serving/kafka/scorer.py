@@ -18,14 +18,14 @@ import gc
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
-from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import FencedInstanceIdError, KafkaError
 
 from features.errors import SettingError, StackError
@@ -38,6 +38,7 @@ from schemas.codec import encode
 from schemas.topics import DEAD_LETTER_VALUE_BYTES, DEAD_LETTERS
 from serving.kafka.counts import Counts
 from serving.kafka.delivery import COMMIT_SECONDS, Delivery
+from serving.kafka.membership import FLUSH_SECONDS, Membership
 from serving.kafka.predicted import Predicted, read_back
 from serving.models.registry import Registry
 from serving.predict.message import UnscorableError
@@ -49,8 +50,6 @@ READ_BACK_RECORDS = 10_000
 REPORT_SECONDS = 10.0
 TAKEOVER_SECONDS = 2 * COMMIT_SECONDS
 """Before the first read-back: a process that still runs as this instance is refused its next commit, and ends."""
-FLUSH_SECONDS = 5.0
-"""For a rebalance, which has to be over before the session is."""
 
 READER: dict[str, Any] = {
     "enable_auto_commit": False,
@@ -166,21 +165,21 @@ class Scorer:
         self._config = config
         self._consumer = consumer
         self._open_reader = open_reader
-        self._rebalance = _Rebalance(producer)
+        self._membership = Membership(consumer, producer, plan.features_topic)
         self._delivery = Delivery(producer, consumer)
         self._counts = Counts(REPORT_SECONDS)
         self._predicted: dict[int, Predicted] = {}
         self._adopted = False
-        consumer.subscribe([plan.features_topic], listener=self._rebalance)
 
     def step(self) -> None:
         """Predict what one poll returns."""
         polled = self._consumer.poll(timeout_ms=POLL_MS)
-        assigned = self._rebalance.take()
+        assigned = self._membership.take()
         if assigned is not None:  # what was polled is read, and has no prediction yet
             self._adopt({p: polled[p][0].offset if p in polled else self._consumer.position(p) for p in assigned})
         if polled:
             self._predict(polled)
+        self._membership.keep()
         self._delivery.settle()
         counts = self._counts.take()
         if counts is not None:
@@ -241,27 +240,6 @@ class Scorer:
                     records.append(record)
                     messages.append(message)
         return records, messages, bad
-
-
-class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Notes which partitions the group gave us. Kafka calls it on a thread of its own, while `Scorer.step` polls."""
-
-    def __init__(self, producer: Any) -> None:
-        self._producer = producer
-        self._assigned: frozenset[TopicPartition] | None = None
-
-    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Wait until every prediction is written: the next owner reads them back."""
-        self._producer.flush(timeout=FLUSH_SECONDS)
-
-    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """All partitions that are ours from now on."""
-        self._assigned = frozenset(assigned)
-
-    def take(self) -> frozenset[TopicPartition] | None:
-        """The new assignment, once; None where there is none."""
-        assigned, self._assigned = self._assigned, None
-        return assigned
 
 
 def _dead_letter(record: Any, reason: UnscorableError) -> DeadLetter:

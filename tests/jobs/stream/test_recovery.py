@@ -28,7 +28,7 @@ from tests.support.streams import records
 pytestmark = pytest.mark.stack
 
 SERVICE = "handbook"
-RATE = 500
+RATE = 2000
 
 
 @pytest.fixture
