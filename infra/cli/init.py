@@ -87,7 +87,7 @@ def _proposal(directory: Path, topic: str | None, file: Path | None, kafka: str 
         )
     of_file = files.of_file(file) if file else None
     of_topic = look.of_topic(settings.kafka.client(address), topic) if topic and address else None
-    found = look.of_both(of_file, of_topic) if of_file and of_topic else of_file or of_topic
+    found = look.of_both(of_file, of_topic, wanted.label) if of_file and of_topic else of_file or of_topic
     assert found is not None  # noqa: S101 - one of the two options is given
     named = topic or (file.stem if file else "")
     history = Path("data", name_of(named) + (file.suffix if file else ".jsonl"))

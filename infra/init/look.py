@@ -34,9 +34,9 @@ class Look(msgspec.Struct, frozen=True):
     """Of a topic: its events, in order of arrival."""
 
 
-def of_both(file: Look, topic: Look) -> Look:
-    """The columns that a topic's events have, with the types of the file of their history, and of the file what is left."""
-    sent = {column.name for column in topic.columns if column.type}
+def of_both(file: Look, topic: Look, label: str | None) -> Look:
+    """The columns of a topic's events and the label, with the types of the file of their history; its others are left out."""
+    sent = {label, *(column.name for column in topic.columns if column.type)}
     absent = "no event of the topic has it"
     columns = tuple(c if c.name in sent else msgspec.structs.replace(c, type="", remark=absent) for c in file.columns)
     return Look(f"{file.at} and {topic.at}", columns, file.events, topic.key)

@@ -46,7 +46,7 @@ def write(proposal: Proposal, folder: Path) -> None:
 def _definitions(proposal: Proposal) -> dict[str, str]:
     remarks = {role: GUESSED.format(why) if role in proposal.guessed else "" for role, why in WHY.items()}
     numbers, label = proposal.numbers, proposal.label
-    types = {"Float64", *(_feast(column) for column in numbers)}
+    types = {"Float64", "Int64", *(_feast(column) for column in numbers)}
     return {
         "name": proposal.name,
         "topic": proposal.topic,

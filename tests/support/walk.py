@@ -22,17 +22,15 @@ from typing import NamedTuple
 
 BLOCK = re.compile(r"^(?:<!-- append: (?P<file>\S+) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 ELSEWHERE = "# in another terminal"
-SECONDS_TO_BE_SEEN = 30
+SECONDS_TO_BE_SEEN = 60
 BEGIN = f"""\
 set -euo pipefail
 terminals=()
 elsewhere() {{ "$@" > "$WALK/terminal-${{#terminals[@]}}" 2>&1 & terminals+=($!); }}
 end() {{ for pid in "${{terminals[@]}}"; do kill $pid 2> /dev/null || true; done; wait; }}
 trap end EXIT
-seen() {{  # what runs elsewhere has shown something
-  for file in "$WALK"/terminal-*; do
-    for _ in {{1..{SECONDS_TO_BE_SEEN * 10}}}; do [[ ! -e $file || -s $file ]] && break; sleep 0.1; done
-  done
+seen() {{  # what is waited for has been shown elsewhere
+  for _ in {{1..{SECONDS_TO_BE_SEEN * 10}}}; do grep -qs -- "$SEEN" "$WALK"/terminal-* && break; sleep 0.1; done
 }}
 """
 
@@ -67,13 +65,18 @@ def blocks(page: str, heading: str | None = None) -> list[Block]:
     return [block for block in found if block.language == "sh" or block.file]
 
 
-def walk(todo: list[Block], folder: Path, notes: Path, environment: Mapping[str, str], seconds: float) -> Walked:
-    """Do the blocks in ``folder``; ``notes``, an empty folder, gets what they show, and so does the error where one fails."""
+def walk(
+    todo: list[Block], folder: Path, notes: Path, environment: Mapping[str, str], *, seen: str, seconds: float = 600
+) -> Walked:
+    """Do the blocks in ``folder``; ``notes``, an empty folder, gets what they show, and so does the error where one fails.
+
+    Before `headrace down`, the text ``seen`` is waited for: something that a command in another terminal shows.
+    """
     script = BEGIN + "".join(line for block in todo for line in _lines(block))
     shell = subprocess.Popen(
         ["bash", "-c", script],
         cwd=folder,
-        env={**os.environ, **environment, "WALK": str(notes)},
+        env={**os.environ, **environment, "WALK": str(notes), "SEEN": seen, "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -48,14 +48,14 @@ def visits(broker: Broker, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(720)
 def test_the_page_leads_to_predictions(visits: Path, broker: Broker, tmp_path: Path) -> None:
     """Every command of the page ends well; each event of the topic and the one that is published has a prediction."""
     page = (ROOT / "docs" / "own-stream.md").read_text().replace("localhost:9092", broker.bootstrap)
     notes = tmp_path / "notes"
     notes.mkdir()
     try:
-        walked = walk(blocks(page), visits, notes, {"PATH": scripts(tmp_path / "bin")}, seconds=360)
+        walked = walk(blocks(page), visits, notes, {"PATH": scripts(tmp_path / "bin")}, seen="v-new")
     finally:
         for project in ("shop", "site"):
             with suppress(HeadraceError):

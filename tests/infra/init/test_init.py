@@ -191,6 +191,12 @@ def test_a_topic_is_its_schema_and_its_first_history(broker: Broker, tmp_path: P
     assert schema(plan)["fee"] == "decimal(18,2)"
     assert len((tmp_path / "p" / plan.spine_source.history).read_text().splitlines()) == len(EVENTS)
     assert load_settings(tmp_path / "p").kafka.bootstrap == broker.bootstrap
+    history = tmp_path / "old.jsonl"
+    history.write_text("".join(json.dumps({**event, "broken": n % 2, "note": "x"}) + "\n" for n, event in enumerate(EVENTS)))
+    told = init(capsys, tmp_path / "b", "--from-kafka", "init.readings", *where, "--from-file", history, "--label", "broken")
+    assert "left out: note" in told
+    assert load_settings(tmp_path / "b").train["init_readings"].label == "init_readings_labels.broken"
+    assert schema(plan_of(tmp_path / "b")) == schema(plan)
     assert "has none" in refused(capsys, tmp_path / "q", "--from-kafka", "init.none", *where)
     assert "none of 1 records of topic 'init.text' is one" in refused(capsys, tmp_path / "q", "--from-kafka", "init.text", *where)
     assert "a topic exists before it is used" in refused(capsys, tmp_path / "q", "--from-kafka", "init.lost", *where)
