@@ -217,6 +217,9 @@ def _table(
         raise SettingError(f"events are {', '.join(KINDS)} files; got {path}; convert it")
     if not glob(str(path)):
         raise SettingError(f"{what}: no file {path}; put it there, or name another")
+    unreadable = [found for found in glob(str(path)) if not Path(found).is_file()]
+    if unreadable:
+        raise SettingError(f"{what}: events are files; {unreadable[0]} is a folder, or a link to nothing; name a file")
     name = literal(str(path))
     if path.suffix == PARQUET:
         numbered = f"read_parquet({name}, file_row_number = true, filename = '_file')"

@@ -18,6 +18,8 @@ from features.plan import Column
 
 BATCH = 8192
 TEXT, LINE, FAULT = "_text", "_line", "_fault"
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding a line raises: of what is no JSON, no UTF-8, or too deep."""
 
 
 class JsonLines:
@@ -61,7 +63,7 @@ class JsonLines:
         try:
             b"".join(lines).decode()
             events = list(map(self._decode, lines))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             events = [self._event(line, place, faults) for place, line in enumerate(lines)]
         arrays = []
         for i, is_string in enumerate(self.strings.values()):
@@ -79,7 +81,7 @@ class JsonLines:
         try:
             text.decode()
             return self._decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             faults[place] = self._fault(text, error)
             return self._nothing
 
