@@ -10,7 +10,7 @@ import typer
 
 from features.errors import DefinitionError, SettingError
 from features.times import DAY_MS, day_ms, day_of
-from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
+from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible
 from infra.cli.batch_rows import warn
 from infra.cli.options import HistoryOption, ServiceArgument, histories
 
@@ -44,19 +44,21 @@ def batch_views(
     """
     from features.definitions.load import load
     from infra.cli import show
+    from infra.config import with_settings
+    from infra.settings import load_settings
     from jobs.history.batch_views import materialize, push_online
 
-    loaded = load(folder(project)).service(service)
+    where = folder(project)
+    loaded = with_settings(load(where).service(service), load_settings(where))
     if not loaded.plan.batch:
         raise DefinitionError(f"batch views belong to a service; '{service}' has none; add one, see docs/batch-views.md")
     first, last = _days(loaded, start, end)
-    try:
-        with show.progress() as on_progress:
-            done = materialize(loaded, first, last, histories(history), on_progress, again=again)
-            pushed = push_online(loaded, last, since=first, on_progress=on_progress) if push else None
-    except KeyboardInterrupt:
-        show.err.print("stopped: the days computed so far are saved, and the same command goes on from there")
-        raise
+    with (
+        interruptible(lambda: "the days computed so far are saved, and the same command goes on from there"),
+        show.progress() as on_progress,
+    ):
+        done = materialize(loaded, first, last, histories(history), on_progress, again=again)
+        pushed = push_online(loaded, last, since=first, on_progress=on_progress) if push else None
     if as_json:
         show.json([_fields(loaded, one, first, last, pushed) for one in done.values()])
     else:

@@ -26,7 +26,7 @@ from kafka.errors import KafkaError
 from features.errors import StackError
 from features.job import JobPlan
 from features.plan import Source
-from features.times import to_ms
+from features.times import EventTimes, to_ms
 from jobs.stream.config import StreamConfig
 from jobs.stream.files import sources_file
 
@@ -68,7 +68,7 @@ def look(job: JobPlan, config: StreamConfig, state: Path, *, is_restored: bool) 
             _refuse_others(before.topic_ids, ids, state)
             read = _read(admin, f"{config.sql.group}.{job.name}", before) if is_restored else {}
             compacted = _compacted(admin, job)
-            partitions = _Partitions(consumer, config.sql.max_ahead_ms)
+            partitions = _Partitions(consumer, EventTimes(config.sql.max_ahead_ms, config.sql.max_age_days))
             begins = {source.topic: partitions.begins(source.topic) for source in job.sources}
             whole = {s.name: _whole_from(partitions, s, read, job.lateness_ms, s.topic in compacted) for s in job.sources}
             newest = {s.name: _newest_read(partitions, s, read) for s in job.sources} if job.mode == "event_time" else {}
@@ -192,10 +192,12 @@ def _newest_read(partitions: _Partitions, source: Source, read: Mapping[TopicPar
 class _Partitions:
     """Partitions, and the event times of records in them."""
 
-    def __init__(self, consumer: Any, max_ahead_ms: int) -> None:
+    def __init__(self, consumer: Any, event_times: EventTimes) -> None:
         self._consumer = consumer
-        self.latest_ms = int(time.time() * 1000) + max_ahead_ms
+        now_ms = int(time.time() * 1000)
+        self.latest_ms = now_ms + event_times.max_ahead_ms
         """No good event was of a later time (rule 8)."""
+        self._possible = event_times.span(now_ms)
 
     def begins(self, topic: str) -> dict[int, int]:
         """The first offset of each partition."""
@@ -212,7 +214,7 @@ class _Partitions:
     def times(self, source: Source, place: TopicPartition, begin: int, end: int) -> list[int]:
         """The event times of the good events in [begin, end), in their order."""
         times = (event_time(value, source.time) for value in self._values(place, begin, end))
-        return [at for at in times if at is not None and 0 <= at <= self.latest_ms]
+        return [at for at in times if at is not None and at in self._possible]
 
     def _of(self, topic: str) -> list[TopicPartition]:
         places = [TopicPartition(topic, number) for number in sorted(self._consumer.partitions_for_topic(topic) or ())]
