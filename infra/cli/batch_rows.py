@@ -85,13 +85,13 @@ def tell_of_days(days: DayByDay, service: str) -> None:
     if days.days:
         pushed = len(days.days) - len(days.without_rows)
         show.out.print(
-            f"batch rows of {pushed} days pushed; the online store is now as of {days.days[-1]}; "
+            f"batch rows pushed for {pushed} of {len(days.days)} days; the online store is now as of {days.days[-1]}; "
             f"'headrace batch-views {service} --push' brings today's"
         )
     if days.without_rows:
         first, end = min(days.without_rows), max(days.without_rows) + timedelta(days=1)
         warn(
-            f"{len(days.without_rows)} days have no batch rows, their events had older ones or none; "
+            f"without batch rows: {len(days.without_rows)} of {len(days.days)} days; their events had older ones or none; "
             f"compute them with 'headrace batch-views {service} --from {first} --to {end}'"
         )
     if days.unpredicted:

@@ -16,6 +16,7 @@ from features.times import duration_text, short_duration_text
 NEWEST = 1000
 """Predictions that are looked at, of all partitions together."""
 PATIENCE_MS = 2000
+READER: dict[str, Any] = {"enable_auto_commit": False, "allow_auto_create_topics": False, "bootstrap_timeout_ms": PATIENCE_MS}
 
 
 class _Receipt(msgspec.Struct):
@@ -35,7 +36,7 @@ class Told(msgspec.Struct):
 def newest(client: Mapping[str, Any], topic: str, count: int = NEWEST) -> list[Told]:
     """The newest predictions, about ``count`` of them; fewer where Kafka does not give them in two seconds."""
     decode, found = msgspec.json.Decoder(Told).decode, list[Told]()
-    with closing(KafkaConsumer(**client, enable_auto_commit=False, bootstrap_timeout_ms=PATIENCE_MS)) as consumer:
+    with closing(KafkaConsumer(**client, **READER)) as consumer:
         places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
         if not places:
             return []
