@@ -189,11 +189,9 @@ def _plans(project: Path, services: Sequence[str], files: Sequence[Path]) -> lis
 
         loaded = load(project)
         return [loaded.service(service).plan for service in dict.fromkeys(services)]
-    import msgspec
+    from infra.local.stack import read_plan
 
-    from features.plan import Plan
-
-    return [msgspec.json.decode(file.read_bytes(), type=Plan) for file in files]
+    return [read_plan(file) for file in files]
 
 
 def _fresh(ready: Path) -> Path:

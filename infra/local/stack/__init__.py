@@ -13,7 +13,7 @@
 
 from infra.local.stack.folders import Folders
 from infra.local.stack.owner import other_stack
-from infra.local.stack.record import Stack, bootstrap, plans_in_use
+from infra.local.stack.record import Stack, bootstrap, plans_in_use, read_plan
 from infra.local.stack.services import Served, running, served
 from infra.local.stack.start import up
 from infra.local.stack.status import Row, status
@@ -28,6 +28,7 @@ __all__ = [
     "down",
     "other_stack",
     "plans_in_use",
+    "read_plan",
     "running",
     "served",
     "status",
