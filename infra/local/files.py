@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from features.errors import StackError
+
+T = TypeVar("T")
+
+
+def read_json(file: Path, kind: type[T]) -> T | None:
+    """The value in ``file``; None where it is missing or broken."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def write_whole(file: Path, content: bytes) -> None:

@@ -21,7 +21,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from features.errors import StackError
-from infra.local.files import write_whole
+from infra.local.files import read_json, write_whole
 
 MARK = "_HEADRACE_PROCESS"
 """The environment variable that says which record a process belongs to; the underscore keeps it out of the settings' names."""
@@ -103,10 +103,7 @@ class Processes:
 
     def recorded(self, name: str) -> Process | None:
         """What was started last as ``name`` and not stopped, running or not."""
-        try:
-            return msgspec.json.decode(self._file(name).read_bytes(), type=Process)
-        except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
-            return None
+        return read_json(self._file(name), Process)
 
     def names(self) -> list[str]:
         """Of all that was started and not stopped."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from features.errors import StackError
-from infra.local.files import write_whole
+from infra.local.files import read_json, write_whole
 from infra.local.stack.folders import Folders
 from infra.settings import Settings, run_folder
 
@@ -93,10 +93,7 @@ def take(project: Path, folders: Folders) -> None:
 
 def recorded_owner(folders: Folders) -> Owner | None:
     """Whose the run folder was last; None where that is not known."""
-    try:
-        return msgspec.json.decode(folders.owner.read_bytes(), type=Owner)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
+    return read_json(folders.owner, Owner)
 
 
 def _place(folder: Path) -> Place:

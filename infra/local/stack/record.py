@@ -9,14 +9,13 @@ import msgspec
 
 from features.errors import StackError
 from features.plan import Plan
+from infra.local.files import read_json
 from infra.local.processes import Processes
 from infra.local.stack.folders import Folders
 from infra.local.stack.owner import other_owner, refuse_others
 from infra.settings import Settings, run_folder
 
 KAFKA = "kafka"
-BROKEN = (OSError, msgspec.DecodeError, UnicodeDecodeError)
-"""What reading a file of ours raises where it is missing or is not what we wrote."""
 
 
 class Stack(msgspec.Struct, frozen=True):
@@ -44,36 +43,25 @@ class Ready(msgspec.Struct, frozen=True):
 
 def recorded(folders: Folders) -> Stack | None:
     """The stack that was started last and not stopped; None where stack.json is missing or broken."""
-    try:
-        return msgspec.json.decode(folders.stack.read_bytes(), type=Stack)
-    except BROKEN:
-        return None
+    return read_json(folders.stack, Stack)
 
 
 def recorded_plan(folders: Folders, service: str) -> Plan | None:
     """The plan that the stream job of ``service`` was started with last; None where its file is missing or broken."""
-    try:
-        return msgspec.json.decode(folders.plan(service).read_bytes(), type=Plan)
-    except BROKEN:
-        return None
+    return read_json(folders.plan(service), Plan)
 
 
 def read_plan(file: Path) -> Plan:
     """The compiled plan in a file; raises `StackError` where it is none."""
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=Plan)
-    except BROKEN as error:
-        raise StackError(
-            f"a compiled plan is a file as 'headrace up' writes it; {file} gave: {error}; run 'headrace down', then 'headrace up'"
-        ) from None
+    plan = read_json(file, Plan)
+    if plan is None:
+        raise StackError(f"a compiled plan is a file as 'headrace up' writes it; {file} is none; run 'headrace up' again")
+    return plan
 
 
 def ready(folders: Folders, name: str) -> Ready | None:
-    """What the process called ``name`` wrote when it was ready; None where it isn't yet. Scorers of version 0.1 wrote nothing."""
-    try:
-        return msgspec.json.decode(folders.ready(name).read_bytes() or b"{}", type=Ready)
-    except BROKEN:
-        return None
+    """What the process called ``name`` wrote when it was ready; None where it isn't yet."""
+    return read_json(folders.ready(name), Ready)
 
 
 def works(folders: Folders, processes: Processes, name: str) -> bool:
