@@ -7,9 +7,11 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 import pyarrow as pa
 
+from features.errors import SettingError
 from features.plan import Source
 from features.sql.quoting import literal, quoted
 from features.times import ALWAYS, Span
@@ -47,8 +49,11 @@ def _rows(connection: Any, rows: Rows, key: str | None) -> Iterator[Row]:
     values = ", ".join(f"{value} AS {quoted(name)}" for name, value in rows.values.items())
     with connection:
         selected = connection.sql(f"SELECT {values} FROM {rows.table} WHERE {rows.within}")
-        for batch in selected.to_arrow_reader(BATCH_ROWS):
-            yield from _encoded(batch, rows.time, key)
+        try:
+            for batch in selected.to_arrow_reader(BATCH_ROWS):
+                yield from _encoded(batch, rows.time, key)
+        except duckdb.Error as error:
+            raise SettingError(f"{rows.table} cannot be read: {str(error).splitlines()[0]}; fix or replace it") from None
 
 
 def _encoded(batch: pa.RecordBatch, time: str | None, key: str | None) -> Iterator[Row]:
@@ -91,6 +96,6 @@ def _lines(file: Path, source: Source | None, key: str | None, span: Span) -> It
 def _object(value: bytes) -> dict[str, Any]:
     try:
         event = msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return event if isinstance(event, dict) else {}
