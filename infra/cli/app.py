@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -16,8 +18,11 @@ from features.errors import HeadraceError, SettingError
 
 ERROR, INTERRUPTED = 2, 130
 FILES = "a file that is read is whole, and its values fit their types: fix or replace it"
+KAFKAS = "kafka.errors.KafkaError"
+"""What all of Kafka's errors are."""
 OTHERS = {
-    "kafka.errors.KafkaError": "Kafka refused: see its log, and 'headrace status'",
+    KAFKAS: "Kafka refused: see its log, and 'headrace status'",
+    "_duckdb.Error": FILES,
     "_duckdb.IOException": FILES,
     "_duckdb.InvalidInputException": FILES,
     "_duckdb.ConversionException": FILES,
@@ -81,7 +86,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if _is_interrupt(error):
             return _interrupted("")
-        advice = next(filter(None, (OTHERS.get(f"{kind.__module__}.{kind.__name__}") for kind in type(error).__mro__)), None)
+        kinds = [f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__]
+        advice = OTHERS.get(KAFKAS if KAFKAS in kinds else kinds[0])
         if advice is None:
             raise
         return complain(f"{type(error).__name__}: {error}; {advice}")
@@ -106,13 +112,27 @@ def note(message: str) -> None:
 
 @contextmanager
 def interruptible(said: Callable[[], str]) -> Iterator[None]:
-    """Within, Ctrl-C ends the command with one line, ``said``: what was done, and what still runs."""
+    """Within, Ctrl-C ends the command with one line, ``said``: what was done, and what still runs. SIGTERM does the same."""
     try:
-        yield
+        with _terminated_as_interrupted():
+            yield
     except (KeyboardInterrupt, RuntimeError) as error:
         if not _is_interrupt(error):
             raise
         raise Interrupted(said()) from None
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Within, SIGTERM is raised as Ctrl-C is: what is to be cleared away is."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def folder(project: Path) -> Path:

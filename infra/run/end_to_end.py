@@ -87,15 +87,16 @@ def execute(project: Path, settings: Settings, on_step: OnStep, on_seen: OnSeen)
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Within, a second Ctrl-C is not heard: it would leave processes behind."""
+    """Within, a second Ctrl-C, or SIGTERM, is not heard: it would leave processes behind."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_days(project: Path, settings: Settings) -> RunSettings:

@@ -64,6 +64,12 @@ def test_while_definitions_are_read(command: str, said: str, project: Path, caps
     assert line == said or (said.endswith(" ") and line.startswith(said))
 
 
+def test_the_end_of_a_container(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """SIGTERM is taken as Ctrl-C by what has something to clear away."""
+    (project / "definitions.py").write_text(f"{CTRL_C.replace('SIGINT', 'SIGTERM')}\n{DEFINITIONS}")
+    assert interrupted(capsys, *good("run")).startswith("interrupted: all that it started is stopped")
+
+
 @pytest.mark.parametrize("command", ["features", "score", "train"])
 def test_while_features_are_computed(command: str, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is left that looks like a result."""
@@ -76,11 +82,11 @@ def test_while_features_are_computed(command: str, project: Path, capsys: pytest
 
 
 def test_within_a_query_of_duckdb() -> None:
-    """Which makes an error of its own of it."""
+    """Which makes an error of its own of it. With more threads than one, DuckDB 2.0 hears of it when the query is over."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     try:
-        with pytest.raises(Interrupted, match="half done"), interruptible(lambda: "half done"), connect() as connection:
+        with pytest.raises(Interrupted, match="half done"), interruptible(lambda: "half done"), connect(threads=1) as connection:
             connection.execute("SELECT sum(range % 7) FROM range(100000000000)")
     finally:
         signal.signal(signal.SIGINT, before)

@@ -60,7 +60,7 @@ def test_the_run_adds_up_and_ends_by_itself(project: Path) -> None:
 
 
 def test_ctrl_c_ends_all_that_was_started(project: Path) -> None:
-    """Pressed twice while Kafka, the stream job and the scorer work: exit code 130, one line, and no process is left."""
+    """With SIGTERM on top, while Kafka, the stream job and the scorer work: exit code 130, one line, and no process is left."""
     run = subprocess.Popen(
         _command(project),
         stdout=subprocess.DEVNULL,
@@ -77,7 +77,8 @@ def test_ctrl_c_ends_all_that_was_started(project: Path) -> None:
     assert {"stream", "scorer", "kafka.Kafka"} <= {part for process in _left(project) for part in process.cmdline()}
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does
     time.sleep(1)
-    os.killpg(run.pid, signal.SIGINT)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        run.send_signal(number)
     _, said = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "Traceback" not in said
