@@ -106,14 +106,14 @@ def test_each_process_works_with_the_rights_of_the_docs(
         arguments = ("--from-beginning", "--json", "--limit", str(EVENTS))
         assert command(kafka, monkeypatch, "reader", "tail", plan.predictions_topic, *arguments) == 0
         lines = [line for line in capfd.readouterr().out.splitlines() if line.startswith("{")]
-        assert {json.loads(line)["event_id"] for line in lines} == set(range(EVENTS))
+        assert {json.loads(line)["value"]["event_id"] for line in lines} == set(range(EVENTS))
         places = {**files(project), **command_lines(), **pages(json.loads((ready / "stream-cards").read_text()))}
         assert [(user, place) for user in USERS for place, text in places.items() if kafka.secrets[user] in text] == []
         keys = [line for line in (kafka.folder / "reader.key").read_text().splitlines() if len(line) == 64]
         assert [place for key in keys for place, text in places.items() if key in text] == []
         kafka.revoke("stream", granted["stream"][0])
         kafka.revoke("scorer", granted["scorer"][0])
-        assert (stream.wait(60), scorer.wait(60)) == (2, 2)
+        assert (stream.wait(120), scorer.wait(120)) == (2, 2)
     assert "TopicAuthorizationFailedError" in last_line(project / "scorer.log")
     last = last_line(project / "stream.log")
     assert re.search(rf"cannot work with Kafka: .*TopicAuthorizationException: .*{SPINE}.*; see docs/secured-kafka\.md", last), (
