@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from bench.peers.own_code import DAY, LENGTHS
 
-FIRST = 5 * 365 * DAY
+FIRST = 40 * 365 * DAY
 """Event time of the first made-up event."""
 
 
