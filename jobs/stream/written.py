@@ -53,6 +53,8 @@ def _letters(client: Mapping[str, Any]) -> Iterator[_Letter]:
     deadline = time.monotonic() + SECONDS
     with closing(KafkaConsumer(**client, enable_auto_commit=False)) as consumer:
         places = [TopicPartition(DEAD_LETTERS.name, number) for number in consumer.partitions_for_topic(DEAD_LETTERS.name) or ()]
+        if not places:
+            return
         consumer.assign(places)
         begins, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
         for place in places:

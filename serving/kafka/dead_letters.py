@@ -8,7 +8,9 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
+import structlog
 from kafka import TopicPartition
+from kafka.errors import KafkaError
 
 from schemas import DeadLetter, Origin
 from schemas.topics import DEAD_LETTERS, DETAIL_LENGTH, dead_letter_value_bytes
@@ -17,9 +19,10 @@ from serving.predict.message import UnscorableError
 
 NEWEST = 20_000
 """Dead letters that are read back, and remembered; one before these may be written again."""
-
 SECONDS = 5.0
 """How long that may take: dead letters may be megabytes each."""
+
+log = structlog.get_logger()
 
 
 class _Id(msgspec.Struct):
@@ -50,13 +53,19 @@ class DeadLetters:
     def read_back(self, consumer: Any) -> None:
         """Take note of what is written by now, by an earlier scorer or another one.
 
-        ``consumer`` is a KafkaConsumer without a group; its assignment is replaced.
+        ``consumer`` is a KafkaConsumer without a group; its assignment is replaced. A scorer that may not read them goes on.
         """
-        for value in _newest(consumer):
-            with suppress(msgspec.DecodeError, UnicodeDecodeError):  # what is no dead letter is of no record
-                letter = _decode_written(value or b"")
-                if letter.origin.topic == self._topic:
-                    self._first_time(letter.origin, letter.arrived_at, letter.value)
+        try:
+            for value in _newest(consumer):
+                self._note(value)
+        except KafkaError as error:
+            log.warning("dead letters may be repeated: they cannot be read", error=repr(error))
+
+    def _note(self, value: bytes | None) -> None:
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # what is no dead letter is of no record
+            letter = _decode_written(value or b"")
+            if letter.origin.topic == self._topic:
+                self._first_time(letter.origin, letter.arrived_at, letter.value)
 
     def of(self, record: Any, error: UnscorableError) -> DeadLetter | None:
         """The dead letter of a feature vector's record; None where one is written."""
@@ -82,6 +91,8 @@ class DeadLetters:
 def _newest(consumer: Any) -> Iterator[bytes | None]:
     """The last `NEWEST` dead letters of each partition, up to its end as of now, as far as `SECONDS` go."""
     places = [TopicPartition(DEAD_LETTERS.name, number) for number in consumer.partitions_for_topic(DEAD_LETTERS.name) or ()]
+    if not places:
+        return
     consumer.assign(places)
     begins, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
     for place in places:

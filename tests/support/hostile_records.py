@@ -130,15 +130,17 @@ def known() -> Iterator[Hostile]:
 
 
 def by_chance(count: int, seed: int) -> Iterator[Hostile]:
-    """Good events with a value or a few bytes that are not, and noise; each number its own."""
+    """Good events, some with a value or a few bytes that are not, and noise; each with an id of its own."""
     chance = random.Random(seed)
     for number in range(count):
         name = f"{seed}-{number}"
         kind = chance.random()
-        if kind < 0.6:
+        if kind < 0.3:
+            yield Hostile(encoded(name, k=f"{seed}{chance.choice('abcdef')}", v=chance.randrange(10**6) / 100))
+        elif kind < 0.7:
             yield Hostile(_with_a_strange_value(chance, name), key=chance.choice((b"a", b"", None)))
         elif kind < 0.9:
-            yield Hostile(_with_other_bytes(chance, encoded(name, k=chance.choice("abc"))))
+            yield Hostile(_with_other_bytes(chance, encoded(name, k=f"{seed}{chance.choice('abcdef')}")))
         else:
             yield Hostile(chance.randbytes(chance.choice((1, 3, 40, 4000))))
 
