@@ -60,7 +60,7 @@ def open_online_store(folder: Path, objects: Iterable[Any], views: Iterable[Batc
 
 
 def open_for_writing(service: Service) -> WriteRows:
-    """Applies the definitions of the service's project to its store, and writes rows of its batch views.
+    """Applies the batch views of the service's project to its store, and writes rows of its batch views.
 
     Feast lets an older value overwrite a newer one; here a key that has a row of a later time keeps it.
     """
@@ -136,11 +136,17 @@ def _store(folder: Path) -> Any:
 
 
 def _applied(service: Service) -> Any:
-    """Feast's store, with the project's definitions in its registry."""
+    """Feast's store, with the project's batch views in its registry.
+
+    They alone have rows there. Feast 0.67 calls on-demand functions with made-up values, and fails where one gives null.
+    """
+    from feast import Entity
+    from feast.batch_feature_view import BatchFeatureView
+
     store = _store(service.folder)
     with warnings.catch_warnings():  # of what is "experimental" in Feast 0.67; a user can do nothing about it
         warnings.simplefilter("ignore")
-        store.apply(list(service.objects))
+        store.apply([one for one in service.objects if isinstance(one, (Entity, BatchFeatureView))])
     _let_readers_read(store)
     return store
 
