@@ -114,7 +114,7 @@ def note(message: str) -> None:
 def interruptible(said: Callable[[], str]) -> Iterator[None]:
     """Within, Ctrl-C ends the command with one line, ``said``: what was done, and what still runs. SIGTERM does the same."""
     try:
-        with _terminated_as_interrupted():
+        with terminated_as_interrupted():
             yield
     except (KeyboardInterrupt, RuntimeError) as error:
         if not _is_interrupt(error):
@@ -123,7 +123,7 @@ def interruptible(said: Callable[[], str]) -> Iterator[None]:
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
+def terminated_as_interrupted() -> Iterator[None]:
     """Within, SIGTERM is raised as Ctrl-C is: what is to be cleared away is."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,7 +14,7 @@ import typer
 
 from features.errors import SettingError
 from features.times import Span, elapsed_text
-from infra.cli.app import HERE, INTERRUPTED, ProjectOption, app, folder, interruptible, note
+from infra.cli.app import HERE, ProjectOption, app, folder, interruptible, note, terminated_as_interrupted
 from infra.cli.batch_rows import noting_days, tell_of_no_push
 from infra.cli.options import FromOption, NoCheckOption, RateOption, SkipOption, SpeedOption, ToOption, span, span_text
 
@@ -149,23 +147,11 @@ def send(
             rows = max(0, sum(checked(feed, span) for feed in feeds) - skip)
         total = rows if limit is None else min(limit, rows)
     events = follow(islice(stream, skip, None if limit is None else skip + limit))
-    with _terminated_as_interrupted(), show.sending(total) as on_progress, topics.connected(client):
+    with terminated_as_interrupted(), show.sending(total) as on_progress, topics.connected(client):
         sent = job.publish(events, client, pace, on_progress, skipped=skip, clock=clock)
     if not sent.interrupted:
         return sent
-    said = f"interrupted: {sent.events:,} events were sent; go on after them with --skip {skip + sent.events}"
-    show.err.print(said, soft_wrap=True)
-    raise typer.Exit(INTERRUPTED)
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM as Ctrl-C."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    raise Interrupted(f"{sent.events:,} events were sent; go on after them with --skip {skip + sent.events}")
 
 
 def _records(reader: dict[str, Any], topic: str, from_beginning: bool) -> Iterator[Any]:

@@ -30,7 +30,7 @@ num = KafkaSource(
 )
 AGGREGATIONS = (
     ("count", "v"), ("sum", "v"), ("max", "v"), ("mean", "v"), ("sum", "n"), ("last_3", "n"), ("p50", "n"),
-    ("count_distinct", "c"), ("sum", "d"), ("std_pop", "d"), ("last_2", "b"), ("first", "since"),
+    ("count_distinct", "c"), ("sum", "d"), ("std_pop", "d"), ("last_2", "b"),
 )
 recent = StreamFeatureView(
     name="recent",

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,13 @@ def test_an_interrupted_command_says_how_to_go_on(project: Path, broker: Broker,
         "--project",
         str(project),
     ]
-    process = subprocess.Popen([*command, "--rate", "10"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--rate", "10"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # which is not ours to begin with under nohup
+    )
     deadline = time.monotonic() + 60
     while len(list(records(broker, TOPIC))) < before + 3:
         assert time.monotonic() < deadline, "nothing is sent"

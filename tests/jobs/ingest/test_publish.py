@@ -277,10 +277,10 @@ def test_a_missing_column_is_refused(tmp_path: Path) -> None:
 def test_what_was_sent_before_a_bad_row_is_counted(broker: Broker, tmp_path: Path) -> None:
     """Where nothing has checked the file: the first events are in Kafka, and the error says how to go on after them."""
     broker.create_topics({"counted": 1})
-    count = 100_001
+    count = 200_001
     file = payments(tmp_path, count=count, amount=pa.array([*([1.5] * (count - 1)), 0.001]))
     client = {"bootstrap_servers": broker.bootstrap}
-    with pytest.raises(SettingError, match=r"row 100001: .*; (\d+) events before it were sent; go on with --skip \1") as caught:
+    with pytest.raises(SettingError, match=r"row 200001: .*; (\d+) events before it were sent; go on with --skip \1") as caught:
         publish(events(Feed(file, "counted", PAYMENTS, "card")), client)
     sent = int(str(caught.value).split("--skip ")[1])
     assert 0 < sent < count
