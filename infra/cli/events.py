@@ -14,7 +14,7 @@ import typer
 
 from features.errors import SettingError
 from features.times import Span, elapsed_text
-from infra.cli.app import HERE, ProjectOption, app, folder, interruptible, note, terminated_as_interrupted
+from infra.cli.app import HERE, Interrupted, ProjectOption, app, folder, interruptible, note, terminated_as_interrupted
 from infra.cli.batch_rows import noting_days, tell_of_no_push
 from infra.cli.options import FromOption, NoCheckOption, RateOption, SkipOption, SpeedOption, ToOption, span, span_text
 
