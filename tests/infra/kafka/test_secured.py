@@ -135,7 +135,8 @@ def test_a_right_that_is_missing_is_named(
         assert all(str(right) in str(caught.value) for right in needed)
     kafka.grant("nobody", ("READ", "topic", plan.features_topic))
     with pytest.raises(
-        SettingError, match=r"needs: READ on topic predictions\.cards, WRITE on topic predictions\.cards, WRITE on"
+        SettingError,
+        match=r"needs: READ on topic predictions\.cards, WRITE on topic predictions\.cards, READ on topic dead_letters, WRITE on",
     ):
         rights.require(kafka.client("nobody"), rights.of_scorer(plan, f"{GROUP}.scorer.cards"))
     (project / "one.jsonl").write_text(json.dumps(event(1)))
