@@ -15,15 +15,17 @@ run: setup ## The end-to-end run: history, model, Kafka, stream job, scorer, a r
 	@$(VENV)/headrace run --project examples/fraud
 
 test: setup lint ## Everything: linters, types, the operator's tests, all of pytest.
-	@$(MAKE) --no-print-directory -j2 test-stream test-others
+	@$(MAKE) --no-print-directory -j2 test-infra test-stream test-core
 
-test-stream: # What runs on the tests' one Flink cluster, in one process. It mostly waits.
+test-infra: # Stacks, walks of the docs, scorers. It mostly waits for JVMs.
+	$(VENV)/pytest -m stack tests/infra tests/serving
+
+test-stream: # What runs on the tests' one Flink cluster, in one process.
 	$(VENV)/pytest -m stack --ignore tests/infra --ignore tests/serving
 
-test-others:
+test-core: # What needs no server.
 	$(MVN) test
 	$(VENV)/pytest -m "not stack"
-	$(VENV)/pytest -m stack tests/infra tests/serving
 
 check: setup ## What is quick: linters, types, the tests that need no server, on few random streams.
 	$(VENV)/ruff check $(SOURCES)

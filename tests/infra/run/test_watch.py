@@ -12,6 +12,8 @@ from kafka import KafkaProducer
 from features.plan import Column, ColumnType, Plan, Source
 from infra.local.broker import Broker
 from infra.run.watch import Watch
+from schemas import DeadLetter, Origin
+from schemas.codec import encode
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 pytestmark = pytest.mark.stack
@@ -29,7 +31,9 @@ def test_a_dead_letter_counts_once_and_where_it_is_of_the_spine(broker: Broker) 
         assert watch.seen().dead_letters == 0
         with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
             for key in keys:
-                producer.send(DEAD_LETTERS.name, b"{}", key.encode())
+                name, partition, offset = key.rsplit("-", 2)
+                letter = DeadLetter("empty", "no value", Origin(name, int(partition), int(offset)), 1, None)
+                producer.send(DEAD_LETTERS.name, encode(letter), key.encode())
         deadline = time.monotonic() + 10
         while watch.seen().dead_letters < 3 and time.monotonic() < deadline:
             time.sleep(0.1)
