@@ -9,7 +9,7 @@ VENV := .venv/bin
 MVN := mvn -q -B -f jobs/operator/pom.xml
 SOURCES := schemas features jobs serving infra tests bench examples
 
-.PHONY: run test test-stream test-others check lint bench setup wheel clean
+.PHONY: run test test-infra test-stream test-core check lint bench setup wheel clean
 
 run: setup ## The end-to-end run: history, model, Kafka, stream job, scorer, a report.
 	@$(VENV)/headrace run --project examples/fraud
