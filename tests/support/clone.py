@@ -12,7 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 MADE = ("infra/jars", "jobs/operator/headrace-operator.jar", "jobs/operator/target")
 """What `headrace setup` has made here, and need not make again."""
-SCRIPT = "#!{python}\nfrom infra.cli import main\n\nif __name__ == '__main__':\n    main()\n"
+SCRIPT = "#!/bin/sh\nexec '{python}' -c 'from infra.cli import main; main()' \"$@\"\n"
+"""The path of a Python may have a space, which a line with #! cannot hold."""
 
 
 def clone(folder: Path) -> Path:
