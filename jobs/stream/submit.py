@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,16 +47,34 @@ def submit(job: JobPlan, config: StreamConfig, places: Places, written: Mapping[
     if written:
         told = (f"headrace.written.{topic}:{records}" for topic, records in written.items())
         configuration.set_string("pipeline.global-job-parameters", ",".join(told))
-    environment = TableEnvironment.create(
-        EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(configuration).build()
-    )
-    sql = job_sql(job, config.sql)
-    for statement in sql.setup:
-        environment.execute_sql(statement)
-    inserts = environment.create_statement_set()
-    for statement in sql.inserts:
-        inserts.add_insert_sql(statement)
-    return inserts.execute().get_job_client()
+    with _collector_paused():
+        environment = TableEnvironment.create(
+            EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(configuration).build()
+        )
+        sql = job_sql(job, config.sql)
+        for statement in sql.setup:
+            environment.execute_sql(statement)
+        inserts = environment.create_statement_set()
+        for statement in sql.inserts:
+            inserts.add_insert_sql(statement)
+        return inserts.execute().get_job_client()
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Within, no thread's garbage collector lets go of an object in the JVM.
+
+    It would do so over the connection of the thread that submits (py4j 0.10), whose next call then reaches another thread of the
+    JVM; and Flink's planner keeps things by thread.
+    """
+    gc.collect()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def jvm_options(client: Mapping[str, str], options: str = JVM) -> str:

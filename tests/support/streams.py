@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import multiprocessing
 import threading
@@ -67,7 +66,6 @@ class Submitted:
         self._thread.start()
 
     def _run(self, job: JobPlan, config: StreamConfig) -> None:
-        gc.collect()  # what another thread lets go of in the JVM while this one submits would move it to another JVM thread
         try:
             run(job, config, self._stop)
         except BaseException as failure:  # raised again in the test's own thread
