@@ -129,10 +129,11 @@ class OnDemand(msgspec.Struct, frozen=True):
     """Of the function's source text, so that the digest moves when the code does."""
 
 
-class BatchView(
-    msgspec.Struct, frozen=True, omit_defaults=True
-):  # a view without a ttl has the digest that it had before there was one
-    """A view computed daily from history and read from Feast's online store."""
+class BatchView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A view computed daily from history and read from Feast's online store.
+
+    Without a ttl it has the digest that it had before there was one.
+    """
 
     view: str
     key: tuple[str, ...]
@@ -184,12 +185,12 @@ class Plan(msgspec.Struct, frozen=True, dict=True):
         """The spine as a source."""
         return self.source(self.spine)
 
-    def required(self, source: Source) -> frozenset[str]:
-        """The columns in which no event of ``source`` may have null: its id, its time and the keys (rule 8)."""
+    def required(self, source: Source) -> tuple[str, ...]:
+        """The columns in which no event of ``source`` may have null: its time, its id and the keys (rule 8)."""
         is_spine = source.name == self.spine
         keys = [stage.key for stage in self.windows if is_spine or stage.source == source.name]
         keys += [view.key for view in self.batch if is_spine]
-        return frozenset({source.time, source.event_id, *(name for key in keys for name in key)})
+        return tuple(dict.fromkeys((source.time, source.event_id, *(name for key in keys for name in key))))
 
     @property
     def window_features(self) -> tuple[WindowFeature, ...]:

@@ -110,6 +110,11 @@ def note(message: str) -> None:
     _say(f"note: {message}", "yellow")
 
 
+def warn(message: str) -> None:
+    """One line on stderr of what may make results worse."""
+    _say(f"warning: {message}", "yellow")
+
+
 @contextmanager
 def interruptible(said: Callable[[], str]) -> Iterator[None]:
     """Within, Ctrl-C ends the command with one line, ``said``: what was done, and what still runs. SIGTERM does the same."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.times import DAY_MS
+from infra.cli.app import warn
 
 if TYPE_CHECKING:
     from features.plan import Plan
@@ -16,15 +17,6 @@ if TYPE_CHECKING:
     from infra.settings import Settings
     from jobs.history.batch_rows import BatchRows
     from jobs.ingest.publish import Event
-
-
-def warn(line: str) -> None:
-    """A warning on stderr."""
-    from rich.markup import escape
-
-    from infra.cli import show
-
-    show.err.print(f"[yellow]warning:[/] {escape(line)}", soft_wrap=True)
 
 
 def warn_of_batch_rows(found: Iterable[BatchRows], service: str) -> None:

@@ -10,8 +10,7 @@ import typer
 
 from features.errors import DefinitionError, SettingError
 from features.times import DAY_MS, day_ms, day_of
-from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible
-from infra.cli.batch_rows import warn
+from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible, warn
 from infra.cli.options import HistoryOption, ServiceArgument, histories
 
 if TYPE_CHECKING:

@@ -64,7 +64,7 @@ class KafkaSettings(Section):
     oauth_client_secret: SecretStr | None = None
     """The client's secret at that endpoint; it is read from the environment only."""
     oauth_scope: str | None = None
-    """The scope that is asked for; none: the endpoint's default."""
+    """The scope of the tokens; none: the endpoint's default."""
 
     @property
     def has_sasl(self) -> bool:

@@ -20,7 +20,7 @@ TIMEOUT_SECONDS = 10
 
 
 class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
-    """One token for all connections of a process, asked for anew before it expires."""
+    """One token for all connections of a process, fetched anew before it expires."""
 
     def __init__(
         self, url: str, client_id: str, secret: str, scope: str | None = None, clock: Callable[[], float] = time.monotonic

@@ -74,7 +74,7 @@ def look(job: JobPlan, config: StreamConfig, state: Path, *, is_restored: bool) 
             newest = {s.name: _newest_read(partitions, s, read) for s in job.sources} if job.mode == "event_time" else {}
     except KafkaError as error:
         raise StackError(
-            f"a stream job asks Kafka at {config.sql.bootstrap} what its topics hold; it failed: {error!r}; fix that"
+            f"a stream job looks up at Kafka on {config.sql.bootstrap} what its topics hold; it failed: {error!r}; fix that"
         ) from error
     for name, at in before.whole_after_ms.items():
         whole[name] = max(at, whole.get(name) or at)

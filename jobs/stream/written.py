@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import msgspec
 import structlog
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
 from schemas import Origin
-from schemas.topics import DEAD_LETTERS
+from schemas.newest_letters import newest_letters
 
-NEWEST = 20_000
-"""Dead letters of each partition that are read; one before these may be written again, under the same key."""
 SECONDS = 20.0
-"""How long that may take. Dead letters may be megabytes each."""
-POLL_MS = 500
+"""How long the look may take."""
 
 log = structlog.get_logger()
 
@@ -50,18 +46,7 @@ def _told(letter: _Letter) -> str:
 def _letters(client: Mapping[str, Any]) -> Iterator[_Letter]:
     """The newest dead letters, as they are now."""
     decode = msgspec.json.Decoder(_Letter).decode
-    deadline = time.monotonic() + SECONDS
     with closing(KafkaConsumer(**client, enable_auto_commit=False)) as consumer:
-        places = [TopicPartition(DEAD_LETTERS.name, number) for number in consumer.partitions_for_topic(DEAD_LETTERS.name) or ()]
-        if not places:
-            return
-        consumer.assign(places)
-        begins, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
-        for place in places:
-            consumer.seek(place, max(begins[place], ends[place] - NEWEST))
-        while time.monotonic() < deadline and any(consumer.position(place) < ends[place] for place in places):
-            for record in (record for some in consumer.poll(timeout_ms=POLL_MS).values() for record in some):
-                try:
-                    yield decode(record.value or b"")
-                except (msgspec.DecodeError, UnicodeDecodeError):
-                    continue  # it is none of ours
+        for value in newest_letters(consumer, SECONDS):
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):  # what is no dead letter is of no record
+                yield decode(value or b"")

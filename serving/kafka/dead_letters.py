@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 import structlog
-from kafka import TopicPartition
 from kafka.errors import KafkaError
 
 from schemas import DeadLetter, Origin
-from schemas.topics import DEAD_LETTERS, DETAIL_LENGTH, dead_letter_value_bytes
-from serving.kafka.predicted import POLL_MS, EventId
+from schemas.newest_letters import NEWEST, newest_letters
+from schemas.topics import DETAIL_LENGTH, dead_letter_value_bytes
+from serving.kafka.predicted import EventId
 from serving.predict.message import UnscorableError
 
-NEWEST = 20_000
-"""Dead letters that are read back, and remembered; one before these may be written again."""
 SECONDS = 5.0
-"""How long that may take: dead letters may be megabytes each."""
+"""How long it may take to read them back."""
 
 log = structlog.get_logger()
 
@@ -56,7 +52,7 @@ class DeadLetters:
         ``consumer`` is a KafkaConsumer without a group; its assignment is replaced. A scorer that may not read them goes on.
         """
         try:
-            for value in _newest(consumer):
+            for value in newest_letters(consumer, SECONDS):
                 self._note(value)
         except KafkaError as error:
             log.warning("dead letters may be repeated: they cannot be read", error=repr(error))
@@ -86,21 +82,6 @@ class DeadLetters:
         while len(self._written) > 2 * NEWEST:
             del self._written[next(iter(self._written))]
         return not known
-
-
-def _newest(consumer: Any) -> Iterator[bytes | None]:
-    """The last `NEWEST` dead letters of each partition, up to its end as of now, as far as `SECONDS` go."""
-    places = [TopicPartition(DEAD_LETTERS.name, number) for number in consumer.partitions_for_topic(DEAD_LETTERS.name) or ()]
-    if not places:
-        return
-    consumer.assign(places)
-    begins, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
-    for place in places:
-        consumer.seek(place, max(begins[place], ends[place] - NEWEST))
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline and any(consumer.position(place) < ends[place] for place in places):
-        for records in consumer.poll(timeout_ms=POLL_MS).values():
-            yield from (record.value for record in records)
 
 
 def _line(text: str) -> str:

@@ -57,11 +57,7 @@ class Predictor:
         except UnheldKeyError as error:
             if len(messages) == 1:
                 return [UnscorableError(str(error))]
-            middle = len(messages) // 2
-            return [
-                *self.predict(messages[:middle], featured_at[:middle]),
-                *self.predict(messages[middle:], featured_at[middle:]),
-            ]
+            return [one for part in _halves(messages) for one in self.predict(messages[part], featured_at[part])]
         return self._attempt(messages, featured_at, known)
 
     def _attempt(self, messages: Sequence[Any], featured_at: Sequence[int], known: Known) -> list[bytes | UnscorableError]:
@@ -70,10 +66,9 @@ class Predictor:
         except Exception as error:  # a function is the user's code, and what it gives may be no model's input
             if len(messages) == 1:
                 return [_unscorable(error)]
-        middle = len(messages) // 2
         return [
             result
-            for part in (slice(0, middle), slice(middle, None))
+            for part in _halves(messages)
             for result in self._attempt(messages[part], featured_at[part], slice_of(known, part))
         ]
 
@@ -110,6 +105,11 @@ class Predictor:
                 messages, rows, found.tolist(), known.batch_as_of, known.incomplete, featured_at, strict=True
             )
         ]
+
+
+def _halves(messages: Sequence[Any]) -> tuple[slice, slice]:
+    middle = len(messages) // 2
+    return slice(0, middle), slice(middle, None)
 
 
 def _unscorable(error: Exception) -> UnscorableError:

@@ -18,10 +18,10 @@ LIFE_SECONDS = 300
 
 
 class Tokens:
-    """Gives each of ``clients``, an id with its secret, a token in which it is the subject; ``asked`` counts the tokens."""
+    """Gives each of ``clients``, an id with its secret, a token in which it is the subject; ``requests`` counts those for tokens."""
 
     def __init__(self, folder: Path, clients: Mapping[str, str]) -> None:
-        self.asked = 0
+        self.requests = 0
         self._folder = folder
         self._logins = {_basic(name, secret): name for name, secret in clients.items()}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -49,7 +49,7 @@ class Tokens:
         name, now = self._logins.get(login), int(time.time())
         if name is None:
             return None
-        self.asked += 1
+        self.requests += 1
         claims = {"sub": name, "iss": "tests", "aud": "kafka", "iat": now, "exp": now + LIFE_SECONDS}
         body = f"{_text(json.dumps({'alg': 'RS256', 'kid': '1'}).encode())}.{_text(json.dumps(claims).encode())}"
         signature = openssl(self._folder, "dgst", "-sha256", "-sign", "tokens.key", given=body.encode())

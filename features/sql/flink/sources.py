@@ -80,11 +80,6 @@ def _end(job: JobPlan, source: Source, options: JobOptions) -> dict[str, str]:
 
 
 def _required(job: JobPlan, source: Source) -> list[str]:
-    """The columns without which an event is bad input (rule 8), whichever of the services needs them."""
-    names = [source.event_id]
-    for stage in job.windows:
-        if source.name in (stage.source, job.spine):
-            names += stage.key
-    if source.name == job.spine:
-        names += [key for plan in job.plans for view in plan.batch for key in view.key]
-    return list(dict.fromkeys(names))
+    """The columns without which an event is bad input (rule 8), whichever of the services needs them; the time is told apart."""
+    names = dict.fromkeys(name for plan in job.plans for name in plan.required(source))
+    return [name for name in names if name != source.time]

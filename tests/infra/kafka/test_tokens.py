@@ -1,4 +1,4 @@
-"""OAuth tokens for kafka-python: asked for once, again in time, and what an endpoint refuses is one line."""
+"""OAuth tokens for kafka-python: fetched once, again in time, and what an endpoint refuses is one line."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def test_a_token_is_used_until_it_is_old(endpoint: Tokens) -> None:
     now = [0.0]
     provider = ClientCredentials(endpoint.url, "me", "mine", clock=lambda: now[0])
     assert provider.token() == provider.token()
-    assert endpoint.asked == 1
+    assert endpoint.requests == 1
     now[0] = 0.7 * LIFE_SECONDS
     provider.token()
-    assert endpoint.asked == 1
+    assert endpoint.requests == 1
     now[0] = 0.9 * LIFE_SECONDS
     provider.token()
-    assert endpoint.asked == 2
+    assert endpoint.requests == 2
 
 
 @pytest.mark.parametrize(
