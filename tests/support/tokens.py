@@ -18,7 +18,7 @@ LIFE_SECONDS = 300
 
 
 class Tokens:
-    """Gives each of ``clients``, an id with its secret, a token in which it is the subject; ``requests`` counts those for tokens."""
+    """Gives each of ``clients``, ids with their secrets, a token with its id as subject; ``requests`` counts those for tokens."""
 
     def __init__(self, folder: Path, clients: Mapping[str, str]) -> None:
         self.requests = 0
