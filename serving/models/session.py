@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime as ort
 
 from features.errors import SettingError
+from features.inputs.matrix import matrix
 from features.inputs.output import scores
+from schemas.features import Value
 from serving.models.manifest import Manifest, Model, read_onnx
+
+
+class Scored(NamedTuple):
+    """What a model gives for some input vectors, in their order."""
+
+    scores: list[float]
+    """Not finite where the model gave no number."""
+    outputs: list[dict[str, Any]] | None = None
+    """Its other outputs, by name; None where there is no more than the score."""
+
+
+class LoadedModel:
+    """A version that is ready to score."""
+
+    def __init__(self, model: Model) -> None:
+        self.manifest = model.manifest
+        self._session = load_session(model)
+
+    def score(self, rows: Sequence[tuple[Value, ...]]) -> Scored:
+        """What the model gives for input vectors, a row each, in the order of the manifest's inputs. None is a null."""
+        return Scored(scores(self._session, matrix(rows)).tolist())
+
+
+def load_model(model: Model) -> LoadedModel:
+    """``model`` loaded, its bytes checked. Raises `SettingError` where it cannot be put in service here."""
+    return LoadedModel(model)
 
 
 def load_session(model: Model) -> ort.InferenceSession:

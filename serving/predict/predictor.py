@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from features.errors import DefinitionError, SettingError
 from features.feast.keys import UnheldKeyError
 from features.feast.online import ReadRows
-from features.inputs.matrix import matrix
-from features.inputs.output import scores
 from features.plan import Plan
 from schemas import Prediction, Receipt
 from schemas.codec import encode
 from serving.models.manifest import Manifest, Model
-from serving.models.session import load_session
+from serving.models.session import load_model
 from serving.predict.message import UnscorableError, struct
 from serving.predict.vector import Known, Vectors, slice_of
 
@@ -32,7 +29,7 @@ class Predictor:
 
     def __init__(self, model: Model, vectors: Vectors, rows: ReadRows, clock: Clock = time.time) -> None:
         self._manifest = model.manifest
-        self._session = load_session(model)
+        self._model = load_model(model)
         self._vectors = vectors
         self._rows = rows
         self._clock = clock
@@ -74,8 +71,8 @@ class Predictor:
 
     def _predict(self, messages: Sequence[Any], featured_at: Sequence[int], known: Known) -> list[bytes | UnscorableError]:
         rows = self._vectors.complete(known)
-        found = scores(self._session, matrix(rows))
-        if not np.isfinite(found).all():
+        found = self._model.score(rows).scores
+        if not all(map(math.isfinite, found)):
             raise UnscorableError(f"model '{self._manifest.name}' {self._manifest.version} gave no finite score")
         manifest, inputs = self._manifest, self._inputs
         scored_at = int(self._clock() * 1000)
@@ -102,7 +99,7 @@ class Predictor:
                 )
             )
             for message, row, score, batch_as_of, incomplete, featured in zip(
-                messages, rows, found.tolist(), known.batch_as_of, known.incomplete, featured_at, strict=True
+                messages, rows, found, known.batch_as_of, known.incomplete, featured_at, strict=True
             )
         ]
 
