@@ -17,7 +17,7 @@ run: setup ## The end-to-end run: history, model, Kafka, stream job, scorer, a r
 test: setup lint ## Everything: linters, types, the operator's tests, all of pytest.
 	@$(MAKE) --no-print-directory -j2 test-infra test-stream test-core
 
-test-infra: # Stacks, walks of the docs, scorers. It mostly waits for JVMs.
+test-infra: .venv-mlflow/.stamp # Stacks, walks of the docs, scorers. It mostly waits for JVMs.
 	$(VENV)/pytest -m stack tests/infra tests/serving
 
 test-stream: # What runs on the tests' one Flink cluster, in one process.
@@ -44,6 +44,11 @@ bench: setup .venv-bench/.stamp ## The figures in bench/results and the plot of 
 .venv-bench/.stamp: requirements/bench.txt ## What the benches compare with.
 	@$(FETCH_UV); [[ -x $(@D)/bin/python ]] || $(UV) venv --quiet --python $(PYTHON) $(@D)
 	@echo "installing what the benches compare with into $(@D)"; $(UV) pip sync --quiet --python $(@D) --require-hashes $<
+	@touch $@
+
+.venv-mlflow/.stamp: requirements/mlflow.txt ## A server for the test of models from MLflow.
+	@$(FETCH_UV); [[ -x $(@D)/bin/python ]] || $(UV) venv --quiet --python $(PYTHON) $(@D)
+	@echo "installing an MLflow server into $(@D)"; $(UV) pip sync --quiet --python $(@D) --require-hashes $<
 	@touch $@
 
 # The stamp holds the digest of what the environment was made from; the jars keep stamps of their own.

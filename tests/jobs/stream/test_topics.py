@@ -81,7 +81,7 @@ def test_the_newest_events_of_a_silent_stream_have_vectors(
     """In event-time mode, on two tasks: all that waits has its vector in the silence; what is older then is late, and at once."""
     plan = own_topics(broker, small.plan, mode="event_time")
     send(broker, plan, [(0, 0, T), (1, 1, T + HOUR), (0, 2, T + 2 * HOUR), (1, 3, T + HOUR)])
-    options = {"bounded": False, "idle_timeout_ms": 1000, "parallelism": 2}
+    options = {"bounded": False, "idle_timeout_ms": 3000, "parallelism": 2}
     with submitted(broker, cluster, plan, tmp_path, **options):
         await_vectors(broker, plan, 4, seconds=60)
         send(broker, plan, [(1, 4, T + HOUR // 2)])
