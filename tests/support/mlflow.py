@@ -26,7 +26,14 @@ def mlflow_server(folder: Path) -> Iterator[str]:
     address = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     kept = ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder / "artifacts")]
     with (folder / "mlflow.log").open("wb") as log:
-        server = subprocess.Popen([SERVER, "server", *address, *kept], stdout=log, stderr=log, start_new_session=True, cwd=folder)
+        server = subprocess.Popen(
+            [SERVER, "server", *address, *kept],
+            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # its workers start slowly, and run nothing here
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=folder,
+        )
     try:
         _wait(port, server)
         yield f"http://127.0.0.1:{port}"

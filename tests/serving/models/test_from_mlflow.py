@@ -17,6 +17,7 @@ from tests.support.models import stumps
 pytestmark = [pytest.mark.stack, pytest.mark.skipif(not SERVER.exists(), reason=MISSING)]
 
 ONNX = stumps([0.1, 0.2])
+PICKLED = "flavors: {python_function: {loader_module: mlflow.sklearn, model_path: model.pkl}}"
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +42,12 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             log("orders", signature=infer_signature(x, np.array([0.5])))
             log("tensors", signature=infer_signature(x.to_numpy(np.float32), np.array([0.5])))
             log("bare")
-            mlflow.pyfunc.log_model(
-                name="pickled", python_model=lambda model_input: model_input, registered_model_name="pickled", pip_requirements=[]
-            )
-        mlflow.MlflowClient().set_registered_model_alias("orders", "champion", "1")
+            mlflow.log_text(PICKLED, "pickled/MLmodel")
+            run = mlflow.active_run().info
+        client = mlflow.MlflowClient()
+        client.create_registered_model("pickled")
+        client.create_model_version("pickled", f"{run.artifact_uri}/pickled", run.run_id)
+        client.set_registered_model_alias("orders", "champion", "1")
         yield uri
 
 
