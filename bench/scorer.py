@@ -37,6 +37,7 @@ from schemas.codec import encode
 from schemas.topics import DEAD_LETTERS
 from serving.kafka import scorer
 from serving.kafka.membership import Membership
+from serving.models.admit import admit
 from serving.models.registry import Registry
 
 SERVICE = "fraud"
@@ -122,17 +123,7 @@ def make_project(folder: Path) -> Plan:
     ]
     store.provider.online_write_batch(store.config, profile, profiles, None)
     registry = Registry(folder / "models")
-    manifest = registry.register(
-        trained_model(len(plan.inputs)),
-        name=SERVICE,
-        service=SERVICE,
-        inputs=plan.inputs,
-        plan=plan.digest,
-        trained_from=0,
-        trained_until=NOON,
-        metrics={},
-        created_at=NOON,
-    )
+    manifest = registry.register(admit(trained_model(len(plan.inputs)), plan, name=SERVICE, created_at=NOON))
     registry.set_alias(SERVICE, "production", manifest.version)
     return plan
 

@@ -97,16 +97,16 @@ def score(
     chosen = Registry(where / settings.registry).get(model or service, version or settings.scorer.alias)
     with interruptible(lambda: f"{out} was not written"), show.progress() as on_progress:
         from features.definitions.load import load  # slow: after all that is quickly refused
-        from features.inputs.output import scores
         from jobs.history.batch_rows import batch_rows
         from jobs.history.compute import write
         from jobs.predict.score import score_history
-        from serving.models.session import load_session
+        from serving.models.session import load_model
 
         of = with_settings(load(where).service(service), settings)
+        loaded = load_model(chosen)
         table = score_history(
             of,
-            partial(scores, load_session(chosen)),
+            partial(loaded.score_table, plan=of.plan),
             inputs=chosen.manifest.inputs,
             start_ms=times.start_ms,
             end_ms=times.end_ms,

@@ -40,6 +40,7 @@ def train(
     import jobs.training  # noqa: F401 - without the extra 'train' this ends here, in one line
     from infra.cli import show
     from infra.config import with_settings
+    from infra.models import registering
     from infra.settings import load_settings
     from serving.models.registry import Registry, check_alias
 
@@ -59,7 +60,7 @@ def train(
             with_settings(load(where).service(service), settings),
             settings.train[service].config,
             split,
-            register=registry.register,
+            register=registering(registry),
             on_progress=on_progress,
         )
         if promote:
@@ -148,7 +149,8 @@ def _show_model(registry: Registry, manifest: Manifest, as_json: bool) -> None:
         show.json(_as_json(registry, manifest))
         return
     show.out.print(f"[bold]{manifest.name} v{manifest.version}[/]  [cyan]{', '.join(_aliases(registry, manifest))}[/]")
-    show.out.print(f"[dim]trained[/] {_trained(manifest)}  [dim]service[/] {manifest.service}  [dim]plan[/] {manifest.plan[:12]}")
+    of = f"[dim]service[/] {manifest.service}  [dim]plan[/] {manifest.plan[:12]}"
+    show.out.print(f"[dim]trained[/] {_trained(manifest) or 'elsewhere'}  {of}")
     show.out.print(f"[dim]sha256[/] {manifest.sha256}\n")
     metrics = [(name.replace("_", " "), _rounded(value)) for name, value in manifest.metrics.items()]
     show.table("Metrics on the test days", ("metric", "value"), metrics, right=("value",))
@@ -161,6 +163,8 @@ def _aliases(registry: Registry, manifest: Manifest) -> list[str]:
 
 
 def _trained(manifest: Manifest) -> str:
+    if manifest.trained_from is None or manifest.trained_until is None:
+        return ""
     start, end = (moment_text(ms).removesuffix(" 00:00:00") for ms in (manifest.trained_from, manifest.trained_until))
     return f"{start} to before {end}"
 

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from features.inputs.output import scores
 from features.service import Service
 from features.times import DAY_MS
 from infra.run.watch import Seen
@@ -19,7 +18,7 @@ from jobs.audit.parity import Ledger, Parity, compare
 from jobs.predict.score import score_history
 from schemas import FeatureVector
 from serving.models.manifest import Manifest, Model
-from serving.models.session import load_session
+from serving.models.session import load_model
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -67,7 +66,7 @@ def build(service: Service, label: TrainSettings, run: RunSettings, model: Model
     config, split, plan = label.config, run.split, service.plan
     table = score_history(
         service,
-        partial(scores, load_session(model)),
+        partial(load_model(model).score_table, plan=plan),
         inputs=model.manifest.inputs,
         wanted=tuple(dict.fromkeys((*plan.inputs, *(feature.name for feature in plan.window_features)))),
         start_ms=split.first_day * DAY_MS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +20,9 @@ from features.errors import HeadraceError, SettingError
 from features.inputs.arrow import table_matrix
 from features.inputs.columns import input_columns
 from features.inputs.matrix import Floats
-from features.inputs.output import scores
+from features.inputs.onnx import Onnx
+from features.inputs.outputs import signature
+from features.inputs.signature import tensors
 from features.plan import Plan
 from features.service import Service
 from features.sql.duckdb.batch_views import incomplete_column
@@ -38,7 +40,7 @@ AGREEMENT = 1e-5
 
 
 class Register(Protocol):
-    """`serving.models.registry.Registry.register`, or what does the same."""
+    """`infra.models.registering` of a registry, or what does the same."""
 
     def __call__(
         self,
@@ -47,11 +49,14 @@ class Register(Protocol):
         name: str,
         service: str,
         inputs: tuple[str, ...],
-        plan: str,
+        plan: Plan,
+        task: str,
         trained_from: int,
         trained_until: int,
         metrics: Mapping[str, float],
+        lineage: Mapping[str, str],
         created_at: int,
+        golden_rows: Sequence[Sequence[Any]],
     ) -> Any:
         """Store the model as the next version of ``name``; gives its manifest."""
 
@@ -101,7 +106,10 @@ def train(
     _check_classes(frame["label"], test, f"test of {split.test_days} days, {split.days + split.delay_days} days later")
     classifier = _fit(x[training], frame["label"][training].to_numpy(np.int64), config)
     onnx = to_onnx(classifier, len(inputs))
-    found = scores(ort.InferenceSession(onnx, providers=["CPUExecutionProvider"]), x[test])
+    session = ort.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    taken = tensors(session, plan, inputs)
+    fed = {taken[0].name: x[test]}
+    found = np.array(Onnx(session, signature(session, taken, fed)).run(fed).scores, np.float32)
     _check_agreement(found, classifier.predict_proba(x[test])[:, 1])
     counts = {
         "rows": float(training.sum()),
@@ -118,11 +126,14 @@ def train(
         name=name or service.name,
         service=service.name,
         inputs=inputs,
-        plan=plan.digest,
+        plan=plan,
+        task="classification",
         trained_from=start_ms,
         trained_until=start_ms + split.days * DAY_MS,
         metrics=metrics,
+        lineage={"trainer": "xgboost"},
         created_at=int(clock() * 1000),
+        golden_rows=x[test].tolist(),
     )
     return TrainResult(manifest, metrics, onnx, batch)
 

@@ -3,6 +3,7 @@
 ::
 
     root/<name>/<version>/model.onnx      written once
+    root/<name>/<version>/golden          written once: the golden batch
     root/<name>/<version>/manifest.json   what it was trained on, and its sha256
     root/<name>/aliases.json              {"production": 3}, renamed into place
     root/<name>/.aliases.lock             held by whoever sets an alias
@@ -11,19 +12,18 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 from filelock import FileLock
 
 from features.errors import SettingError
-from serving.models.manifest import Manifest, Model, read_manifest, read_onnx
+from serving.models.manifest import GOLDEN, MANIFEST, ONNX, Draft, Manifest, Model, read_manifest, read_onnx
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 ALIAS = re.compile(r"[a-z][a-z0-9_-]*")
@@ -35,39 +35,17 @@ class Registry:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def register(
-        self,
-        onnx: bytes,
-        *,
-        name: str,
-        service: str,
-        inputs: tuple[str, ...],
-        plan: str,
-        trained_from: int,
-        trained_until: int,
-        metrics: Mapping[str, float],
-        created_at: int,
-    ) -> Manifest:
-        """Store ``onnx`` as the next version of ``name``; two that register at once get two numbers."""
+    def register(self, draft: Draft) -> Manifest:
+        """Store ``draft`` as the next version of its model; two that register at once get two numbers."""
+        name = draft.manifest.name
         folder = self._folder(name)
         folder.mkdir(parents=True, exist_ok=True)
         version = max(self.versions(name), default=0) + 1
-        while True:
-            manifest = Manifest(
-                name=name,
-                version=version,
-                sha256=hashlib.sha256(onnx).hexdigest(),
-                inputs=tuple(inputs),
-                plan=plan,
-                service=service,
-                trained_from=trained_from,
-                trained_until=trained_until,
-                metrics=dict(metrics),
-                created_at=created_at,
-            )
-            if _place(folder, manifest, onnx):
-                return manifest
+        while not _place(
+            folder, msgspec.structs.replace(draft, manifest=msgspec.structs.replace(draft.manifest, version=version))
+        ):
             version += 1
+        return msgspec.structs.replace(draft.manifest, version=version)
 
     def get(self, name: str, version_or_alias: int | str) -> Model:
         """A version by its number or by an alias, its bytes checked against the manifest."""
@@ -76,8 +54,8 @@ class Registry:
         if not (folder / "manifest.json").is_file():
             known = ", ".join(map(str, self.versions(name))) or "none yet: train one"
             raise SettingError(f"model '{name}' has no version {version}; it has {known}")
-        manifest = read_manifest(folder / "manifest.json")
-        model = Model(manifest, folder / "model.onnx")
+        manifest = read_manifest((folder / MANIFEST).read_bytes(), str(folder / MANIFEST))
+        model = Model(manifest, lambda file: (folder / file).read_bytes())
         read_onnx(model)
         return model
 
@@ -142,11 +120,13 @@ def check_alias(alias: str) -> None:
         raise SettingError(f"an alias is lower-case letters, digits, _ and -, a letter first; got '{alias}'; try 'staging'")
 
 
-def _place(folder: Path, manifest: Manifest, onnx: bytes) -> bool:
+def _place(folder: Path, draft: Draft) -> bool:
     """Build the version beside its place and rename it there; False where another has taken the number."""
+    manifest = draft.manifest
     with _temporary(folder) as building:
-        _write(building / "model.onnx", onnx)
-        _write(building / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+        _write(building / ONNX, draft.onnx)
+        _write(building / GOLDEN, draft.golden)
+        _write(building / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2))
         _sync_folder(building)
         try:
             building.rename(folder / str(manifest.version))  # fails where that folder exists: it is never empty

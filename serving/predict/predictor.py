@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from features.errors import DefinitionError, SettingError
+from msgspec import UNSET
+
+from features.errors import SettingError
 from features.feast.keys import UnheldKeyError
 from features.feast.online import ReadRows
+from features.inputs.outputs import no_score, why
 from features.plan import Plan
 from schemas import Prediction, Receipt
 from schemas.codec import encode
@@ -71,9 +74,11 @@ class Predictor:
 
     def _predict(self, messages: Sequence[Any], featured_at: Sequence[int], known: Known) -> list[bytes | UnscorableError]:
         rows = self._vectors.complete(known)
-        found = self._model.score(rows).scores
+        scored = self._model.score(rows)
+        found = scored.scores
         if not all(map(math.isfinite, found)):
-            raise UnscorableError(f"model '{self._manifest.name}' {self._manifest.version} gave no finite score")
+            raise UnscorableError(no_score(self._manifest.name, self._manifest.version))
+        outputs: list[Any] = [UNSET] * len(found) if scored.outputs is None else [*scored.outputs]
         manifest, inputs = self._manifest, self._inputs
         scored_at = int(self._clock() * 1000)
         return [
@@ -96,10 +101,11 @@ class Predictor:
                         scored_at=scored_at,
                         incomplete=incomplete,
                     ),
+                    outputs=others,
                 )
             )
-            for message, row, score, batch_as_of, incomplete, featured in zip(
-                messages, rows, found, known.batch_as_of, known.incomplete, featured_at, strict=True
+            for message, row, score, others, batch_as_of, incomplete, featured in zip(
+                messages, rows, found, outputs, known.batch_as_of, known.incomplete, featured_at, strict=True
             )
         ]
 
@@ -112,7 +118,7 @@ def _halves(messages: Sequence[Any]) -> tuple[slice, slice]:
 def _unscorable(error: Exception) -> UnscorableError:
     if isinstance(error, UnscorableError):
         return error
-    return UnscorableError(str(error) if isinstance(error, DefinitionError) else f"{type(error).__name__}: {error}")
+    return UnscorableError(why(error))
 
 
 def check_model(model: Model, plan: Plan) -> None:

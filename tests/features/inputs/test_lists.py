@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from features.feast.online import Row
 from features.inputs.arrow import floats, table_matrix
 from features.inputs.columns import input_columns
 from features.inputs.matrix import matrix
-from features.inputs.output import scores
 from features.plan import Plan
 from features.service import Service
+from infra.models import registering
 from infra.settings import TrainSettings
 from jobs.audit.parity import compare
 from jobs.history.compute import compute, write
@@ -33,7 +34,7 @@ from jobs.training.train import train
 from schemas import FeatureVector, Origin
 from schemas.codec import decode_features, encode
 from serving.models.registry import Registry
-from serving.models.session import load_session
+from serving.models.session import load_model
 from serving.predict.message import UnscorableError
 from serving.predict.vector import Vectors
 from tests.contract.reference import Event, vectors
@@ -182,9 +183,9 @@ def test_a_model_of_lists_is_trained_and_scores(recent: Service, tmp_path: Path)
     """The registry's manifest has the columns, and batch scoring fills them."""
     registry = Registry(tmp_path)
     config = TrainSettings(label="labels.is_fraud", trees=3).config
-    manifest = train(recent, config, Split(date(2018, 4, 20), 7, 7, 7), register=registry.register).manifest
+    manifest = train(recent, config, Split(date(2018, 4, 20), 7, 7, 7), register=registering(registry)).manifest
     plan = recent.plan
     assert manifest.inputs == input_columns(plan, plan.inputs)
-    session = load_session(registry.get("recent", manifest.version))
-    scored = score_history(recent, lambda x: scores(session, x), inputs=manifest.inputs)
-    assert scored.column_names == [*compute(recent).column_names, "score"]
+    model = load_model(registry.get("recent", manifest.version))
+    scored = score_history(recent, partial(model.score_table, plan=plan), inputs=manifest.inputs)
+    assert scored.column_names == [*compute(recent).column_names, "score", "unscorable"]

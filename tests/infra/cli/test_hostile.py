@@ -5,6 +5,7 @@ The commands and their options are those of the application, so a new one is tri
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -14,9 +15,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from infra.cli import run
+from serving.models.manifest import Draft, read_golden
 from serving.models.registry import Registry
 from tests.support import hostile_files as hostile
 from tests.support.commands import COMMANDS, good, required
@@ -213,12 +216,12 @@ def test_a_registry_that_is_broken(file: str, name: str, project: Path, tried: R
 
 def test_a_model_that_is_no_onnx(project: Path, tried: Run) -> None:
     """Its manifest is right, and ONNX Runtime can't read it, or gives no score."""
-    manifest = Registry(project / "models").get("num", 1).manifest
-    kept = ("name", "service", "inputs", "plan", "trained_from", "trained_until", "metrics")
-    fields = {name: getattr(manifest, name) for name in kept}
+    registry = Registry(project / "models")
+    model = registry.get("num", 1)
     for onnx in (b"", hostile.BINARY, stumps([1.0])):
-        made = Registry(project / "models").register(onnx, **fields, created_at=0)
-        Registry(project / "models").set_alias("num", "production", made.version)
+        manifest = msgspec.structs.replace(model.manifest, sha256=hashlib.sha256(onnx).hexdigest())
+        made = registry.register(Draft(manifest, onnx, read_golden(model)))
+        registry.set_alias("num", "production", made.version)
         assert f"model 'num' {made.version}" in refused(tried, "score")
 
 
