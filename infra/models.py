@@ -7,7 +7,7 @@ from typing import Any
 
 from features.inputs.matrix import matrix
 from features.plan import Plan
-from serving.models.admit import admit
+from serving.models.admit import Given, admit
 from serving.models.manifest import Manifest, Task
 from serving.models.registry import Registry
 
@@ -39,7 +39,7 @@ def registering(registry: Registry) -> Callable[..., Manifest]:
             created_at=created_at,
             inputs=inputs,
             task=task,
-            golden_rows=lambda columns: rows,
+            give=lambda columns: Given(rows),
             trained_from=trained_from,
             trained_until=trained_until,
             metrics=metrics,

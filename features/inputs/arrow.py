@@ -88,6 +88,12 @@ def table_feeds(table: pa.Table, plan: Plan, tensors: Sequence[Tensor]) -> tuple
     return found, unheld
 
 
+def table_rows(table: pa.Table, plan: Plan, inputs: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The rows of a table as the scorer has them: Python's values of ``inputs``, lists as their columns."""
+    columns = input_arrays(table, plan, inputs)
+    return list(zip(*(to_list(pa.chunked_array([column])) for column in columns.values()), strict=True))
+
+
 def input_arrays(table: pa.Table, plan: Plan, inputs: Sequence[str]) -> dict[str, pa.Array]:
     """The columns of a table that are ``inputs``, by name; a list's are made of it."""
     of_lists = list_columns(plan)

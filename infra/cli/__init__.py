@@ -1,6 +1,18 @@
 """The command line: each module holds the commands of one part, and imports what they need when they run."""
 
-from infra.cli import batch_views, definitions, docs, docs_settings, end_to_end, events, history, init, models, services
+from infra.cli import (
+    batch_views,
+    definitions,
+    docs,
+    docs_settings,
+    end_to_end,
+    events,
+    history,
+    init,
+    models,
+    models_add,
+    services,
+)
 from infra.cli.app import run
 
 __all__ = [
@@ -14,6 +26,7 @@ __all__ = [
     "init",
     "main",
     "models",
+    "models_add",
     "services",
 ]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli.app import HERE, ProjectOption, app, folder, interruptible, note
+from infra.cli.app import HERE, ProjectOption, app, folder, interruptible, note, warn
 from infra.cli.batch_rows import warn_of_batch_rows
 from infra.cli.options import (
     EventsOption,
@@ -118,7 +118,15 @@ def score(
     by = f"{chosen.manifest.name} v{chosen.manifest.version}"
     show.out.print(f"{table.num_rows:,} scores by {by} in {show.escape(str(out))}")
     _note_if_empty(table, times, events)
+    _warn_of_unscorable(table)
     warn_of_batch_rows(batch_rows(of.plan, table), service)
+
+
+def _warn_of_unscorable(table: pa.Table) -> None:
+    """Say how many rows have no score, and why the first has none: on the stream they would be dead letters."""
+    reasons = table["unscorable"].drop_null()
+    if len(reasons):
+        warn(f"{len(reasons):,} of {table.num_rows:,} rows have no score, and column 'unscorable' says why: {reasons[0]}, say")
 
 
 def _note_if_empty(table: pa.Table, times: Span, events: Path | None) -> None:

@@ -125,7 +125,7 @@ def _as_json(registry: Registry, manifest: Manifest) -> dict[str, Any]:
     import msgspec
 
     fields: dict[str, Any] = msgspec.to_builtins(manifest)
-    return fields | {"aliases": _aliases(registry, manifest)}
+    return fields | {"inputs": manifest.inputs, "aliases": _aliases(registry, manifest)}
 
 
 def _row(registry: Registry, manifest: Manifest) -> dict[str, Any]:

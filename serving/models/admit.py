@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnxruntime as ort
 
@@ -26,7 +26,17 @@ LARGEST = 256 * 1024 * 1024
 VECTORS = re.compile(r"(avx|amx|sve|asimd|fma|f16c|neon|sse4)\w*")
 PROBED = 16
 """Rows from which the outputs' shapes are learned."""
-GoldenRows = Callable[[tuple[str, ...]], Sequence[Row]]
+
+
+class Given(NamedTuple):
+    """Rows to make the golden batch of, in the order of the model's columns."""
+
+    rows: Sequence[Row]
+    scores: Sequence[float | None] | None = None
+    """The scores that the library which made the model gave for them, where they are known."""
+
+
+GiveRows = Callable[[tuple[str, ...]], Given]
 """Gives rows of these columns."""
 
 
@@ -39,7 +49,7 @@ def admit(
     inputs: Sequence[str] | None = None,
     score: str | None = None,
     task: Task | None = None,
-    golden_rows: GoldenRows | None = None,
+    give: GiveRows | None = None,
     trained_from: int | None = None,
     trained_until: int | None = None,
     metrics: Mapping[str, float] | None = None,
@@ -49,8 +59,8 @@ def admit(
     """``onnx`` as a version of ``name`` for the service of ``plan``, checked and tried.
 
     ``inputs`` are features in the order of the model's, by default the plan's; ``score``, ``OUTPUT[:CLASS]``, is the number that
-    predictions are of, by default the one that it can only be; ``task`` follows from the outputs by default. ``golden_rows``
-    gives rows of the columns that the model takes; none: they are made.
+    predictions are of, by default the one that it can only be; ``task`` follows from the outputs by default. ``give`` is asked
+    for rows of the columns that the model takes; none: they are made.
 
     Raises `SettingError` or `DefinitionError` for a model that cannot serve the plan, with what to do about it.
     """
@@ -61,10 +71,12 @@ def admit(
     session = open_session(onnx)
     taken = tensors(session, plan, inputs)
     columns = tuple(column for tensor in taken for column in tensor.columns)
-    given = golden_rows(columns) if golden_rows else ()
-    found = _signature(session, taken, given, score)
+    given = give(columns) if give else Given(())
+    found = _signature(session, taken, given.rows, score)
     model = Onnx(session, found)
-    rows = golden.given_rows(model, given) or golden.made_rows(taken)
+    rows = golden.given_rows(model, given.rows) or golden.made_rows(taken)
+    if given.scores is not None:
+        golden.check_scores(model, given.rows, given.scores)
     content, kept = golden.make(model, rows)
     manifest = Manifest(
         name=name,

@@ -29,6 +29,8 @@ TOLERANCE = 1e-5
 """How far an answer may be from the first, in relation to it."""
 SMALLEST = 1e-7
 """The same for answers near 0, in relation to the largest: a float32's last bit."""
+COMPARED, CONVERTED = 2000, 1e-4
+"""Rows that are compared with the library's own scores, and how far apart these may be: absolute, above 1 in relation."""
 SEED = 20_240_501
 
 Row = Sequence[Value]
@@ -53,11 +55,26 @@ def given_rows(onnx: Onnx, rows: Sequence[Row]) -> list[list[Value]]:
 
     Raises `SettingError` where a whole number is more than a float32 input holds.
     """
-    chosen = rows if len(rows) <= ROWS else [rows[place * len(rows) // ROWS] for place in range(ROWS)]
-    kept = [_plain(row) for row in chosen]
+    kept = [_plain(rows[place]) for place in _spread(len(rows), ROWS)]
     for row in kept:
         _check_held(onnx.signature.inputs, row)
-    return [row for row in kept if _is_finite(row) and (None not in row or _has_score(onnx, row))]
+    return [row for row in kept if _is_finite(row) and (None not in row or math.isfinite(_score(onnx, row)))]
+
+
+def check_scores(onnx: Onnx, rows: Sequence[Row], expected: Sequence[float | None]) -> None:
+    """Raises `SettingError` where the model does not give the scores that its own library gave: the conversion has a fault."""
+    for place in _spread(len(rows), COMPARED):
+        wanted = expected[place]
+        if wanted is None or not math.isfinite(wanted):
+            continue
+        row = _plain(rows[place])
+        found = _score(onnx, row)
+        if not abs(found - wanted) <= CONVERTED * max(1, abs(wanted)):
+            told = dict(zip(onnx.signature.columns, row, strict=True))
+            raise SettingError(
+                f"a model's ONNX gives the scores of the library that made it, within {CONVERTED}; got {found:g} for {wanted:g} "
+                f"in row {place}, {told}; convert it so that it does: where the row has nulls, with an imputer before the model"
+            )
 
 
 def make(onnx: Onnx, rows: list[list[Value]]) -> tuple[bytes, Golden]:
@@ -126,11 +143,21 @@ def _is_finite(row: Row) -> bool:
     return not any(isinstance(value, float) and math.isinf(value) for value in row)
 
 
-def _has_score(onnx: Onnx, row: Row) -> bool:
+def _score(onnx: Onnx, row: Row) -> float:
+    """NaN where an input does not hold a value."""
     try:
-        return math.isfinite(onnx.score([row]).scores[0])
+        return onnx.score([row]).scores[0]
     except DefinitionError:
-        return False
+        return math.nan
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """At most so many of ``count`` places, from all over them.
+
+    >>> _spread(3, 4), _spread(8, 4)
+    ([0, 1, 2], [0, 2, 4, 6])
+    """
+    return [place * count // min(count, most) for place in range(min(count, most))]
 
 
 def _check_held(tensors: Sequence[Tensor], row: Row) -> None:

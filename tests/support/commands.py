@@ -21,6 +21,7 @@ GOOD = {
     "alias": "staging",
     "out": "out/out.parquet",
     "file": "data/num.parquet",
+    "onnx": "models/num/1/model.onnx",
     "start": "2024-05-01",
     "end": "2024-05-03",
 }
