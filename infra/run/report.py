@@ -73,7 +73,8 @@ def build(service: Service, label: TrainSettings, run: RunSettings, model: Model
         end_ms=split.end_day * DAY_MS,
     )
     test = rows_tested(service, config, split, table)
-    scored = dict(zip(table[plan.spine_source.event_id].to_pylist(), table["score"].to_pylist(), strict=True))
+    ids, found = table[plan.spine_source.event_id].to_pylist(), table["score"].to_pylist()
+    scored = {event: score for event, score in zip(ids, found, strict=True) if score is not None}
     p50, p99 = np.percentile(stream.latencies, (50, 99)).tolist()
     warm_p50, warm_p99 = np.percentile(stream.latencies[len(stream.latencies) // 2 :], (50, 99)).tolist()
     return Report(

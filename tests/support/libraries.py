@@ -113,16 +113,17 @@ def lightgbm_classifier(frame: pd.DataFrame) -> Fitted:
     return Fitted(onnx, lambda rows: model.predict_proba(floats(rows))[:, 1], 1e-5, True, True)
 
 
-def pipeline(frame: pd.DataFrame) -> Fitted:
+def pipeline(frame: pd.DataFrame, without: str = "") -> Fitted:
     """Inputs by name, of every type, with texts of the stream and of a batch view."""
-    numbers, texts = list(NAMED)[:3], list(NAMED)[4:]
+    inputs = {name: kind for name, kind in NAMED.items() if name != without}
+    numbers, texts = list(inputs)[:3], list(inputs)[4:]
     columns = [
         ("numbers", StandardScaler(), numbers),
         ("web", "passthrough", ["recent__last_web"]),
         ("texts", OneHotEncoder(handle_unknown="ignore"), texts),
     ]
     model = make_pipeline(ColumnTransformer(columns), LogisticRegression()).fit(_typed(frame), _late(frame))
-    onnx = to_onnx(model, initial_types=list(NAMED.items())).SerializeToString()
+    onnx = to_onnx(model, initial_types=list(inputs.items())).SerializeToString()
     return Fitted(onnx, lambda rows: model.predict_proba(_typed(rows))[:, 1], 1e-5, False, False)
 
 
