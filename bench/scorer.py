@@ -31,6 +31,7 @@ from features.plan import Plan
 from infra.config import scorer_config
 from infra.local import jars
 from infra.local.broker import Broker
+from infra.models import registering
 from infra.settings import KafkaSettings, ScorerSettings
 from schemas import FeatureVector, Origin
 from schemas.codec import encode
@@ -122,7 +123,7 @@ def make_project(folder: Path) -> Plan:
     ]
     store.provider.online_write_batch(store.config, profile, profiles, None)
     registry = Registry(folder / "models")
-    manifest = registry.register(
+    manifest = registering(registry)(
         trained_model(len(plan.inputs)),
         name=SERVICE,
         service=SERVICE,

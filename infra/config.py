@@ -107,7 +107,7 @@ def scorer_config(
     *,
     client: dict[str, Any],
     isolation_level: str = READ_COMMITTED,
-    registry: Path,
+    registry: Path | str,
     longest: Mapping[str, int] | None = None,
     ready_file: Path | None = None,
 ) -> ScorerConfig:

@@ -88,13 +88,13 @@ def score(
     """
     from infra.cli import show
     from infra.config import with_settings
+    from infra.models import registry_of
     from infra.settings import load_settings
-    from serving.models.registry import Registry
 
     times, others, where = span(start, end), histories(history), folder(project)
     parquet_file(out)
     settings = load_settings(where)
-    chosen = Registry(where / settings.registry).get(model or service, version or settings.scorer.alias)
+    chosen = registry_of(where, settings).get(model or service, version or settings.scorer.alias)
     with interruptible(lambda: f"{out} was not written"), show.progress() as on_progress:
         from features.definitions.load import load  # slow: after all that is quickly refused
         from features.inputs.output import scores

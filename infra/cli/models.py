@@ -40,8 +40,9 @@ def train(
     import jobs.training  # noqa: F401 - without the extra 'train' this ends here, in one line
     from infra.cli import show
     from infra.config import with_settings
+    from infra.models import registering, registry_of
     from infra.settings import load_settings
-    from serving.models.registry import Registry, check_alias
+    from serving.models.lifecycle import check_alias
 
     where, split = folder(project), _split(start, days, delay, test_days)
     settings = load_settings(where)
@@ -49,7 +50,7 @@ def train(
         raise SettingError(f"training needs a label; headrace.toml has no [train.{service}]; add it, with a label")
     if promote:
         check_alias(promote)
-    registry = Registry(where / settings.registry)
+    registry = registry_of(where, settings)
     before = registry.versions(service)
     with interruptible(lambda: _registered(registry, service, before)), show.progress() as on_progress:
         from features.definitions.load import load  # slow, as is training itself: after all that is quickly refused
@@ -59,7 +60,7 @@ def train(
             with_settings(load(where).service(service), settings),
             settings.train[service].config,
             split,
-            register=registry.register,
+            register=registering(registry),
             on_progress=on_progress,
         )
         if promote:
@@ -112,11 +113,11 @@ def promote(
 
 
 def _registry(project: Path) -> Registry:
+    from infra.models import registry_of
     from infra.settings import load_settings
-    from serving.models.registry import Registry
 
     where = folder(project)
-    return Registry(where / load_settings(where).registry)
+    return registry_of(where, load_settings(where))
 
 
 def _as_json(registry: Registry, manifest: Manifest) -> dict[str, Any]:

@@ -167,6 +167,7 @@ def scorer(
     from infra.config import scorer_config
     from infra.kafka import rights
     from infra.local import stack, topics
+    from infra.models import registry_root
     from infra.settings import run_folder
     from schemas.topics import DEAD_LETTERS, predictions
     from serving.kafka.scorer import run
@@ -181,7 +182,7 @@ def scorer(
         service,
         client=client,
         isolation_level=read.kafka.isolation_level,
-        registry=where / read.registry,
+        registry=registry_root(where, read),
         longest=topics.longest_records(client, [DEAD_LETTERS.name, predictions(service).name]),
         ready_file=_fresh(folders.ready(f"scorer-{service}")),
     )

@@ -22,6 +22,7 @@ from features.service import Service
 from features.times import Span, day_ms, day_of
 from infra.config import GROUP, with_settings
 from infra.local import stack
+from infra.models import registering, registry_of
 from infra.run.day_by_day import EARLIEST
 from infra.run.publisher import Publisher
 from infra.run.report import Report, Stream, build
@@ -155,7 +156,7 @@ def train_model(run: Run) -> None:
     run.on_step(f"training on {days.train_days} days from {days.train_from}")
     from jobs.training.train import train
 
-    made = train(run.service, run.settings.train[name].config, days.split, register=registry.register)
+    made = train(run.service, run.settings.train[name].config, days.split, register=registering(registry))
     registry.set_alias(name, ALIAS, made.manifest.version)
 
 
@@ -253,7 +254,7 @@ def _publisher(run: Run, span: Span, rate: float | None = None) -> Publisher:
 
 
 def _registry(run: Run) -> Registry:
-    return Registry(run.service.folder / run.settings.registry)
+    return registry_of(run.service.folder, run.settings)
 
 
 def _group(run: Run) -> str:

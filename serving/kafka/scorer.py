@@ -88,8 +88,8 @@ class ScorerConfig(msgspec.Struct, frozen=True):
     """What a kafka-python client is given: where Kafka is, and how it is spoken to."""
     isolation_level: str
     """Kafka's ``isolation.level``, of what is read."""
-    registry: Path
-    """The model registry's folder."""
+    registry: Path | str
+    """The model registry's folder, or its URL."""
     alias: str
     """The alias whose version makes the predictions; the model has the service's name."""
     longest: Mapping[str, int]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from collections.abc import Callable
 
 import msgspec
 
 from features.errors import SettingError
+
+MANIFEST, ONNX, GOLDEN = "manifest.json", "model.onnx", "golden"
+"""The files of a version."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -29,17 +32,26 @@ class Manifest(msgspec.Struct, frozen=True):
     created_at: int
 
 
-class Model(msgspec.Struct, frozen=True):
-    """A version in the registry, and where its ONNX file lies."""
+class Draft(msgspec.Struct, frozen=True):
+    """What is to become a version: it passed every check, and has no number yet (its manifest's version is 0)."""
 
     manifest: Manifest
-    path: Path
+    onnx: bytes
+    golden: bytes
 
 
-def read_manifest(path: Path) -> Manifest:
-    """The manifest in a file; raises `SettingError` where it is none."""
+class Model(msgspec.Struct, frozen=True):
+    """A version in the registry, and what gives its files."""
+
+    manifest: Manifest
+    read: Callable[[str], bytes]
+    """The bytes of `ONNX` or `GOLDEN`; raises `FileNotFoundError` where the file is gone."""
+
+
+def read_manifest(content: bytes, path: str) -> Manifest:
+    """The manifest that was read from ``path``; raises `SettingError` where it is none."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+        return msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SettingError(f"a manifest is written once and never changed; {path} gave {error}; use another version") from None
 
@@ -47,13 +59,15 @@ def read_manifest(path: Path) -> Manifest:
 def read_onnx(model: Model) -> bytes:
     """The model's ONNX file; raises `SettingError` where its sha256 is not the manifest's."""
     manifest = model.manifest
-    if not model.path.is_file():
-        raise SettingError(f"model '{manifest.name}' {manifest.version} has no {model.path}; restore it, or use another version")
-    onnx = model.path.read_bytes()
+    try:
+        onnx = model.read(ONNX)
+    except FileNotFoundError:
+        missing = f"model '{manifest.name}' {manifest.version} has no {ONNX}"
+        raise SettingError(f"{missing}; restore it, or use another version") from None
     found = hashlib.sha256(onnx).hexdigest()
     if found != manifest.sha256:
         raise SettingError(
             f"model '{manifest.name}' {manifest.version}: a version never changes; the manifest has sha256 "
-            f"{manifest.sha256[:12]}…, {model.path} has {found[:12]}…; restore the file, or use another version"
+            f"{manifest.sha256[:12]}…, its {ONNX} has {found[:12]}…; restore the file, or use another version"
         )
     return onnx

@@ -9,6 +9,7 @@ from typing import Any
 from onnx import TensorProto, checker, helper
 
 from features.plan import Plan
+from infra.models import registering
 from serving.models.registry import Registry
 
 THRESHOLDS = (0.5, 2.5, 6.5, 20.5)
@@ -68,7 +69,7 @@ def register(
 ) -> None:
     """Give the alias to a new model that was trained on the plan, or on another with that digest."""
     registry = Registry(folder)
-    manifest = registry.register(
+    manifest = registering(registry)(
         onnx,
         name=plan.service,
         service=plan.service,

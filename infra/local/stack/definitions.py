@@ -12,8 +12,8 @@ from features.changes import changes
 from features.definitions import definitions_file
 from features.errors import SettingError
 from features.plan import Plan
+from infra.models import registry_of
 from infra.settings import Settings
-from serving.models.registry import Registry
 
 if TYPE_CHECKING:
     from features.definitions.load import Project
@@ -67,6 +67,6 @@ class Definitions:
 def version_now(project: Path, settings: Settings, service: str) -> int | None:
     """The version that a scorer of ``service`` would start with; None where the alias points at none."""
     try:
-        return Registry(project / settings.registry).version(service, settings.scorer.alias)
+        return registry_of(project, settings).version(service, settings.scorer.alias)
     except SettingError:
         return None

@@ -13,6 +13,7 @@ from infra.local.stack.definitions import GONE, Definitions
 from infra.local.stack.folders import Folders
 from infra.local.stack.record import KAFKA, Stack, process_names, recorded_plan, scorer_name, stream_name, works
 from infra.local.stack.services import runs, scorer_notes
+from infra.models import registry_of
 from infra.settings import Settings
 
 SHOWN = 3
@@ -149,8 +150,7 @@ def _check_models(call: Call, plans: Iterable[Plan]) -> None:
     running = [plan for plan in plans if call.processes.running(scorer_name(plan.service))]
     if not running:
         return
-    from serving.models.registry import Registry
     from serving.predict.predictor import check_model  # imports ONNX Runtime
 
     for plan in running:
-        check_model(Registry(call.project / call.settings.registry).get(plan.service, call.settings.scorer.alias), plan)
+        check_model(registry_of(call.project, call.settings).get(plan.service, call.settings.scorer.alias), plan)

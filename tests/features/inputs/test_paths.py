@@ -19,6 +19,7 @@ from features.inputs.columns import input_columns
 from features.inputs.matrix import Floats, matrix
 from features.inputs.output import scores
 from features.service import Service
+from infra.models import registering
 from jobs.history.batch_views import materialize, push_online
 from jobs.history.compute import compute, write
 from jobs.predict.score import score_history
@@ -207,7 +208,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
     plan = service.plan
     columns = input_columns(plan, plan.inputs)
     registry = Registry(folder / "models")
-    registry.register(
+    registering(registry)(
         stumps([0.01 * (place + 1) for place in range(len(columns))]),
         name="orders",
         service="orders",

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from infra.cli import run
+from infra.models import registering
 from serving.models.registry import Registry
 from tests.support import hostile_files as hostile
 from tests.support.commands import COMMANDS, good, required
@@ -201,7 +202,7 @@ def test_a_kafka_that_does_not_reply(project: Path, tried: Run) -> None:
 
 
 @pytest.mark.parametrize("name", hostile.REPLACED)
-@pytest.mark.parametrize("file", ["manifest.json", "model.onnx", "../aliases.json"])
+@pytest.mark.parametrize("file", ["manifest.json", "model.onnx", "../model.json", "../../deployments/num/00000001.json"])
 def test_a_registry_that_is_broken(file: str, name: str, project: Path, tried: Run) -> None:
     """The commands that read the file say which it is, or that there is none."""
     replace(project / "models" / "num" / "1" / file, hostile.REPLACED[name])
@@ -217,7 +218,7 @@ def test_a_model_that_is_no_onnx(project: Path, tried: Run) -> None:
     kept = ("name", "service", "inputs", "plan", "trained_from", "trained_until", "metrics")
     fields = {name: getattr(manifest, name) for name in kept}
     for onnx in (b"", hostile.BINARY, stumps([1.0])):
-        made = Registry(project / "models").register(onnx, **fields, created_at=0)
+        made = registering(Registry(project / "models"))(onnx, **fields, created_at=0)
         Registry(project / "models").set_alias("num", "production", made.version)
         assert f"model 'num' {made.version}" in refused(tried, "score")
 

@@ -11,8 +11,10 @@ run = Path(arguments[arguments.index("--settings") + 1]).parent
 service = arguments[0]
 said = {"rest": "http://127.0.0.1:1"}
 if role == "scorer":
-    model = project / "models" / service
-    version = json.loads((model / "aliases.json").read_text())["production"]
-    said = {"version": version, "sha256": json.loads((model / str(version) / "manifest.json").read_text())["sha256"]}
+    models = project / "models"
+    newest = max((models / "deployments" / service).glob("*.json"))
+    version = json.loads(newest.read_text())["version"]
+    manifest = json.loads((models / service / str(version) / "manifest.json").read_text())
+    said = {"version": version, "sha256": manifest["sha256"]}
 (run / "ready" / f"{role}-{service}").write_text(json.dumps(said))
 time.sleep(600)

@@ -13,6 +13,7 @@ import pytest
 from features.definitions.load import load
 from features.errors import DefinitionError, SettingError
 from features.service import Service
+from infra.models import registering
 from infra.settings import TrainSettings
 from jobs.history.compute import compute
 from jobs.training.labels import labels, outcomes, positives
@@ -66,7 +67,7 @@ def test_an_event_may_carry_its_own_label(small_copy: Path, tmp_path: Path) -> N
     service = load(small_copy).service("handbook")
     split = Split(date(2018, 4, 20), 7, 7, 7)
     made = [
-        train(service, TrainSettings(label=label, trees=3).config, split, register=Registry(tmp_path / label).register)
+        train(service, TrainSettings(label=label, trees=3).config, split, register=registering(Registry(tmp_path / label)))
         for label in ("transactions.is_fraud", "labels.is_fraud")
     ]
     assert made[0].onnx == made[1].onnx

@@ -17,6 +17,7 @@ from features.errors import SettingError
 from features.inputs.output import scores
 from features.service import Service
 from features.times import DAY_MS
+from infra.models import registering
 from infra.settings import TrainSettings
 from jobs.history.batch_views import materialize
 from jobs.history.compute import compute
@@ -37,7 +38,7 @@ SPLIT = Split(date(2018, 4, 20), days=7, delay_days=7, test_days=7)
 def test_a_trained_model_scores_history(small: Service, tmp_path: Path) -> None:
     """Train, register, load, score: the training days' scores are good, and the manifest says what the model is."""
     registry = Registry(tmp_path)
-    manifest: Manifest = train(small, CONFIG, SPLIT, register=registry.register, clock=lambda: 5.0).manifest
+    manifest: Manifest = train(small, CONFIG, SPLIT, register=registering(registry), clock=lambda: 5.0).manifest
     assert manifest.inputs == small.plan.inputs
     assert manifest.plan == small.plan.digest
     assert (manifest.trained_until - manifest.trained_from) / DAY_MS == 7
@@ -53,7 +54,7 @@ def test_a_trained_model_scores_history(small: Service, tmp_path: Path) -> None:
 @pytest.mark.core
 def test_what_is_measured_depends_on_the_group(small: Service, tmp_path: Path) -> None:
     """Without a group there is no metric of groups and no row is left out; with both options, fewer rows are tested."""
-    register = Registry(tmp_path).register
+    register = registering(Registry(tmp_path))
     without = train(small, CONFIG, SPLIT, register=register).metrics
     settings = TrainSettings(label=LABEL, group="customer_id", group_top=10, leave_out_known_positives=True)
     ranked = train(small, settings.config, SPLIT, register=register).metrics
@@ -70,7 +71,7 @@ def test_what_is_measured_depends_on_the_group(small: Service, tmp_path: Path) -
 @pytest.mark.core
 def test_the_settings_reach_the_model(small: Service, tmp_path: Path) -> None:
     """Trees, depth and learning rate each change the model that comes out."""
-    register = Registry(tmp_path).register
+    register = registering(Registry(tmp_path))
     several = ({"trees": 3}, {"trees": 4}, {"trees": 3, "depth": 2}, {"trees": 3, "learning_rate": 0.1})
     made = [train(small, TrainSettings(label=LABEL, **one).config, SPLIT, register=register).onnx for one in several]
     assert len(set(made)) == len(several)
@@ -81,7 +82,7 @@ def test_rows_without_a_batch_row_are_counted(small_copy: Path, tmp_path: Path) 
     """Of training in the manifest, beside its rows; of training and test together for the warning."""
     service = load(small_copy).service("fraud")
     materialize(service, date(2018, 4, 22), date(2018, 5, 3))
-    result = train(service, CONFIG, SPLIT, register=Registry(tmp_path).register)
+    result = train(service, CONFIG, SPLIT, register=registering(Registry(tmp_path)))
     table = compute(service, start_ms=SPLIT.first_day * DAY_MS, end_ms=(SPLIT.first_day + SPLIT.days) * DAY_MS)
     days = table["event_time"].to_numpy() // DAY_MS - SPLIT.first_day
     lacking = table["_incomplete_customer_profile"].is_valid().to_numpy()
@@ -97,7 +98,7 @@ def test_rows_without_a_batch_row_are_counted(small_copy: Path, tmp_path: Path) 
 @pytest.mark.core
 def test_equal_data_give_equal_bytes(small: Service, tmp_path: Path) -> None:
     """Training is repeatable: the same history gives the same sha256."""
-    made = [train(small, CONFIG, SPLIT, register=Registry(tmp_path).register) for _ in range(2)]
+    made = [train(small, CONFIG, SPLIT, register=registering(Registry(tmp_path))) for _ in range(2)]
     assert made[0].onnx == made[1].onnx
 
 
@@ -117,4 +118,4 @@ def test_a_null_is_to_onnx_what_it_is_to_xgboost() -> None:
 def test_days_without_positives_are_refused(small: Service, tmp_path: Path) -> None:
     """There is nothing to learn from rows of one class; the error says how many came."""
     with pytest.raises(SettingError, match="got 0 rows, 0 of them labelled 1, in the training from 2019-01-01 for 7 days"):
-        train(small, CONFIG, Split(date(2019, 1, 1), 7, 7, 7), register=Registry(tmp_path).register)
+        train(small, CONFIG, Split(date(2019, 1, 1), 7, 7, 7), register=registering(Registry(tmp_path)))

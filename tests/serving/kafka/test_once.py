@@ -79,9 +79,9 @@ def test_second_scorer_shares_the_work(handbook: Setting) -> None:
 
     The two serve versions of their own, so that a receipt says whose it is.
     """
-    register(handbook.folder, handbook.plan, stumps([0.5] * len(handbook.plan.inputs)), alias="canary")
+    register(handbook.folder, handbook.plan, stumps([0.5] * len(handbook.plan.inputs)), alias="staging")
     handbook.send(vectors(handbook.plan, range(20_000)))
-    with scoring(handbook, handbook.config(instance="0")), scoring(handbook, handbook.config(instance="1", alias="canary")):
+    with scoring(handbook, handbook.config(instance="0")), scoring(handbook, handbook.config(instance="1", alias="staging")):
         handbook.send(vectors(handbook.plan, range(20_000, 24_000)))
         predicted_once(handbook, range(24_000))
     versions: dict[int, set[int]] = {partition: set() for partition in range(PARTITIONS)}

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from features.errors import SettingError
+from infra.models import registering
 from serving.models.manifest import Manifest
 from serving.models.registry import Registry
 
@@ -29,7 +30,8 @@ def register(registry: Registry, onnx_bytes: bytes = b"onnx", **changed: Any) ->
         "metrics": {"auc": 0.5},
         "created_at": 2,
     }
-    return registry.register(onnx_bytes, **{**given, **changed})
+    made: Manifest = registering(registry)(onnx_bytes, **{**given, **changed})
+    return made
 
 
 def test_a_version_is_read_back_as_it_was_registered(tmp_path: Path) -> None:
@@ -50,7 +52,7 @@ def test_those_who_register_at_once_get_numbers_of_their_own(tmp_path: Path) -> 
         made = list(pool.map(lambda number: register(registry, b"%d" % number), range(20)))
     assert sorted(manifest.version for manifest in made) == list(range(1, 21))
     assert all(registry.get("fraud", m.version).manifest == m for m in made)
-    assert {path.name for path in (tmp_path / "fraud").iterdir()} == {str(number) for number in range(1, 21)}
+    assert {path.name for path in (tmp_path / "fraud").iterdir()} == {"model.json", *(str(number) for number in range(1, 21))}
 
 
 def test_an_alias_moves_and_others_stay(tmp_path: Path) -> None:
@@ -87,7 +89,7 @@ def test_a_changed_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../fraud", "", ".fraud", "a/b", "/fraud", "a\0"])
 def test_a_name_is_no_path(tmp_path: Path, name: str) -> None:
     """Names that would leave the registry's folder, or hide in it, are refused."""
-    with pytest.raises(SettingError, match="a model's name"):
+    with pytest.raises(SettingError, match="a name is letters"):
         register(Registry(tmp_path), name=name)
 
 
