@@ -8,7 +8,7 @@
     root/<name>/<version>/manifest.json          written once, last: from then on the version is there
     root/<name>/<version>/removed.json           in its place once the version is removed
     root/deployments/<service>/<seq>.json        the entries of the log, 00000001.json first
-    root/deployments/<service>/scorers/<id>.json what a scorer serves now, replaced whole
+    root/deployments/<service>/scorers/<n>.json  what a scorer serves now, replaced whole
 
 The root is a folder, or a URL of an object store: files are created by one writer and whole, and there is no rename.
 """
@@ -183,7 +183,8 @@ class Registry:
 
     def report(self, service: str, instance: str, report: Report) -> None:
         """Keep what a scorer of a service serves now, in place of what it said before."""
-        self._store.replace(f"{_scorers(service)}/{quote(instance, safe='')}.json", _json(report))
+        name = quote(instance, safe="").replace(".", "%2E")
+        self._store.replace(f"{_scorers(service)}/{name}.json", _json(report))
 
     def reports(self, service: str) -> list[Report]:
         """What the scorers of a service said last, each when it was there."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from features.errors import HeadraceError, SettingError, StackError
+from features.errors import SettingError, StackError
 
 HIDDEN = ".building-"
 """Begins the names of files that are being written beside their place."""
@@ -21,6 +21,11 @@ PROBE = ".conditional-"
 """Begins the names of objects that try whether the store creates conditionally."""
 TRIES = 10
 """How often a creation is tried that another one was in the way of."""
+S3 = ("s3", "s3a")
+TAKEN = ("PreconditionFailed", "412")
+"""S3's codes for an object that is there: not of every server does s3fs 2026.9 make a FileExistsError."""
+CONFLICT = ("ConditionalRequestConflict", "409")
+"""Another conditional put of the same object is under way: try again."""
 
 
 class Store(Protocol):
@@ -128,14 +133,14 @@ class UrlStore:
 
     def read(self, path: str) -> bytes:
         """See `Store`."""
-        with self._errors():
+        with self._errors(FileNotFoundError):
             content: bytes = self._files.cat_file(self._at(path))
         return content
 
     def read_all(self, paths: Sequence[str]) -> list[bytes]:
         """See `Store`. All at once: an object store takes tens of milliseconds for each."""
         places = [self._at(path) for path in paths]
-        with self._errors():
+        with self._errors(FileNotFoundError):
             found = self._files.cat(places) if places else {}
         return [found[place] for place in places]
 
@@ -153,18 +158,16 @@ class UrlStore:
 
     def delete(self, path: str) -> None:
         """See `Store`."""
-        with self._errors(), suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), self._errors(FileNotFoundError):
             self._files.rm_file(self._at(path))
 
     def paths(self, folder: str = "") -> list[str]:
         """See `Store`."""
         top = self._at(folder).rstrip("/")
-        with self._errors():
-            try:
-                found = self._files.find(top)
-            except FileNotFoundError:  # no such bucket, or no such folder
-                return []
-        names = (self._files._strip_protocol(name).removeprefix(top).lstrip("/") for name in found)
+        found: list[str] = []
+        with suppress(FileNotFoundError), self._errors(FileNotFoundError):  # no such bucket, or no such folder
+            found = self._files.find(top)
+        names = (name.removeprefix(top).lstrip("/") for name in found)
         return sorted(name for name in names if name and not any(part.startswith(".") for part in name.split("/")))
 
     def _at(self, path: str) -> str:
@@ -174,57 +177,58 @@ class UrlStore:
         """The store's conditional put (``If-None-Match: *``); the store may ask to try again where two come at once."""
         for _ in range(TRIES):
             try:
-                with self._errors(taken=True):
+                with self._errors(FileExistsError, NotImplementedError, TypeError):
                     self._files.pipe_file(self._at(path), content, mode="create")
             except FileExistsError:
                 return False
-            except _Conflict:
-                continue
+            except StackError as error:
+                if _code(error.__cause__) in TAKEN:
+                    return False
+                if _code(error.__cause__) in CONFLICT:
+                    continue
+                raise
             return True
         raise StackError(f"a registry's files are created by one writer at a time; {self.url} was busy {TRIES} times; try again")
 
     def _check_creation(self) -> None:
-        """Create an object twice: the second time must fail."""
-        path = PROBE + uuid.uuid4().hex
-        try:
-            if self._create(path, b"1") and not self._create(path, b"2"):
-                return
-        except (TypeError, NotImplementedError):
-            pass
-        finally:
-            self.delete(path)
+        """Create an object twice: the second time must fail, and not only because the library looked first."""
+        if self._files.async_impl or type(self._files).pipe_file is not _looks_first():
+            path = PROBE + uuid.uuid4().hex
+            with suppress(NotImplementedError, TypeError):  # of libraries that know no mode
+                created, again = self._create(path, b"1"), self._create(path, b"2")
+                self.delete(path)
+                if created and not again:
+                    return
         raise SettingError(
             f"a registry's store creates an object only where there is none, so that two writers cannot overwrite each other; "
-            f"{self.url} overwrote one; use a folder, or a store with conditional writes (If-None-Match), as S3 has"
+            f"{self.url} does not; use a folder, or a store with conditional writes (If-None-Match), as S3 has"
         )
 
     @contextmanager
-    def _errors(self, taken: bool = False) -> Iterator[None]:
-        """Within, what the store says is a `StackError`; that there is no such file, or one already, stays what it is."""
+    def _errors(self, *expected: type[Exception]) -> Iterator[None]:
+        """Within, what the store says is a `StackError`, save what is expected."""
         try:
             yield
-        except (FileNotFoundError, FileExistsError, HeadraceError, TypeError, NotImplementedError):
+        except expected:
             raise
         except Exception as error:  # botocore's errors, and those of other libraries, have no common type
-            code = _code(error)
-            if taken and code in ("PreconditionFailed", "412"):  # of MinIO, s3fs 2026.9 makes an OSError
-                raise FileExistsError from None
-            if taken and code in ("ConditionalRequestConflict", "409"):
-                raise _Conflict from None
             raise StackError(
                 f"a registry's store can be reached and lets its user in; {self.url} gave {type(error).__name__}: {error}; "
                 "check the URL, and the credentials in the environment and their rights"
             ) from error
 
 
-class _Conflict(Exception):  # noqa: N818 - not an error: try again
-    """Another creation of the same object was under way."""
-
-
-def _code(error: Exception) -> str:
+def _code(error: BaseException | None) -> str:
     """S3's own code, of an error of botocore's or of what s3fs made of it."""
-    response = getattr(error, "response", None) or getattr(error.__cause__, "response", None) or {}
+    response = getattr(error, "response", None) or getattr(getattr(error, "__cause__", None), "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))
+
+
+def _looks_first() -> object:
+    """fsspec's own ``pipe_file``: it looks whether the file is there, and then writes; another may write between the two."""
+    from fsspec.spec import AbstractFileSystem
+
+    return AbstractFileSystem.pipe_file
 
 
 def _open(url: str) -> tuple[Any, str]:
@@ -232,10 +236,11 @@ def _open(url: str) -> tuple[Any, str]:
     from fsspec.core import url_to_fs
 
     protocol = url.partition("://")[0]
+    options = {"max_concurrency": 1} if protocol in S3 else {}  # of s3fs: a read is one request, not two
     try:
-        files, root = url_to_fs(url, use_listings_cache=False)
+        files, root = url_to_fs(url, use_listings_cache=False, **options)
     except ImportError as error:
-        extra = "pip install 'headrace[s3]'" if protocol in ("s3", "s3a") else str(error)
+        extra = "pip install 'headrace[s3]'" if protocol in S3 else str(error)
         raise SettingError(f"a registry on {protocol}:// needs the library that reads it; it is not installed; {extra}") from None
     except ValueError as error:
         raise SettingError(f"a registry is a folder, or a URL as s3://bucket/path; got '{url}': {error}; change it") from None
