@@ -189,7 +189,8 @@ class Settings(BaseSettings):
     train: dict[str, TrainSettings] = {}
     run: RunSettings | None = None
     registry: str = "models"
-    """The folder of the model registry, relative to the project."""
+    """The folder of the model registry, relative to the project, or a URL that scorers on several machines share, such as
+    `s3://bucket/models` (docs/deployments.md); credentials come from the environment alone, as the store's tools read them."""
     run_dir: str = ".headrace"
     """The folder of logs, processes, checkpoints and the local Kafka's data, relative to the project."""
 

@@ -71,3 +71,8 @@ def read_onnx(model: Model) -> bytes:
             f"{manifest.sha256[:12]}…, its {ONNX} has {found[:12]}…; restore the file, or use another version"
         )
     return onnx
+
+
+def read_golden(model: Model) -> bytes:
+    """The model's golden batch."""
+    return model.read(GOLDEN)

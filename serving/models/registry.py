@@ -9,6 +9,7 @@
     root/<name>/<version>/removed.json           in its place once the version is removed
     root/deployments/<service>/<seq>.json        the entries of the log, 00000001.json first
     root/deployments/<service>/scorers/<n>.json  what a scorer serves now, replaced whole
+    root/deployments/<service>/taken/…           how a scorer took an entry, and from which offsets, written once
 
 The root is a folder, or a URL of an object store: files are created by one writer and whole, and there is no rename.
 """
@@ -21,6 +22,7 @@ import uuid
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -30,12 +32,14 @@ from schemas.deployment import Placed
 from serving.models.lifecycle import PRODUCTION, Change, Deployed, Entry, check_alias, entry_of
 from serving.models.log import Log, user
 from serving.models.manifest import GOLDEN, MANIFEST, ONNX, Draft, Manifest, Model, read_manifest, read_onnx
-from serving.models.reports import Report
+from serving.models.reports import Report, Taken
 from serving.models.store import Store, open_store
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-DEPLOYMENTS, SCORERS = "deployments", "scorers"
+DEPLOYMENTS, SCORERS, TAKEN = "deployments", "scorers", "taken"
 OWNER, REMOVED = "model.json", "removed.json"
+
+T = TypeVar("T")
 
 
 class Registry:
@@ -45,6 +49,7 @@ class Registry:
         self._store = open_store(root) if isinstance(root, Path | str) else root
         self._clock = clock
         self._logs: dict[str, Log] = {}
+        self._said: set[str] = set()
 
     def register(self, draft: Draft) -> Manifest:
         """Store the draft as the next version of its model; two that register at once get two numbers.
@@ -103,23 +108,28 @@ class Registry:
             found.setdefault(name, []).append(rest)
         return tuple(name for name in sorted(found) if NAME.fullmatch(name) and name != DEPLOYMENTS and _versions(found[name]))
 
+    def manifests(self) -> list[Manifest]:
+        """What every version of every model is, by name and number, the bytes of the models unread."""
+        found = []
+        for path in self._store.paths():
+            name, version, file = (*path.split("/"), "", "")[:3]
+            if name != DEPLOYMENTS and version.isdecimal() and file == MANIFEST:
+                found.append((name, int(version), path))
+        paths = [path for _, _, path in sorted(found)]
+        return [read_manifest(content, path) for path, content in zip(paths, self._store.read_all(paths), strict=True)]
+
     def service_of(self, name: str) -> str:
         """The service that a model is for. Raises `SettingError` where there is no such model."""
-        try:
-            content = self._store.read(f"{_checked(name)}/{OWNER}")
-        except FileNotFoundError:
+        service = self._service(name)
+        if service is None:
             known = ", ".join(self.names()) or "none yet: train one"
-            raise SettingError(f"a model is in the registry; got '{name}'; it has {known}") from None
-        try:
-            return msgspec.json.decode(content, type=dict[str, str])["service"]
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
-            raise SettingError(f"{name}/{OWNER} is written once and never changed; it gave {error!r}; restore it") from None
+            raise SettingError(f"a model is in the registry; got '{name}'; it has {known}")
+        return service
 
     def aliases(self, name: str) -> dict[str, int]:
         """The environments that a version of ``name`` serves; the canary is a share of production, and none of them."""
-        try:
-            service = self.service_of(name)
-        except SettingError:
+        service = self._service(name)
+        if service is None:
             return {}
         return {alias: placed.version for alias, placed in self.deployed(service).aliases.items() if placed.model == name}
 
@@ -182,18 +192,41 @@ class Registry:
         return entry
 
     def report(self, service: str, instance: str, report: Report) -> None:
-        """Keep what a scorer of a service serves now, in place of what it said before."""
-        name = quote(instance, safe="").replace(".", "%2E")
-        self._store.replace(f"{_scorers(service)}/{name}.json", _json(report))
+        """Keep what a scorer of a service serves now, in place of what it said before; what it first says of a change stays."""
+        name, log = quote(instance, safe="").replace(".", "%2E"), f"{DEPLOYMENTS}/{_checked(service)}"
+        for serving in report.serving:
+            path = f"{log}/{TAKEN}/{serving.seq}-{serving.alias}-{serving.state}-{name}.json"
+            if path not in self._said:
+                self._store.create(path, _json(Taken(instance, serving)))
+                self._said.add(path)
+        self._store.replace(f"{log}/{SCORERS}/{name}.json", _json(report))
 
     def reports(self, service: str) -> list[Report]:
         """What the scorers of a service said last, each when it was there."""
-        folder = _scorers(service)
+        return self._written(f"{DEPLOYMENTS}/{_checked(service)}/{SCORERS}", Report)
+
+    def taken(self, service: str) -> list[Taken]:
+        """How the scorers of a service took the entries of its log: what each said first, of a failure and of a success."""
+        return self._written(f"{DEPLOYMENTS}/{_checked(service)}/{TAKEN}", Taken)
+
+    def _written(self, folder: str, kind: type[T]) -> list[T]:
+        """What scorers wrote in a folder."""
         paths = [f"{folder}/{name}" for name in self._store.paths(folder)]
         try:
-            return [msgspec.json.decode(content, type=Report) for content in self._store.read_all(paths)]
+            return [msgspec.json.decode(content, type=kind) for content in self._store.read_all(paths)]
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise SettingError(f"a scorer's report is written by the scorer; {folder} has {error}; remove the file") from None
+            raise SettingError(f"what scorers say is written by them alone; {folder} has {error}; remove that file") from None
+
+    def _service(self, name: str) -> str | None:
+        """The service that a model is for; None where there is no such model."""
+        try:
+            content = self._store.read(f"{_checked(name)}/{OWNER}")
+        except FileNotFoundError:
+            return None
+        try:
+            return msgspec.json.decode(content, type=dict[str, str])["service"]
+        except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+            raise SettingError(f"{name}/{OWNER} is written once and never changed; it gave {error!r}; restore it") from None
 
     def _own(self, name: str, service: str) -> None:
         """Give a new model's name to a service."""
@@ -213,10 +246,6 @@ class Registry:
         if service not in self._logs:
             self._logs[service] = Log(self._store, f"{DEPLOYMENTS}/{_checked(service)}", service)
         return self._logs[service]
-
-
-def _scorers(service: str) -> str:
-    return f"{DEPLOYMENTS}/{_checked(service)}/{SCORERS}"
 
 
 def _versions(paths: list[str]) -> set[int]:

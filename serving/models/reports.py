@@ -34,6 +34,13 @@ class Serving(msgspec.Struct, frozen=True):
     """Of the time that the model takes for a poll; None: nothing was scored yet."""
 
 
+class Taken(msgspec.Struct, frozen=True):
+    """How one scorer took a change, when it first said so."""
+
+    instance: str
+    serving: Serving
+
+
 class Report(msgspec.Struct, frozen=True):
     """What a scorer serves at a time."""
 
