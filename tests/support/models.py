@@ -59,7 +59,7 @@ def stumps(weights: Sequence[float]) -> bytes:
 
 
 def register(
-    folder: Path,
+    folder: Path | str,
     plan: Plan,
     onnx: bytes,
     *,
