@@ -13,6 +13,9 @@ from moto.server import ThreadedMotoServer
 
 UNCONDITIONAL = "overwrites"
 """Begins the names of buckets that know no conditional writes, as those of some providers do not."""
+TERSE = "terse"
+"""Begins the names of buckets that refuse a conditional write without its condition, as MinIO does."""
+CONDITION = b"<Condition>If-None-Match</Condition>"
 
 
 @contextmanager
@@ -51,6 +54,8 @@ def _one_at_a_time(app: Any) -> Callable[..., Iterable[bytes]]:
         if environ["PATH_INFO"].startswith(f"/{UNCONDITIONAL}"):
             environ.pop("HTTP_IF_NONE_MATCH", None)
         with lock:
-            return list(app(environ, start_response))
+            body = b"".join(app(environ, start_response))
+        is_terse = environ["PATH_INFO"].startswith(f"/{TERSE}")
+        return [body.replace(CONDITION, b" " * len(CONDITION)) if is_terse else body]
 
     return application

@@ -11,7 +11,7 @@ import pytest
 
 from features.errors import SettingError, StackError
 from serving.models.store import open_store
-from tests.support.s3 import UNCONDITIONAL, new_bucket
+from tests.support.s3 import TERSE, UNCONDITIONAL, new_bucket
 
 
 def test_a_file_is_written_read_listed_and_deleted(root: Path | str) -> None:
@@ -68,6 +68,13 @@ def test_a_store_that_overwrites_is_refused_at_the_first_write() -> None:
     with pytest.raises(SettingError, match=rf"s3://{bucket}/models does not; use a folder, or a store with conditional writes"):
         store.create("orders/model.json", b"{}")
     assert store.paths() == []
+
+
+@pytest.mark.usefixtures("s3_url")
+def test_a_server_that_refuses_without_saying_which_condition_is_understood() -> None:
+    """MinIO answers 412 and no more, of which s3fs makes an OSError."""
+    store = open_store(f"s3://{new_bucket(TERSE)}/models")
+    assert [store.create("a", b"1"), store.create("a", b"2"), store.read("a")] == [True, False, b"1"]
 
 
 @pytest.mark.usefixtures("s3_url")
