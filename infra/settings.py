@@ -81,10 +81,11 @@ class StreamSettings(Section):
 class ScorerSettings(Section):
     """The scorers."""
 
-    alias: str = "production"
-    """The alias, in the model registry, of the version that makes the predictions."""
-    instance: str = "0"
-    """Which scorer of its service this is: one that starts as an instance that died takes over its partitions at once."""
+    processes: int = Field(default=1, ge=1)
+    """How many scorers of each service `headrace up` runs: they share the partitions of its feature vectors."""
+    instance: int = Field(default=0, ge=0)
+    """The number of this machine's first scorer of a service; all scorers of a service have different ones. One that starts
+    with the number of a scorer that died takes over its partitions at once."""
     dedupe_window: int = Field(default=500_000, ge=1)
     """How many of the last event ids a scorer remembers, of its partitions together, so that each event gets one prediction.
     Half a million take 50 MB, and reach back 500 s at 1,000 events/s; Flink repeats what it wrote since its last checkpoint."""

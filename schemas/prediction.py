@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from schemas.features import Origin, Value
@@ -41,3 +43,5 @@ class Prediction(msgspec.Struct, frozen=True):
     event_time: int
     score: float
     receipt: Receipt
+    outputs: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    """What else the model gives, by name; absent where it is the score alone."""

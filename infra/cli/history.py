@@ -90,11 +90,12 @@ def score(
     from infra.config import with_settings
     from infra.models import registry_of
     from infra.settings import load_settings
+    from schemas.topics import PRODUCTION
 
     times, others, where = span(start, end), histories(history), folder(project)
     parquet_file(out)
     settings = load_settings(where)
-    chosen = registry_of(where, settings).get(model or service, version or settings.scorer.alias)
+    chosen = registry_of(where, settings).get(model or service, version or PRODUCTION)
     with interruptible(lambda: f"{out} was not written"), show.progress() as on_progress:
         from features.definitions.load import load  # slow: after all that is quickly refused
         from features.inputs.output import scores

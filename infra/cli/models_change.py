@@ -5,12 +5,13 @@ Running scorers take a change within a second.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from features.errors import SettingError
+from features.errors import SettingError, StackError
 from infra.cli.app import HERE, ProjectOption
 from infra.cli.models import NameArgument, VersionArgument, models_app, registry_at
 
@@ -104,4 +105,19 @@ def _make(project: Path, name: str, action: Action, version: int | None = None, 
 
     registry = registry_at(project)
     change = Change(action=action, model=name, version=version, who=user(), **more)
-    show.out.print(now_text(registry.change(registry.service_of(name), change)))
+    entry = registry.change(registry.service_of(name), change)
+    if entry.action == "alias" and entry.version is not None:
+        _make_topic(project, entry.service, entry.alias or "")
+    show.out.print(now_text(entry))
+
+
+def _make_topic(project: Path, service: str, alias: str) -> None:
+    """The topic of a shadow's predictions, where it is known which Kafka the service runs on; else `headrace up` makes it."""
+    from infra.cli.app import folder
+    from infra.local import stack
+    from infra.settings import load_settings
+
+    where = folder(project)
+    settings = load_settings(where)
+    with suppress(StackError):  # no stack, or its Kafka does not run
+        stack.make_topic(where, settings, service, alias, stack.bootstrap(where, settings))

@@ -87,4 +87,7 @@ def _state(said: bool, live: bool, failed: bool) -> State:
 
 
 def _rate(report: Report, serving: Serving) -> float:
+    """Of late, or since it serves."""
+    if serving.events_per_second is not None:
+        return serving.events_per_second
     return 1000 * serving.events / max(report.at - serving.since, 1000)

@@ -32,6 +32,8 @@ class Serving(msgspec.Struct, frozen=True):
     """Events that it did not get: a shadow that is too slow is passed over."""
     p99_ms: float | None
     """Of the time that the model takes for a poll; None: nothing was scored yet."""
+    events_per_second: float | None = None
+    """Predictions a second, of late; None: it is too early to say."""
 
 
 class Taken(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from onnx import TensorProto, checker, helper
 
 from features.plan import Plan
 from infra.models import registering
+from serving.models.manifest import Manifest
 from serving.models.registry import Registry
 
 THRESHOLDS = (0.5, 2.5, 6.5, 20.5)
@@ -65,9 +66,9 @@ def register(
     *,
     inputs: tuple[str, ...] | None = None,
     digest: str | None = None,
-    alias: str = "production",
-) -> None:
-    """Give the alias to a new model that was trained on the plan, or on another with that digest."""
+    alias: str | None = "production",
+) -> Manifest:
+    """Give the alias, where one is named, to a new model that was trained on the plan, or on another with that digest."""
     registry = Registry(folder)
     manifest = registering(registry)(
         onnx,
@@ -80,4 +81,6 @@ def register(
         metrics={},
         created_at=2,
     )
-    registry.set_alias(manifest.name, alias, manifest.version)
+    if alias is not None:
+        registry.set_alias(manifest.name, alias, manifest.version)
+    return manifest

@@ -26,7 +26,7 @@ from jobs.predict.score import score_history
 from schemas import FeatureVector, Origin, Prediction
 from schemas.codec import decode_prediction
 from serving.models.registry import Registry
-from serving.models.session import load_session
+from serving.models.session import load_model, load_session
 from serving.predict.predictor import Predictor
 from serving.predict.vector import Vectors
 from tests.support.models import stumps
@@ -224,13 +224,13 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
     start = int(MIDNIGHT.timestamp() * 1000)
     history = compute(service, start_ms=start)
     scored = score_history(service, lambda x: scores(session, x), inputs=columns, start_ms=start)
-    vectors = Vectors(plan, columns, service.functions)
     rows = Cached(open_online_store(folder, service.objects, plan.batch), seconds=60, size=100)
-    predictor = Predictor(model, vectors, rows)
+    predictor = Predictor(load_model(model), plan)
+    vectors = Vectors(plan, [predictor.needed], service.functions)
 
     def predicted(table: pa.Table) -> list[Prediction]:
         messages = [vectors.decode(message(service, row)) for row in table.to_pylist()]
-        found = predictor.predict(messages, [0] * len(messages))
+        found = predictor.predict(vectors.events(messages, [0] * len(messages)), rows)
         return [decode_prediction(value) for value in found if isinstance(value, bytes)]
 
     return Paths(
