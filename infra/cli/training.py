@@ -35,6 +35,7 @@ def train(
     import jobs.training  # noqa: F401 - without the extra 'train' this ends here, in one line
     from infra.cli import show
     from infra.config import with_settings
+    from infra.models import registering
     from infra.settings import load_settings
     from serving.models.registry import Registry, check_alias
 
@@ -54,7 +55,7 @@ def train(
             with_settings(load(where).service(service), settings),
             settings.train[service].config,
             split,
-            register=registry.register,
+            register=registering(registry),
             on_progress=on_progress,
         )
         if promote:
