@@ -36,8 +36,16 @@ ROOMS = {
     "infra/settings.py": {"infra/kafka", "infra/section.py"},
     "infra/init": {"infra/local"},
     "infra/local": {"infra/kafka", "infra/settings.py"},
-    "infra/run": {"infra/config.py", "infra/local", "infra/settings.py"},
-    "infra/cli": {"infra/config.py", "infra/init", "infra/kafka", "infra/local", "infra/run", "infra/settings.py"},
+    "infra/run": {"infra/config.py", "infra/local", "infra/models.py", "infra/settings.py"},
+    "infra/cli": {
+        "infra/config.py",
+        "infra/init",
+        "infra/kafka",
+        "infra/local",
+        "infra/models.py",
+        "infra/run",
+        "infra/settings.py",
+    },
 }
 """The rooms of jobs, serving and infra, and which rooms of their package they import; a room that is not here imports none."""
 FEAST = {"features/definitions/load.py", "features/feast/keys.py", "features/feast/online.py"}

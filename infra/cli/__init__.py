@@ -1,6 +1,6 @@
 """The command line: each module holds the commands of one part, and imports what they need when they run."""
 
-from infra.cli import batch_views, definitions, docs, docs_settings, end_to_end, events, history, init, models, services
+from infra.cli import batch_views, definitions, docs, docs_settings, end_to_end, events, history, init, models, services, training
 from infra.cli.app import run
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "main",
     "models",
     "services",
+    "training",
 ]
 
 

@@ -22,6 +22,7 @@ from features.service import Service
 from features.times import Span, day_ms, day_of
 from infra.config import GROUP, with_settings
 from infra.local import stack
+from infra.models import registering
 from infra.run.day_by_day import EARLIEST
 from infra.run.publisher import Publisher
 from infra.run.report import Report, Stream, build
@@ -155,7 +156,7 @@ def train_model(run: Run) -> None:
     run.on_step(f"training on {days.train_days} days from {days.train_from}")
     from jobs.training.train import train
 
-    made = train(run.service, run.settings.train[name].config, days.split, register=registry.register)
+    made = train(run.service, run.settings.train[name].config, days.split, register=registering(registry))
     registry.set_alias(name, ALIAS, made.manifest.version)
 
 
@@ -198,7 +199,8 @@ def publish_days(run: Run) -> Stream:
 
     days = run.days
     run.on_step(f"publishing {days.start} to {days.end} at {days.rate:g} events/s")
-    known = positives(run.service, run.settings.train[run.service.name].label)
+    learned = run.settings.train[run.service.name]
+    known = positives(run.service, learned.label) if learned.task == "classification" else frozenset[Any]()
     with closing(Watch(run.client, run.service.plan, known)) as watch:
         with closing(_publisher(run, Span(day_ms(days.start), day_ms(days.end)), days.rate)) as publisher:
             seen = _until_predicted(run, watch, publisher)

@@ -46,6 +46,12 @@ def rows_to_test(frame: pd.DataFrame, split: Split, config: TrainConfig) -> pd.S
     return rows & ~known_positives(frame, split) if config.leave_out_known_positives else rows
 
 
+def test_rows(frame: pd.DataFrame, split: Split, config: TrainConfig) -> pd.DataFrame:
+    """The rows of `rows_to_test`, and for each its ``baseline``: what a model without inputs says, the mean training label."""
+    rows = frame[rows_to_test(frame, split, config)]
+    return rows.assign(baseline=frame["label"][rows_to_train(frame, split)].mean())
+
+
 def known_positives(frame: pd.DataFrame, split: Split) -> pd.Series[bool]:
     """The rows whose group had a positive that is known on the row's day: one of more than ``delay_days`` days before.
 

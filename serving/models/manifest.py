@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -27,6 +28,9 @@ class Manifest(msgspec.Struct, frozen=True):
     """Training rows lie in [trained_from, trained_until)."""
     metrics: dict[str, float]
     created_at: int
+    task: Literal["classification", "regression"] = "classification"
+    lineage: dict[str, str] = {}
+    """How it was made: its trainer, and that one's parameters."""
 
 
 class Model(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from filelock import FileLock
@@ -47,6 +48,8 @@ class Registry:
         trained_until: int,
         metrics: Mapping[str, float],
         created_at: int,
+        task: Literal["classification", "regression"] = "classification",
+        lineage: Mapping[str, str] | None = None,
     ) -> Manifest:
         """Store ``onnx`` as the next version of ``name``; two that register at once get two numbers."""
         folder = self._folder(name)
@@ -64,6 +67,8 @@ class Registry:
                 trained_until=trained_until,
                 metrics=dict(metrics),
                 created_at=created_at,
+                task=task,
+                lineage=dict(lineage or {}),
             )
             if _place(folder, manifest, onnx):
                 return manifest

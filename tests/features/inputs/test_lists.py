@@ -24,6 +24,7 @@ from features.inputs.matrix import matrix
 from features.inputs.output import scores
 from features.plan import Plan
 from features.service import Service
+from infra.models import registering
 from infra.settings import TrainSettings
 from jobs.audit.parity import compare
 from jobs.history.compute import compute, write
@@ -182,7 +183,7 @@ def test_a_model_of_lists_is_trained_and_scores(recent: Service, tmp_path: Path)
     """The registry's manifest has the columns, and batch scoring fills them."""
     registry = Registry(tmp_path)
     config = TrainSettings(label="labels.is_fraud", trees=3).config
-    manifest = train(recent, config, Split(date(2018, 4, 20), 7, 7, 7), register=registry.register).manifest
+    manifest = train(recent, config, Split(date(2018, 4, 20), 7, 7, 7), register=registering(registry)).manifest
     plan = recent.plan
     assert manifest.inputs == input_columns(plan, plan.inputs)
     session = load_session(registry.get("recent", manifest.version))
