@@ -9,7 +9,7 @@ from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, Int64, String
 from feast.value_type import ValueType
 
-LATEST = timedelta(seconds=20)
+LATEST = timedelta(seconds=10)
 """Docks and weather stations report this late at most."""
 
 station = Entity(name="station", join_keys=["station"], value_type=ValueType.STRING)
@@ -87,8 +87,8 @@ dock_rentals = StreamFeatureView(
     ],
 )
 
-dock_rhythm = StreamFeatureView(
-    name="dock_rhythm",
+dock_times = StreamFeatureView(
+    name="dock_times",
     entities=[station, bike],
     source=rentals,
     timestamp_field="rented_at",
@@ -145,20 +145,16 @@ def rental_facts(inputs: dict[str, list]) -> dict[str, list]:
 def same_hour(inputs: dict[str, list]) -> dict[str, list]:
     """The rentals of the hour that is asked for, a day and a week before: what the longer of two windows has more."""
     return {
-        "yesterday": [long - short for long, short in zip(inputs["count_24h"], inputs["count_23h"])],
-        "week_ago": [long - short for long, short in zip(inputs["count_168h"], inputs["count_167h"])],
+        "yesterday": [long - short for long, short in zip(inputs["count_24h"], inputs["count_23h"], strict=True)],
+        "week_ago": [long - short for long, short in zip(inputs["count_168h"], inputs["count_167h"], strict=True)],
     }
 
 
-@on_demand_feature_view(
-    sources=[dock_rhythm[["times"]]], mode="python", schema=[Field(name="minutes", dtype=Float64)]
-)
+@on_demand_feature_view(sources=[dock_times[["times"]]], mode="python", schema=[Field(name="minutes", dtype=Float64)])
 def dock_pace(inputs: dict[str, list]) -> dict[str, list]:
     """Minutes between two rentals, on average of the last six; null for the first in a day."""
     return {
-        "minutes": [
-            (times[-1] - times[0]) / 60_000 / (len(times) - 1) if len(times) > 1 else None for times in inputs["times"]
-        ]
+        "minutes": [(times[-1] - times[0]) / 60_000 / (len(times) - 1) if len(times) > 1 else None for times in inputs["times"]]
     }
 
 
@@ -183,7 +179,8 @@ def dock_profile() -> str:
     """What a kind of bike is used for at a station: rentals an hour in the four weeks before the day, and when they are."""
     return """
         SELECT station, bike,
-               count(*) / date_diff('hour', greatest($day - INTERVAL 28 DAYS, (SELECT min(rented_at) FROM rentals)), $day) AS per_hour,
+               count(*) / date_diff('hour', greatest($day - INTERVAL 28 DAYS, (SELECT min(rented_at) FROM rentals)), $day)
+                   AS per_hour,
                avg(CAST(hour(rented_at) BETWEEN 6 AND 9 AS DOUBLE)) AS morning,
                avg(CAST(hour(rented_at) BETWEEN 16 AND 19 AS DOUBLE)) AS evening,
                avg(CAST(isodow(rented_at) >= 6 AS DOUBLE)) AS weekend

@@ -33,8 +33,8 @@ DISTRICTS = ("north", "east", "south", "west")
 BIKES = ("city", "electric")
 SLOT_MS, SLOTS_AN_HOUR, SLOTS_A_DAY = 600_000, 6, 144
 HOUR_MS = 3_600_000
-LATEST_REPORT_MS = 20_000
-"""A dock reports a rental this late at most."""
+LATEST_REPORT_MS = 10_000
+"""What a dock or a weather station reports is this late at most."""
 
 MODEL_VERSION = 1
 """Raised with every change of what the same parameters give, so that older files are made anew."""
@@ -187,7 +187,7 @@ def _tables(generator: np.random.Generator, city: City, rentals: Rentals, demand
     """The tables, each in the order in which its rows arrive."""
     count = len(rentals.time)
     ids = np.char.add("r", np.char.zfill(np.arange(count).astype(str), 7))
-    late = np.minimum(generator.exponential(3000, count), LATEST_REPORT_MS).astype(np.int64)
+    late = np.minimum(generator.exponential(2000, count), LATEST_REPORT_MS).astype(np.int64)
     # The hour is over, and a nightly or hourly job counts it some time later.
     known = rentals.time + HOUR_MS + generator.integers(HOUR_MS, 6 * HOUR_MS, count)
     names = np.array([f"{DISTRICTS[station % len(DISTRICTS)]}-{station:02}" for station in range(city.rate.shape[0])])
@@ -195,7 +195,7 @@ def _tables(generator: np.random.Generator, city: City, rentals: Rentals, demand
     district = np.array(DISTRICTS)[district_of(rentals.station)]
     expected = expected_next_hour(city, rentals)
     measured = np.repeat(np.arange(slots) * SLOT_MS, len(DISTRICTS))
-    received = measured + generator.integers(2000, LATEST_REPORT_MS, len(measured))
+    received = measured + generator.integers(1000, LATEST_REPORT_MS, len(measured))
     columns: dict[str, dict[str, Any]] = {
         "rentals.parquet": {"rental_id": ids, "rented_at": rentals.time, "reported_at": rentals.time + late}
         | place
@@ -266,7 +266,8 @@ def main(
     tables = simulate(stations, days, seed)
     write(tables, out_dir)
     took = time.perf_counter() - began
-    typer.echo(f"{tables['rentals.parquet'].num_rows:,} rentals, {tables['weather.parquet'].num_rows:,} readings in {out_dir} ({took:.1f} s)")
+    rentals, readings = (tables[name].num_rows for name in ("rentals.parquet", "weather.parquet"))
+    typer.echo(f"{rentals:,} rentals, {readings:,} readings of the weather in {out_dir} ({took:.1f} s)")
 
 
 if __name__ == "__main__":

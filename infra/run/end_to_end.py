@@ -34,6 +34,7 @@ from serving.models.registry import Registry
 
 LOOK_SECONDS = 0.25
 STUCK_SECONDS = 60.0
+"""How long no prediction may come. In event-time mode the last events wait as long as a source is silent, and for its delay."""
 BEHIND_SECONDS = 2.0
 """How long a partition of the predictions may be a day behind another before the next day's batch features are pushed."""
 RUN_DIR = ".headrace/run"
@@ -224,6 +225,7 @@ def compare_with_batch(run: Run, stream: Stream) -> Report:
 def _until_predicted(run: Run, watch: Watch, publisher: Publisher) -> Seen:
     """Look on, and push the batch features of each new day, until every event has its prediction."""
     pushed = run.days.start
+    patience = STUCK_SECONDS + _silence_seconds(run)
     progress, since = 0, time.monotonic()
     day_began = since
     while True:
@@ -233,9 +235,9 @@ def _until_predicted(run: Run, watch: Watch, publisher: Publisher) -> Seen:
             return seen
         if seen.accounted > progress:
             progress, since = seen.accounted, time.monotonic()
-        if time.monotonic() - since > STUCK_SECONDS:
+        if time.monotonic() - since > patience:
             raise StackError(
-                f"no prediction came in {STUCK_SECONDS:.0f} s: {seen.published} events, {seen.features} feature vectors, "
+                f"no prediction came in {patience:.0f} s: {seen.published} events, {seen.features} feature vectors, "
                 f"{seen.predictions} predictions; see the logs in {run.service.folder / RUN_DIR / 'logs'}"
             )
         if day_of(seen.event_time) <= pushed:
@@ -246,6 +248,14 @@ def _until_predicted(run: Run, watch: Watch, publisher: Publisher) -> Seen:
             push_online(run.service, today, since=pushed + timedelta(days=1))
             pushed = today
         time.sleep(LOOK_SECONDS)
+
+
+def _silence_seconds(run: Run) -> float:
+    """How long the newest events wait where none come after them (rule 6); in arrival mode none does."""
+    plan = run.service.plan
+    if plan.mode == "arrival":
+        return 0.0
+    return (run.settings.stream.idle_timeout_ms + max(source.delay_ms for source in plan.sources)) / 1000
 
 
 def _publisher(run: Run, span: Span, rate: float | None = None) -> Publisher:
