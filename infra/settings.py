@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from jobs.training.split import Split
 
 FILE = "headrace.toml"
-PARAMETERS = ("trees", "depth", "learning_rate", "regularization", "seed")
+PARAMETERS = ("trees", "depth", "leaves", "learning_rate", "regularization", "seed")
 """The keys of ``[train.<service>]`` that are parameters of its trainer."""
 
 
@@ -119,6 +119,8 @@ class TrainSettings(Section):
     """How many trees the model has; none: the trainer's own number."""
     depth: int | None = Field(default=None, ge=1)
     """How many branches a tree has at most, from its root to a leaf; none: the trainer's own number."""
+    leaves: int | None = Field(default=None, ge=2)
+    """How many leaves a tree has at most; none: the trainer's own number."""
     learning_rate: float | None = Field(default=None, gt=0, le=1)
     """How much of each new tree is added to those before it; none: the trainer's own number."""
     regularization: float | None = Field(default=None, ge=0, allow_inf_nan=False)
