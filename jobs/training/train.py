@@ -24,7 +24,7 @@ from jobs.history.batch_rows import BatchRows, batch_rows
 from jobs.history.compute import Progress, compute
 from jobs.training.config import Task, TrainConfig
 from jobs.training.fitted import agreeing_scores
-from jobs.training.labels import labels, outcomes
+from jobs.training.labels import labels_of, outcomes
 from jobs.training.metrics import measure
 from jobs.training.split import Split, rows_to_test, rows_to_train, test_rows
 from jobs.training.trainers import chosen
@@ -86,7 +86,7 @@ def train(
     """
     plan = service.plan
     fit, parameters = chosen(config)
-    known = labels(service, config.label, config.task, histories)
+    known = labels_of(service, config.label, config.task, histories)
     start_ms = split.first_day * DAY_MS
     table = compute(
         service,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from features.inputs.matrix import Floats
@@ -17,5 +16,5 @@ AGREEMENT = 1e-6
 
 def fit(x: Floats, labels: Labels, task: Literal["classification"], *, regularization: float = 1.0) -> Fitted:
     """``regularization`` is what scikit-learn has the inverse of, as ``C``. A null is the median, and a column of its own."""
-    model = LogisticRegression(C=1 / regularization if regularization else np.inf, max_iter=1000)
+    model = LogisticRegression(C=1 / regularization, max_iter=1000)
     return fit_pipeline(x, labels, task, model, scaled=True, agreement=AGREEMENT)
