@@ -59,7 +59,7 @@ def features(
     times, others, where = span(start, end), histories(history), folder(project)
     parquet_file(out)
     settings = load_settings(where)
-    labelled = label_of or (_label(service, settings) if label else None)
+    labelled = _label(service, settings) if label and label_of is None else label_of
     with interruptible(lambda: f"{out} was not written"), show.progress() as on_progress:
         from features.definitions.load import load  # slow: after all that is quickly refused
         from jobs.history.batch_rows import batch_rows
@@ -75,7 +75,7 @@ def features(
             histories=others,
             on_progress=on_progress,
         )
-        if labelled:
+        if labelled is not None:
             table = with_label(of, table, labelled, others)
         write(table, out)
     show.out.print(f"{table.num_rows:,} rows, {len(table.column_names)} columns in {show.escape(str(out))}")

@@ -174,7 +174,9 @@ def _check_finite(x: Floats, inputs: Sequence[str]) -> None:
 
 def _golden_rows(x: Floats) -> Floats:
     """At most `GOLDEN_ROWS` of ``x``, from first to last."""
-    return x[np.unique(np.linspace(0, len(x) - 1, GOLDEN_ROWS).round().astype(int))]
+    places = np.unique(np.linspace(0, len(x) - 1, GOLDEN_ROWS).round().astype(int))
+    golden: Floats = x[places]
+    return golden
 
 
 def _with_nulls(x: Floats) -> Floats:

@@ -44,12 +44,11 @@ def test_a_model_of_ones_own_starts_from_the_file(small: Service, tmp_path: Path
     model.fit(training[plan["inputs"]].astype(np.float64), training["label"])
     scores = model.predict_proba(test[plan["inputs"]].astype(np.float64))[:, 1]
 
-    config = load_settings(small.folder).train["handbook"].config
-    without = load_settings(small.folder, train={"handbook": {"leave_out_known_positives": False}}).train["handbook"].config
-    table = compute(small, start_ms=split.first_day * DAY_MS, end_ms=split.end_day * DAY_MS)
-    measured = assess(rows_tested(small, without, split, table), dict(zip(test["transaction_id"], scores, strict=True)), without)
-    assert measured["average_precision"] == average_precision_score(test["label"], scores)
-    assert config.label == "labels.is_fraud"
+    settings = load_settings(small.folder, train={"handbook": {"leave_out_known_positives": False}})
+    config = settings.train["handbook"].config
+    tested = rows_tested(small, config, split, compute(small, start_ms=split.first_day * DAY_MS, end_ms=split.end_day * DAY_MS))
+    measured = assess(tested, dict(zip(test["transaction_id"], scores, strict=True)), config)
+    assert measured["average_precision"] == average_precision_score(test["label"], scores) > 0.3
 
 
 def test_a_label_is_null_where_none_is_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

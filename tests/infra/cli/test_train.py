@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from infra.cli import run
@@ -36,3 +38,15 @@ def test_an_option_that_does_not_fit_is_one_line(
     assert run(["train", "num", *DAYS, *options, "--project", str(project)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
+
+
+def test_an_input_beyond_float32_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It names the input and counts its rows; the libraries would say that something is infinite."""
+    folder = num_project(tmp_path / "a num")
+    history = folder / "data" / "num.parquet"
+    table = pq.read_table(history)
+    large = pa.array([1e300, *table["d"].to_pylist()[1:]], pa.float64())
+    pq.write_table(table.set_column(table.column_names.index("d"), "d", large), history)
+    assert run(["train", "num", *DAYS, "--project", str(folder)]) == 2
+    message = "a model's inputs are numbers that a float32 can hold, up to 3.4e38; got "
+    assert message in capsys.readouterr().err.splitlines()[-1]

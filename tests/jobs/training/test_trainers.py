@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from jobs.training.fitted import Fitted, agreeing_scores, onnx_scores
 
 pytestmark = pytest.mark.core
 
+PAGE = Path(__file__).parents[3] / "docs" / "training.md"
 FEW: dict[str, dict[str, float]] = {
     "lightgbm": {"trees": 20},
     "linear": {},
@@ -140,45 +142,27 @@ def test_every_parameter_of_a_trainer_is_a_setting() -> None:
         assert trainers.parameters(name).keys() <= TrainSettings.model_fields.keys(), name
 
 
-CONSTANT = '''
-"""The mean of the labels, whatever comes."""
-
-from typing import Literal
-
-import numpy as np
-from onnx import TensorProto, helper, numpy_helper
-
-from jobs.training.fitted import INPUT, OPSET, Fitted
-
-
-def fit(x, labels, task: Literal["regression"], *, trees: int = 1) -> Fitted:
-    mean = float(labels.mean())
-    nodes = [
-        helper.make_node("Mul", [INPUT, "zero"], ["none"]),
-        helper.make_node("ReduceSum", ["none", "axis"], ["sum"], keepdims=1),
-        helper.make_node("Add", ["sum", "mean"], ["score"]),
-    ]
-    constants = {"zero": np.float32([0]), "axis": np.int64([1]), "mean": np.float32([mean])}
-    graph = helper.make_graph(
-        nodes,
-        "mean",
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, x.shape[1]])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
-    return Fitted(model.SerializeToString(), lambda rows: np.full(len(rows), mean), 1e-6)
-'''
-
-
 def test_a_new_trainer_is_one_file_with_one_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file beside the others is a trainer: listed, with its tasks and parameters, and chosen by its name."""
-    (tmp_path / "mean.py").write_text(CONSTANT)
+    """The one that docs/training.md shows: beside the others it is listed, with its tasks and parameters, chosen and checked."""
+    (example,) = re.findall(r"```python\n# jobs/training/trainers/extra_trees.py\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (tmp_path / "extra_trees.py").write_text(example)
     monkeypatch.setattr(trainers, "__path__", [*trainers.__path__, str(tmp_path)])
-    assert "mean" in trainers.trainers()
-    fit, parameters = trainers.chosen(config("mean", "regression", trees=3))
-    assert parameters == {"trees": 3}
-    x = np.zeros((3, 2), np.float32)
-    assert agreeing_scores(fit(x, np.array([1.0, 2.0, 6.0])), x, "mean").tolist() == [3.0, 3.0, 3.0]
-    with pytest.raises(SettingError, match="trainer 'mean' is for regression; got task 'classification'"):
-        trainers.chosen(config("mean"))
+    assert "extra_trees" in trainers.trainers()
+    assert trainers.parameters("extra_trees") == {"trees": 100, "depth": 10, "seed": 0}
+    x, amounts = rows()
+    for task, labels in (("regression", amounts), ("classification", amounts > 100)):
+        fit, parameters = trainers.chosen(config("extra_trees", task, trees=3))
+        assert parameters["trees"] == 3
+        agreeing_scores(fit(x, labels.astype(np.float64)), x, "extra_trees")
+
+
+def test_the_page_has_each_trainer_with_its_defaults_and_tolerance() -> None:
+    """docs/training.md says what the code does."""
+    lines = PAGE.read_text().splitlines()
+    for name in trainers.trainers():
+        row = next(line for line in lines if line.startswith(f"| `{name}` |"))
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert cells[2] == ", ".join(trainers.tasks(name))
+        assert cells[3] == ", ".join(f"`{key}` {value}" for key, value in trainers.parameters(name).items())
+        (allowed,) = [line for line in lines if line.startswith("|") and f"`{name}`" in line and "| 1e-" in line]
+        assert f"{import_module(f'jobs.training.trainers.{name}').AGREEMENT:.0e}".replace("e-0", "e-") in allowed
