@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from jobs.training.split import Split
 
 FILE = "headrace.toml"
-PARAMETERS = ("trees", "depth", "learning_rate", "regularization", "seed")
+PARAMETERS = ("trees", "depth", "leaves", "learning_rate", "regularization", "seed")
 """The keys of ``[train.<service>]`` that are parameters of its trainer."""
 
 
@@ -115,13 +115,15 @@ class TrainSettings(Section):
     """Whether the test leaves out rows of a group with a positive that is known on the row's day; needs ``group``."""
     trainer: str = "xgboost"
     """What the model is made by; docs/training.md has all trainers, and the parameters below that each takes."""
-    trees: int | None = Field(default=None, ge=1)
+    trees: int | None = Field(default=None, ge=1, le=10_000)
     """How many trees the model has; none: the trainer's own number."""
-    depth: int | None = Field(default=None, ge=1)
+    depth: int | None = Field(default=None, ge=1, le=64)
     """How many branches a tree has at most, from its root to a leaf; none: the trainer's own number."""
+    leaves: int | None = Field(default=None, ge=2, le=65_536)
+    """How many leaves a tree has at most; none: the trainer's own number."""
     learning_rate: float | None = Field(default=None, gt=0, le=1)
     """How much of each new tree is added to those before it; none: the trainer's own number."""
-    regularization: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    regularization: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """How strongly a linear model is held to small weights; none: the trainer's own number."""
     seed: int | None = Field(default=None, ge=0, lt=2**31)
     """What random choices start from: equal seeds and equal data give equal models; none: 0, where the trainer has any."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from features.errors import SettingError
 from infra.cli.app import HERE, ProjectOption, app, folder, interruptible, note
 from infra.cli.batch_rows import warn_of_batch_rows
 from infra.cli.options import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from features.times import Span
+    from infra.settings import Settings
 
 
 @app.command(epilog="Example: headrace features SERVICE --from 2026-01-01 --to 2026-01-15 --out features.parquet")
@@ -37,11 +39,18 @@ def features(
     end: ToOption = None,
     events: EventsOption = None,
     history: HistoryOption = None,
+    label: Annotated[
+        bool, typer.Option("--label", help="Add the column 'label' of [train.SERVICE]: what is known to have happened.")
+    ] = False,
+    label_of: Annotated[
+        str | None,
+        typer.Option("--label-of", help="Add the column 'label', of this column.", metavar="SOURCE.COLUMN", show_default=False),
+    ] = None,
     project: ProjectOption = HERE,
 ) -> None:
     """Compute the features of past events.
 
-    The values are those that the stream would have given.
+    The values are those that the stream would have given. With a label, a model of one's own can be trained on the file.
     """
     from infra.cli import show
     from infra.config import with_settings
@@ -50,10 +59,12 @@ def features(
     times, others, where = span(start, end), histories(history), folder(project)
     parquet_file(out)
     settings = load_settings(where)
+    labelled = _label(service, settings) if label and label_of is None else label_of
     with interruptible(lambda: f"{out} was not written"), show.progress() as on_progress:
         from features.definitions.load import load  # slow: after all that is quickly refused
         from jobs.history.batch_rows import batch_rows
         from jobs.history.compute import compute, write
+        from jobs.history.labels import with_label
 
         of = with_settings(load(where).service(service), settings)
         table = compute(
@@ -64,6 +75,8 @@ def features(
             histories=others,
             on_progress=on_progress,
         )
+        if labelled is not None:
+            table = with_label(of, table, labelled, others)
         write(table, out)
     show.out.print(f"{table.num_rows:,} rows, {len(table.column_names)} columns in {show.escape(str(out))}")
     _note_if_empty(table, times, events)
@@ -119,6 +132,13 @@ def score(
     show.out.print(f"{table.num_rows:,} scores by {by} in {show.escape(str(out))}")
     _note_if_empty(table, times, events)
     warn_of_batch_rows(batch_rows(of.plan, table), service)
+
+
+def _label(service: str, settings: Settings) -> str:
+    """The label of ``[train.<service>]``. Raises `SettingError` where there is none."""
+    if service not in settings.train:
+        raise SettingError(f"--label is of [train.{service}], which headrace.toml does not have; add it, or write --label-of")
+    return settings.train[service].label
 
 
 def _note_if_empty(table: pa.Table, times: Span, events: Path | None) -> None:

@@ -25,24 +25,54 @@ def train(
     days: Annotated[int, typer.Option(help="Days of training.", min=1)] = 7,
     delay: Annotated[int, typer.Option(help="Days until labels are known.", min=0)] = 7,
     test_days: Annotated[int, typer.Option(help="Days of the test, after the delay.", min=1)] = 7,
+    trainer: Annotated[
+        str | None, typer.Option(help="What makes the model: xgboost, say; docs/training.md has all.", show_default=False)
+    ] = None,
+    trees: Annotated[int | None, typer.Option(help="How many trees the model has.", show_default=False)] = None,
+    depth: Annotated[
+        int | None, typer.Option(help="How many branches a tree has at most, root to leaf.", show_default=False)
+    ] = None,
+    leaves: Annotated[int | None, typer.Option(help="How many leaves a tree has at most.", show_default=False)] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="How much of each new tree is added to those before it.", show_default=False)
+    ] = None,
+    regularization: Annotated[
+        float | None, typer.Option(help="How strongly a linear model is held to small weights.", show_default=False)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="What random choices start from.", show_default=False)] = None,
     promote: Annotated[
         str | None, typer.Option(help="Give the new version this alias.", metavar="ALIAS", show_default=False)
     ] = None,
     project: ProjectOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a model, test it on later days, and register it."""
-    import jobs.training  # noqa: F401 - without the extra 'train' this ends here, in one line
+    """Train a model, test it on later days, and register it.
+
+    What it learns, and the parameters that no option gives, are in [train.SERVICE] of headrace.toml.
+    """
     from infra.cli import show
     from infra.config import with_settings
     from infra.models import registering
     from infra.settings import load_settings
+    from jobs.training.trainers import chosen
     from serving.models.registry import Registry, check_alias
 
     where, split = folder(project), _split(start, days, delay, test_days)
-    settings = load_settings(where)
-    if service not in settings.train:
+    if service not in load_settings(where).train:
         raise SettingError(f"training needs a label; headrace.toml has no [train.{service}]; add it, with a label")
+    options = {
+        "trainer": trainer,
+        "trees": trees,
+        "depth": depth,
+        "leaves": leaves,
+        "learning_rate": learning_rate,
+        "regularization": regularization,
+        "seed": seed,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    settings = load_settings(where, train={service: given})
+    config = settings.train[service].config
+    chosen(config)
     if promote:
         check_alias(promote)
     registry = Registry(where / settings.registry)
@@ -53,7 +83,7 @@ def train(
 
         result = run(
             with_settings(load(where).service(service), settings),
-            settings.train[service].config,
+            config,
             split,
             register=registering(registry),
             on_progress=on_progress,

@@ -12,14 +12,14 @@ import pyarrow as pa
 from features.errors import SettingError
 from features.service import Service
 from jobs.training.config import TrainConfig
-from jobs.training.labels import labels, outcomes
+from jobs.training.labels import labels_of, outcomes
 from jobs.training.metrics import measure
 from jobs.training.split import Split, test_rows
 
 
 def rows_tested(service: Service, config: TrainConfig, split: Split, table: pa.Table) -> pd.DataFrame:
     """The test rows of ``split``, as `jobs.training.split.test_rows` gives them; ``table`` has the rows of all its days."""
-    known = labels(service, config.label, config.task)
+    known = labels_of(service, config.label, config.task)
     return test_rows(outcomes(service.plan, table, known, config.group), split, config)
 
 

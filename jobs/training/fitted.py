@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -51,9 +50,3 @@ def agreeing_scores(fitted: Fitted, x: Floats, trainer: str) -> Floats:
             "the converter has a fault: report it"
         )
     return found
-
-
-def serialized(model: Any) -> bytes:
-    """An ONNX model's bytes."""
-    onnx: bytes = model.SerializeToString()
-    return onnx

@@ -24,7 +24,7 @@ from jobs.history.batch_rows import BatchRows, batch_rows
 from jobs.history.compute import Progress, compute
 from jobs.training.config import Task, TrainConfig
 from jobs.training.fitted import agreeing_scores
-from jobs.training.labels import labels, outcomes
+from jobs.training.labels import labels_of, outcomes
 from jobs.training.metrics import measure
 from jobs.training.split import Split, rows_to_test, rows_to_train, test_rows
 from jobs.training.trainers import chosen
@@ -86,7 +86,7 @@ def train(
     """
     plan = service.plan
     fit, parameters = chosen(config)
-    known = labels(service, config.label, config.task, histories)
+    known = labels_of(service, config.label, config.task, histories)
     start_ms = split.first_day * DAY_MS
     table = compute(
         service,
@@ -104,7 +104,10 @@ def train(
     _check_labels(
         frame["label"][test], config.task, f"test of {split.test_days} days, {split.days + split.delay_days} days later"
     )
+    _check_finite(x[training | test], inputs)
     fitted = fit(x[training], frame["label"][training].to_numpy())
+    golden = _golden_rows(x[test])
+    agreeing_scores(fitted, _with_nulls(golden), config.trainer)
     found = agreeing_scores(fitted, x[test], config.trainer)
     batch = batch_rows(plan, table.filter(pa.array(training | test)))
     metrics = measure(test_rows(frame, split, config), found, config) | _counts(frame["label"], training, test, config.task)
@@ -122,7 +125,7 @@ def train(
         metrics=metrics,
         lineage={"trainer": config.trainer, "label": config.label, **{key: f"{value:g}" for key, value in parameters.items()}},
         created_at=int(clock() * 1000),
-        golden_rows=_golden_rows(x[test]),
+        golden_rows=[tuple(None if np.isnan(value) else value for value in row) for row in golden.tolist()],
     )
     return TrainResult(manifest, metrics, fitted.onnx, batch)
 
@@ -158,7 +161,27 @@ def _without_batch_row(plan: Plan, table: pa.Table) -> np.ndarray[Any, np.dtype[
     return found
 
 
-def _golden_rows(x: Floats) -> list[tuple[float | None, ...]]:
+def _check_finite(x: Floats, inputs: Sequence[str]) -> None:
+    """Raises `SettingError` for an input that is too large."""
+    infinite = np.isinf(x).sum(axis=0)
+    if infinite.any():
+        place = int(infinite.argmax())
+        raise SettingError(
+            f"a model's inputs are numbers that a float32 can hold, up to 3.4e38; got {infinite[place]} rows beyond in input "
+            f"'{inputs[place]}'; compute it in another unit, or leave it out"
+        )
+
+
+def _golden_rows(x: Floats) -> Floats:
     """At most `GOLDEN_ROWS` of ``x``, from first to last."""
     places = np.unique(np.linspace(0, len(x) - 1, GOLDEN_ROWS).round().astype(int))
-    return [tuple(None if np.isnan(value) else value for value in row) for row in x[places].tolist()]
+    golden: Floats = x[places]
+    return golden
+
+
+def _with_nulls(x: Floats) -> Floats:
+    """The rows of ``x``, each with one input null, the next one each time; then a row of nulls."""
+    holed = np.vstack([x, np.full((1, x.shape[1]), np.nan, np.float32)])
+    rows = np.arange(len(x))
+    holed[rows, rows % x.shape[1]] = np.nan
+    return holed

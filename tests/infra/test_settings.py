@@ -79,7 +79,7 @@ def test_an_unknown_key_at_the_top_is_refused(project: Path) -> None:
 def test_an_unknown_key_of_training_is_refused(project: Path) -> None:
     """Sections named by the user are checked within."""
     message = refused(project, '[train.fraud]\nlabel = "labels.is_fraud"\ngroup = "x"\ntop = 1\n')
-    assert "'train.fraud.top' is no setting; [train.fraud] has label, group, group_top" in message
+    assert "'train.fraud.top' is no setting; [train.fraud] has label, task, group, group_top" in message
 
 
 def test_a_value_that_does_not_fit_says_what_came(project: Path) -> None:

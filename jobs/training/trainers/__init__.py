@@ -1,7 +1,7 @@
 """The trainers: a file each, which is named as the trainer is, with one function ``fit``.
 
-``fit(x, labels, task, *, …) -> Fitted``: ``x`` is float32 [rows, inputs], NaN a null; ``labels`` are doubles [rows]. What a trainer
-can do is in the signature: ``task`` is annotated with its tasks; keyword arguments are its parameters, each with its default.
+``fit(x, labels, task, *, …) -> Fitted``: ``x`` is float32 [rows, inputs], NaN is null; ``labels`` doubles [rows]. The signature
+says what the trainer can do: ``task`` is annotated with its tasks; keyword arguments are its parameters, each with its default.
 """
 
 from __future__ import annotations

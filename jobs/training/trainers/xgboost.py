@@ -11,7 +11,7 @@ from xgboost import XGBClassifier, XGBRegressor
 
 from features.inputs.matrix import Floats
 from jobs.training.config import Task
-from jobs.training.fitted import INPUT, OPSET, Fitted, Labels, serialized
+from jobs.training.fitted import INPUT, OPSET, Fitted, Labels
 
 AGREEMENT = 1e-5
 """Both add float32 leaves, not in the same order."""
@@ -43,4 +43,4 @@ def fit(
     # Named, for otherwise the name is random and so is the file's sha256.
     onnx = convert_xgboost(model, name="model", initial_types=[(INPUT, FloatTensorType([None, x.shape[1]]))], target_opset=OPSET)
     predict = model.predict if task == "regression" else lambda rows: model.predict_proba(rows)[:, 1]
-    return Fitted(serialized(onnx), predict, AGREEMENT)
+    return Fitted(onnx.SerializeToString(), predict, AGREEMENT)

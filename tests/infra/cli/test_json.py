@@ -75,6 +75,15 @@ def test_training_gives_the_model_it_made(given: Any) -> None:
     assert T - 86_400_000 < model["trained_from"] <= T
 
 
+def test_options_of_training_come_before_the_settings(given: Any) -> None:
+    """The trainer and its parameters of the command line; of headrace.toml those that it leaves."""
+    days = ("--from", "2024-05-01", "--days", "1", "--delay", "1", "--test-days", "1")
+    model = given("train", "num", *days, "--trainer", "random_forest", "--depth", "2", "--seed", "5")
+    made_by = {"trainer": "random_forest", "trees": "2", "depth": "2", "seed": "5"}
+    assert model["lineage"] == {**made_by, "label": "outcomes.bad"}
+    assert model["task"] == "classification"
+
+
 def test_status_has_numbers_and_lists(given: Any, project: Path) -> None:
     """Of each process."""
     processes = Processes(project / ".headrace")

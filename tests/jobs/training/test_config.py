@@ -65,7 +65,7 @@ def test_every_key_can_be_written(tmp_path: Path) -> None:
         ("group_top = 0", "train.orders.group_top: input should be greater than or equal to 1; got 0"),
         ("learning_rate = 0", "train.orders.learning_rate: input should be greater than 0; got 0"),
         ("trees = 0", "train.orders.trees: input should be greater than or equal to 1; got 0"),
-        ("leaves = 3", "'train.orders.leaves' is no setting"),
+        ("buds = 3", "'train.orders.buds' is no setting"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(tmp_path: Path, line: str, message: str) -> None:

@@ -17,7 +17,7 @@ from features.service import Service
 from infra.models import registering
 from infra.settings import TrainSettings
 from jobs.history.compute import compute
-from jobs.training.labels import labels, outcomes, positives
+from jobs.training.labels import labels_of, outcomes, positives
 from jobs.training.split import Split
 from jobs.training.train import train
 from serving.models.registry import Registry
@@ -34,33 +34,33 @@ def test_positives_are_the_events_labelled_1(small: Service) -> None:
 def test_a_label_is_a_column_of_a_source(small: Service) -> None:
     """Neither an unknown source nor a bare column nor an unknown column is guessed at."""
     with pytest.raises(SettingError, match=r"got 'label.is_fraud'; the sources are labels, transactions"):
-        labels(small, "label.is_fraud", "classification")
+        labels_of(small, "label.is_fraud", "classification")
     with pytest.raises(SettingError, match=r"'<source>.<column>'; got 'is_fraud'"):
-        labels(small, "is_fraud", "classification")
+        labels_of(small, "is_fraud", "classification")
     with pytest.raises(DefinitionError, match="source 'labels' has no column 'fraud'"):
-        labels(small, "labels.fraud", "classification")
+        labels_of(small, "labels.fraud", "classification")
 
 
 def test_a_label_of_a_classification_is_0_or_1(small: Service) -> None:
     """Other numbers are refused with the first of them and the way to learn them; so is a column that is no number."""
-    advice = re.escape('fix them, or set task = "regression"')
+    advice = re.escape('fix them, or set task = "regression" in [train.handbook]')
     message = rf"a label of a classification is 0 or 1; got [\d.]+ in transactions.amount \(\d+ rows\); {advice}"
     with pytest.raises(SettingError, match=message):
-        labels(small, "transactions.amount", "classification")
+        labels_of(small, "transactions.amount", "classification")
     with pytest.raises(SettingError, match=r"got 'labels.event_time' of type timestamp"):
-        labels(small, "labels.event_time", "classification")
+        labels_of(small, "labels.event_time", "classification")
 
 
 def test_a_label_of_a_regression_is_any_number(small: Service) -> None:
     """Decimals are doubles."""
-    table = labels(small, "transactions.amount", "regression")
+    table = labels_of(small, "transactions.amount", "regression")
     amounts = pq.read_table(small.folder / "data" / "transactions.parquet")["amount"].to_pylist()
     assert table["label"].to_pylist() == [float(amount) for amount in amounts]
 
 
 def test_a_group_is_a_column_of_the_spine(small: Service) -> None:
     """An unknown one is refused with those that there are."""
-    table, known = compute(small), labels(small, "labels.is_fraud", "classification")
+    table, known = compute(small), labels_of(small, "labels.is_fraud", "classification")
     assert outcomes(small.plan, table, known, "terminal_id")["group"].tolist() == table["terminal_id"].to_pylist()
     assert "group" not in outcomes(small.plan, table, known, None)
     with pytest.raises(DefinitionError, match="source 'transactions' has no column 'account_id'; it has transaction_id,"):

@@ -11,6 +11,7 @@ import pytest
 
 from features.definitions.load import load
 from features.errors import SettingError
+from features.inputs.arrow import table_matrix
 from features.inputs.output import scores
 from features.service import Service
 from features.times import DAY_MS
@@ -122,3 +123,18 @@ def test_a_regression_learns_a_number(small: Service, tmp_path: Path) -> None:
         "learning_rate": "0.3",
         "seed": "0",
     }
+
+
+@pytest.mark.core
+def test_a_version_is_registered_with_rows_to_replay_it_on(small: Service) -> None:
+    """At most 256 of the test rows, from first to last, in the order of the inputs and as float32 holds them; a null is None."""
+    config = TrainSettings(label=LABEL, trees=2).config
+    given = train(small, config, SPLIT, register=lambda onnx, **known: known).manifest
+    golden = given["golden_rows"]
+    assert len(golden) == 256
+    assert {len(row) for row in golden} == {len(given["inputs"])}
+    span = {"start_ms": SPLIT.first_test_day * DAY_MS, "end_ms": SPLIT.end_day * DAY_MS}
+    rows = table_matrix(compute(small, **span), small.plan, given["inputs"]).tolist()
+    assert golden[0] == tuple(rows[0])
+    assert golden[-1] == tuple(rows[-1])
+    assert given["plan"] == small.plan
