@@ -52,8 +52,9 @@ def replay(
 ) -> None:
     """Publish the history of all sources of a service as one stream, in order of event time.
 
-    Where the service has batch views, the online store is cleared, and given the rows of each day before its first event is
-    sent, when those before it have their predictions.
+    A source whose arrival column holds times is sent in the order of these: what was late is late again. Where the service has
+    batch views, the online store is cleared, and given the rows of each day before its first event is sent, when those before it
+    have their predictions.
     """
     from infra.cli import show
     from infra.kafka import rights

@@ -212,7 +212,7 @@ def publish_days(run: Run) -> Stream:
             )
         run.on_step("waiting for late rows")  # up to 10 s: so long an idle Kafka source of Flink waits before it commits
         caught_up(run.client, run.service.plan, _group(run))
-        return Stream(seen, watch.scores, watch.latencies, watch.vectors(), watch.ledger())
+        return Stream(seen, watch.scores, watch.latencies, watch.vectors(), watch.ledger(), _silence_seconds(run))
 
 
 def compare_with_batch(run: Run, stream: Stream) -> Report:
@@ -253,9 +253,7 @@ def _until_predicted(run: Run, watch: Watch, publisher: Publisher) -> Seen:
 def _silence_seconds(run: Run) -> float:
     """How long the newest events wait where none come after them (rule 6); in arrival mode none does."""
     plan = run.service.plan
-    if plan.mode == "arrival":
-        return 0.0
-    return (run.settings.stream.idle_timeout_ms + max(source.delay_ms for source in plan.sources)) / 1000
+    return (run.settings.stream.idle_timeout_ms + plan.delay_ms) / 1000 if plan.mode == "event_time" else 0.0
 
 
 def _publisher(run: Run, span: Span, rate: float | None = None) -> Publisher:

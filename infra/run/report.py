@@ -32,6 +32,8 @@ class Stream(msgspec.Struct, frozen=True):
     vectors: Sequence[FeatureVector]
     ledger: Ledger
     """Of the rows that came late meanwhile."""
+    silence_seconds: float
+    """How long the last events waited for others that could still come."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -41,6 +43,7 @@ class Report(msgspec.Struct, frozen=True):
     model: Manifest
     seen: Seen
     events_per_second: float
+    """From the first event to the last prediction, but for the silence after the events."""
     p50: float
     p99: float
     """Milliseconds, of all predictions, the JVM's warm-up included."""
@@ -81,7 +84,7 @@ def build(service: Service, label: TrainSettings, run: RunSettings, model: Model
         service=run.service,
         model=model.manifest,
         seen=stream.seen,
-        events_per_second=stream.seen.published / stream.seen.seconds,
+        events_per_second=stream.seen.published / max(stream.seen.seconds - stream.silence_seconds, 1e-3),
         p50=p50,
         p99=p99,
         warm_p50=warm_p50,
