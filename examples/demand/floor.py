@@ -15,10 +15,7 @@ import pyarrow.parquet as pq
 
 
 def floor(truth: Path, start: date, days: int) -> dict[str, float]:
-    """The errors, in rentals, of the true rate's expected demand over the rentals of some days, and those of one number for all.
-
-    ``mae``, ``rmse`` and ``bias`` are as docs/training.md says; ``mae of mean`` is that of the mean demand before the days.
-    """
+    """The errors of what the true rate expects, at the rentals of some days: ``mae``, ``rmse`` and ``bias``, as for a model."""
     table = pq.read_table(truth, columns=["rented_at", "expected", "demand"])
     day = pc.floor_temporal(table["rented_at"], unit="day").cast("date32").to_numpy()
     first = np.datetime64(start)
@@ -30,11 +27,10 @@ def floor(truth: Path, start: date, days: int) -> dict[str, float]:
         "mae": float(np.abs(error).mean()),
         "rmse": float(np.sqrt((error**2).mean())),
         "bias": float(error.mean()),
-        "mae of mean": float(np.abs(demand[tested] - demand[day < first].mean()).mean()),
     }
 
 
 if __name__ == "__main__":
     found = floor(Path(sys.argv[1]), date.fromisoformat(sys.argv[2]), int(sys.argv[3]))
     for name, value in found.items():
-        sys.stdout.write(f"{name:12} {value:12,.4f}\n")
+        sys.stdout.write(f"{name:8} {value:12,.4f}\n")

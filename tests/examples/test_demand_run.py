@@ -20,7 +20,7 @@ SMALL = {
     "HEADRACE_RUN__START": "2026-02-14",
     "HEADRACE_RUN__DAYS": "1",
     "HEADRACE_RUN__RATE": "600",
-    "HEADRACE_STREAM__IDLE_TIMEOUT_MS": "3000",
+    "HEADRACE_STREAM__IDLE_TIMEOUT_MS": "5000",
     "HEADRACE_TRAIN__DEMAND__TREES": "40",
 }
 """One published day, so that all of it has the batch rows that history gives it, and scores can be equal."""
