@@ -6,7 +6,8 @@ Everything is drawn from one seeded generator, on a grid of ten minutes. The rat
 
 - A station is near homes (busy in the morning), offices (busy in the evening) or a park (busy at weekends, around noon).
 - The level of a station goes up and down by itself: a Gaussian process with a deviation of 0.2 and a memory of six hours.
-- Rain (mm/h) and temperature (degrees) are those of its district.
+- Rain (mm/h) and temperature (degrees) are those of its district: Gaussian processes with a memory of five hours and two days. It
+  rains, in a district, about a sixth of the time.
 
 Rentals are a Poisson process of that rate. So the number in the hour after a rental has a known expected value, and nothing that
 is known at its time predicts it better than that: `truth.parquet` has it for each rental.

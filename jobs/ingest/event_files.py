@@ -92,15 +92,15 @@ def _of_lines(feed: Feed) -> Feed:
 
 
 def _arrives(rows: Rows, feed: Feed) -> str:
-    """SQL of when a row arrives; where nothing says so, of its event time."""
+    """SQL of when a row arrives: not before its event time, which it is where nothing says so."""
     name = feed.source.arrival if feed.source else None
-    if name is None:
+    if feed.source is None or name is None:
         return rows.moment
-    declared = {column.name: column.type.kind for column in feed.source.columns} if feed.source else {}
+    declared = {column.name: column.type.kind for column in feed.source.columns}
     if name in rows.readings and declared.get(name, "timestamp") == "timestamp":
-        return f"COALESCE({rows.value(name)}, {rows.moment})"
+        return f"greatest({rows.value(name)}, {rows.moment})"
     found = rows.types.get(name, "")
-    return f"COALESCE({milliseconds(quoted(name), found)}, {rows.moment})" if found in TIMES else rows.moment
+    return f"greatest({milliseconds(quoted(name), found)}, {rows.moment})" if found in TIMES else rows.moment
 
 
 def _line(rows: Rows, feed: Feed) -> str:
