@@ -148,16 +148,18 @@ def compute_batch_views(run: Run) -> None:
 
 
 def train_model(run: Run) -> None:
-    """Train a model and make it the production one, unless that is of this plan and these days."""
+    """Train a model and make it the production one, unless that is of this plan and these days, and was made as this one is."""
+    from jobs.training.train import lineage, train
+
     registry, name, days = _registry(run), run.service.name, run.days
+    config = run.settings.train[name].config
     if ALIAS in registry.aliases(name):
         current = registry.get(name, ALIAS).manifest
-        if current.plan == run.service.plan.digest and current.trained_from == day_ms(days.train_from):
+        same = current.plan == run.service.plan.digest and current.trained_from == day_ms(days.train_from)
+        if same and lineage(config).items() <= current.lineage.items():
             return
     run.on_step(f"training on {days.train_days} days from {days.train_from}")
-    from jobs.training.train import train
-
-    made = train(run.service, run.settings.train[name].config, days.split, register=registering(registry))
+    made = train(run.service, config, days.split, register=registering(registry))
     registry.set_alias(name, ALIAS, made.manifest.version)
 
 

@@ -85,7 +85,7 @@ def train(
     Raises `SettingError` where the days have no rows or, of a classification, rows of one class only.
     """
     plan = service.plan
-    fit, parameters = chosen(config)
+    fit, _ = chosen(config)
     known = labels_of(service, config.label, config.task, histories)
     start_ms = split.first_day * DAY_MS
     table = compute(
@@ -123,11 +123,17 @@ def train(
         trained_from=start_ms,
         trained_until=start_ms + split.days * DAY_MS,
         metrics=metrics,
-        lineage={"trainer": config.trainer, "label": config.label, **{key: f"{value:g}" for key, value in parameters.items()}},
+        lineage=lineage(config),
         created_at=int(clock() * 1000),
         golden_rows=[tuple(None if np.isnan(value) else value for value in row) for row in golden.tolist()],
     )
     return TrainResult(manifest, metrics, fitted.onnx, batch)
+
+
+def lineage(config: TrainConfig) -> dict[str, str]:
+    """How a model of ``config`` is made: trainer, label, and all parameters. Raises `SettingError` as `chosen` does."""
+    _, parameters = chosen(config)
+    return {"trainer": config.trainer, "label": config.label, **{name: str(value) for name, value in parameters.items()}}
 
 
 def _check_labels(labelled: pd.Series[Any], task: Task, what: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ import pytest
 from features.definitions.load import load
 from features.errors import SettingError
 from features.inputs.arrow import table_matrix
+from features.inputs.matrix import matrix
 from features.inputs.output import scores
 from features.service import Service
 from features.times import DAY_MS
@@ -20,12 +22,13 @@ from infra.settings import TrainSettings
 from jobs.history.batch_views import materialize
 from jobs.history.compute import compute
 from jobs.predict.score import score_history
+from jobs.training.fitted import onnx_scores
 from jobs.training.metrics import auc
 from jobs.training.split import Split
 from jobs.training.train import train
 from serving.models.manifest import Manifest
 from serving.models.registry import Registry
-from serving.models.session import load_session
+from serving.models.session import load_model, load_session
 
 LABEL = "labels.is_fraud"
 CONFIG = TrainSettings(label=LABEL).config
@@ -138,3 +141,22 @@ def test_a_version_is_registered_with_rows_to_replay_it_on(small: Service) -> No
     assert golden[0] == tuple(rows[0])
     assert golden[-1] == tuple(rows[-1])
     assert given["plan"] == small.plan
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("trainer", ["lightgbm", "logistic"])
+def test_a_null_is_scored_as_the_library_scores_it(small: Service, tmp_path: Path, trainer: str) -> None:
+    """A version of the registry, loaded as the scorer loads it, has a score for a null: its graph knows what a null is."""
+    registry, known = Registry(tmp_path), {}
+
+    def register(onnx: bytes, **given: Any) -> Manifest:
+        known.update(given)
+        return registering(registry)(onnx, **given)
+
+    config = TrainSettings(label=LABEL, trainer=trainer).config
+    made = train(small, config, SPLIT, register=register)
+    rows = [(*row[:place], None, *row[place + 1 :]) for row in known["golden_rows"][:50] for place in range(len(row))]
+    loaded = load_model(registry.get("handbook", made.manifest.version)).score(rows).scores
+    assert loaded == onnx_scores(made.onnx, matrix(rows)).tolist()
+    assert all(0 <= score <= 1 for score in loaded)
+    assert len(set(loaded)) > 50
