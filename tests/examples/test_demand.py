@@ -51,7 +51,8 @@ def service(folder: Path) -> Service:
 @pytest.fixture(scope="module")
 def truth(folder: Path) -> pd.DataFrame:
     """For each rental what was expected of the hour after it, and what came."""
-    return pq.read_table(folder / "data" / "truth.parquet").to_pandas()
+    frame: pd.DataFrame = pq.read_table(folder / "data" / "truth.parquet").to_pandas()
+    return frame
 
 
 def rows(folder: Path, name: str) -> list[dict[str, Any]]:
