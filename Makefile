@@ -14,10 +14,10 @@ SOURCES := schemas features jobs serving infra tests bench examples
 run: setup ## The end-to-end run: history, model, Kafka, stream job, scorer, a report.
 	@$(VENV)/headrace run --project examples/fraud
 
-test: setup lint ## Everything: linters, types, the operator's tests, all of pytest.
+test: setup lint .venv-mlflow/.stamp ## Everything: linters, types, the operator's tests, all of pytest.
 	@$(MAKE) --no-print-directory -j2 test-infra test-stream test-core
 
-test-infra: .venv-mlflow/.stamp # Stacks, walks of the docs, scorers. It mostly waits for JVMs.
+test-infra: # Stacks, walks of the docs, scorers. It mostly waits for JVMs.
 	$(VENV)/pytest -m stack tests/infra tests/serving
 
 test-stream: # What runs on the tests' one Flink cluster, in one process.

@@ -10,7 +10,7 @@ import sys
 
 from rich.console import Console
 
-from bench import backends, batch, exact, flat, latency, scorer, shape, throughput
+from bench import backends, batch, exact, fencing, flat, latency, lineup, scorer, shape, steps, throughput
 from bench.common import handbook_data
 from bench.peers import hot_keys, side_by_side
 from bench.report import machine, table, write
@@ -18,6 +18,9 @@ from bench.report import machine, table, write
 BENCHES = {
     "throughput": throughput.rows,
     "scorer": scorer.rows,
+    "steps": steps.rows,
+    "lineup": lineup.rows,
+    "fencing": fencing.rows,
     "latency": latency.rows,
     "batch": lambda: batch.rows(handbook_data()),
     "exact": exact.rows,

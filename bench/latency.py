@@ -30,7 +30,8 @@ from infra.local import jars, stack
 from infra.local.broker import Broker
 from infra.settings import load_settings
 from jobs.ingest.publish import KeyPartitioner, events, feed
-from serving.kafka import scorer
+from serving.kafka.config import READER, SENDER
+from serving.kafka.scorer import POLL_MS
 
 RATES = {200: (3, 10), 2000: (8, 20), 5000: (12, 40)}
 """Events a second, and the goals for p50 and p99 in ms."""
@@ -89,12 +90,12 @@ def _system(broker: Broker, folder: Path, plan: Plan, file: Path) -> dict[int, t
 
 def pass_on(bootstrap: str, source: str, target: str) -> None:
     """A bare loop: read, and write the same bytes."""
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap, **scorer.READER)
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, **READER)
     consumer.assign([TopicPartition(source, number) for number in range(2)])
     consumer.seek_to_beginning()
-    producer = KafkaProducer(bootstrap_servers=bootstrap, **scorer.SENDER)
+    producer = KafkaProducer(bootstrap_servers=bootstrap, **SENDER)
     while True:
-        for records in consumer.poll(timeout_ms=scorer.POLL_MS).values():
+        for records in consumer.poll(timeout_ms=POLL_MS).values():
             for record in records:
                 producer.send(target, value=record.value, key=record.key, partition=record.partition)
 
@@ -113,7 +114,7 @@ def _measure(bootstrap: str, plan: Plan, file: Path, source: str, target: str, d
 
 @contextmanager
 def _reader(bootstrap: str, topic: str) -> Iterator[Callable[[], Iterator[bytes]]]:
-    with closing(KafkaConsumer(bootstrap_servers=bootstrap, **scorer.READER)) as consumer:
+    with closing(KafkaConsumer(bootstrap_servers=bootstrap, **READER)) as consumer:
         consumer.assign([TopicPartition(topic, number) for number in range(2)])
         consumer.seek_to_end()
         for partition in consumer.assignment():
@@ -147,7 +148,7 @@ def send(bootstrap: str, plan: Plan, file: Path, out: str, topic: str, first: in
     chosen = list(islice(stream, first, first + count))
     ids = [msgspec.json.decode(event.value, type=_Transaction).transaction_id for event in chosen]
     stamps = np.empty((count, 2))
-    with closing(KafkaProducer(bootstrap_servers=bootstrap, partitioner=KeyPartitioner(), **scorer.SENDER)) as producer:
+    with closing(KafkaProducer(bootstrap_servers=bootstrap, partitioner=KeyPartitioner(), **SENDER)) as producer:
         producer.partitions_for(topic)
         began = time.time()
         for number, event in enumerate(chosen):

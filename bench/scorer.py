@@ -35,8 +35,12 @@ from infra.settings import KafkaSettings, ScorerSettings
 from schemas import FeatureVector, Origin
 from schemas.codec import encode
 from schemas.topics import DEAD_LETTERS
-from serving.kafka import scorer
+from serving.kafka import config as clients
+from serving.kafka.lease import Lease
 from serving.kafka.membership import Membership
+from serving.kafka.run import run
+from serving.kafka.scorer import POLL_MS
+from serving.models.admit import admit
 from serving.models.registry import Registry
 
 SERVICE = "fraud"
@@ -122,17 +126,7 @@ def make_project(folder: Path) -> Plan:
     ]
     store.provider.online_write_batch(store.config, profile, profiles, None)
     registry = Registry(folder / "models")
-    manifest = registry.register(
-        trained_model(len(plan.inputs)),
-        name=SERVICE,
-        service=SERVICE,
-        inputs=plan.inputs,
-        plan=plan.digest,
-        trained_from=0,
-        trained_until=NOON,
-        metrics={},
-        created_at=NOON,
-    )
+    manifest = registry.register(admit(trained_model(len(plan.inputs)), plan, name=SERVICE, created_at=NOON))
     registry.set_alias(SERVICE, "production", manifest.version)
     return plan
 
@@ -197,8 +191,8 @@ def run_scorer(bootstrap: str, folder: Path, ready: Path) -> None:
     from features.definitions.load import load
 
     client = KafkaSettings().client(bootstrap)
-    config = scorer_config(ScorerSettings(), SERVICE, client=client, registry=folder / "models", ready_file=ready)
-    scorer.run(load(folder).service(SERVICE), config)
+    config = scorer_config(ScorerSettings(), SERVICE, client=client, ready_file=ready)
+    run(load(folder).service(SERVICE), Registry(folder / "models"), config)
 
 
 def run_bare(bootstrap: str, folder: Path, ready: Path) -> None:
@@ -208,14 +202,14 @@ def run_bare(bootstrap: str, folder: Path, ready: Path) -> None:
         group_id="bare",
         group_instance_id="bare.0",
         max_poll_records=ScorerSettings().max_poll_records,
-        **{**scorer.READER, "enable_auto_commit": True},
+        **{**clients.READER, "enable_auto_commit": True},
     )
-    producer = KafkaProducer(bootstrap_servers=bootstrap, **scorer.SENDER)
-    membership = Membership(consumer, producer, f"features.{SERVICE}")
+    producer = KafkaProducer(bootstrap_servers=bootstrap, **clients.SENDER)
+    membership = Membership(consumer, producer, f"features.{SERVICE}", Lease(10_000))
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     while not stop.is_set():
-        polled = consumer.poll(timeout_ms=scorer.POLL_MS)
+        polled = consumer.poll(timeout_ms=POLL_MS)
         membership.keep()
         if consumer.assignment():
             ready.touch()
@@ -251,7 +245,7 @@ class EventId(msgspec.Struct):
     event_id: int
 
 
-def latency(bootstrap: str, plan: Plan, topic: str, first: int) -> tuple[float, float]:
+def latency(bootstrap: str, plan: Plan, topic: str, first: int, isolation_level: str = "read_uncommitted") -> tuple[float, float]:
     """p50 and p99 in ms from the sending of a feature vector to the reading of what became of it, by one client."""
     arrived: dict[int, float] = {}
     last = first + LATENCY_RECORDS - 1
@@ -260,7 +254,9 @@ def latency(bootstrap: str, plan: Plan, topic: str, first: int) -> tuple[float, 
     def read() -> None:
         decode = msgspec.json.Decoder(EventId).decode
         places = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
-        with closing(KafkaConsumer(bootstrap_servers=bootstrap, metrics_enabled=False)) as consumer:
+        with closing(
+            KafkaConsumer(bootstrap_servers=bootstrap, metrics_enabled=False, isolation_level=isolation_level)
+        ) as consumer:
             consumer.assign(places)
             consumer.seek_to_end(*places)
             for place in places:
@@ -275,7 +271,7 @@ def latency(bootstrap: str, plan: Plan, topic: str, first: int) -> tuple[float, 
     reader.start()
     positioned.wait(30)
     generator, sent = random.Random(first), dict[int, float]()
-    with closing(KafkaProducer(bootstrap_servers=bootstrap, **scorer.SENDER)) as producer:
+    with closing(KafkaProducer(bootstrap_servers=bootstrap, **clients.SENDER)) as producer:
         for event in range(first, last + 1):
             key, value = vector(plan, event, generator)
             sent[event] = time.perf_counter()

@@ -198,6 +198,11 @@ class Plan(msgspec.Struct, frozen=True, dict=True):
         return tuple(f for w in self.windows for f in w.features)
 
     @property
+    def delay_ms(self) -> int:
+        """How long the newest events wait for others once their sources are silent (rule 6): never in arrival mode."""
+        return max(source.delay_ms for source in self.sources) if self.mode == "event_time" else 0
+
+    @property
     def features_topic(self) -> str:
         """The topic of feature vectors."""
         return topics.features(self.service).name

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from features.service import Service
     from features.sql.flink import JobOptions
     from jobs.stream.config import StreamConfig
-    from serving.kafka.scorer import ScorerConfig
+    from serving.kafka.config import ScorerConfig
 
 T = TypeVar("T")
 
@@ -107,24 +107,26 @@ def scorer_config(
     *,
     client: dict[str, Any],
     isolation_level: str = READ_COMMITTED,
-    registry: Path,
+    instance: int | None = None,
     longest: Mapping[str, int] | None = None,
     ready_file: Path | None = None,
 ) -> ScorerConfig:
     """The configuration of the scorer of ``service``.
 
-    ``client`` is what a kafka-python client is given; ``longest`` is the longest record that a topic takes, by name.
+    ``client`` is what a kafka-python client is given; ``instance`` is which scorer of the service it is, by default the
+    section's; ``longest`` is the longest record that a topic takes, by name.
     """
-    from serving.kafka.scorer import ScorerConfig
+    from serving.kafka.config import SESSION_MS, ScorerConfig
 
     return _filled(
         ScorerConfig,
         section,
         client=client,
         isolation_level=isolation_level,
-        registry=registry,
+        instance=section.instance if instance is None else instance,
         longest=dict(longest or {}),
         group=f"{GROUP}.scorer.{service}",
+        session_ms=SESSION_MS,
         ready_file=ready_file,
     )
 

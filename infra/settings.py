@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from jobs.training.split import Split
 
 FILE = "headrace.toml"
+PARAMETERS = ("trees", "depth", "leaves", "learning_rate", "regularization", "seed")
+"""The keys of ``[train.<service>]`` that are parameters of its trainer."""
 
 
 def _names(value: object) -> object:
@@ -81,10 +83,11 @@ class StreamSettings(Section):
 class ScorerSettings(Section):
     """The scorers."""
 
-    alias: str = "production"
-    """The alias, in the model registry, of the version that makes the predictions."""
-    instance: str = "0"
-    """Which scorer of its service this is: one that starts as an instance that died takes over its partitions at once."""
+    processes: int = Field(default=1, ge=1)
+    """How many scorers of each service `headrace up` runs: they share the partitions of its feature vectors."""
+    instance: int = Field(default=0, ge=0)
+    """The number of this machine's first scorer of a service; all scorers of a service have different ones. One that starts
+    with the number of a scorer that died takes over its partitions at once."""
     dedupe_window: int = Field(default=500_000, ge=1)
     """How many of the last event ids a scorer remembers, of its partitions together, so that each event gets one prediction.
     Half a million take 50 MB, and reach back 500 s at 1,000 events/s; Flink repeats what it wrote since its last checkpoint."""
@@ -102,26 +105,36 @@ class TrainSettings(Section):
     """``[train.<service>]``: what a service's model learns, how, and how it is tested (docs/training.md)."""
 
     label: str = Field(pattern=r"^\w+\.\w+$")
-    """``<source>.<column>``: the column of a source's history that says 0 or 1, joined on the event id."""
+    """``<source>.<column>``: the column of a source's history that says what happened, joined on the event id."""
+    task: Literal["classification", "regression"] = "classification"
+    """What is learned: `classification`, how likely the label is 1 and not 0; `regression`, how large the label is."""
     group: str | None = None
     """The column of the spine whose values precision at ``group_top`` ranks each day; none: that metric is left out."""
     group_top: int = Field(default=100, ge=1)
     """How many groups a day precision is measured at."""
     leave_out_known_positives: bool = False
     """Whether the test leaves out rows of a group with a positive that is known on the row's day; needs ``group``."""
-    trees: int = Field(default=100, ge=1)
-    """How many trees the model has."""
-    depth: int = Field(default=6, ge=1)
-    """How many branches a tree has at most, from its root to a leaf."""
-    learning_rate: float = Field(default=0.3, gt=0, le=1)
-    """How much of each new tree is added to those before it."""
-    seed: int = Field(default=0, ge=0)
-    """What random choices start from: equal seeds and equal data give equal models."""
+    trainer: str = "xgboost"
+    """What the model is made by; docs/training.md has all trainers, and the parameters below that each takes."""
+    trees: int | None = Field(default=None, ge=1, le=10_000)
+    """How many trees the model has; none: the trainer's own number."""
+    depth: int | None = Field(default=None, ge=1, le=64)
+    """How many branches a tree has at most, from its root to a leaf; none: the trainer's own number."""
+    leaves: int | None = Field(default=None, ge=2, le=65_536)
+    """How many leaves a tree has at most; none: the trainer's own number."""
+    learning_rate: float | None = Field(default=None, gt=0, le=1)
+    """How much of each new tree is added to those before it; none: the trainer's own number."""
+    regularization: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """How strongly a linear model is held to small weights; none: the trainer's own number."""
+    seed: int | None = Field(default=None, ge=0, lt=2**31)
+    """What random choices start from: equal seeds and equal data give equal models; none: 0, where the trainer has any."""
 
     @model_validator(mode="after")
     def _group_is_named(self) -> Self:
         if self.leave_out_known_positives and self.group is None:
             raise ValueError("leave_out_known_positives leaves out rows of groups; name the group's column in group")
+        if self.task == "regression" and self.group is not None:
+            raise ValueError("group ranks events that are labelled 1, which a regression has none of; leave group out")
         return self
 
     @property
@@ -129,7 +142,25 @@ class TrainSettings(Section):
         """The same as training takes it."""
         from jobs.training.config import TrainConfig
 
-        return msgspec.convert(self, TrainConfig, from_attributes=True)
+        given = {name: value for name in PARAMETERS if (value := getattr(self, name)) is not None}
+        return TrainConfig(**self.model_dump(exclude=set(PARAMETERS)), parameters=given)
+
+
+class GateSettings(Section):
+    """What live traffic must say of a version before it goes to production (docs/deployments.md)."""
+
+    window_minutes: int = Field(default=60, ge=1)
+    """The predictions of so many minutes are looked at, up to the newest 200,000 of each version."""
+    min_events: int = Field(default=1000, ge=1)
+    """How many events both versions must have scored."""
+    min_agreement: float = Field(default=0.8, ge=-1, le=1)
+    """The rank correlation (Spearman's) of the two versions' scores, at least."""
+    max_psi: float = Field(default=0.25, ge=0)
+    """The population stability index of the scores against production's, at most; above 0.25 is read as another distribution."""
+    max_latency_ms: float = Field(default=50, ge=0)
+    """How much longer the 99th percentile from feature vector to score may be than production's."""
+    max_error_share: float = Field(default=0.001, ge=0, le=1)
+    """The share of events that the version gave no score for, at most."""
 
 
 class RunSettings(Section):
@@ -186,10 +217,12 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     stream: StreamSettings = StreamSettings()
     scorer: ScorerSettings = ScorerSettings()
+    gate: GateSettings = GateSettings()
     train: dict[str, TrainSettings] = {}
     run: RunSettings | None = None
     registry: str = "models"
-    """The folder of the model registry, relative to the project."""
+    """The folder of the model registry, relative to the project, or a URL that scorers on several machines share, such as
+    `s3://bucket/models` (docs/deployments.md); credentials come from the environment alone, as the store's tools read them."""
     run_dir: str = ".headrace"
     """The folder of logs, processes, checkpoints and the local Kafka's data, relative to the project."""
 

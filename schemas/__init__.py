@@ -1,8 +1,9 @@
 """What travels: one file per message, and the codecs. Nothing else, and nothing imported from the other packages."""
 
 from schemas.dead_letter import DeadLetter, Reason
+from schemas.deployment import Deployment
 from schemas.features import FeatureVector, Origin
 from schemas.late_row import LateRow
 from schemas.prediction import Prediction, Receipt
 
-__all__ = ["DeadLetter", "FeatureVector", "LateRow", "Origin", "Prediction", "Reason", "Receipt"]
+__all__ = ["DeadLetter", "Deployment", "FeatureVector", "LateRow", "Origin", "Prediction", "Reason", "Receipt"]

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from schemas.dead_letter import DeadLetter
+from schemas.deployment import Deployment
 from schemas.features import FeatureVector
 from schemas.late_row import LateRow
 from schemas.prediction import Prediction
@@ -20,6 +21,7 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "prediction": Prediction,
     "dead_letter": DeadLetter,
     "late_row": LateRow,
+    "deployment": Deployment,
 }
 
 encode = msgspec.json.Encoder().encode
@@ -27,6 +29,7 @@ decode_features = msgspec.json.Decoder(FeatureVector).decode
 decode_prediction = msgspec.json.Decoder(Prediction).decode
 decode_dead_letter = msgspec.json.Decoder(DeadLetter).decode
 decode_late_row = msgspec.json.Decoder(LateRow).decode
+decode_deployment = msgspec.json.Decoder(Deployment).decode
 
 
 def json_schema(message: str) -> dict[str, Any]:

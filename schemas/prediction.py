@@ -6,6 +6,8 @@ import msgspec
 
 from schemas.features import Origin, Value
 
+Output = Value | dict[str, float | int | str | None]
+
 
 class Receipt(msgspec.Struct, frozen=True):
     """What is needed to compute the same score again, and when each step was done. Times are UTC milliseconds."""
@@ -41,3 +43,5 @@ class Prediction(msgspec.Struct, frozen=True):
     event_time: int
     score: float
     receipt: Receipt
+    outputs: dict[str, Output] | msgspec.UnsetType = msgspec.UNSET
+    """What else the model said, by the names of its outputs: a value, or values by class. Absent where there is no more."""

@@ -34,6 +34,8 @@ class Topic(msgspec.Struct, frozen=True):
 
 FEATURES, PREDICTIONS = "features", "predictions"
 """What the names of a service's topics begin with, before a point and its name."""
+PRODUCTION = "production"
+"""The environment whose predictions are a service's; every other has a topic of its own."""
 ENTITY_KEY = "the key of the service's first windows over its spine, or else the event id"
 
 
@@ -42,9 +44,9 @@ def features(service: str) -> Topic:
     return Topic(f"{FEATURES}.{service}", key=ENTITY_KEY)
 
 
-def predictions(service: str) -> Topic:
-    """Predictions of a service: a prediction has the key and the partition of its feature vector."""
-    return Topic(f"{PREDICTIONS}.{service}", key=ENTITY_KEY)
+def predictions(service: str, alias: str = PRODUCTION) -> Topic:
+    """Predictions of a service in one environment: a prediction has the key and the partition of its feature vector."""
+    return Topic(f"{PREDICTIONS}.{service}" + ("" if alias == PRODUCTION else f".{alias}"), key=ENTITY_KEY)
 
 
 DEAD_LETTERS = Topic("dead_letters", key="the origin of the record", partitions=1, max_message_bytes=LONGEST_BYTES)
@@ -54,6 +56,7 @@ DETAIL_LENGTH = 200
 DEAD_LETTER_REST = 2048
 """What a dead letter takes beside its value: detail and origin, twice with its key."""
 LATE_ROWS = Topic("late_rows", key=None, partitions=1)
+DEPLOYMENTS = Topic("deployments", key="the service", partitions=1)
 
 
 def room(longest: int) -> int:

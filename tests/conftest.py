@@ -34,6 +34,25 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 
 @pytest.fixture(scope="session")
+def s3_server() -> Iterator[dict[str, str]]:
+    """What the environment of a client of the tests' S3 server says."""
+    from tests.support.s3 import s3_server
+
+    with s3_server() as environment:
+        yield environment
+
+
+@pytest.fixture
+def s3_url(s3_server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """A path in a new bucket, which this process may read and write."""
+    from tests.support.s3 import new_bucket
+
+    for name, value in s3_server.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{new_bucket()}/the models"
+
+
+@pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A Flink cluster with two TaskManagers, for the jobs of one test after the other."""
     from tests.support.flink import running

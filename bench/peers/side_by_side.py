@@ -26,7 +26,7 @@ from features.definitions.load import load
 from features.times import ALWAYS
 from infra.local.broker import Broker
 from jobs.ingest.publish import events, feed, publish
-from serving.kafka import scorer
+from serving.kafka.config import READER
 
 PARTITIONS = 2
 SECONDS = 40
@@ -120,7 +120,7 @@ def _latency(
     broker.create_topics({source: PARTITIONS})
     records.create(broker, job, PARTITIONS)
     measured, first = {}, 0
-    with contender.start(job), closing(KafkaConsumer(bootstrap_servers=job.bootstrap, **scorer.READER)) as reader:
+    with contender.start(job), closing(KafkaConsumer(bootstrap_servers=job.bootstrap, **READER)) as reader:
         reader.assign([TopicPartition(job.target, number) for number in range(PARTITIONS)])
         reader.seek_to_beginning()
         for count, speed in contender.warm_up:

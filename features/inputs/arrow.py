@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from features.errors import DefinitionError
-from features.inputs.columns import check_inputs, list_columns
+from features.inputs.columns import check_inputs, features_of, list_columns
+from features.inputs.feeds import FLOATS, Feed, feed
 from features.inputs.matrix import Floats, matrix
+from features.inputs.signature import Tensor
 from features.plan import Plan
 
 Doubles = npt.NDArray[np.float64]
@@ -61,15 +63,51 @@ def table_matrix(table: pa.Table, plan: Plan, inputs: Sequence[str]) -> Floats:
     Raises `DefinitionError` for an input that the plan does not give, or that is no number.
     """
     check_inputs(plan, inputs)
-    of_lists = list_columns(plan)
-    features = list(dict.fromkeys(of_lists[name][0] if name in of_lists else name for name in inputs))
     x = np.empty((table.num_rows, len(inputs)), np.float32)
     for first in range(0, table.num_rows, BATCH):
-        part = {name: table[name].slice(first, BATCH).combine_chunks() for name in features}
-        columns = [_at(part[of_lists[name][0]], of_lists[name][1]) if name in of_lists else part[name] for name in inputs]
-        doubles = [_doubles(name, column) for name, column in zip(inputs, columns, strict=True)]
-        x[first : first + BATCH] = matrix(np.column_stack(doubles))
+        columns = input_arrays(table.slice(first, BATCH), plan, inputs)
+        x[first : first + BATCH] = matrix(_stacked(columns))
     return x
+
+
+def table_feeds(table: pa.Table, plan: Plan, tensors: Sequence[Tensor]) -> tuple[dict[str, Feed], dict[int, str]]:
+    """`features.inputs.feeds.feeds` of a table's rows, and by its number why a row has a value that an input does not hold.
+
+    What is fed for such a row says nothing. Raises `DefinitionError` where a float or double input is no number.
+    """
+    found, unheld = {}, dict[int, str]()
+    columns = input_arrays(table, plan, [column for tensor in tensors for column in tensor.columns])
+    for tensor in tensors:
+        own = {name: columns[name] for name in tensor.columns}
+        if tensor.type in FLOATS:
+            x = matrix(_stacked(own), FLOATS[tensor.type])
+            found[tensor.name] = x if tensor.matrix else x[:, 0]
+            continue
+        found[tensor.name], missing = feed(tensor, [to_list(pa.chunked_array([column])) for column in own.values()])
+        unheld = missing | unheld  # of a row the first input that does not hold its value, as a single row is refused
+    return found, unheld
+
+
+def table_rows(table: pa.Table, plan: Plan, inputs: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The rows of a table as the scorer has them: Python's values of ``inputs``, lists as their columns."""
+    columns = input_arrays(table, plan, inputs)
+    return list(zip(*(to_list(pa.chunked_array([column])) for column in columns.values()), strict=True))
+
+
+def input_arrays(table: pa.Table, plan: Plan, inputs: Sequence[str]) -> dict[str, pa.Array]:
+    """The columns of a table that are ``inputs``, by name; a list's are made of it."""
+    of_lists = list_columns(plan)
+    whole = {name: _one_array(table[name]) for name in features_of(plan, inputs)}
+    return {name: _at(whole[of_lists[name][0]], of_lists[name][1]) if name in of_lists else whole[name] for name in inputs}
+
+
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
+    made = column.combine_chunks()
+    return pa.concat_arrays(made.chunks) if isinstance(made, pa.ChunkedArray) else made
+
+
+def _stacked(columns: Mapping[str, pa.Array]) -> Doubles:
+    return np.column_stack([_doubles(name, column) for name, column in columns.items()])
 
 
 def floats(table: pa.Table) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from features.definitions import rules
@@ -14,10 +14,22 @@ Value = TypeVar("Value")
 
 def input_columns(plan: Plan, inputs: Sequence[str]) -> tuple[str, ...]:
     """``inputs`` with each list in place of its name as its columns: ``<feature>_1``, the oldest, to ``<feature>_<length>``."""
-    columns: dict[str, list[str]] = {}
+    columns = columns_of(plan)
+    return tuple(column for name in inputs for column in columns.get(name, (name,)))
+
+
+def features_of(plan: Plan, columns: Iterable[str]) -> tuple[str, ...]:
+    """The features that ``columns`` are of, each once."""
+    of_lists = list_columns(plan)
+    return tuple(dict.fromkeys(of_lists[name][0] if name in of_lists else name for name in columns))
+
+
+def columns_of(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """The columns of each list, oldest first."""
+    columns: dict[str, tuple[str, ...]] = {}
     for column, (feature, _) in list_columns(plan).items():
-        columns.setdefault(feature, []).append(column)
-    return tuple(column for name in inputs for column in columns.get(name, [name]))
+        columns[feature] = (*columns.get(feature, ()), column)
+    return columns
 
 
 def list_columns(plan: Plan) -> dict[str, tuple[str, int]]:
@@ -41,10 +53,7 @@ def window_types(plan: Plan) -> dict[str, ColumnType]:
 
 
 def check_inputs(plan: Plan, inputs: Sequence[str]) -> None:
-    """Raises `DefinitionError` where a model's input is not a feature of the plan, or is no number.
-
-    Lists are their columns here.
-    """
+    """Raises `DefinitionError` where a model's input is not a feature of the plan, or is a time. Lists are their columns here."""
     where, windows, of_lists = f"service '{plan.service}'", window_types(plan), list_columns(plan)
     given = {*windows, *of_lists} - {feature for feature, _ in of_lists.values()}
     given |= {f"{view.view}__{output}" for view in plan.on_demand for output in view.outputs}
@@ -56,11 +65,6 @@ def check_inputs(plan: Plan, inputs: Sequence[str]) -> None:
             "add it to the service, or train a model without it"
         )
     rules.check_time_inputs(where, [of_lists[name][0] if name in of_lists else name for name in inputs], windows)
-    texts = [name for name in inputs if name in windows and windows[name].kind == "string"]
-    if texts:
-        raise DefinitionError(
-            f"{where}: a model's inputs are numbers; got '{texts[0]}' of type string; make a number of it on demand"
-        )
 
 
 def at(values: Sequence[Value], place: int) -> Value | None:

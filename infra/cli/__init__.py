@@ -1,6 +1,23 @@
 """The command line: each module holds the commands of one part, and imports what they need when they run."""
 
-from infra.cli import batch_views, definitions, docs, docs_settings, end_to_end, events, history, init, models, services
+from infra.cli import (
+    batch_views,
+    definitions,
+    docs,
+    docs_settings,
+    end_to_end,
+    events,
+    history,
+    init,
+    models,
+    models_add,
+    models_change,
+    models_diff,
+    models_import,
+    models_log,
+    services,
+    training,
+)
 from infra.cli.app import run
 
 __all__ = [
@@ -14,7 +31,13 @@ __all__ = [
     "init",
     "main",
     "models",
+    "models_add",
+    "models_change",
+    "models_diff",
+    "models_import",
+    "models_log",
     "services",
+    "training",
 ]
 
 

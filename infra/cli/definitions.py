@@ -116,7 +116,7 @@ def _running(one: Served | None) -> dict[str, Any] | None:
     """What the stack runs of a service."""
     if one is None:
         return None
-    return {"digest": one.plan and one.plan.digest, "model_version": one.version, "model_sha256": one.sha256}
+    return {"digest": one.plan and one.plan.digest, "model_version": one.version}
 
 
 def _show_running(one: Served, now: Plan) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from infra.run.watch import Seen
     from infra.settings import Settings
     from jobs.audit.parity import StageParity
+    from jobs.training.config import Task
 
 
 @app.command(epilog="Example: headrace replay SERVICE --from 2026-01-08 --to 2026-01-15 --rate 4000")
@@ -51,8 +52,9 @@ def replay(
 ) -> None:
     """Publish the history of all sources of a service as one stream, in order of event time.
 
-    Where the service has batch views, the online store is cleared, and given the rows of each day before its first event is
-    sent, when those before it have their predictions.
+    A source whose arrival column holds times is sent in the order of these: what was late is late again. Where the service has
+    batch views, the online store is cleared, and given the rows of each day before its first event is sent, when those before it
+    have their predictions.
     """
     from infra.cli import show
     from infra.kafka import rights
@@ -102,12 +104,13 @@ def run(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     where = folder(project)
     settings = load_settings(where)
     days = end_to_end.run_days(where, settings)
+    task = settings.train[days.service].task
     with show.steps() as on_step:
         jars.ensure(on_step)
     with interruptible(lambda: _left(where, settings)):
         end_to_end.prepare(where, days)
     with interruptible(lambda: _left(where, settings)), show.steps() as on_step:
-        report = end_to_end.execute(where, settings, on_step, lambda seen: on_step.look(_table(seen)))
+        report = end_to_end.execute(where, settings, on_step, lambda seen: on_step.look(_table(seen, task)))
     if as_json:
         show.json(_as_json(report))
     else:
@@ -139,7 +142,7 @@ def _as_json(report: Report) -> dict[str, Any]:
     return whole | {"adds_up": report.adds_up}
 
 
-def _table(seen: Seen) -> RenderableType:
+def _table(seen: Seen, task: Task) -> RenderableType:
     """The system at this moment."""
     from rich.table import Table
 
@@ -155,9 +158,9 @@ def _table(seen: Seen) -> RenderableType:
         "events/s": f"{seen.published / max(seen.seconds, 1e-3):,.0f}",
         "p50 ms": f"{seen.p50:,.0f}",
         "p99 ms": f"{seen.p99:,.0f}",
-        f"≥ {HIGH:g}": f"{seen.high:,}",
-        "labelled 1": f"[green]{seen.high_positive:,}[/]",
     }
+    if task == "classification":
+        columns |= {f"≥ {HIGH:g}": f"{seen.high:,}", "labelled 1": f"[green]{seen.high_positive:,}[/]"}
     for name in columns:
         table.add_column(name, justify="right")
     table.add_row(*columns.values())
@@ -207,7 +210,8 @@ def _counts(report: Report) -> Iterator[str]:
     )
     if seen.incomplete:
         yield f"  predictions that are not complete, as their receipts say: {seen.incomplete:,}"
-    yield f"  predictions of {HIGH:g} and more: {seen.high:,}, of them labelled 1: {seen.high_positive:,}{share}"
+    if model.task == "classification":
+        yield f"  predictions of {HIGH:g} and more: {seen.high:,}, of them labelled 1: {seen.high_positive:,}{share}"
 
 
 def _stage(stage: StageParity) -> tuple[str, ...]:

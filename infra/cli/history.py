@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli.app import HERE, ProjectOption, app, folder, interruptible, note
+from features.errors import SettingError
+from infra.cli.app import HERE, ProjectOption, app, folder, interruptible, note, warn
 from infra.cli.batch_rows import warn_of_batch_rows
 from infra.cli.options import (
     EventsOption,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from features.times import Span
+    from infra.settings import Settings
 
 
 @app.command(epilog="Example: headrace features SERVICE --from 2026-01-01 --to 2026-01-15 --out features.parquet")
@@ -37,11 +39,18 @@ def features(
     end: ToOption = None,
     events: EventsOption = None,
     history: HistoryOption = None,
+    label: Annotated[
+        bool, typer.Option("--label", help="Add the column 'label' of [train.SERVICE]: what is known to have happened.")
+    ] = False,
+    label_of: Annotated[
+        str | None,
+        typer.Option("--label-of", help="Add the column 'label', of this column.", metavar="SOURCE.COLUMN", show_default=False),
+    ] = None,
     project: ProjectOption = HERE,
 ) -> None:
     """Compute the features of past events.
 
-    The values are those that the stream would have given.
+    The values are those that the stream would have given. With a label, a model of one's own can be trained on the file.
     """
     from infra.cli import show
     from infra.config import with_settings
@@ -50,10 +59,12 @@ def features(
     times, others, where = span(start, end), histories(history), folder(project)
     parquet_file(out)
     settings = load_settings(where)
+    labelled = _label(service, settings) if label and label_of is None else label_of
     with interruptible(lambda: f"{out} was not written"), show.progress() as on_progress:
         from features.definitions.load import load  # slow: after all that is quickly refused
         from jobs.history.batch_rows import batch_rows
         from jobs.history.compute import compute, write
+        from jobs.history.labels import with_label
 
         of = with_settings(load(where).service(service), settings)
         table = compute(
@@ -64,6 +75,8 @@ def features(
             histories=others,
             on_progress=on_progress,
         )
+        if labelled is not None:
+            table = with_label(of, table, labelled, others)
         write(table, out)
     show.out.print(f"{table.num_rows:,} rows, {len(table.column_names)} columns in {show.escape(str(out))}")
     _note_if_empty(table, times, events)
@@ -88,25 +101,26 @@ def score(
     """
     from infra.cli import show
     from infra.config import with_settings
+    from infra.models import registry_of
     from infra.settings import load_settings
-    from serving.models.registry import Registry
+    from schemas.topics import PRODUCTION
 
     times, others, where = span(start, end), histories(history), folder(project)
     parquet_file(out)
     settings = load_settings(where)
-    chosen = Registry(where / settings.registry).get(model or service, version or settings.scorer.alias)
+    chosen = registry_of(where, settings).get(model or service, version or PRODUCTION)
     with interruptible(lambda: f"{out} was not written"), show.progress() as on_progress:
         from features.definitions.load import load  # slow: after all that is quickly refused
-        from features.inputs.output import scores
         from jobs.history.batch_rows import batch_rows
         from jobs.history.compute import write
         from jobs.predict.score import score_history
-        from serving.models.session import load_session
+        from serving.models.session import load_model
 
         of = with_settings(load(where).service(service), settings)
+        loaded = load_model(chosen)
         table = score_history(
             of,
-            partial(scores, load_session(chosen)),
+            partial(loaded.score_table, plan=of.plan),
             inputs=chosen.manifest.inputs,
             start_ms=times.start_ms,
             end_ms=times.end_ms,
@@ -118,7 +132,22 @@ def score(
     by = f"{chosen.manifest.name} v{chosen.manifest.version}"
     show.out.print(f"{table.num_rows:,} scores by {by} in {show.escape(str(out))}")
     _note_if_empty(table, times, events)
+    _warn_of_unscorable(table)
     warn_of_batch_rows(batch_rows(of.plan, table), service)
+
+
+def _warn_of_unscorable(table: pa.Table) -> None:
+    """Say how many rows have no score, and why the first has none: on the stream they would be dead letters."""
+    reasons = table["unscorable"].drop_null()
+    if len(reasons):
+        warn(f"{len(reasons):,} of {table.num_rows:,} rows have no score, and column 'unscorable' says why: {reasons[0]}, say")
+
+
+def _label(service: str, settings: Settings) -> str:
+    """The label of ``[train.<service>]``. Raises `SettingError` where there is none."""
+    if service not in settings.train:
+        raise SettingError(f"--label is of [train.{service}], which headrace.toml does not have; add it, or write --label-of")
+    return settings.train[service].label
 
 
 def _note_if_empty(table: pa.Table, times: Span, events: Path | None) -> None:

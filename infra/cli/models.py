@@ -1,190 +1,197 @@
-"""``headrace train`` and ``headrace models``: how models come about, and which versions are in service."""
+"""``headrace models list`` and ``show``: which versions there are, which are in service, and how they do."""
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from features.errors import SettingError
-from features.times import moment_text
-from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible
-from infra.cli.batch_rows import warn_of_batch_rows
-from infra.cli.options import ServiceArgument
+from features.times import moment_text, short_duration_text
+from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
 
 if TYPE_CHECKING:
-    from jobs.training.split import Split
+    from serving.models.environments import Environment
     from serving.models.manifest import Manifest
     from serving.models.registry import Registry
 
-models_app = typer.Typer(help="Show and promote the models of the registry.", no_args_is_help=True, rich_markup_mode=None)
+models_app = typer.Typer(
+    help="Show the models of the registry, and put them in service.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(models_app, name="models")
 
+NameArgument = Annotated[str, typer.Argument(help="A model.", show_default=False)]
+VersionArgument = Annotated[int, typer.Argument(help="The version.", show_default=False)]
 
-@app.command(epilog="Example: headrace train SERVICE --from 2026-01-01 --promote production")
-def train(
-    service: ServiceArgument,
-    start: Annotated[str, typer.Option("--from", help="First day of training.", metavar="DATE", show_default=False)],
-    days: Annotated[int, typer.Option(help="Days of training.", min=1)] = 7,
-    delay: Annotated[int, typer.Option(help="Days until labels are known.", min=0)] = 7,
-    test_days: Annotated[int, typer.Option(help="Days of the test, after the delay.", min=1)] = 7,
-    promote: Annotated[
-        str | None, typer.Option(help="Give the new version this alias.", metavar="ALIAS", show_default=False)
-    ] = None,
-    project: ProjectOption = HERE,
-    as_json: JsonOption = False,
-) -> None:
-    """Train a model, test it on later days, and register it."""
-    import jobs.training  # noqa: F401 - without the extra 'train' this ends here, in one line
-    from infra.cli import show
-    from infra.config import with_settings
-    from infra.settings import load_settings
-    from serving.models.registry import Registry, check_alias
-
-    where, split = folder(project), _split(start, days, delay, test_days)
-    settings = load_settings(where)
-    if service not in settings.train:
-        raise SettingError(f"training needs a label; headrace.toml has no [train.{service}]; add it, with a label")
-    if promote:
-        check_alias(promote)
-    registry = Registry(where / settings.registry)
-    before = registry.versions(service)
-    with interruptible(lambda: _registered(registry, service, before)), show.progress() as on_progress:
-        from features.definitions.load import load  # slow, as is training itself: after all that is quickly refused
-        from jobs.training.train import train as run
-
-        result = run(
-            with_settings(load(where).service(service), settings),
-            settings.train[service].config,
-            split,
-            register=registry.register,
-            on_progress=on_progress,
-        )
-        if promote:
-            registry.set_alias(result.manifest.name, promote, result.manifest.version)
-    _show_model(registry, result.manifest, as_json)
-    warn_of_batch_rows(result.batch, service)
+METRICS = ("average_precision", "auc", "mae", "rmse")
+"""What a list shows of a version's metrics: the first of these that it has."""
+STATES = {"serving": "green", "failed": "red", "silent": "yellow", "not reported": "dim"}
+SHOWN = {"name", "version", "sha256", "inputs", "plan", "service", "trained_from", "trained_until", "metrics", "created_at"}
+"""What ``show`` has a place for; all else that a manifest says of the version is a line each."""
+LONG = {"signature", "cpu", "golden"}
+"""What only ``--json`` shows."""
 
 
 @models_app.command("list", epilog="Example: headrace models list --project DIR")
 def list_models(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
-    """List every version of every model, with its aliases."""
+    """List every version of every model, the environments that it serves, and how.
+
+    State, events/s and p99 are what the scorers report. The age is the time since the version came to its environment, or since
+    it was made where it has none.
+    """
     from infra.cli import show
 
-    registry = _registry(project)
-    found = [registry.get(name, version).manifest for name in registry.names() for version in registry.versions(name)]
+    registry = registry_at(project)
+    found = registry.manifests()
+    serving = _environments(registry, {manifest.service for manifest in found})
     if as_json:
-        show.json([_as_json(registry, manifest) for manifest in found])
+        show.json([_as_json(manifest, serving) for manifest in found])
     elif not found:
         show.out.print("no model yet; train one with 'headrace train'")
     else:
-        rows = [_row(registry, manifest) for manifest in found]
-        show.table("", tuple(rows[0]), [tuple(row.values()) for row in rows], right=("version", "auc", "average precision"))
+        now = round(time.time() * 1000)
+        rows = [row for one in sorted(found, key=_place) for row in _rows(one, _of(serving, one), now)]
+        numbers = ("version", "share", "age", "events/s", "p99")
+        show.table("", tuple(rows[0]), [tuple(row.values()) for row in rows], right=numbers)
+        for one in serving:
+            for instance, error in one.errors.items():
+                show.out.print(f"[red]{one.alias}[/] of {one.service} on scorer {instance}: ", end="")
+                show.out.print(error, markup=False)
 
 
 @models_app.command("show", epilog="Example: headrace models show MODEL --version production")
 def show_model(
-    name: Annotated[str, typer.Argument(help="A model.", show_default=False)],
+    name: NameArgument,
     version: Annotated[str | None, typer.Option(help="A version or an alias; none: the newest.", show_default=False)] = None,
     project: ProjectOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one version: its metrics, its inputs, and what it was trained on."""
-    registry = _registry(project)
+    """Show one version: what it was trained on, its metrics, its inputs, and where it serves and served."""
+    registry = registry_at(project)
     newest = max(registry.versions(name), default=1)
-    _show_model(registry, registry.get(name, version or newest).manifest, as_json)
+    show_version(registry, registry.manifest(name, version or newest), as_json)
 
 
-@models_app.command(epilog="Example: headrace models promote MODEL 2 production")
-def promote(
-    name: Annotated[str, typer.Argument(help="A model.", show_default=False)],
-    version: Annotated[int, typer.Argument(help="The version.", show_default=False)],
-    alias: Annotated[str, typer.Argument(help="The alias that it gets.", show_default=False)],
-    project: ProjectOption = HERE,
-) -> None:
-    """Point an alias at a version."""
-    from infra.cli import show
-
-    _registry(project).set_alias(name, alias, version)
-    show.out.print(f"{alias} is {name} v{version}")
-
-
-def _registry(project: Path) -> Registry:
+def registry_at(project: Path) -> Registry:
+    """The registry of the project in a folder."""
+    from infra.models import registry_of
     from infra.settings import load_settings
-    from serving.models.registry import Registry
 
     where = folder(project)
-    return Registry(where / load_settings(where).registry)
+    return registry_of(where, load_settings(where))
 
 
-def _as_json(registry: Registry, manifest: Manifest) -> dict[str, Any]:
-    """The manifest, whole, and the aliases that point at it."""
+def show_version(registry: Registry, manifest: Manifest, as_json: bool) -> None:
+    """Print one version."""
     import msgspec
 
-    fields: dict[str, Any] = msgspec.to_builtins(manifest)
-    return fields | {"aliases": _aliases(registry, manifest)}
-
-
-def _row(registry: Registry, manifest: Manifest) -> dict[str, Any]:
-    return {
-        "model": manifest.name,
-        "version": manifest.version,
-        "aliases": ", ".join(_aliases(registry, manifest)),
-        "service": manifest.service,
-        "trained": _trained(manifest),
-        "auc": _rounded(manifest.metrics.get("auc")),
-        "average precision": _rounded(manifest.metrics.get("average_precision")),
-        "plan": manifest.plan[:12],
-        "sha256": manifest.sha256[:12],
-    }
-
-
-def _show_model(registry: Registry, manifest: Manifest, as_json: bool) -> None:
     from infra.cli import show
+    from infra.cli.models_log import change_text
 
+    serving = _environments(registry, {manifest.service})
     if as_json:
-        show.json(_as_json(registry, manifest))
+        show.json(_as_json(manifest, serving))
         return
-    show.out.print(f"[bold]{manifest.name} v{manifest.version}[/]  [cyan]{', '.join(_aliases(registry, manifest))}[/]")
-    show.out.print(f"[dim]trained[/] {_trained(manifest)}  [dim]service[/] {manifest.service}  [dim]plan[/] {manifest.plan[:12]}")
+    names = ", ".join(one.alias for one in _of(serving, manifest))
+    show.out.print(f"[bold]{manifest.name} v{manifest.version}[/]  [cyan]{names}[/]")
+    of = f"[dim]service[/] {manifest.service}  [dim]plan[/] {manifest.plan[:12]}"
+    show.out.print(f"[dim]trained[/] {_trained(manifest) or 'elsewhere'}  {of}")
     show.out.print(f"[dim]sha256[/] {manifest.sha256}\n")
-    metrics = [(name.replace("_", " "), _rounded(value)) for name, value in manifest.metrics.items()]
+    told = [*_facts({k: v for k, v in msgspec.to_builtins(manifest).items() if k not in SHOWN | LONG})]
+    if told:
+        show.table("Lineage", ("what", "value"), told)
+        show.out.print()
+    metrics = [(name.replace("_", " "), rounded(value)) for name, value in manifest.metrics.items()]
     show.table("Metrics on the test days", ("metric", "value"), metrics, right=("value",))
     show.out.print()
     show.table("Inputs", ("#", "input"), enumerate(manifest.inputs, 1), right=("#",))
+    changes = [entry for entry in registry.entries(manifest.service) if _is_about(entry, manifest)]
+    if changes:
+        show.out.print()
+        rows = [(moment_text(entry.at), change_text(entry), entry.who, entry.why) for entry in changes]
+        show.table("Deployments", ("when", "change", "who", "why"), rows)
 
 
-def _aliases(registry: Registry, manifest: Manifest) -> list[str]:
-    return [alias for alias, number in sorted(registry.aliases(manifest.name).items()) if number == manifest.version]
+def rounded(value: float | None) -> str:
+    """A metric for a person to read."""
+    return "" if value is None else f"{value:,.0f}" if value.is_integer() and abs(value) > 1 else f"{value:.4f}"
+
+
+def _environments(registry: Registry, services: set[str]) -> list[Environment]:
+    from serving.models.environments import environments
+
+    now = round(time.time() * 1000)
+    return [
+        one
+        for service in sorted(services)
+        for one in environments(registry.deployed(service), registry.entries(service), registry.reports(service), now)
+    ]
+
+
+def _of(serving: Sequence[Environment], manifest: Manifest) -> list[Environment]:
+    """The environments that have a version."""
+    return [one for one in serving if (one.placed.model, one.placed.version) == (manifest.name, manifest.version)]
+
+
+def _is_about(entry: Any, manifest: Manifest) -> bool:
+    this = (manifest.name, manifest.version)
+    return any(placed and (placed.model, placed.version) == this for placed in (entry.placed, entry.before))
+
+
+def _as_json(manifest: Manifest, serving: Sequence[Environment]) -> dict[str, Any]:
+    """The manifest, whole, and the environments that have the version."""
+    import msgspec
+
+    here = _of(serving, manifest)
+    fields: dict[str, Any] = msgspec.to_builtins(manifest)
+    told = {"aliases": sorted(one.alias for one in here), "environments": [msgspec.to_builtins(one) for one in here]}
+    return fields | {"inputs": list(manifest.inputs)} | told
+
+
+def _place(manifest: Manifest) -> tuple[str, str, int]:
+    return manifest.service, manifest.name, manifest.version
+
+
+def _rows(manifest: Manifest, here: Sequence[Environment], now: int) -> list[dict[str, Any]]:
+    """A row of the list for each environment that has the version, or one."""
+    metric = next((name for name in (*METRICS, *manifest.metrics) if name in manifest.metrics), None)
+    shared = {"metric": "" if metric is None else f"{metric.replace('_', ' ')} {rounded(manifest.metrics[metric])}"}
+    which = {"service": manifest.service, "model": manifest.name, "version": manifest.version}
+    none = {"environment": "", "share": "", "state": "", "age": _age(now - manifest.created_at), "events/s": "", "p99": ""}
+    return [which | cells | shared for cells in (_cells(one, now) for one in here)] or [which | none | shared]
+
+
+def _cells(one: Environment, now: int) -> dict[str, Any]:
+    failed = f" on {len(one.errors)}" if one.errors and one.events_per_second is not None else ""
+    return {
+        "environment": one.alias,
+        "share": "" if one.share is None else f"{one.share:.4g}",
+        "state": f"[{STATES[one.state]}]{one.state}{failed}[/]",
+        "age": _age(now - one.since),
+        "events/s": "" if one.events_per_second is None else f"{one.events_per_second:,.1f}",
+        "p99": "" if one.p99_ms is None else f"{one.p99_ms:.1f} ms",
+    }
+
+
+def _age(ms: int) -> str:
+    return short_duration_text(max(ms, 0) // 1000 * 1000) if ms >= 1000 else "0s"
+
+
+def _facts(fields: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """The lines of what a manifest says, those of a dictionary each; what says nothing is left out."""
+    found: list[tuple[str, str]] = []
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            found += _facts(value)
+        elif value not in (None, ""):
+            found.append((name.replace("_", " "), str(value)))
+    return found
 
 
 def _trained(manifest: Manifest) -> str:
+    if manifest.trained_from is None or manifest.trained_until is None:
+        return ""
     start, end = (moment_text(ms).removesuffix(" 00:00:00") for ms in (manifest.trained_from, manifest.trained_until))
     return f"{start} to before {end}"
-
-
-def _registered(registry: Registry, name: str, before: tuple[int, ...]) -> str:
-    """What an interrupted training has left in the registry: nothing, or a version without its alias."""
-    new = sorted(set(registry.versions(name)) - set(before))
-    versions = ", ".join(f"{name} v{version}" for version in new)
-    return f"{versions} is registered; give it an alias with 'headrace models promote'" if new else "no model was registered"
-
-
-def _rounded(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}" if value.is_integer() and value > 1 else f"{value:.4f}"
-
-
-def _split(start: str, days: int, delay: int, test_days: int) -> Split:
-    """The days of training and test. Raises `SettingError` where ``start`` is no day, or the last lies beyond the calendar."""
-    from jobs.training.split import Split
-
-    try:
-        split = Split(date.fromisoformat(start), days, delay, test_days)
-        split.train_from + timedelta(days=days + delay + test_days)
-    except ValueError:
-        raise SettingError(f"a day is YYYY-MM-DD; got '{start}'; write 2026-01-31, say") from None
-    except OverflowError:
-        raise SettingError(f"days lie before the year 10000; got {days + delay + test_days} from {start}; take fewer") from None
-    return split

@@ -49,20 +49,24 @@ def up(
     replace: Annotated[
         bool, typer.Option("--replace", help="Stop what runs another plan than definitions.py has now, and start the new one.")
     ] = False,
+    scorers: Annotated[
+        int | None,
+        typer.Option(help="Scorers of each service; none: scorer.processes.", min=1, metavar="N", show_default=False),
+    ] = None,
     project: ProjectOption = HERE,
 ) -> None:
-    """Start Kafka, the stream jobs and each service's scorer.
+    """Start Kafka, the stream jobs and each service's scorers.
 
-    Services of one spine and one mode share a job. What runs already is left alone, but for a scorer whose alias points at
-    another model now. A service that runs another plan than definitions.py has now is refused without --replace: a new plan reads
-    its topics from their beginning.
+    Services of one spine and one mode share a job. What runs already is left alone; scorers follow the model registry by
+    themselves. A service that runs another plan than definitions.py has now is refused without --replace: a new plan reads its
+    topics from their beginning.
     """
     from infra.cli import show
     from infra.local import stack
     from infra.settings import load_settings, run_folder
 
     where = folder(project)
-    settings = load_settings(where)
+    settings = load_settings(where, **({"scorer": {"processes": scorers}} if scorers else {}))
     with interruptible(lambda: _still_running(where, settings)), show.steps() as on_step:
         started = stack.up(where, settings, services or (), on_step, replace=replace)
     running = stack.served(where, settings)
@@ -94,7 +98,7 @@ def down(
 
 @app.command(epilog="Example: headrace status --project DIR --json")
 def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
-    """Show what runs, since when, where, with which plan and model, and what differs from the definitions as they are now."""
+    """Show what runs, since when, where, with which plan and models, and what differs from the definitions as they are now."""
     from infra.cli import show
     from infra.local import stack
     from infra.settings import load_settings
@@ -104,12 +108,13 @@ def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     rows = stack.status(where, settings)
     other = stack.other_stack(where, settings)
     if as_json:
-        show.json([row._asdict() for row in rows])
+        show.json([row._asdict() | {"environments": [one._asdict() for one in row.environments]} for row in rows])
     elif other:
         show.out.print(other)
     elif rows:
-        columns = ("name", "state", "pid", "up", "serves", "plan", "model", "address", "log")
+        columns = ("name", "state", "pid", "up", "serves", "plan", "address", "log")
         show.table("", columns, [_cells(row) for row in rows], right=("pid", "up"))
+        _show_environments(rows)
         _show_differences(stack.served(where, settings))
     else:
         show.out.print("nothing runs; start it with 'headrace up'")
@@ -131,6 +136,7 @@ def stream(
     from infra.config import GROUP, stream_config
     from infra.kafka import rights
     from infra.local import stack, topics
+    from infra.local.files import fresh
     from infra.settings import run_folder
     from jobs.stream.job import run
     from schemas.topics import DEAD_LETTERS
@@ -151,7 +157,7 @@ def stream(
         isolation_level=read.kafka.isolation_level,
         longest=topics.longest_records(client, [DEAD_LETTERS.name, *(plan.features_topic for plan in job.plans)]),
         checkpoints=folders.checkpoints,
-        ready_file=_fresh(folders.ready(f"stream-{job.name}")),
+        ready_file=fresh(folders.ready(f"stream-{job.name}")),
         logs=folders.logs,
     )
     run(job, config)
@@ -159,37 +165,29 @@ def stream(
 
 @app.command(epilog="Example: headrace scorer SERVICE --project DIR")
 def scorer(
-    service: Annotated[str, typer.Argument(help="A feature service.")],
+    services: Annotated[list[str], typer.Argument(help="Feature services.", show_default=False)],
+    instance: Annotated[
+        int | None,
+        typer.Option(
+            help="Which scorer of these services this is, of all; none: scorer.instance.",
+            min=0,
+            metavar="N",
+            show_default=False,
+        ),
+    ] = None,
     settings: SettingsOption = None,
     project: ProjectOption = HERE,
 ) -> None:
-    """Run the scorer of a service until it is stopped."""
-    from infra.config import scorer_config
-    from infra.kafka import rights
-    from infra.local import stack, topics
-    from infra.settings import run_folder
-    from schemas.topics import DEAD_LETTERS, predictions
-    from serving.kafka.scorer import run
+    """Run the scorer of one or more services until it is stopped.
+
+    Several services share the process, each with a thread and clients of its own. Where one fails the others go on; what it
+    failed for is in the log, and ends the process once none is left.
+    """
+    from infra.cli.scorers import run_scorers
 
     where = folder(project)
-    read = _settings(where, settings)
-    folders = stack.Folders(run_folder(where, read))
     _log_plainly()
-    client = read.kafka.client(stack.bootstrap(where, read))
-    config = scorer_config(
-        read.scorer,
-        service,
-        client=client,
-        isolation_level=read.kafka.isolation_level,
-        registry=where / read.registry,
-        longest=topics.longest_records(client, [DEAD_LETTERS.name, predictions(service).name]),
-        ready_file=_fresh(folders.ready(f"scorer-{service}")),
-    )
-    from features.definitions.load import load  # slow
-
-    loaded = load(where).service(service)
-    rights.require(config.client, rights.of_scorer(loaded.plan, config.group))
-    run(loaded, config)
+    run_scorers(where, _settings(where, settings), services, instance)
 
 
 def _still_running(project: Path, settings: Settings) -> str:
@@ -220,13 +218,6 @@ def _plans(project: Path, services: Sequence[str], files: Sequence[Path]) -> lis
     return [read_plan(file) for file in files]
 
 
-def _fresh(ready: Path) -> Path:
-    """The file, gone: it says that this run is ready, not one before."""
-    ready.parent.mkdir(parents=True, exist_ok=True)
-    ready.unlink(missing_ok=True)
-    return ready
-
-
 def _log_plainly() -> None:
     """Logs for files: one line each, without colours where no one looks."""
     import structlog
@@ -247,8 +238,39 @@ def _cells(row: Row) -> list[object]:
     colour = {"running": "green", "starting": "yellow"}.get(row.state, "red")
     up = None if row.uptime is None else clock_text(row.uptime)
     plans = ", ".join(dict.fromkeys(digest[:12] for digest in row.plans.values()))
-    model = None if row.model_version is None else f"v{row.model_version}"
-    return [row.name, f"[{colour}]{row.state}[/]", row.pid, up, ", ".join(row.services), plans, model, row.address, row.log]
+    return [row.name, f"[{colour}]{row.state}[/]", row.pid, up, ", ".join(row.services), plans, row.address, row.log]
+
+
+def _show_environments(rows: Sequence[Row]) -> None:
+    """What each scorer serves in each environment, as it said last, and why a version is not in service."""
+    from infra.cli import show
+
+    found = [(row, one) for row in rows for one in row.environments]
+    if not found:
+        return
+    columns = ("scorer", "environment", "version", "share", "state", "since", "events", "errors", "skipped", "events/s", "p99 ms")
+    cells = [
+        (
+            row.name,
+            one.alias,
+            f"{one.model} v{one.version}",
+            None if one.share is None else f"{one.share:.0%}",
+            f"[{'green' if one.state == 'serving' else 'red'}]{one.state}[/]",
+            clock_text(one.age),
+            one.events,
+            one.errors,
+            one.skipped,
+            one.events_per_second,
+            one.p99_ms,
+        )
+        for row, one in found
+    ]
+    show.out.print()
+    show.table("", columns, cells, right=columns[5:])
+    for row, one in found:
+        if one.error:
+            show.out.print(f"\n[yellow]{row.name}[/] does not serve {one.model} v{one.version} in {one.alias}:")
+            show.out.print(f"  {one.error}", markup=False)
 
 
 def _service_cells(one: Served) -> list[object]:

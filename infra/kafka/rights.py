@@ -17,7 +17,7 @@ from features.errors import SettingError
 from features.job import JobPlan
 from features.plan import Plan
 from infra.kafka.reach import SECONDS, connected, principal
-from schemas.topics import DEAD_LETTERS, LATE_ROWS
+from schemas.topics import DEAD_LETTERS, DEPLOYMENTS, LATE_ROWS, predictions
 
 ADVICE = "grant what docs/secured-kafka.md lists for it"
 
@@ -45,14 +45,16 @@ def of_stream(job: JobPlan, group: str) -> list[Right]:
     ]
 
 
-def of_scorer(plan: Plan, group: str) -> list[Right]:
-    """The rights of a scorer, which reads back what it has predicted, and what has a dead letter."""
+def of_scorer(plan: Plan, group: str, shadows: Iterable[str] = ()) -> list[Right]:
+    """The rights of a scorer, which reads back what it has predicted, and what has a dead letter; ``shadows`` by alias."""
     return [
         Right("READ", "topic", plan.features_topic),
         Right("READ", "topic", plan.predictions_topic),
         Right("WRITE", "topic", plan.predictions_topic),
         Right("READ", "topic", DEAD_LETTERS.name),
         Right("WRITE", "topic", DEAD_LETTERS.name),
+        Right("WRITE", "topic", DEPLOYMENTS.name),
+        *(Right("WRITE", "topic", predictions(plan.service, alias).name) for alias in shadows),
         Right("READ", "group", group),
     ]
 

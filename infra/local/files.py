@@ -33,6 +33,13 @@ def write_whole(file: Path, content: bytes) -> None:
         unfinished.unlink(missing_ok=True)
 
 
+def fresh(file: Path) -> Path:
+    """The file, gone, in a folder that is there: what is written there next is of what starts now."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    return file
+
+
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Within, what the disk refuses is a `StackError` of one line."""

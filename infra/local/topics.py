@@ -42,6 +42,14 @@ def create(
             ) from None
 
 
+def partitions(client: Mapping[str, Any], topic: str) -> int:
+    """How many partitions a topic has; 0 where there is none."""
+    with connected(client), closing(KafkaAdminClient(**client, bootstrap_timeout_ms=SECONDS * 1000)) as admin:
+        if topic not in set(admin.list_topics()):
+            return 0
+        return len(admin.describe_topics([topic])[0]["partitions"])
+
+
 def longest_records(client: Mapping[str, Any], names: Iterable[str]) -> dict[str, int]:
     """The longest record that each topic takes; Kafka's default where we may not ask."""
     names = list(names)

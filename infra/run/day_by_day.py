@@ -43,14 +43,17 @@ class DayByDay:
         self._vectors_from_ms = vectors_from_ms or 0
         self._sent = 0
         self._waited = 0.0
-        self._patience = PATIENCE_SECONDS
+        self._patience = PATIENCE_SECONDS + service.plan.delay_ms / 1000
 
     def clock(self) -> float:
         """Seconds; it stands still while a day changes, so that a schedule of sending does."""
         return time.monotonic() - self._waited
 
     def follow(self, stream: Iterable[Event]) -> Iterator[Event]:
-        """The events of ``stream``, which is in order of event time, each when the online store has the rows of its day."""
+        """The events of ``stream``, which is in the order of its days, each when the online store has the rows of its day.
+
+        One that arrives when another day has begun finds that day's rows, and uses none of them.
+        """
         spine = self._service.plan.spine_source.topic
         for event in stream:
             if event.time >= self._vectors_from_ms:

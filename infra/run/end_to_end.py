@@ -22,6 +22,7 @@ from features.service import Service
 from features.times import Span, day_ms, day_of
 from infra.config import GROUP, with_settings
 from infra.local import stack
+from infra.models import registering, registry_of
 from infra.run.day_by_day import EARLIEST
 from infra.run.publisher import Publisher
 from infra.run.report import Report, Stream, build
@@ -33,6 +34,7 @@ from serving.models.registry import Registry
 
 LOOK_SECONDS = 0.25
 STUCK_SECONDS = 60.0
+"""How long no prediction may come. In event-time mode the last events wait as long as a source is silent, and for its delay."""
 BEHIND_SECONDS = 2.0
 """How long a partition of the predictions may be a day behind another before the next day's batch features are pushed."""
 RUN_DIR = ".headrace/run"
@@ -146,16 +148,18 @@ def compute_batch_views(run: Run) -> None:
 
 
 def train_model(run: Run) -> None:
-    """Train a model and make it the production one, unless that is of this plan and these days."""
+    """Train a model and make it the production one, unless that is of this plan and these days, and was made as this one is."""
+    from jobs.training.train import lineage, train
+
     registry, name, days = _registry(run), run.service.name, run.days
+    config = run.settings.train[name].config
     if ALIAS in registry.aliases(name):
         current = registry.get(name, ALIAS).manifest
-        if current.plan == run.service.plan.digest and current.trained_from == day_ms(days.train_from):
+        same = current.plan == run.service.plan.digest and current.trained_from == day_ms(days.train_from)
+        if same and lineage(config).items() <= current.lineage.items():
             return
     run.on_step(f"training on {days.train_days} days from {days.train_from}")
-    from jobs.training.train import train
-
-    made = train(run.service, run.settings.train[name].config, days.split, register=registry.register)
+    made = train(run.service, config, days.split, register=registering(registry))
     registry.set_alias(name, ALIAS, made.manifest.version)
 
 
@@ -198,7 +202,8 @@ def publish_days(run: Run) -> Stream:
 
     days = run.days
     run.on_step(f"publishing {days.start} to {days.end} at {days.rate:g} events/s")
-    known = positives(run.service, run.settings.train[run.service.name].label)
+    learned = run.settings.train[run.service.name]
+    known = positives(run.service, learned.label) if learned.task == "classification" else frozenset[Any]()
     with closing(Watch(run.client, run.service.plan, known)) as watch:
         with closing(_publisher(run, Span(day_ms(days.start), day_ms(days.end)), days.rate)) as publisher:
             seen = _until_predicted(run, watch, publisher)
@@ -209,7 +214,7 @@ def publish_days(run: Run) -> Stream:
             )
         run.on_step("waiting for late rows")  # up to 10 s: so long an idle Kafka source of Flink waits before it commits
         caught_up(run.client, run.service.plan, _group(run))
-        return Stream(seen, watch.scores, watch.latencies, watch.vectors(), watch.ledger())
+        return Stream(seen, watch.scores, watch.latencies, watch.vectors(), watch.ledger(), _silence_seconds(run))
 
 
 def compare_with_batch(run: Run, stream: Stream) -> Report:
@@ -222,6 +227,7 @@ def compare_with_batch(run: Run, stream: Stream) -> Report:
 def _until_predicted(run: Run, watch: Watch, publisher: Publisher) -> Seen:
     """Look on, and push the batch features of each new day, until every event has its prediction."""
     pushed = run.days.start
+    patience = STUCK_SECONDS + _silence_seconds(run)
     progress, since = 0, time.monotonic()
     day_began = since
     while True:
@@ -231,9 +237,9 @@ def _until_predicted(run: Run, watch: Watch, publisher: Publisher) -> Seen:
             return seen
         if seen.accounted > progress:
             progress, since = seen.accounted, time.monotonic()
-        if time.monotonic() - since > STUCK_SECONDS:
+        if time.monotonic() - since > patience:
             raise StackError(
-                f"no prediction came in {STUCK_SECONDS:.0f} s: {seen.published} events, {seen.features} feature vectors, "
+                f"no prediction came in {patience:.0f} s: {seen.published} events, {seen.features} feature vectors, "
                 f"{seen.predictions} predictions; see the logs in {run.service.folder / RUN_DIR / 'logs'}"
             )
         if day_of(seen.event_time) <= pushed:
@@ -246,6 +252,12 @@ def _until_predicted(run: Run, watch: Watch, publisher: Publisher) -> Seen:
         time.sleep(LOOK_SECONDS)
 
 
+def _silence_seconds(run: Run) -> float:
+    """How long the newest events wait where none come after them (rule 6); in arrival mode none does."""
+    plan = run.service.plan
+    return (run.settings.stream.idle_timeout_ms + plan.delay_ms) / 1000 if plan.mode == "event_time" else 0.0
+
+
 def _publisher(run: Run, span: Span, rate: float | None = None) -> Publisher:
     plan, folder = run.service.plan, run.service.folder
     times = run.settings.stream.event_times
@@ -253,7 +265,7 @@ def _publisher(run: Run, span: Span, rate: float | None = None) -> Publisher:
 
 
 def _registry(run: Run) -> Registry:
-    return Registry(run.service.folder / run.settings.registry)
+    return registry_of(run.service.folder, run.settings)
 
 
 def _group(run: Run) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from features.inputs.output import scores
 from features.service import Service
 from features.times import DAY_MS
 from infra.run.watch import Seen
@@ -19,7 +18,7 @@ from jobs.audit.parity import Ledger, Parity, compare
 from jobs.predict.score import score_history
 from schemas import FeatureVector
 from serving.models.manifest import Manifest, Model
-from serving.models.session import load_session
+from serving.models.session import load_model
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -32,6 +31,8 @@ class Stream(msgspec.Struct, frozen=True):
     vectors: Sequence[FeatureVector]
     ledger: Ledger
     """Of the rows that came late meanwhile."""
+    silence_seconds: float
+    """How long the last events waited for others that could still come."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -41,6 +42,7 @@ class Report(msgspec.Struct, frozen=True):
     model: Manifest
     seen: Seen
     events_per_second: float
+    """From the first event to the last prediction, but for the silence after the events."""
     p50: float
     p99: float
     """Milliseconds, of all predictions, the JVM's warm-up included."""
@@ -67,21 +69,22 @@ def build(service: Service, label: TrainSettings, run: RunSettings, model: Model
     config, split, plan = label.config, run.split, service.plan
     table = score_history(
         service,
-        partial(scores, load_session(model)),
+        partial(load_model(model).score_table, plan=plan),
         inputs=model.manifest.inputs,
         wanted=tuple(dict.fromkeys((*plan.inputs, *(feature.name for feature in plan.window_features)))),
         start_ms=split.first_day * DAY_MS,
         end_ms=split.end_day * DAY_MS,
     )
     test = rows_tested(service, config, split, table)
-    scored = dict(zip(table[plan.spine_source.event_id].to_pylist(), table["score"].to_pylist(), strict=True))
+    ids, found = table[plan.spine_source.event_id].to_pylist(), table["score"].to_pylist()
+    scored = {event: score for event, score in zip(ids, found, strict=True) if score is not None}
     p50, p99 = np.percentile(stream.latencies, (50, 99)).tolist()
     warm_p50, warm_p99 = np.percentile(stream.latencies[len(stream.latencies) // 2 :], (50, 99)).tolist()
     return Report(
         service=run.service,
         model=model.manifest,
         seen=stream.seen,
-        events_per_second=stream.seen.published / stream.seen.seconds,
+        events_per_second=stream.seen.published / max(stream.seen.seconds - stream.silence_seconds, 1e-3),
         p50=p50,
         p99=p99,
         warm_p50=warm_p50,

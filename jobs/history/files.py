@@ -167,9 +167,9 @@ def check(connection: duckdb.DuckDBPyConnection, rows: Rows, names: Collection[s
     return int(found[0] or 0)
 
 
-def in_order(connection: duckdb.DuckDBPyConnection, rows: Rows) -> bool:
-    """Whether the file's rows are in order of event time."""
-    moments = f"SELECT {rows.moment} AS _at FROM {rows.table}"
+def in_order(connection: duckdb.DuckDBPyConnection, rows: Rows, moment: str) -> bool:
+    """Whether the file's rows are in the order of ``moment``, SQL of a time."""
+    moments = f"SELECT {moment} AS _at FROM {rows.table}"
     with readable(rows.path):
         (found,) = connection.execute(
             f"SELECT count_if(_earlier) FROM (SELECT _at < lag(_at) OVER () AS _earlier FROM ({moments}))"

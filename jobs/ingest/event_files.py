@@ -17,11 +17,13 @@ from features.sql.quoting import quoted
 from features.times import ALWAYS, EVENT_TIMES, EventTimes, Span
 from jobs.history.files import LINES, Rows, check, connect, in_order, refusing, rows_as_they_are, rows_of_source
 from jobs.history.json_lines import TEXT
+from jobs.history.readings import TIMES, milliseconds
 
 BATCH_ROWS = 8192
 
-Row = tuple[int, bytes | None, bytes]
-"""Event time in UTC milliseconds (0: none), key, JSON."""
+Row = tuple[int, int, bytes | None, bytes]
+"""When it arrives and its event time, in UTC milliseconds (0: none), key, JSON."""
+ARRIVES = "_arrives"
 
 
 class Feed(NamedTuple):
@@ -54,7 +56,8 @@ def has_times(feed: Feed) -> bool:
 
 
 def read(feed: Feed, span: Span = ALWAYS, by_time: bool = False) -> Iterator[Row]:
-    """The rows in ``span``, in the order of the file or, ``by_time``, of their event times; those of one time as in the file.
+    """The rows in ``span``, in the order of the file or, ``by_time``, of the times at which they arrive; those of one time as in
+    the file. They arrive at their event times, or as the column says that the source names as its arrival, if it holds times.
 
     A value of a Parquet or CSV file that does not fit ends them with a `SettingError`. JSON Lines go out as they stand, bad ones
     too, except from a ``span``, in which they are not.
@@ -63,11 +66,11 @@ def read(feed: Feed, span: Span = ALWAYS, by_time: bool = False) -> Iterator[Row
     with connect(threads=1) as connection:
         rows = _rows(connection, _of_lines(feed) if lines else feed, span)
         with refusing(connection, rows):
-            table, order = rows.table, ""
-            if by_time and rows.time and not in_order(connection, rows):
-                table, order = rows.numbered, f" ORDER BY {rows.moment} NULLS FIRST, _file, _place"
+            table, order, arrives = rows.table, "", _arrives(rows, feed)
+            if by_time and rows.time and not in_order(connection, rows, arrives):
+                table, order = rows.numbered, f" ORDER BY {arrives} NULLS FIRST, _file, _place"
             selected, encoded = (_line(rows, feed), _lines) if lines else (_columns(rows, feed), _objects)
-            query = f"SELECT {selected} FROM {table} WHERE {rows.within}{order}"
+            query = f"SELECT {selected}, {arrives} AS {ARRIVES} FROM {table} WHERE {rows.within}{order}"
             for batch in connection.sql(query).to_arrow_reader(BATCH_ROWS):
                 yield from encoded(batch, rows, feed)
 
@@ -83,9 +86,21 @@ def _of_lines(feed: Feed) -> Feed:
     """With the columns that are looked at where a line goes out as it stands."""
     if feed.source is None:
         return feed
-    looked_at = {feed.source.time, feed.key}
+    looked_at = {feed.source.time, feed.key, feed.source.arrival}
     columns = tuple(column for column in feed.source.columns if column.name in looked_at)
-    return feed._replace(source=msgspec.structs.replace(feed.source, columns=columns, arrival=None), required=frozenset())
+    return feed._replace(source=msgspec.structs.replace(feed.source, columns=columns), required=frozenset())
+
+
+def _arrives(rows: Rows, feed: Feed) -> str:
+    """SQL of when a row arrives: not before its event time, which it is where nothing says so."""
+    name = feed.source.arrival if feed.source else None
+    if feed.source is None or name is None:
+        return rows.moment
+    declared = {column.name: column.type.kind for column in feed.source.columns}
+    if name in rows.readings and declared.get(name, "timestamp") == "timestamp":
+        return f"greatest({rows.value(name)}, {rows.moment})"
+    found = rows.types.get(name, "")
+    return f"greatest({milliseconds(quoted(name), found)}, {rows.moment})" if found in TIMES else rows.moment
 
 
 def _line(rows: Rows, feed: Feed) -> str:
@@ -95,8 +110,8 @@ def _line(rows: Rows, feed: Feed) -> str:
 
 
 def _lines(batch: pa.RecordBatch, rows: Rows, feed: Feed) -> Iterator[Row]:
-    texts, times, keys = (column.to_pylist() for column in batch.columns)
-    return zip((when or 0 for when in times), map(_key, keys), texts, strict=True)
+    texts, times, keys, arrives = (column.to_pylist() for column in batch.columns)
+    return zip((when or 0 for when in arrives), (when or 0 for when in times), map(_key, keys), texts, strict=True)
 
 
 def _columns(rows: Rows, feed: Feed) -> str:
@@ -106,12 +121,13 @@ def _columns(rows: Rows, feed: Feed) -> str:
 
 def _objects(batch: pa.RecordBatch, rows: Rows, feed: Feed) -> Iterator[Row]:
     lists = {name: column.to_pylist() for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+    arrives = (when or 0 for when in lists.pop(ARRIVES))
     for name in rows.verbatim:
         lists[name] = [None if text is None else msgspec.Raw(text) for text in lists[name]]
     times = (when or 0 for when in lists[rows.time]) if rows.time else repeat(0, batch.num_rows)
     keys = map(_key, lists[feed.key]) if feed.key else repeat(None, batch.num_rows)
     row = _row_type(tuple(lists))
-    return zip(times, keys, map(_encode, map(row, *lists.values())), strict=True)
+    return zip(arrives, times, keys, map(_encode, map(row, *lists.values())), strict=True)
 
 
 def _key(value: Any) -> bytes | None:

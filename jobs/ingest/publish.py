@@ -70,15 +70,23 @@ def feed(file: Path, topic: str, plans: Iterable[Plan], times: EventTimes = EVEN
     return Feed(file, topic, source, stages[0].key[0] if stages else None, required, times)
 
 
-def events(one: Feed, span: Span = ALWAYS, by_time: bool = False) -> Iterator[Event]:
-    """The file's rows within ``span``, in the order of the file or of their event times."""
-    for when, key, value in read(one, span, by_time):
+def events(one: Feed, span: Span = ALWAYS) -> Iterator[Event]:
+    """The file's rows within ``span``, in the order of the file."""
+    for _, when, key, value in read(one, span):
         yield Event(when, one.topic, key, value)
 
 
 def merged(feeds: Iterable[Feed], span: Span = ALWAYS) -> Iterator[Event]:
-    """The rows of all files in order of event time; at equal times the earlier feed first."""
-    return heapq.merge(*(events(one, span, by_time=True) for one in feeds), key=itemgetter(0))
+    """The rows of all files in the order in which they arrive; at equal times the earlier feed first.
+
+    A row arrives at its event time, unless a column says when (tag ``arrival``): late rows are late again.
+    """
+    return map(itemgetter(1), heapq.merge(*(_arriving(one, span) for one in feeds), key=itemgetter(0)))
+
+
+def _arriving(one: Feed, span: Span) -> Iterator[tuple[int, Event]]:
+    for arrives, when, key, value in read(one, span, by_time=True):
+        yield arrives, Event(when, one.topic, key, value)
 
 
 def at_rate(rate: float) -> Due:

@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
-from features.inputs.arrow import BATCH, table_matrix
-from features.inputs.columns import input_columns
-from features.inputs.matrix import Floats
+from features.inputs.columns import features_of
+from features.inputs.onnx import ScoredTable
 from features.service import Service
 from jobs.history.compute import Progress, compute
 
-Scores = Callable[[Floats], Floats]
-"""[n, inputs] → [n], as `features.inputs.output.scores` gives them of a session."""
+Score = Callable[[pa.Table], ScoredTable]
+"""Scores the rows of a table with a plan's features, as `features.inputs.onnx.Onnx.score_table` does."""
 
 
 def score_history(
     service: Service,
-    scores: Scores,
+    score: Score,
     *,
-    inputs: Sequence[str] | None = None,
+    inputs: Sequence[str] = (),
     wanted: Sequence[str] | None = None,
     start_ms: int | None = None,
     end_ms: int | None = None,
@@ -31,10 +29,14 @@ def score_history(
     threads: int = 2,
     on_progress: Progress | None = None,
 ) -> pa.Table:
-    """What `jobs.history.compute.compute` gives, and ``score``; ``inputs`` are the model's, by default the plan's."""
+    """What `jobs.history.compute.compute` gives, and ``score``, ``unscorable``: why there is no score, and ``outputs``, if any.
+
+    ``inputs`` are the model's, lists as their columns: the table has the features ``wanted``, by default the plan's, and those.
+    """
+    plan = service.plan
     table = compute(
         service,
-        wanted=wanted,
+        wanted=tuple(dict.fromkeys((*(wanted or plan.inputs), *features_of(plan, inputs)))),
         start_ms=start_ms,
         end_ms=end_ms,
         events=events,
@@ -42,7 +44,6 @@ def score_history(
         threads=threads,
         on_progress=on_progress,
     )
-    plan = service.plan
-    columns = input_columns(plan, plan.inputs if inputs is None else inputs)
-    parts = [scores(table_matrix(table.slice(first, BATCH), plan, columns)) for first in range(0, table.num_rows, BATCH)]
-    return table.append_column("score", pa.array(np.concatenate([np.empty(0, np.float32), *parts])))
+    found = score(table)
+    table = table.append_column("score", found.scores).append_column("unscorable", found.unscorable)
+    return table if found.outputs is None else table.append_column("outputs", found.outputs)

@@ -7,6 +7,6 @@ from importlib.util import find_spec
 
 from features.errors import SettingError
 
-_missing = [name for name in ("onnx", "onnxmltools", "sklearn", "xgboost") if find_spec(name) is None]
+_missing = [name for name in ("lightgbm", "onnx", "onnxmltools", "skl2onnx", "sklearn", "xgboost") if find_spec(name) is None]
 if _missing:
     raise SettingError(f"training needs the extra: pip install 'headrace[train]' (missing: {', '.join(_missing)})")

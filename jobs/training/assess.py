@@ -12,15 +12,15 @@ import pyarrow as pa
 from features.errors import SettingError
 from features.service import Service
 from jobs.training.config import TrainConfig
-from jobs.training.labels import labels, outcomes
+from jobs.training.labels import labels_of, outcomes
 from jobs.training.metrics import measure
-from jobs.training.split import Split, rows_to_test
+from jobs.training.split import Split, test_rows
 
 
 def rows_tested(service: Service, config: TrainConfig, split: Split, table: pa.Table) -> pd.DataFrame:
-    """The test rows of ``split``, as `jobs.training.labels.outcomes` gives them; ``table`` has the rows of all its days."""
-    frame = outcomes(service.plan, table, labels(service, config.label), config.group)
-    return frame[rows_to_test(frame, split, config)]
+    """The test rows of ``split``, as `jobs.training.split.test_rows` gives them; ``table`` has the rows of all its days."""
+    known = labels_of(service, config.label, config.task)
+    return test_rows(outcomes(service.plan, table, known, config.group), split, config)
 
 
 def assess(test: pd.DataFrame, scores: Mapping[Any, float], config: TrainConfig) -> dict[str, float]:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+Task = Literal["classification", "regression"]
+"""What a model says of an event: how likely its label is 1, or how large its label is."""
 
 
 class TrainConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What a service's model learns, how, and how it is tested: the keys of ``[train.<service>]`` (docs/training.md).
 
-    Nothing has a default here: defaults, bounds and meanings are the settings'.
+    Nothing has a default here: defaults, bounds and meanings are the settings'; those of ``parameters`` are their trainer's.
     """
 
     label: str
+    task: Task
     group: str | None
     group_top: int
     leave_out_known_positives: bool
-    trees: int
-    depth: int
-    learning_rate: float
-    seed: int
+    trainer: str
+    """The name of a file of `jobs.training.trainers`."""
+    parameters: dict[str, int | float]
+    """Those that are given, of the trainer's."""

@@ -1,4 +1,4 @@
-"""What happened after an event: its label, a column of a source's history, joined on the event id."""
+"""The labels that a model learns, beside the rows that they are of."""
 
 from __future__ import annotations
 
@@ -12,49 +12,34 @@ import pyarrow as pa
 from features.errors import SettingError
 from features.plan import Plan
 from features.service import Service
-from features.sql.quoting import quoted
-from features.times import ALWAYS, DAY_MS
-from jobs.history.files import connect
-from jobs.history.tables import File, create_table
+from features.times import DAY_MS
+from jobs.history.labels import labels
+from jobs.training.config import Task
 
 
-def labels(service: Service, label: str, histories: Mapping[str, Path] | None = None) -> pa.Table:
-    """``event_id`` and ``label`` (bigint) of all history of the source in ``label``, ``<source>.<column>``.
-
-    Of all, as a label is known later than its event's time. The source is any of the project, the spine too. Raises
-    `SettingError` for an unknown source, and for values that are not 0 or 1.
-    """
-    name, _, column = label.partition(".")
-    if name not in service.sources:
-        known = ", ".join(sorted(service.sources))
-        raise SettingError(f"a label is a column of a source, '<source>.<column>'; got '{label}'; the sources are {known}")
-    source = service.sources[name]
-    kind = source.column(column).type.kind
-    if kind in ("string", "timestamp"):
-        raise SettingError(f"a label is 0 or 1; got '{label}' of type {kind}; name a column of numbers or booleans")
-    history = (histories or {}).get(name, service.folder / source.history)
-    with connect() as connection:
-        required = {source.event_id, source.time, column}
-        create_table(connection, source, [File(history)], required, ALWAYS, service.event_times)
-        rows = connection.sql(f"SELECT {quoted(source.event_id)}, CAST({quoted(column)} AS DOUBLE) FROM {quoted(name)}")
-        table = rows.to_arrow_table().rename_columns(["event_id", "label"])
+def labels_of(service: Service, label: str, task: Task, histories: Mapping[str, Path] | None = None) -> pa.Table:
+    """`jobs.history.labels.labels`; raises `SettingError` where they are none of the task."""
+    table = labels(service, label, histories)
     values = table["label"].to_numpy()
     other = values[(values != 0) & (values != 1)]
-    if len(other):
-        raise SettingError(f"a label is 0 or 1; got {other[0]:g} in {label} ({len(other)} rows); fix them")
+    if task == "classification" and len(other):
+        raise SettingError(
+            f"a label of a classification is 0 or 1; got {other[0]:g} in {label} ({len(other)} rows); fix them, or set "
+            f'task = "regression" in [train.{service.name}]'
+        )
     return table
 
 
 def positives(service: Service, label: str) -> frozenset[Any]:
     """The ids of the events that are labelled 1."""
-    table = labels(service, label)
+    table = labels_of(service, label, "classification")
     return frozenset(table.filter(table["label"].to_numpy() == 1)["event_id"].to_pylist())
 
 
 def outcomes(plan: Plan, table: pa.Table, known: pa.Table, group: str | None) -> pd.DataFrame:
     """A row for each row of ``table``, in its order: event_id, day (since 1970) and label, NaN where ``known`` has none.
 
-    ``table`` has the spine's columns, ``known`` is as `labels` gives it; ``group``, a column of the spine, is the column group.
+    ``table`` has the spine's columns, ``known`` is as `labels_of` gives it; ``group`` is a column of the spine.
     """
     spine = plan.spine_source
     columns = {"event_id": table[spine.event_id].to_numpy(), "day": table[spine.time].to_numpy() // DAY_MS}

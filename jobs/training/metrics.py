@@ -1,29 +1,48 @@
-"""How good scores are: over all rows, and for those who can look at so many groups a day."""
+"""How good scores are: as a ranking, for those who can look at so many groups a day, or as numbers."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 
 from jobs.training.config import TrainConfig
 
+Doubles = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.float32] | npt.NDArray[np.float64] | npt.NDArray[np.int64]
 
 
 def measure(test: pd.DataFrame, scores: Numbers, config: TrainConfig) -> dict[str, float]:
-    """The metrics of ``scores``, one for each row of ``test``, by name; ``test`` is as `jobs.training.labels.outcomes` gives it.
+    """The metrics of ``scores``, one for each row of ``test``, by name; ``test`` is as `jobs.training.split.test_rows` gives it.
 
-    Always ``auc`` and ``average_precision``; where ``config`` names a group, say account_id with 100 a day, also
-    ``precision_at_100_by_account_id``.
+    Of a regression, `regression_metrics`. Of a classification ``auc`` and ``average_precision``; where ``config`` names a group,
+    say account_id with 100 a day, also ``precision_at_100_by_account_id``.
     """
+    if config.task == "regression":
+        return regression_metrics(test["label"].to_numpy(), np.asarray(scores, np.float64), test["baseline"].to_numpy())
     labels = test["label"].to_numpy(np.int64)
     metrics = {"auc": auc(labels, scores), "average_precision": average_precision(labels, scores)}
     if config.group is None:
         return metrics
     name = f"precision_at_{config.group_top}_by_{config.group}"
     return metrics | {name: precision_at(test.assign(score=scores), config.group_top)}
+
+
+def regression_metrics(labels: Doubles, scores: Doubles, baseline: Doubles) -> dict[str, float]:
+    """How far scores are from labels, in the label's unit; ``baseline`` is what would be said without a model.
+
+    ``mae`` is the mean absolute error, ``rmse`` the root of the mean squared one, ``bias`` the mean of score - label, ``r2`` the
+    share of the labels' variance that the scores explain, ``mae_of_mean`` the baseline's ``mae``.
+    """
+    errors = scores - labels
+    return {
+        "mae": float(np.abs(errors).mean()),
+        "rmse": float(np.sqrt(np.square(errors).mean())),
+        "bias": float(errors.mean()),
+        "r2": float(r2_score(labels, scores)),
+        "mae_of_mean": float(np.abs(baseline - labels).mean()),
+    }
 
 
 def auc(labels: Numbers, scores: Numbers) -> float:

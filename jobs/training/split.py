@@ -7,6 +7,7 @@ from datetime import date
 import msgspec
 import pandas as pd
 
+from features.errors import SettingError
 from jobs.training.config import TrainConfig
 
 
@@ -41,9 +42,27 @@ def rows_to_train(frame: pd.DataFrame, split: Split) -> pd.Series[bool]:
 
 
 def rows_to_test(frame: pd.DataFrame, split: Split, config: TrainConfig) -> pd.Series[bool]:
-    """The rows of the test days that have a label; if ``config`` says so, without those of `known_positives`."""
+    """The rows of the test days that have a label; if ``config`` says so, without those of `known_positives`.
+
+    Raises `SettingError` where those are what the test would need: its rows labelled 1, or all of them.
+    """
     rows = frame["day"].between(split.first_test_day, split.end_day, inclusive="left") & frame["label"].notna()
-    return rows & ~known_positives(frame, split) if config.leave_out_known_positives else rows
+    if not config.leave_out_known_positives:
+        return rows
+    left = rows & ~known_positives(frame, split)
+    if frame["label"][rows].nunique() == 2 and frame["label"][left].nunique() < 2:
+        raise SettingError(
+            "leave_out_known_positives leaves out the test rows of a group with a positive that is known by then; of "
+            f"{rows.sum():,} rows {left.sum():,} are left, {int(frame['label'][left].sum()):,} of them labelled 1: a positive of "
+            f"most values of {config.group} is known; set it to false, or group by what is seldom positive"
+        )
+    return left
+
+
+def test_rows(frame: pd.DataFrame, split: Split, config: TrainConfig) -> pd.DataFrame:
+    """The rows of `rows_to_test`, and for each its ``baseline``: what a model without inputs says, the mean training label."""
+    rows = frame[rows_to_test(frame, split, config)]
+    return rows.assign(baseline=frame["label"][rows_to_train(frame, split)].mean())
 
 
 def known_positives(frame: pd.DataFrame, split: Split) -> pd.Series[bool]:

@@ -3,42 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 import numpy as np
-import onnxruntime as ort
 import pandas as pd
 import pyarrow as pa
-from onnxmltools import convert_xgboost
-from onnxmltools.convert.common.data_types import FloatTensorType
-from xgboost import XGBClassifier
 
-from features.errors import HeadraceError, SettingError
+from features.errors import SettingError
 from features.inputs.arrow import table_matrix
 from features.inputs.columns import input_columns
 from features.inputs.matrix import Floats
-from features.inputs.output import scores
 from features.plan import Plan
 from features.service import Service
 from features.sql.duckdb.batch_views import incomplete_column
 from features.times import DAY_MS
 from jobs.history.batch_rows import BatchRows, batch_rows
 from jobs.history.compute import Progress, compute
-from jobs.training.config import TrainConfig
-from jobs.training.labels import labels, outcomes
+from jobs.training.config import Task, TrainConfig
+from jobs.training.fitted import agreeing_scores
+from jobs.training.labels import labels_of, outcomes
 from jobs.training.metrics import measure
-from jobs.training.split import Split, rows_to_test, rows_to_train
+from jobs.training.split import Split, rows_to_test, rows_to_train, test_rows
+from jobs.training.trainers import chosen
 
-OPSET = 15
-AGREEMENT = 1e-5
-"""How far an ONNX score may be from XGBoost's: both add float32 leaves, not in the same order."""
+GOLDEN_ROWS = 256
+"""How many of the test rows a version may be replayed on."""
 
 
 class Register(Protocol):
-    """`serving.models.registry.Registry.register`, or what does the same."""
+    """Where models go: `infra.models.registering` of a registry, or what does the same."""
 
     def __call__(
         self,
@@ -47,13 +43,19 @@ class Register(Protocol):
         name: str,
         service: str,
         inputs: tuple[str, ...],
-        plan: str,
+        plan: Plan,
+        task: Task,
         trained_from: int,
         trained_until: int,
         metrics: Mapping[str, float],
+        lineage: Mapping[str, str],
         created_at: int,
+        golden_rows: Sequence[tuple[float | None, ...]],
     ) -> Any:
-        """Store the model as the next version of ``name``; gives its manifest."""
+        """Store the model as the next version of ``name``; gives its manifest.
+
+        ``lineage`` is how it was made, ``golden_rows`` are test rows in the order of ``inputs``, None for null.
+        """
 
 
 class TrainResult(msgspec.Struct, frozen=True):
@@ -80,10 +82,11 @@ def train(
 ) -> TrainResult:
     """Train a model for ``service``, test it and register it as ``name`` (by default the service's).
 
-    Raises `SettingError` where the days have no rows, or rows of one class only.
+    Raises `SettingError` where the days have no rows or, of a classification, rows of one class only.
     """
     plan = service.plan
-    known = labels(service, config.label, histories)
+    fit, _ = chosen(config)
+    known = labels_of(service, config.label, config.task, histories)
     start_ms = split.first_day * DAY_MS
     table = compute(
         service,
@@ -97,42 +100,64 @@ def train(
     inputs = input_columns(plan, plan.inputs)
     x = table_matrix(table, plan, inputs)
     training, test = rows_to_train(frame, split), rows_to_test(frame, split, config)
-    _check_classes(frame["label"], training, f"training from {split.train_from} for {split.days} days")
-    _check_classes(frame["label"], test, f"test of {split.test_days} days, {split.days + split.delay_days} days later")
-    classifier = _fit(x[training], frame["label"][training].to_numpy(np.int64), config)
-    onnx = to_onnx(classifier, len(inputs))
-    found = scores(ort.InferenceSession(onnx, providers=["CPUExecutionProvider"]), x[test])
-    _check_agreement(found, classifier.predict_proba(x[test])[:, 1])
-    counts = {
-        "rows": float(training.sum()),
-        "positives": float(frame["label"][training].sum()),
-        "test_rows": float(test.sum()),
-        "test_positives": float(frame["label"][test].sum()),
-    }
+    _check_labels(frame["label"][training], config.task, f"training from {split.train_from} for {split.days} days")
+    _check_labels(
+        frame["label"][test], config.task, f"test of {split.test_days} days, {split.days + split.delay_days} days later"
+    )
+    _check_finite(x[training | test], inputs)
+    fitted = fit(x[training], frame["label"][training].to_numpy())
+    golden = _golden_rows(x[test])
+    agreeing_scores(fitted, _with_nulls(golden), config.trainer)
+    found = agreeing_scores(fitted, x[test], config.trainer)
     batch = batch_rows(plan, table.filter(pa.array(training | test)))
+    metrics = measure(test_rows(frame, split, config), found, config) | _counts(frame["label"], training, test, config.task)
     if batch:
-        counts["rows_without_batch_row"] = float(_without_batch_row(plan, table)[training].sum())
-    metrics = measure(frame[test], found, config) | counts
+        metrics["rows_without_batch_row"] = float(_without_batch_row(plan, table)[training].sum())
     manifest = register(
-        onnx,
+        fitted.onnx,
         name=name or service.name,
         service=service.name,
         inputs=inputs,
-        plan=plan.digest,
+        plan=plan,
+        task=config.task,
         trained_from=start_ms,
         trained_until=start_ms + split.days * DAY_MS,
         metrics=metrics,
+        lineage=lineage(config),
         created_at=int(clock() * 1000),
+        golden_rows=[tuple(None if np.isnan(value) else value for value in row) for row in golden.tolist()],
     )
-    return TrainResult(manifest, metrics, onnx, batch)
+    return TrainResult(manifest, metrics, fitted.onnx, batch)
 
 
-def _check_classes(labelled: pd.Series[Any], rows: pd.Series[bool], what: str) -> None:
-    if labelled[rows].nunique() < 2:
+def lineage(config: TrainConfig) -> dict[str, str]:
+    """How a model of ``config`` is made: trainer, label, and all parameters. Raises `SettingError` as `chosen` does."""
+    _, parameters = chosen(config)
+    return {"trainer": config.trainer, "label": config.label, **{name: str(value) for name, value in parameters.items()}}
+
+
+def _check_labels(labelled: pd.Series[Any], task: Task, what: str) -> None:
+    if task == "regression":
+        if len(labelled) < 2:
+            raise SettingError(f"a model needs two rows with a label; got {len(labelled)} in the {what}; take other days")
+        return
+    if labelled.nunique() < 2:
         raise SettingError(
-            f"a model needs rows labelled 0 and rows labelled 1; got {int(rows.sum())} rows, {int(labelled[rows].sum())} of them "
+            f"a model needs rows labelled 0 and rows labelled 1; got {len(labelled)} rows, {int(labelled.sum())} of them "
             f"labelled 1, in the {what}; take other days"
         )
+
+
+def _counts(labelled: pd.Series[Any], training: pd.Series[bool], test: pd.Series[bool], task: Task) -> dict[str, float]:
+    """How many rows were trained on and tested; of a classification, how many of them are labelled 1."""
+    if task == "regression":
+        return {"rows": float(training.sum()), "test_rows": float(test.sum())}
+    return {
+        "rows": float(training.sum()),
+        "positives": float(labelled[training].sum()),
+        "test_rows": float(test.sum()),
+        "test_positives": float(labelled[test].sum()),
+    }
 
 
 def _without_batch_row(plan: Plan, table: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -142,31 +167,27 @@ def _without_batch_row(plan: Plan, table: pa.Table) -> np.ndarray[Any, np.dtype[
     return found
 
 
-def _fit(x: Floats, labels: np.ndarray[Any, np.dtype[np.int64]], config: TrainConfig) -> XGBClassifier:
-    """Null inputs are NaN, which XGBoost takes as missing."""
-    classifier = XGBClassifier(
-        n_estimators=config.trees,
-        max_depth=config.depth,
-        learning_rate=config.learning_rate,
-        random_state=config.seed,
-        tree_method="exact",
-        base_score=0.5,
-        n_jobs=1,
-    )
-    return classifier.fit(x, labels)
+def _check_finite(x: Floats, inputs: Sequence[str]) -> None:
+    """Raises `SettingError` for an input that is too large."""
+    infinite = np.isinf(x).sum(axis=0)
+    if infinite.any():
+        place = int(infinite.argmax())
+        raise SettingError(
+            f"a model's inputs are numbers that a float32 can hold, up to 3.4e38; got {infinite[place]} rows beyond in input "
+            f"'{inputs[place]}'; compute it in another unit, or leave it out"
+        )
 
 
-def to_onnx(classifier: XGBClassifier, inputs: int) -> bytes:
-    """The classifier as ONNX: one input ``inputs`` of [n, inputs]; NaN takes the branch that XGBoost takes for missing."""
-    # Named, for otherwise the name is random and so is the file's sha256.
-    model = convert_xgboost(
-        classifier, name="classifier", initial_types=[("inputs", FloatTensorType([None, inputs]))], target_opset=OPSET
-    )
-    onnx: bytes = model.SerializeToString()
-    return onnx
+def _golden_rows(x: Floats) -> Floats:
+    """At most `GOLDEN_ROWS` of ``x``, from first to last."""
+    places = np.unique(np.linspace(0, len(x) - 1, GOLDEN_ROWS).round().astype(int))
+    golden: Floats = x[places]
+    return golden
 
 
-def _check_agreement(scores: Floats, expected: Floats) -> None:
-    apart = float(np.abs(scores - expected).max(initial=0))
-    if not apart <= AGREEMENT:
-        raise HeadraceError(f"ONNX scores equal XGBoost's within {AGREEMENT}; got {apart}; the converter has a fault: report it")
+def _with_nulls(x: Floats) -> Floats:
+    """The rows of ``x``, each with one input null, the next one each time; then a row of nulls."""
+    holed = np.vstack([x, np.full((1, x.shape[1]), np.nan, np.float32)])
+    rows = np.arange(len(x))
+    holed[rows, rows % x.shape[1]] = np.nan
+    return holed

@@ -19,11 +19,12 @@ class Counts:
         self._clock = clock
         self._begin()
 
-    def add(self, *, scored: int, repeats: int, dead_letters: int, seconds: float) -> None:
-        """One poll's batch."""
+    def add(self, *, scored: int, repeats: int, dead_letters: int, skipped: int, seconds: float) -> None:
+        """One poll's batch; ``skipped`` are the predictions that shadows did not make of it."""
         self._scored += scored
         self._repeats += repeats
         self._dead_letters += dead_letters
+        self._skipped += skipped
         self._batches.append(seconds)
 
     def take(self) -> dict[str, float] | None:
@@ -31,6 +32,8 @@ class Counts:
         if self._clock() < self._until:
             return None
         counts: dict[str, float] = {"scored": self._scored, "repeats": self._repeats, "dead_letters": self._dead_letters}
+        if self._skipped:
+            counts["skipped"] = self._skipped
         if self._batches:
             p50, p99 = np.percentile(self._batches, (50, 99)) * 1000
             counts |= {"batches": len(self._batches), "batch_p50_ms": round(float(p50), 3), "batch_p99_ms": round(float(p99), 3)}
@@ -38,6 +41,6 @@ class Counts:
         return counts
 
     def _begin(self) -> None:
-        self._scored = self._repeats = self._dead_letters = 0
+        self._scored = self._repeats = self._dead_letters = self._skipped = 0
         self._batches: list[float] = []
         self._until = self._clock() + self._seconds

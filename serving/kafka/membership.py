@@ -8,6 +8,9 @@ from typing import Any
 
 import structlog
 from kafka import ConsumerRebalanceListener, TopicPartition
+from kafka.errors import KafkaTimeoutError
+
+from serving.kafka.lease import Lease
 
 FLUSH_SECONDS = 5.0
 """For a rebalance, which has to be over before the session is."""
@@ -23,9 +26,12 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     Kafka calls the listener on a thread of its own, while the scorer polls.
     """
 
-    def __init__(self, consumer: Any, producer: Any, topic: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, consumer: Any, producer: Any, topic: str, lease: Lease, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._consumer = consumer
         self._producer = producer
+        self._lease = lease
         self._topic = topic
         self._clock = clock
         self._assigned: frozenset[TopicPartition] | None = None
@@ -33,14 +39,29 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         consumer.subscribe([topic], listener=self)
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Wait until every prediction is written: the next owner reads them back."""
+        """Wait until every prediction is written: the next owner reads them back. What is not written by then never is."""
         self._began = self._clock()
-        self._producer.flush(timeout=FLUSH_SECONDS)
+        if not self._lease.holds:
+            self._lease.lose()
+            return
+        try:
+            self._producer.flush(timeout=FLUSH_SECONDS)
+        except KafkaTimeoutError:
+            self._lease.lose()
+
+    def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
+        """They are another's by now."""
+        self._began = self._clock()
+        self._lease.lose()
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """All partitions that are ours from now on."""
         self._began = None
         self._assigned = frozenset(assigned)
+        if self._assigned:
+            self._lease.renew(self._lease.clock())
+        else:
+            self._lease.free()
 
     def take(self) -> frozenset[TopicPartition] | None:
         """The new assignment, once; None where there is none."""

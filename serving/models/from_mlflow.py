@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from features.errors import SettingError, StackError
+from serving.models.session import open_session
 
 CLIENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
@@ -21,6 +22,9 @@ CLIENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 """Settings of MLflow's client where the environment has none: its own wait for minutes on a server that does not answer."""
+
+
+SERVERS = ("http://", "https://", "databricks")
 
 
 class Fetched(NamedTuple):
@@ -41,6 +45,8 @@ def fetch(uri: str, name: str, version_or_alias: str) -> Fetched:
 
     Raises `SettingError` where it is no ONNX model with a signature, `StackError` where MLflow does not give it.
     """
+    if not uri.startswith(SERVERS):
+        raise SettingError(f"an MLflow registry is asked over HTTP; got '{uri}'; give its address: http://127.0.0.1:5000, say")
     if find_spec("mlflow") is None:
         raise SettingError("models of MLflow need the extra: pip install 'headrace[mlflow]'")
     os.environ.update({name: value for name, value in CLIENT.items() if name not in os.environ})
@@ -48,8 +54,8 @@ def fetch(uri: str, name: str, version_or_alias: str) -> Fetched:
     from mlflow.artifacts import download_artifacts
     from mlflow.models import Model
 
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     with _mlflow_errors(uri), tempfile.TemporaryDirectory() as folder:
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         found = _version(client, name, version_or_alias)
         source = f"models:/{name}/{found.version}"
         downloaded = Path(download_artifacts(source, dst_path=folder, tracking_uri=uri, registry_uri=uri))
@@ -58,6 +64,11 @@ def fetch(uri: str, name: str, version_or_alias: str) -> Fetched:
         metrics = dict(client.get_run(found.run_id).data.metrics) if found.run_id else {}
     lineage = {"source": "mlflow", "uri": uri, "model": source, "run": found.run_id or ""}
     return Fetched(onnx, _columns(source, model), metrics, found.description or "", lineage)
+
+
+def is_named(fetched: Fetched) -> bool:
+    """Whether the ONNX inputs have the names of the signature's columns, in whatever order; else they are columns of a matrix."""
+    return {one.name for one in open_session(fetched.onnx).get_inputs()} == set(fetched.inputs or ())
 
 
 def _version(client: Any, name: str, version_or_alias: str) -> Any:
@@ -76,7 +87,8 @@ def _onnx(source: str, model: Any, folder: Path) -> bytes:
     file = folder / model.flavors["onnx"]["data"]
     if file.is_dir():  # external data lie beside the graph
         raise SettingError(f"a model is one ONNX file; {source} has external data; log it with save_as_external_data=False")
-    return file.read_bytes()
+    onnx: bytes = file.read_bytes()
+    return onnx
 
 
 def _columns(source: str, model: Any) -> tuple[str, ...] | None:

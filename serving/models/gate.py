@@ -103,7 +103,7 @@ def rank_correlation(one: Numbers, other: Numbers) -> float:
 def population_stability(expected: Numbers, found: Numbers) -> float:
     """The population stability index of ``found`` against ``expected``, over the deciles of ``expected``.
 
-    Σ (f - e) ln(f / e) over the bins' shares f and e (Siddiqi, Credit Risk Scorecards, 2006, chapter 9): below 0.1 is read as
+    Σ (f - e) ln(f / e) over the bins' shares f and e (Siddiqi 2006, chapter 9): below 0.1 is read as
     unchanged, above 0.25 as another distribution.
 
     >>> population_stability(np.arange(100.0), np.arange(100.0))

@@ -3,57 +3,108 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from collections.abc import Callable
+from typing import Literal, get_args
 
 import msgspec
 
 from features.errors import SettingError
+from features.inputs.signature import Signature
+
+MANIFEST, ONNX, GOLDEN = "manifest.json", "model.onnx", "golden"
+"""The files of a version."""
+Task = Literal["classification", "regression"]
+TASKS: tuple[Task, ...] = get_args(Task)
 
 
-class Manifest(msgspec.Struct, frozen=True):
-    """What a version is: its bytes, its inputs and where they came from. Times are UTC milliseconds."""
+class Golden(msgspec.Struct, frozen=True):
+    """The golden batch: rows with the answers that the model gave when it was added (`serving.models.golden`)."""
+
+    sha256: str
+    rows: int
+    spread: float
+    """The largest difference of a row's score between batches of 1, 7 and 256 rows: 0 for trees."""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version is: its bytes, what it takes and gives, and where it came from. Times are UTC milliseconds."""
 
     name: str
     version: int
+    """0 as long as it is a draft."""
+    service: str
     sha256: str
     """Of the ONNX file."""
-    inputs: tuple[str, ...]
-    """``<view>__<feature>``, in the order of the model's columns."""
     plan: str
-    """The full digest of the plan that computed the training set."""
-    service: str
-    trained_from: int
-    trained_until: int
-    """Training rows lie in [trained_from, trained_until)."""
-    metrics: dict[str, float]
+    """The full digest of the plan whose feature vectors it scores."""
+    signature: Signature
+    task: Task
     created_at: int
+    golden: Golden
+    onnxruntime: str
+    """The version that made the golden batch's answers."""
+    cpu: tuple[str, ...] = ()
+    """The vector instructions of the CPU that did."""
+    trained_from: int | None = None
+    trained_until: int | None = None
+    """Training rows lie in [trained_from, trained_until); None: nobody said."""
+    metrics: dict[str, float] = {}
+    note: str = ""
+    lineage: dict[str, str] = {}
+    """Where it came from, in words: the trainer, the source."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """``<view>__<feature>``, in the order of the model's columns, a list as its columns."""
+        return self.signature.columns
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """What is to become a version: it passed every check, and has no number yet (its manifest's version is 0)."""
+
+    manifest: Manifest
+    onnx: bytes
+    golden: bytes
 
 
 class Model(msgspec.Struct, frozen=True):
-    """A version in the registry, and where its ONNX file lies."""
+    """A version in the registry, and what gives its files."""
 
     manifest: Manifest
-    path: Path
+    read: Callable[[str], bytes]
+    """The bytes of `ONNX` or `GOLDEN`; raises `FileNotFoundError` where the file is gone."""
 
 
-def read_manifest(path: Path) -> Manifest:
-    """The manifest in a file; raises `SettingError` where it is none."""
+def read_manifest(content: bytes, path: str) -> Manifest:
+    """The manifest that was read from ``path``; raises `SettingError` where it is none."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+        return msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SettingError(f"a manifest is written once and never changed; {path} gave {error}; use another version") from None
 
 
 def read_onnx(model: Model) -> bytes:
     """The model's ONNX file; raises `SettingError` where its sha256 is not the manifest's."""
+    return _verified(model, ONNX, model.manifest.sha256)
+
+
+def read_golden(model: Model) -> bytes:
+    """The model's golden batch; raises `SettingError` where its sha256 is not the manifest's."""
+    return _verified(model, GOLDEN, model.manifest.golden.sha256)
+
+
+def _verified(model: Model, file: str, sha256: str) -> bytes:
     manifest = model.manifest
-    if not model.path.is_file():
-        raise SettingError(f"model '{manifest.name}' {manifest.version} has no {model.path}; restore it, or use another version")
-    onnx = model.path.read_bytes()
-    found = hashlib.sha256(onnx).hexdigest()
-    if found != manifest.sha256:
+    try:
+        content = model.read(file)
+    except FileNotFoundError:
+        raise SettingError(
+            f"model '{manifest.name}' {manifest.version} has no {file}; restore it, or use another version"
+        ) from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
         raise SettingError(
             f"model '{manifest.name}' {manifest.version}: a version never changes; the manifest has sha256 "
-            f"{manifest.sha256[:12]}…, {model.path} has {found[:12]}…; restore the file, or use another version"
+            f"{sha256[:12]}…, its {file} has {found[:12]}…; restore the file, or use another version"
         )
-    return onnx
+    return content

@@ -1,85 +1,88 @@
-"""The models, in plain files: a folder that holds whole, unchanging versions, and names that point at them.
+"""The models of a project: whole, unchanging versions, and for each service a log of what its environments serve.
 
 ::
 
-    root/<name>/<version>/model.onnx      written once
-    root/<name>/<version>/manifest.json   what it was trained on, and its sha256
-    root/<name>/aliases.json              {"production": 3}, renamed into place
-    root/<name>/.aliases.lock             held by whoever sets an alias
+    root/<name>/model.json                       the service that the model is for, written once
+    root/<name>/<version>/model.onnx             written once: its creation takes the number
+    root/<name>/<version>/golden                 written once
+    root/<name>/<version>/manifest.json          written once, last: from then on the version is there
+    root/<name>/<version>/removed.json           in its place once the version is removed
+    root/deployments/<service>/<seq>.json        the entries of the log, 00000001.json first
+    root/deployments/<service>/scorers/<n>.json  what a scorer serves now, replaced whole
+    root/deployments/<service>/taken/…           how a scorer took an entry, and from which offsets, written once
+
+The root is a folder, or a URL of an object store: files are created by one writer and whole, and there is no rename.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+import time
+import uuid
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
 
 import msgspec
-from filelock import FileLock
 
 from features.errors import SettingError
-from serving.models.manifest import Manifest, Model, read_manifest, read_onnx
+from schemas.deployment import Placed
+from serving.models.lifecycle import PRODUCTION, Change, Deployed, Entry, check_alias, entry_of
+from serving.models.log import Log, user
+from serving.models.manifest import GOLDEN, MANIFEST, ONNX, Draft, Manifest, Model, read_manifest, read_onnx
+from serving.models.reports import Report, Taken
+from serving.models.store import Store, open_store
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-ALIAS = re.compile(r"[a-z][a-z0-9_-]*")
+DEPLOYMENTS, SCORERS, TAKEN = "deployments", "scorers", "taken"
+OWNER, REMOVED = "model.json", "removed.json"
+
+T = TypeVar("T")
 
 
 class Registry:
-    """The models below one folder. Versions are never changed; aliases are, one rename at a time."""
+    """The models below a folder or a URL. Versions and entries of the log never change, whoever writes at the same time."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path | str | Store, clock: Callable[[], float] = time.time) -> None:
+        self._store = open_store(root) if isinstance(root, Path | str) else root
+        self._clock = clock
+        self._logs: dict[str, Log] = {}
+        self._said: set[str] = set()
 
-    def register(
-        self,
-        onnx: bytes,
-        *,
-        name: str,
-        service: str,
-        inputs: tuple[str, ...],
-        plan: str,
-        trained_from: int,
-        trained_until: int,
-        metrics: Mapping[str, float],
-        created_at: int,
-    ) -> Manifest:
-        """Store ``onnx`` as the next version of ``name``; two that register at once get two numbers."""
-        folder = self._folder(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        version = max(self.versions(name), default=0) + 1
-        while True:
-            manifest = Manifest(
-                name=name,
-                version=version,
-                sha256=hashlib.sha256(onnx).hexdigest(),
-                inputs=tuple(inputs),
-                plan=plan,
-                service=service,
-                trained_from=trained_from,
-                trained_until=trained_until,
-                metrics=dict(metrics),
-                created_at=created_at,
-            )
-            if _place(folder, manifest, onnx):
-                return manifest
+    def register(self, draft: Draft) -> Manifest:
+        """Store the draft as the next version of its model; two that register at once get two numbers.
+
+        Raises `SettingError` where the model is for another service.
+        """
+        name, service = draft.manifest.name, draft.manifest.service
+        self._own(name, service)
+        version = max(self._numbers(name), default=0) + 1
+        while not self._store.create(f"{name}/{version}/{ONNX}", draft.onnx):
             version += 1
+        manifest = msgspec.structs.replace(draft.manifest, version=version)
+        self._store.create(f"{name}/{version}/{GOLDEN}", draft.golden)
+        self._store.create(f"{name}/{version}/{MANIFEST}", _json(manifest))
+        return manifest
 
     def get(self, name: str, version_or_alias: int | str) -> Model:
         """A version by its number or by an alias, its bytes checked against the manifest."""
-        version = self.version(name, version_or_alias)
-        folder = self._folder(name) / str(version)
-        if not (folder / "manifest.json").is_file():
-            known = ", ".join(map(str, self.versions(name))) or "none yet: train one"
-            raise SettingError(f"model '{name}' has no version {version}; it has {known}")
-        manifest = read_manifest(folder / "manifest.json")
-        model = Model(manifest, folder / "model.onnx")
+        manifest = self.manifest(name, version_or_alias)
+        folder = f"{name}/{manifest.version}"
+        model = Model(manifest, cache(lambda file: self._store.read(f"{folder}/{file}")))  # what is checked is what is loaded
         read_onnx(model)
         return model
+
+    def manifest(self, name: str, version_or_alias: int | str) -> Manifest:
+        """What a version is, its bytes unread."""
+        version = self.version(name, version_or_alias)
+        path = f"{_checked(name)}/{version}/{MANIFEST}"
+        try:
+            return read_manifest(self._store.read(path), path)
+        except FileNotFoundError:
+            known = ", ".join(map(str, self.versions(name))) or "none yet: train one"
+            raise SettingError(f"model '{name}' has no version {version}; it has {known}") from None
 
     def version(self, name: str, version_or_alias: int | str) -> int:
         """The version that a number or an alias means, which need not be there. Raises `SettingError` for an unknown alias."""
@@ -95,89 +98,167 @@ class Registry:
 
     def versions(self, name: str) -> tuple[int, ...]:
         """The version numbers of ``name``, ascending."""
-        folder = self._folder(name)
-        if not folder.is_dir():
-            return ()
-        return tuple(sorted(int(p.name) for p in folder.iterdir() if p.name.isdecimal()))
+        return tuple(sorted(_versions(self._store.paths(_checked(name)))))
 
     def names(self) -> tuple[str, ...]:
         """The models that have a version."""
-        if not self.root.is_dir():
-            return ()
-        return tuple(sorted(p.name for p in self.root.iterdir() if NAME.fullmatch(p.name) and self.versions(p.name)))
+        found: dict[str, list[str]] = {}
+        for path in self._store.paths():
+            name, _, rest = path.partition("/")
+            found.setdefault(name, []).append(rest)
+        return tuple(name for name in sorted(found) if NAME.fullmatch(name) and name != DEPLOYMENTS and _versions(found[name]))
+
+    def manifests(self) -> list[Manifest]:
+        """What every version of every model is, by name and number, the bytes of the models unread."""
+        found = []
+        for path in self._store.paths():
+            name, version, file = (*path.split("/"), "", "")[:3]
+            if name != DEPLOYMENTS and version.isdecimal() and file == MANIFEST:
+                found.append((name, int(version), path))
+        paths = [path for _, _, path in sorted(found)]
+        return [read_manifest(content, path) for path, content in zip(paths, self._store.read_all(paths), strict=True)]
+
+    def service_of(self, name: str) -> str:
+        """The service that a model is for. Raises `SettingError` where there is no such model."""
+        service = self._service(name)
+        if service is None:
+            known = ", ".join(self.names()) or "none yet: train one"
+            raise SettingError(f"a model is in the registry; got '{name}'; it has {known}")
+        return service
 
     def aliases(self, name: str) -> dict[str, int]:
-        """Which version each alias of ``name`` points at."""
-        path = self._folder(name) / "aliases.json"
-        if not path.is_file():
+        """The environments that a version of ``name`` serves; the canary is a share of production, and none of them."""
+        service = self._service(name)
+        if service is None:
             return {}
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=dict[str, int])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise SettingError(f"aliases of model '{name}' are a JSON object of versions; got {error}; fix {path}") from None
+        return {alias: placed.version for alias, placed in self.deployed(service).aliases.items() if placed.model == name}
 
-    def set_alias(self, name: str, alias: str, version: int) -> None:
-        """Point ``alias`` at ``version``; a reader sees the old aliases or the new, never half of them.
+    def deployed(self, service: str) -> Deployed:
+        """What the environments of a service serve."""
+        return self._log(service).read()[1]
 
-        One writer at a time: two who set different aliases both win.
+    def entries(self, service: str, after: int = 0) -> list[Entry]:
+        """The log of a service, from the entry after the ``after``-th on."""
+        return list(self._log(service).read()[0][after:])
+
+    def services(self) -> tuple[str, ...]:
+        """The services that have a log."""
+        return tuple(sorted({path.partition("/")[0] for path in self._store.paths(DEPLOYMENTS)}))
+
+    def change(self, service: str, change: Change) -> Entry:
+        """Append a change to the log of a service; gives its entry.
+
+        Raises `SettingError` where it is not legal after what the log has by then, or its version is not whole.
         """
+        if self.service_of(change.model) != service:
+            raise SettingError(
+                f"a model is for one service; got {change.model} for {service}, and it is for {self.service_of(change.model)}; "
+                "register it under another name"
+            )
+        log, token = self._log(service), uuid.uuid4().hex
+        while True:
+            entry = entry_of(log.read()[1], change, at=round(self._clock() * 1000), id=token)
+            if entry.placed and entry.placed != entry.before and entry.action != "remove":
+                self.get(entry.placed.model, entry.placed.version)
+            if log.append(entry):
+                return entry
+
+    def set_alias(self, name: str, alias: str, version: int, *, who: str | None = None) -> None:
+        """Point an environment at a version, where it does not yet: a promotion, or a shadow."""
         check_alias(alias)
-        self.get(name, version)
-        folder = self._folder(name)
-        with FileLock(folder / ".aliases.lock"), _temporary(folder) as building:
-            aliases = {**self.aliases(name), alias: version}
-            _write(building / "aliases.json", msgspec.json.format(msgspec.json.encode(aliases), indent=2))
-            os.replace(building / "aliases.json", folder / "aliases.json")
-            _sync_folder(folder)
+        self.manifest(name, version)
+        service = self.service_of(name)
+        if self.deployed(service).aliases.get(alias) == Placed(name, version):
+            return
+        wanted = Change(action="promote", model=name, version=version, who=who or user())
+        if alias != PRODUCTION:
+            wanted = msgspec.structs.replace(wanted, action="alias", alias=alias)
+        self.change(service, wanted)
 
-    def _folder(self, name: str) -> Path:
-        if not NAME.fullmatch(name):
-            raise SettingError(f"a model's name is letters, digits, _, - and ., no dot first; got '{name}'; try 'orders'")
-        return self.root / name
+    def remove(self, name: str, version: int, *, who: str, why: str = "") -> Entry | None:
+        """Remove a version that no environment has; its number is not used again. None: the log says so already.
 
+        Its manifest stays as removed.json, so that receipts of its predictions can be read.
+        """
+        service, entry = self.service_of(name), None
+        if Placed(name, version) not in self.deployed(service).removed:
+            self.manifest(name, version)
+            entry = self.change(service, Change(action="remove", model=name, version=version, who=who, why=why))
+        folder = f"{name}/{version}"
+        if version in self.versions(name):
+            self._store.replace(f"{folder}/{REMOVED}", self._store.read(f"{folder}/{MANIFEST}"))
+        for file in (MANIFEST, ONNX, GOLDEN):
+            self._store.delete(f"{folder}/{file}")
+        return entry
 
-def check_alias(alias: str) -> None:
-    """Raise `SettingError` where this is no name of an alias."""
-    if not ALIAS.fullmatch(alias):
-        raise SettingError(f"an alias is lower-case letters, digits, _ and -, a letter first; got '{alias}'; try 'staging'")
+    def report(self, service: str, instance: str, report: Report) -> None:
+        """Keep what a scorer of a service serves now, in place of what it said before; what it first says of a change stays."""
+        name, log = quote(instance, safe="").replace(".", "%2E"), f"{DEPLOYMENTS}/{_checked(service)}"
+        for serving in report.serving:
+            path = f"{log}/{TAKEN}/{serving.seq}-{serving.alias}-{serving.state}-{name}.json"
+            if path not in self._said:
+                self._store.create(path, _json(Taken(instance, serving)))
+                self._said.add(path)
+        self._store.replace(f"{log}/{SCORERS}/{name}.json", _json(report))
 
+    def reports(self, service: str) -> list[Report]:
+        """What the scorers of a service said last, each when it was there."""
+        return self._written(f"{DEPLOYMENTS}/{_checked(service)}/{SCORERS}", Report)
 
-def _place(folder: Path, manifest: Manifest, onnx: bytes) -> bool:
-    """Build the version beside its place and rename it there; False where another has taken the number."""
-    with _temporary(folder) as building:
-        _write(building / "model.onnx", onnx)
-        _write(building / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=2))
-        _sync_folder(building)
+    def taken(self, service: str) -> list[Taken]:
+        """How the scorers of a service took the entries of its log: what each said first, of a failure and of a success."""
+        return self._written(f"{DEPLOYMENTS}/{_checked(service)}/{TAKEN}", Taken)
+
+    def _written(self, folder: str, kind: type[T]) -> list[T]:
+        """What scorers wrote in a folder."""
+        paths = [f"{folder}/{name}" for name in self._store.paths(folder)]
         try:
-            building.rename(folder / str(manifest.version))  # fails where that folder exists: it is never empty
-        except OSError:
-            if (folder / str(manifest.version)).exists():
-                return False
-            raise
-    _sync_folder(folder)
-    return True
+            return [msgspec.json.decode(content, type=kind) for content in self._store.read_all(paths)]
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise SettingError(f"what scorers say is written by them alone; {folder} has {error}; remove that file") from None
+
+    def _service(self, name: str) -> str | None:
+        """The service that a model is for; None where there is no such model."""
+        try:
+            content = self._store.read(f"{_checked(name)}/{OWNER}")
+        except FileNotFoundError:
+            return None
+        try:
+            return msgspec.json.decode(content, type=dict[str, str])["service"]
+        except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+            raise SettingError(f"{name}/{OWNER} is written once and never changed; it gave {error!r}; restore it") from None
+
+    def _own(self, name: str, service: str) -> None:
+        """Give a new model's name to a service."""
+        if name == DEPLOYMENTS:
+            raise SettingError(f"the registry keeps its logs in '{DEPLOYMENTS}'; got it as a model's name; use another")
+        if self._store.create(f"{_checked(name)}/{OWNER}", _json({"service": service})):
+            return
+        owner = self.service_of(name)
+        if owner != service:
+            raise SettingError(f"a model is for one service; '{name}' is for {owner}; got it for {service}; use another name")
+
+    def _numbers(self, name: str) -> set[int]:
+        """The numbers that are taken: also those that are removed, and those that are being written, or were given up."""
+        return {int(path.partition("/")[0]) for path in self._store.paths(name) if path.partition("/")[0].isdecimal()}
+
+    def _log(self, service: str) -> Log:
+        if service not in self._logs:
+            self._logs[service] = Log(self._store, f"{DEPLOYMENTS}/{_checked(service)}", service)
+        return self._logs[service]
 
 
-@contextlib.contextmanager
-def _temporary(folder: Path) -> Iterator[Path]:
-    building = Path(tempfile.mkdtemp(dir=folder, prefix=".building-"))
-    building.chmod(0o755)
-    try:
-        yield building
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+def _versions(paths: list[str]) -> set[int]:
+    """The versions that have a manifest, of a model's files."""
+    found = (path.partition("/") for path in paths)
+    return {int(version) for version, _, file in found if version.isdecimal() and file == MANIFEST}
 
 
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+def _checked(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise SettingError(f"a name is letters, digits, _, - and ., no dot first; got '{name}'; try 'orders'")
+    return name
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _json(value: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2)

@@ -2,80 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 import onnxruntime as ort
+import pyarrow as pa
 
 from features.errors import SettingError
-from features.inputs.matrix import matrix
-from features.inputs.output import scores
+from features.inputs.onnx import Onnx, Scored, ScoredTable
+from features.inputs.outputs import no_score
+from features.plan import Plan
 from schemas.features import Value
-from serving.models.manifest import Manifest, Model, read_onnx
+from serving.models import golden
+from serving.models.manifest import Manifest, Model, read_golden, read_onnx
 
-
-class Scored(NamedTuple):
-    """What a model gives for some input vectors, in their order."""
-
-    scores: list[float]
-    """Not finite where the model gave no number."""
-    outputs: list[dict[str, Any]] | None = None
-    """Its other outputs, by name; None where there is no more than the score."""
+NOWHERE = "/nonexistent/headrace"
+"""Where external data is looked for: a model is one file, and what was checked is what is scored."""
+KEEP_QUIET = 4
+"""ONNX Runtime's severity "fatal": errors reach us as exceptions."""
 
 
 class LoadedModel:
     """A version that is ready to score."""
 
-    def __init__(self, model: Model) -> None:
-        self.manifest = model.manifest
-        self._session = load_session(model)
+    def __init__(self, manifest: Manifest, onnx: Onnx) -> None:
+        self.manifest = manifest
+        self._onnx = onnx
 
     def score(self, rows: Sequence[tuple[Value, ...]]) -> Scored:
-        """What the model gives for input vectors, a row each, in the order of the manifest's inputs. None is a null."""
-        return Scored(scores(self._session, matrix(rows)).tolist())
+        """What the model gives for input vectors, a row each, in the order of the manifest's inputs. None is a null.
+
+        Raises `DefinitionError` for a value that an input does not hold, and what ONNX Runtime raises.
+        """
+        return self._onnx.score(rows)
+
+    def score_table(self, table: pa.Table, plan: Plan) -> ScoredTable:
+        """The same for the rows of a table of features, and why those without a score have none."""
+        return self._onnx.score_table(table, plan, no_score(self.manifest.name, self.manifest.version))
 
 
 def load_model(model: Model) -> LoadedModel:
-    """``model`` loaded, its bytes checked. Raises `SettingError` where it cannot be put in service here."""
-    return LoadedModel(model)
+    """``model`` loaded, its bytes checked, and warm: it answered its golden batch as it did when it was added.
+
+    Raises `SettingError` where it cannot be put in service here.
+    """
+    manifest, content, batch = model.manifest, read_onnx(model), golden.read(read_golden(model))
+    try:
+        onnx = Onnx(open_session(content), manifest.signature)
+        golden.replay(onnx, batch, manifest.onnxruntime)
+    except SettingError as error:
+        raise SettingError(f"model '{manifest.name}' {manifest.version}: {error}") from None
+    return LoadedModel(manifest, onnx)
 
 
-def load_session(model: Model) -> ort.InferenceSession:
-    """A session for ``model``, warm, on one thread: a second one waits more than it helps in batches this small.
+def open_session(onnx: bytes) -> Any:
+    """A session on one thread: a second one waits more than it helps in batches this small.
 
-    The bytes are checked again, and handed over as bytes, so that what is scored is what was checked.
+    Raises `SettingError` for what is no ONNX, or needs what ONNX Runtime, or the file alone, does not have.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    onnx, manifest = read_onnx(model), model.manifest
-    with _onnx_errors(manifest):
-        session = ort.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-    _check_width(manifest, session)
-    with _onnx_errors(manifest):
-        scores(session, np.zeros((1, len(manifest.inputs)), np.float32))
-    return session
-
-
-@contextmanager
-def _onnx_errors(manifest: Manifest) -> Iterator[None]:
-    """Within, what ONNX Runtime says against the model is a `SettingError`."""
+    options.log_severity_level = KEEP_QUIET
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", NOWHERE)
     try:
-        yield
-    except Exception as error:  # ONNX Runtime's errors have no common type, nor has what a score of another shape raises
-        raise SettingError(
-            f"model '{manifest.name}' {manifest.version}: a model is ONNX that gives a score for each row of float32 inputs; "
-            f"ONNX Runtime says: {error}; register another version"
-        ) from None
+        return ort.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors have no common type
+        raise SettingError(_refusal(str(error))) from None
 
 
-def _check_width(manifest: Manifest, session: ort.InferenceSession) -> None:
-    inputs = session.get_inputs()
-    shape = inputs[0].shape
-    if len(inputs) != 1 or len(shape) != 2 or shape[1] != len(manifest.inputs):
-        raise SettingError(
-            f"model '{manifest.name}' {manifest.version}: a model takes one [n, {len(manifest.inputs)}] input, a column for "
-            f"each input of its manifest; got {[i.shape for i in inputs]}; register the model with its own inputs"
-        )
+def _refusal(said: str) -> str:
+    """What to do about an error of ONNX Runtime, by what is in its text."""
+    if "xternal data" in said or "xternal_data" in said:
+        return "a model is one file; got one with external data; save it with its weights within (onnx.save_model(model, path))"
+    came = f"ONNX Runtime {ort.__version__} says: {' '.join(said.split())[:300]}"
+    if "opset" in said.lower() or "IR version" in said:
+        return f"a model has an opset that ONNX Runtime has; {came}; convert it with a lower target_opset"
+    if "No Op registered" in said or "is not a registered function/op" in said:
+        return f"a model has ONNX's own operators; {came}; convert it without custom operators"
+    return f"a model is ONNX that ONNX Runtime can load; {came}; convert it again"

@@ -1,81 +1,80 @@
-"""From decoded feature messages to predictions with receipts, as JSON, or to the reason why one cannot be scored."""
+"""From the events of one poll to a model's predictions with receipts, as JSON, or to the reason why one cannot be scored."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-from features.errors import DefinitionError, SettingError
+import msgspec
+
+from features.errors import SettingError
 from features.feast.keys import UnheldKeyError
 from features.feast.online import ReadRows
+from features.inputs.outputs import no_score, why
 from features.plan import Plan
 from schemas import Prediction, Receipt
 from schemas.codec import encode
-from serving.models.manifest import Manifest, Model
-from serving.models.session import load_model
+from serving.models.manifest import Manifest
+from serving.models.session import LoadedModel
 from serving.predict.message import UnscorableError, struct
-from serving.predict.vector import Known, Vectors, slice_of
+from serving.predict.vector import Events, Needed, needed_by
 
 Clock = Callable[[], float]
+Result = bytes | UnscorableError
+"""A `schemas.Prediction` in JSON, or why there is none."""
 
 
 class Predictor:
-    """One model at work on the messages of one plan.
+    """One model at work on the events of its plan."""
 
-    ``rows`` reads batch views; what it raises is not caught: a store that is down must not turn events into dead letters.
-    """
-
-    def __init__(self, model: Model, vectors: Vectors, rows: ReadRows, clock: Clock = time.time) -> None:
-        self._manifest = model.manifest
-        self._model = load_model(model)
-        self._vectors = vectors
-        self._rows = rows
+    def __init__(self, model: LoadedModel, plan: Plan, clock: Clock = time.time) -> None:
+        """Raises `SettingError` for a model of another plan, `DefinitionError` for an input that the plan does not give."""
+        check_model(model.manifest, plan)
+        self.needed: Needed = needed_by(plan, model.manifest.inputs)
+        self.manifest: Manifest = model.manifest
+        self._model = model
         self._clock = clock
-        # Written as the dict that it stands for, and three times as fast to make.
-        self._inputs: Callable[..., Any] = struct("Inputs", dict.fromkeys(vectors.inputs, Any))
+        self._inputs = _inputs(self.needed.inputs)
 
-    @property
-    def model(self) -> Manifest:
-        """The model that predicts."""
-        return self._manifest
+    def predict(self, events: Events, rows: ReadRows, tries: float = math.inf) -> list[Result]:
+        """The result of each event, in order. The model runs once for all.
 
-    def predict(self, messages: Sequence[Any], featured_at: Sequence[int]) -> list[bytes | UnscorableError]:
-        """A `schemas.Prediction` in JSON for each message, in order, or what is wrong with it. The model runs once for all.
-
-        ``featured_at`` are the times of the messages' records. Where an event makes the whole batch fail, the halves are tried
-        apart, down to that event: its neighbours are predicted.
+        Where an event makes the whole batch fail, the halves are tried apart, down to that event: its neighbours are predicted.
+        After so many ``tries`` what has failed is not tried again. ``rows`` reads batch views; what it raises, an unheld key
+        aside, is not caught: a store that is down must not turn events into dead letters.
         """
-        if not messages:
-            return []
-        try:
-            known = self._vectors.look_up(messages, self._rows)
-        except UnheldKeyError as error:
-            if len(messages) == 1:
-                return [UnscorableError(str(error))]
-            return [one for part in _halves(messages) for one in self.predict(messages[part], featured_at[part])]
-        return self._attempt(messages, featured_at, known)
+        results: list[Result] = [UnscorableError("")] * len(events)
+        parts = [(range(len(events)), events)] if len(events) else []
+        while parts:
+            places, part = parts.pop()
+            tries -= 1
+            try:
+                part.look_up(self.needed, rows)
+                found = self._attempt(part)
+            except (UnheldKeyError, UnscorableError) as error:
+                middle = len(places) // 2
+                if middle and tries > 0:
+                    for half in (range(middle, len(places)), range(middle)):  # the first half is tried first
+                        parts.append((places[half.start : half.stop], part.some(half)))
+                    continue
+                found = [error if isinstance(error, UnscorableError) else UnscorableError(str(error))] * len(places)
+            results[places.start : places.stop] = found
+        return results
 
-    def _attempt(self, messages: Sequence[Any], featured_at: Sequence[int], known: Known) -> list[bytes | UnscorableError]:
+    def _attempt(self, events: Events) -> list[Result]:
         try:
-            return self._predict(messages, featured_at, known)
+            vectors = events.vectors(self.needed)
+            found = self._model.score(vectors)
         except Exception as error:  # a function is the user's code, and what it gives may be no model's input
-            if len(messages) == 1:
-                return [_unscorable(error)]
-        return [
-            result
-            for part in _halves(messages)
-            for result in self._attempt(messages[part], featured_at[part], slice_of(known, part))
-        ]
-
-    def _predict(self, messages: Sequence[Any], featured_at: Sequence[int], known: Known) -> list[bytes | UnscorableError]:
-        rows = self._vectors.complete(known)
-        found = self._model.score(rows).scores
-        if not all(map(math.isfinite, found)):
-            raise UnscorableError(f"model '{self._manifest.name}' {self._manifest.version} gave no finite score")
-        manifest, inputs = self._manifest, self._inputs
+            raise _unscorable(error) from error
+        manifest, inputs = self.manifest, self._inputs
         scored_at = int(self._clock() * 1000)
+        batch_as_of, incomplete = events.batch_of(self.needed)
+        absent: list[Any] = [msgspec.UNSET] * len(events)
+        outputs = found.outputs or absent
         return [
             encode(
                 Prediction(
@@ -88,36 +87,42 @@ class Predictor:
                         model=manifest.name,
                         version=manifest.version,
                         sha256=manifest.sha256,
-                        inputs=inputs(*row),
-                        batch_as_of=batch_as_of,
-                        complete=message.complete and not incomplete,
+                        inputs=inputs(*vector),
+                        batch_as_of=as_of,
+                        complete=message.complete and not reasons,
                         arrived_at=message.arrived_at,
                         featured_at=featured,
                         scored_at=scored_at,
-                        incomplete=incomplete,
+                        incomplete=reasons,
                     ),
+                    outputs=others,
                 )
             )
-            for message, row, score, batch_as_of, incomplete, featured in zip(
-                messages, rows, found, known.batch_as_of, known.incomplete, featured_at, strict=True
+            if math.isfinite(score)
+            else UnscorableError(no_score(manifest.name, manifest.version))
+            for message, vector, score, others, as_of, reasons, featured in zip(
+                events.messages, vectors, found.scores, outputs, batch_as_of, incomplete, events.featured_at, strict=True
             )
         ]
 
 
-def _halves(messages: Sequence[Any]) -> tuple[slice, slice]:
-    middle = len(messages) // 2
-    return slice(0, middle), slice(middle, None)
+@lru_cache(maxsize=256)
+def _inputs(names: tuple[str, ...]) -> Callable[..., Any]:
+    """The struct of a receipt's inputs: written as the dict that it stands for, and three times as fast to make.
+
+    Kept, since a class lives until the collector comes: models that follow one another have the same inputs.
+    """
+    return struct("Inputs", dict.fromkeys(names, Any))
 
 
 def _unscorable(error: Exception) -> UnscorableError:
     if isinstance(error, UnscorableError):
         return error
-    return UnscorableError(str(error) if isinstance(error, DefinitionError) else f"{type(error).__name__}: {error}")
+    return UnscorableError(why(error))
 
 
-def check_model(model: Model, plan: Plan) -> None:
+def check_model(manifest: Manifest, plan: Plan) -> None:
     """Refuse a model that was trained on other features than this plan's: raises `SettingError`."""
-    manifest = model.manifest
     if manifest.plan != plan.digest:
         raise SettingError(
             f"model '{manifest.name}' {manifest.version}: a model scores what it was trained on; it was trained on plan "

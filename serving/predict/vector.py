@@ -1,8 +1,12 @@
-"""From the messages of one poll to the input vectors of a model: completed by batch views and on-demand functions."""
+"""From the messages of one poll to the input vectors of several models: completed by batch views and on-demand functions.
+
+What two models need is made once: for the first that asks, and kept for the others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,11 +21,14 @@ from schemas.features import Value
 from serving.predict.message import decoder
 
 Columns = dict[str, Sequence[Any]]
+Vector = tuple[Value, ...]
 
 
 class Needed(NamedTuple):
     """What a model needs of its plan."""
 
+    inputs: tuple[str, ...]
+    """Its own, in its order, a list as its columns."""
     windows: tuple[str, ...]
     """Window features, by full name."""
     event: tuple[str, ...]
@@ -32,66 +39,10 @@ class Needed(NamedTuple):
     """For each input that is a list's column: the feature, and the value's place from its end."""
 
 
-class Known(NamedTuple):
-    """What is known of some events before a function is called."""
-
-    columns: Columns
-    """Window and batch features, by full name."""
-    event: Columns
-    """Columns of the events themselves."""
-    batch_as_of: Sequence[dict[str, int]]
-    """For each event, the times of its batch rows, by view."""
-    incomplete: Sequence[dict[str, str]]
-    """For each event, why it has no batch row to use, by view."""
-
-
-class Vectors:
-    """Makes the input vectors of one model of one plan; ``inputs`` are the model's, in its order, a list as its columns.
-
-    Raises `DefinitionError` where the plan does not give one of them.
-    """
-
-    def __init__(self, plan: Plan, inputs: Sequence[str], functions: Mapping[str, Function]) -> None:
-        self.inputs = input_columns(plan, inputs)
-        check_inputs(plan, self.inputs)
-        self._needed = needed = needed_by(plan, self.inputs)
-        self.batch, self.on_demand = needed.batch, needed.on_demand
-        self._functions = functions
-        self._batch = [(v, [f"{v.view}__{name}" for name in v.features], (None,) * len(v.features)) for v in needed.batch]
-        self.decode: Callable[[bytes | None], Any] = decoder(plan, needed.event, needed.windows)
-        """The message with the fields that this model needs; raises `UnscorableError`."""
-
-    def look_up(self, messages: Sequence[Any], rows: ReadRows) -> Known:
-        """The messages turned into columns, and the rows of the batch views beside them."""
-        columns = _columns(self._needed.windows, [msgspec.structs.astuple(m.features) for m in messages])
-        event = _columns(self._needed.event, [msgspec.structs.astuple(m.event) for m in messages])
-        batch_as_of: list[dict[str, int]] = [{} for _ in messages]
-        incomplete: list[dict[str, str]] = [{} for _ in messages]
-        for view, names, absent in self._batch:
-            found = rows(view, list(zip(*(event[column] for column in view.key), strict=True)))
-            used = []
-            for message, row, as_of, reasons in zip(messages, found, batch_as_of, incomplete, strict=True):
-                if row is not None:
-                    as_of[view.view] = row.as_of
-                reason = unusable(view, message.event_time, None if row is None else row.as_of)
-                if reason is not None:
-                    reasons[view.view] = reason
-                used.append(absent if row is None or reason is not None else row.values)
-            columns |= _columns(names, used)
-        return Known(columns, event, batch_as_of, incomplete)
-
-    def complete(self, known: Known) -> Sequence[tuple[Value, ...]]:
-        """The input vectors, a row for each event. Every on-demand function is called once, for whole columns."""
-        columns, count = dict(known.columns), len(known.batch_as_of)
-        for view in self.on_demand:
-            columns |= on_demand.call(view, self._functions[view.view], known.event, columns, list, count)
-        for column, (feature, place) in self._needed.of_lists.items():
-            columns[column] = [at(values, place) for values in columns[feature]]
-        return list(zip(*(columns[name] for name in self.inputs), strict=True))
-
-
 def needed_by(plan: Plan, inputs: Sequence[str]) -> Needed:
-    """What a model with these ``inputs`` needs; a list is its columns."""
+    """What a model with these ``inputs`` needs. Raises `DefinitionError` where the plan does not give one of them."""
+    inputs = input_columns(plan, inputs)
+    check_inputs(plan, inputs)
     places = list_columns(plan)
     of_lists = {name: places[name] for name in inputs if name in places}
     features = {of_lists[name][0] if name in of_lists else name for name in inputs}
@@ -100,18 +51,171 @@ def needed_by(plan: Plan, inputs: Sequence[str]) -> Needed:
     batch = tuple(v for v in plan.batch if not features.isdisjoint(f"{v.view}__{name}" for name in v.features))
     event = [column for v in views for column in v.event_inputs] + [column for v in batch for column in v.key]
     windows = tuple(f.name for f in plan.window_features if f.name in features)
-    return Needed(windows, tuple(dict.fromkeys(event)), views, batch, of_lists)
+    return Needed(inputs, windows, tuple(dict.fromkeys(event)), views, batch, of_lists)
 
 
-def slice_of(known: Known, part: slice) -> Known:
-    """What is known of some of the events."""
-    return Known(
-        {name: column[part] for name, column in known.columns.items()},
-        {name: column[part] for name, column in known.event.items()},
-        known.batch_as_of[part],
-        known.incomplete[part],
+class Vectors:
+    """Decodes the messages of one plan, with what all of ``needs`` take of them and the ``known`` do not have."""
+
+    def __init__(
+        self, plan: Plan, needs: Iterable[Needed], functions: Mapping[str, Function], known: Vectors | None = None
+    ) -> None:
+        needs = list(needs)
+        windows = {name for needed in needs for name in needed.windows}.difference(known._windows if known else ())
+        event = dict.fromkeys(column for needed in needs for column in needed.event)
+        self._windows: tuple[str, ...] = tuple(f.name for f in plan.window_features if f.name in windows)
+        self._event: tuple[str, ...] = tuple(column for column in event if known is None or column not in known._event)
+        self._functions = functions
+        self.decode: Callable[[bytes | None], Any] = decoder(plan, self._event, self._windows)
+        """The message with the fields that one of the models needs; raises `UnscorableError`."""
+
+    @property
+    def has_fields(self) -> bool:
+        """Whether the messages have any field of events or windows."""
+        return bool(self._windows or self._event)
+
+    def events(self, messages: Sequence[Any], featured_at: Sequence[int]) -> Events:
+        """What was decoded, as columns. ``featured_at`` are the times of the messages' records."""
+        return Events(messages, featured_at, *self._as_columns(messages), {}, self._functions)
+
+    def extend(self, events: Events, messages: Sequence[Any]) -> None:
+        """Add what was decoded of the same events."""
+        events.extend(*self._as_columns(messages))
+
+    def _as_columns(self, messages: Sequence[Any]) -> tuple[Columns, Columns]:
+        return (
+            _columns(self._windows, [msgspec.structs.astuple(m.features) for m in messages]),
+            _columns(self._event, [msgspec.structs.astuple(m.event) for m in messages]),
+        )
+
+
+class OfBatch(NamedTuple):
+    """What a batch view gave some events."""
+
+    as_of: Sequence[int | None]
+    """The time of each event's row; None where there is none."""
+    reasons: Sequence[str | None]
+    """Why it has no row to use; None where it has."""
+
+
+class Events:
+    """Some events, and what is known of them so far. One thread at a time may have it."""
+
+    def __init__(
+        self,
+        messages: Sequence[Any],
+        featured_at: Sequence[int],
+        columns: Columns,
+        event: Columns,
+        batch: dict[str, OfBatch],
+        functions: Mapping[str, Function],
+    ) -> None:
+        self.messages = messages
+        self.featured_at = featured_at
+        self._columns = columns
+        self._event = event
+        self._batch = batch
+        self._functions = functions
+        self._vectors: dict[tuple[str, ...], list[Vector]] = {}
+        self._receipts: dict[tuple[str, ...], tuple[Sequence[dict[str, int]], Sequence[dict[str, str]]]] = {}
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    def extend(self, columns: Columns, event: Columns) -> None:
+        """Add window features, and columns of the events."""
+        self._columns |= columns
+        self._event |= event
+
+    def look_up(self, needed: Needed, rows: ReadRows) -> None:
+        """Read the rows of the batch views that a model needs, where none did so before. What ``rows`` raises is not caught."""
+        for view in needed.batch:
+            if view.view in self._batch:
+                continue
+            found = rows(view, list(zip(*(self._event[column] for column in view.key), strict=True)))
+            absent = (None,) * len(view.features)
+            as_of = [None if row is None else row.as_of for row in found]
+            reasons = [unusable(view, m.event_time, time) for m, time in zip(self.messages, as_of, strict=True)]
+            used = [absent if row is None or why else row.values for row, why in zip(found, reasons, strict=True)]
+            self._columns |= _columns([f"{view.view}__{name}" for name in view.features], used)
+            self._batch[view.view] = OfBatch(as_of, reasons)
+
+    def vectors(self, needed: Needed) -> list[Vector]:
+        """The input vectors of a model, a row each, once its batch views are looked up.
+
+        Each on-demand function is called for whole columns, once for all models. Raises `DefinitionError` where one fails.
+        """
+        if needed.inputs not in self._vectors:
+            self._complete(needed)
+            self._vectors[needed.inputs] = list(zip(*(self._columns[name] for name in needed.inputs), strict=True))
+        return self._vectors[needed.inputs]
+
+    def batch_of(self, needed: Needed) -> tuple[Sequence[dict[str, int]], Sequence[dict[str, str]]]:
+        """For each event, the times of the batch rows of a model's views, and why there is no row to use, both by view."""
+        views = tuple(view.view for view in needed.batch)
+        if views not in self._receipts:
+            as_of = _by_view(views, [self._batch[view].as_of for view in views], len(self))
+            self._receipts[views] = as_of, _by_view(views, [self._batch[view].reasons for view in views], len(self))
+        return self._receipts[views]
+
+    def some(self, places: Sequence[int]) -> Events:
+        """Those at these places, and what is known of them."""
+
+        def pick(values: Sequence[Any]) -> list[Any]:
+            return [values[place] for place in places]
+
+        return Events(
+            pick(self.messages),
+            pick(self.featured_at),
+            {name: pick(column) for name, column in self._columns.items()},
+            {name: pick(column) for name, column in self._event.items()},
+            {view: OfBatch(pick(found.as_of), pick(found.reasons)) for view, found in self._batch.items()},
+            self._functions,
+        )
+
+    def _complete(self, needed: Needed) -> None:
+        columns = self._columns
+        for view in needed.on_demand:
+            if f"{view.view}__{view.outputs[0]}" not in columns:
+                columns |= on_demand.call(view, self._functions[view.view], self._event, columns, list, len(self))
+        for column, (feature, place) in needed.of_lists.items():
+            if column not in columns:
+                columns[column] = [at(values, place) for values in columns[feature]]
+
+
+def together(parts: Sequence[Events]) -> Events:
+    """The events of several polls, in their order, all of the same `Vectors`, with what is known of all of them."""
+    if len(parts) == 1:
+        return parts[0]
+    views = set.intersection(*(set(part._batch) for part in parts))
+    batch = {view: OfBatch(*map(_chained, zip(*(part._batch[view] for part in parts), strict=True))) for view in views}
+    return Events(
+        _chained([part.messages for part in parts]),
+        _chained([part.featured_at for part in parts]),
+        _joined([part._columns for part in parts]),
+        _joined([part._event for part in parts]),
+        batch,
+        parts[0]._functions,
     )
 
 
+def _joined(parts: Sequence[Columns]) -> Columns:
+    names = set.intersection(*map(set, parts))
+    return {name: _chained([part[name] for part in parts]) for name in names}
+
+
+def _chained(columns: Iterable[Sequence[Any]]) -> list[Any]:
+    return list(chain.from_iterable(columns))
+
+
 def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Columns:
-    return dict(zip(names, zip(*rows, strict=True), strict=True)) if names else {}
+    return dict(zip(names, zip(*rows, strict=True), strict=True)) if names and rows else dict.fromkeys(names, ())
+
+
+def _by_view(views: Sequence[str], found: Sequence[Sequence[Any]], count: int) -> list[dict[str, Any]]:
+    """A dict for each of ``count`` events, with what is not None."""
+    if not views:
+        return [{}] * count
+    return [
+        {view: one for view, one in zip(views, of_event, strict=True) if one is not None} for of_event in zip(*found, strict=True)
+    ]

@@ -14,10 +14,11 @@ import msgspec
 import pytest
 
 from features.definitions.load import load
-from schemas import DeadLetter, FeatureVector, LateRow, Origin, Prediction, Receipt
+from schemas import DeadLetter, Deployment, FeatureVector, LateRow, Origin, Prediction, Receipt
 from schemas.codec import (
     MESSAGES,
     decode_dead_letter,
+    decode_deployment,
     decode_features,
     decode_late_row,
     decode_prediction,
@@ -26,6 +27,7 @@ from schemas.codec import (
     json_schema_text,
 )
 from schemas.dead_letter import REASONS
+from schemas.deployment import Placed
 
 pytestmark = pytest.mark.core
 
@@ -51,12 +53,32 @@ MESSAGE: dict[str, msgspec.Struct] = {
     "prediction": Prediction(2**53, 1, 0.25, RECEIPT),
     "dead_letter": DeadLetter("not_json", "an event is one JSON object", ORIGIN, 9, bytes(range(256))),
     "late_row": LateRow("terminal_risk", "labels", ORIGIN, 1, 2**40, 3, 12, False),
+    "deployment": Deployment(
+        seq=2,
+        service="fraud",
+        action="promote",
+        alias="production",
+        model="fraud",
+        version=7,
+        share=None,
+        before=Placed("fraud", 6),
+        who="ann@laptop",
+        why="",
+        at=1,
+        forced=False,
+        instance="0",
+        state="serving",
+        error=None,
+        offsets={0: 2**40, 11: 0},
+        taken_at=2,
+    ),
 }
 DECODE: dict[str, Callable[[bytes], msgspec.Struct]] = {
     "features": decode_features,
     "prediction": decode_prediction,
     "dead_letter": decode_dead_letter,
     "late_row": decode_late_row,
+    "deployment": decode_deployment,
 }
 
 

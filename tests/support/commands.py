@@ -19,8 +19,12 @@ GOOD = {
     "model": "num",
     "version": "1",
     "alias": "staging",
+    "first": "1",
+    "second": "1",
+    "share": "0.05",
     "out": "out/out.parquet",
     "file": "data/num.parquet",
+    "onnx": "models/num/1/model.onnx",
     "start": "2024-05-01",
     "end": "2024-05-03",
 }

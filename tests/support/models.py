@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from onnx import TensorProto, checker, helper
 
 from features.plan import Plan
+from serving.models.admit import admit
+from serving.models.manifest import Manifest
 from serving.models.registry import Registry
 
 THRESHOLDS = (0.5, 2.5, 6.5, 20.5)
@@ -58,25 +61,21 @@ def stumps(weights: Sequence[float]) -> bytes:
 
 
 def register(
-    folder: Path,
+    folder: Path | str,
     plan: Plan,
     onnx: bytes,
     *,
     inputs: tuple[str, ...] | None = None,
     digest: str | None = None,
-    alias: str = "production",
-) -> None:
-    """Give the alias to a new model that was trained on the plan, or on another with that digest."""
+    alias: str | None = "production",
+    score: str | None = None,
+) -> Manifest:
+    """Give the alias, where one is named, to a new model that was trained on the plan, or on another with that digest."""
     registry = Registry(folder)
-    manifest = registry.register(
-        onnx,
-        name=plan.service,
-        service=plan.service,
-        inputs=inputs or plan.inputs,
-        plan=digest or plan.digest,
-        trained_from=0,
-        trained_until=1,
-        metrics={},
-        created_at=2,
-    )
-    registry.set_alias(manifest.name, alias, manifest.version)
+    draft = admit(onnx, plan, name=plan.service, created_at=2, inputs=inputs, score=score, trained_from=0, trained_until=1)
+    if digest:
+        draft = msgspec.structs.replace(draft, manifest=msgspec.structs.replace(draft.manifest, plan=digest))
+    manifest = registry.register(draft)
+    if alias is not None:
+        registry.set_alias(manifest.name, alias, manifest.version)
+    return manifest

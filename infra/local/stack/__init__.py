@@ -1,35 +1,40 @@
-"""The local stack: Kafka, stream jobs and a scorer for each service, as processes that go on when the command ends.
+"""The local stack: Kafka, stream jobs and scorers for each service, as processes that go on when the command ends.
 
 ::
 
     <run_dir>/owner.json          the project whose stack this is: a copy of the folder is nobody's
              /stack.json          where Kafka is, which services were started, and which of them share a stream job
              /processes, /logs    see `infra.local.processes`
-             /ready/<name>        written by a process once it does its work; by a scorer with the model that it has
+             /ready/<name>        written by a process once it does its work; by a scorer with the version it began with
              /plans/<service>     the plan that the stream job was started with, so that it needn't import Feast
              /settings.json       the settings of the processes that are started, without secrets
              /kafka, /checkpoints what --wipe deletes
 """
 
+from infra.local.stack.environments import Environment, aliases_of, make_topic
 from infra.local.stack.folders import Folders
 from infra.local.stack.owner import other_stack
-from infra.local.stack.record import Stack, bootstrap, plans_in_use, read_plan
+from infra.local.stack.record import Stack, bootstrap, plans_in_use, read_plan, scorer_name
 from infra.local.stack.services import Served, running, served
 from infra.local.stack.start import up
 from infra.local.stack.status import Row, status
 from infra.local.stack.stop import down
 
 __all__ = [
+    "Environment",
     "Folders",
     "Row",
     "Served",
     "Stack",
+    "aliases_of",
     "bootstrap",
     "down",
+    "make_topic",
     "other_stack",
     "plans_in_use",
     "read_plan",
     "running",
+    "scorer_name",
     "served",
     "status",
     "up",

@@ -1,4 +1,4 @@
-"""What runs, held against what definitions.py and the model registry have now."""
+"""What runs, held against what definitions.py has now."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING
 
 from features.changes import changes
 from features.definitions import definitions_file
-from features.errors import SettingError
 from features.plan import Plan
-from infra.settings import Settings
-from serving.models.registry import Registry
 
 if TYPE_CHECKING:
     from features.definitions.load import Project
@@ -62,11 +59,3 @@ class Definitions:
         from features.definitions.load import load  # imports Feast: seconds
 
         return load(self._folder)
-
-
-def version_now(project: Path, settings: Settings, service: str) -> int | None:
-    """The version that a scorer of ``service`` would start with; None where the alias points at none."""
-    try:
-        return Registry(project / settings.registry).version(service, settings.scorer.alias)
-    except SettingError:
-        return None

@@ -16,6 +16,8 @@ from infra.local.stack.owner import other_owner, refuse_others
 from infra.settings import Settings, run_folder
 
 KAFKA = "kafka"
+AT = "@"
+"""Before a scorer's number; no service has it in its name, which names topics."""
 
 
 class Stack(msgspec.Struct, frozen=True):
@@ -34,11 +36,10 @@ class Stack(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """What a process writes once it does its work: a stream job its address, a scorer the model that it has."""
+    """What a process writes once it does its work: a stream job its address, a scorer the version that it begins with."""
 
     rest: str | None = None
     version: int | None = None
-    sha256: str | None = None
 
 
 def recorded(folders: Folders) -> Stack | None:
@@ -94,9 +95,22 @@ def stream_name(job: Sequence[str]) -> str:
     return f"stream-{job[0]}"
 
 
-def scorer_name(service: str) -> str:
-    """The process of the scorer of a service."""
-    return f"scorer-{service}"
+def scorer_name(service: str, instance: int | None = None) -> str:
+    """The process of a scorer of a service: of the first, or of one that is named by its number."""
+    return f"scorer-{service}" + ("" if instance is None else f"{AT}{instance}")
+
+
+def scorer_names(service: str, settings: Settings) -> list[str]:
+    """The processes of the scorers of a service, as the settings say."""
+    first, count = settings.scorer.instance, settings.scorer.processes
+    return [scorer_name(service), *(scorer_name(service, instance) for instance in range(first + 1, first + count))]
+
+
+def role_of(name: str) -> tuple[str, str, int | None]:
+    """Of a process called ``name``: what it does, the service that it is named by, and which of its scorers it is."""
+    role, _, rest = name.partition("-")
+    service, _, instance = rest.partition(AT)
+    return role, service, int(instance) if instance else None
 
 
 def process_names(stack: Stack, services: Iterable[str], settings: Settings) -> list[str]:
@@ -104,11 +118,18 @@ def process_names(stack: Stack, services: Iterable[str], settings: Settings) -> 
     services = tuple(services)
     kafka = [] if settings.kafka.bootstrap else [KAFKA]
     streams = dict.fromkeys(stream_name(stack.job_of(service) or (service,)) for service in services)
-    return [*kafka, *streams, *map(scorer_name, services)]
+    return [*kafka, *streams, *(name for service in services for name in scorer_names(service, settings))]
+
+
+def surplus(names: Iterable[str], services: Iterable[str], settings: Settings) -> list[str]:
+    """Of the processes called ``names``, the scorers of ``services`` that the settings do not have."""
+    wanted = {name for service in services for name in scorer_names(service, settings)}
+    of_services = {scorer_name(service) for service in services}
+    return [name for name in names if name not in wanted and name.partition(AT)[0] in of_services]
 
 
 def stop_order(name: str) -> tuple[int, str]:
     """Readers before those who write to them; Kafka last."""
-    role = name.partition("-")[0]
+    role = role_of(name)[0]
     order = ("scorer", "stream", KAFKA)
     return (order.index(role) if role in order else -1, name)

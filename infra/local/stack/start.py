@@ -18,12 +18,13 @@ from infra.local.broker import Broker
 from infra.local.files import write_whole, writing
 from infra.local.processes import Processes
 from infra.local.stack.definitions import Definitions
+from infra.local.stack.environments import aliases_of, make_topic
 from infra.local.stack.folders import Folders
 from infra.local.stack.owner import moved_from, recorded_owner, refuse_others, take
-from infra.local.stack.record import KAFKA, Stack, process_names, recorded, recorded_plan, stop_order, works
+from infra.local.stack.record import KAFKA, Stack, process_names, recorded, recorded_plan, role_of, stop_order, works
 from infra.local.stack.todo import Call, Todo, is_current, todo
 from infra.settings import Settings, run_folder, secrets, write_settings
-from schemas.topics import DEAD_LETTERS, LATE_ROWS
+from schemas.topics import DEAD_LETTERS, DEPLOYMENTS, LATE_ROWS, predictions
 
 READY_SECONDS = 120.0
 PROGRAM = (sys.executable, "-P", "-m", "infra.cli")
@@ -45,7 +46,7 @@ def up(
 
     ``services``: those of the settings where none is named, and all of definitions.py where they name none either. Services of
     one spine and one mode share a stream job; one that runs is left as it is, and what comes later has a job of its own. A scorer
-    whose alias points at another version now, or whose functions' code may be another, is started again.
+    whose functions' code may be another is started again; which models it serves it follows by itself.
 
     Raises `StackError` where a service runs another plan than definitions.py has now, unless ``replace`` says to start its job
     and scorer anew; and, with the last line of its log, for a process that ends or isn't ready within two minutes. A fault of the
@@ -66,6 +67,9 @@ def _up(call: Call, wanted: Sequence[str], replace: bool) -> Stack:
     before = recorded(folders)
     _refuse_moved(call)
     if before and recorded_owner(folders) and is_current(call, before, wanted):
+        for service in wanted:  # a shadow that was named since has no topic yet
+            for alias in aliases_of(call.project, settings, service):
+                make_topic(call.project, settings, service, alias, before.bootstrap)
         return before
     _compile(call, wanted)
     broker, address = _kafka(call, before)
@@ -83,7 +87,7 @@ def _up(call: Call, wanted: Sequence[str], replace: bool) -> Stack:
         write_whole(folders.plan(plan.service), msgspec.json.encode(plan))
     write_whole(folders.stack, msgspec.json.encode(stack))
     call.on_step("creating topics")
-    _create_topics(settings, stack.bootstrap, work.plans.values())
+    _create_topics(call, stack.bootstrap, work.plans.values())
     write_settings(settings, folders.settings)
     names = [name for name in process_names(stack, work.plans, settings) if name != KAFKA]
     for name in names:
@@ -171,22 +175,25 @@ def _say_new(call: Call, before: Stack | None, plan: Plan) -> None:
         call.on_step(f"{plan.service} has another plan than when it ran last ({what}): it reads its topics from their beginning")
 
 
-def _create_topics(settings: Settings, address: str, plans: Iterable[Plan]) -> None:
+def _create_topics(call: Call, address: str, plans: Iterable[Plan]) -> None:
+    settings = call.settings
     client, replication = settings.kafka.client(address), settings.kafka.replication
     names = {topic for p in plans for topic in (p.features_topic, p.predictions_topic, *(s.topic for s in p.sources))}
+    names |= {predictions(p.service, alias).name for p in plans for alias in aliases_of(call.project, settings, p.service)}
     topics.create(client, dict.fromkeys(names, settings.kafka.partitions), replication=replication)
-    for shared in (DEAD_LETTERS, LATE_ROWS):
+    for shared in (DEAD_LETTERS, LATE_ROWS, DEPLOYMENTS):
         topics.create(client, {shared.name: shared.partitions or settings.kafka.partitions}, shared.config, replication)
 
 
 def _start(call: Call, stack: Stack, name: str) -> None:
     folders = call.folders
-    role, _, service = name.partition("-")
+    role, service, instance = role_of(name)
     folders.ready(name).parent.mkdir(parents=True, exist_ok=True)
     folders.ready(name).unlink(missing_ok=True)
     served = stack.job_of(service) if role == "stream" else (service,)
     command = [*call.program, role, *served, "--project", str(call.project.absolute()), "--settings", str(folders.settings)]
     command += [part for one in served for part in ("--plan", str(folders.plan(one)))] if role == "stream" else []
+    command += [] if instance is None else ["--instance", str(instance)]
     call.processes.start(name, command, secrets(call.settings), cwd=call.project)
 
 

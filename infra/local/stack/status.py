@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from infra.local.processes import Processes
+from infra.local.stack.environments import Environment
 from infra.local.stack.folders import Folders
 from infra.local.stack.owner import other_owner
-from infra.local.stack.record import KAFKA, Stack, ready, recorded, stop_order, works
+from infra.local.stack.record import KAFKA, Stack, ready, recorded, role_of, stop_order, works
 from infra.local.stack.services import Served, served
 from infra.settings import Settings, run_folder
 
@@ -29,10 +30,8 @@ class Row(NamedTuple):
     """Whom it serves."""
     plans: dict[str, str]
     """By service, the digest of the plan that it runs."""
-    model_version: int | None = None
-    """Of a scorer."""
-    model_sha256: str | None = None
-    """Of a scorer."""
+    environments: tuple[Environment, ...] = ()
+    """Of a scorer: what it serves, as it said last."""
     differs: tuple[str, ...] = ()
     """What would be different after a start now, a line for each difference."""
 
@@ -44,11 +43,12 @@ def status(project: Path, settings: Settings) -> list[Row]:
         return []
     stack, known = recorded(folders), {one.service: one for one in served(project, settings)}
     names = sorted(processes.names(), key=stop_order, reverse=True)
-    return [_row(folders, processes, stack, known, name) for name in names]
+    first = settings.scorer.instance
+    return [_row(folders, processes, stack, known, name, first) for name in names]
 
 
-def _row(folders: Folders, processes: Processes, stack: Stack | None, known: dict[str, Served], name: str) -> Row:
-    role, _, service = name.partition("-")
+def _row(folders: Folders, processes: Processes, stack: Stack | None, known: dict[str, Served], name: str, first: int) -> Row:
+    role, service, number = role_of(name)
     services = (stack.job_of(service) if role == "stream" and stack else ()) or ((service,) if service else ())
     ones = [known[service] for service in services if service in known]
     plans = {one.service: one.plan.digest for one in ones if one.plan}
@@ -61,9 +61,8 @@ def _row(folders: Folders, processes: Processes, stack: Stack | None, known: dic
     if role != "scorer":
         return row._replace(differs=tuple(f"{one.service}: {line}" for one in ones for line in one.changes))
     for one in ones:
-        row = row._replace(differs=(*one.changes, *one.notes))
-        if process:
-            row = row._replace(model_version=one.version, model_sha256=one.sha256)
+        said = tuple(said for said in one.environments if said.instance == str(first if number is None else number))
+        row = row._replace(differs=(*one.changes, *one.notes), environments=said if process else ())
     return row
 
 

@@ -6,19 +6,30 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from features.errors import StackError
+from features.errors import SettingError, StackError
 from features.plan import Plan
 from infra.local.processes import Processes
 from infra.local.stack.definitions import GONE, Definitions
 from infra.local.stack.folders import Folders
-from infra.local.stack.record import KAFKA, Stack, process_names, recorded_plan, scorer_name, stream_name, works
-from infra.local.stack.services import runs, scorer_notes
+from infra.local.stack.record import (
+    KAFKA,
+    Stack,
+    process_names,
+    recorded_plan,
+    role_of,
+    stream_name,
+    surplus,
+    works,
+)
+from infra.local.stack.services import scorer_notes
+from infra.models import registry_of
 from infra.settings import Settings
 
 SHOWN = 3
 """So many differences stand in an error; 'headrace status' shows all."""
 
 REPLACED = "its plan is replaced"
+FEWER = "fewer scorers are wanted"
 
 Job = tuple[str, ...]
 """The services of a stream job."""
@@ -58,6 +69,8 @@ def is_current(call: Call, before: Stack, wanted: Sequence[str]) -> bool:
         return False
     if not all(_is_as_recorded(call, before, service) for service in wanted):
         return False
+    if surplus(call.processes.names(), wanted, call.settings):
+        return False
     return all(works(call.folders, call.processes, name) for name in process_names(before, wanted, call.settings))
 
 
@@ -90,10 +103,11 @@ def todo(call: Call, before: Stack | None, wanted: Sequence[str], address: str, 
     _check_models(call, [plans[service] for service in (*changed, *notes) if service in plans])
     elsewhere = f"Kafka is on {address} now"
     stop = {stream_name(job): elsewhere if moved else "its plan cannot be read" for job in dead if job not in kept}
-    stop |= {scorer_name(service): elsewhere for service in (before.services if moved else ())}
-    stop |= {scorer_name(service): "; ".join(found) for service, found in notes.items()}
+    stop |= _scorers(call, dict.fromkeys(before.services if moved else (), elsewhere))
+    stop |= _scorers(call, {service: "; ".join(found) for service, found in notes.items()})
     stop |= {stream_name(job): REPLACED for job in replaced}
-    stop |= {scorer_name(service): GONE if lines == [GONE] else REPLACED for service, lines in changed.items()}
+    stop |= _scorers(call, {service: GONE if lines == [GONE] else REPLACED for service, lines in changed.items()})
+    stop |= dict.fromkeys(surplus(call.processes.names(), plans, call.settings), FEWER)
     others = {service: before.definitions.get(service, "") for service in before.services if service not in names}
     return Todo(plans, {s: plan for s, plan in plans.items() if not any(s in job for job in kept)}, kept, others, stop)
 
@@ -125,8 +139,13 @@ def _changed(call: Call, before: Stack, services: Iterable[str]) -> dict[str, li
 
 
 def _notes(call: Call, before: Stack, service: str) -> tuple[str, ...]:
-    is_new = call.now.is_new(before.definitions, service)
-    return scorer_notes(call.project, call.settings, runs(call.folders, service), is_new)
+    return scorer_notes(recorded_plan(call.folders, service), call.now.is_new(before.definitions, service))
+
+
+def _scorers(call: Call, why: Mapping[str, str]) -> dict[str, str]:
+    """The scorers that there are of these services, and why they are stopped, which ``why`` says by service."""
+    found = {name: role_of(name) for name in call.processes.names()}
+    return {name: why[service] for name, (role, service, _) in found.items() if role == "scorer" and service in why}
 
 
 def _refusal(call: Call, before: Stack, changed: Mapping[str, Sequence[str]]) -> str:
@@ -146,11 +165,18 @@ def _refusal(call: Call, before: Stack, changed: Mapping[str, Sequence[str]]) ->
 
 def _check_models(call: Call, plans: Iterable[Plan]) -> None:
     """Raise `SettingError` for the first that has no model that fits, though its scorer runs: it would be stopped for nothing."""
-    running = [plan for plan in plans if call.processes.running(scorer_name(plan.service))]
-    if not running:
+    running = {role_of(name)[1] for name in call.processes.names() if call.processes.running(name)}
+    concerned = [plan for plan in plans if plan.service in running]
+    if not concerned:
         return
-    from serving.models.registry import Registry
     from serving.predict.predictor import check_model  # imports ONNX Runtime
 
-    for plan in running:
-        check_model(Registry(call.project / call.settings.registry).get(plan.service, call.settings.scorer.alias), plan)
+    registry = registry_of(call.project, call.settings)
+    for plan in concerned:
+        placed = registry.deployed(plan.service).production
+        if placed is None:
+            raise SettingError(
+                f"a scorer serves what is in production; service '{plan.service}' has no model there; put one there with "
+                "'headrace models promote'"
+            )
+        check_model(registry.get(placed.model, placed.version).manifest, plan)

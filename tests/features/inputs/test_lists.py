@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from features.feast.online import Row
 from features.inputs.arrow import floats, table_matrix
 from features.inputs.columns import input_columns
 from features.inputs.matrix import matrix
-from features.inputs.output import scores
 from features.plan import Plan
 from features.service import Service
+from infra.models import registering
 from infra.settings import TrainSettings
 from jobs.audit.parity import compare
 from jobs.history.compute import compute, write
@@ -33,9 +34,9 @@ from jobs.training.train import train
 from schemas import FeatureVector, Origin
 from schemas.codec import decode_features, encode
 from serving.models.registry import Registry
-from serving.models.session import load_session
+from serving.models.session import load_model
 from serving.predict.message import UnscorableError
-from serving.predict.vector import Vectors
+from serving.predict.vector import Vectors, needed_by
 from tests.contract.reference import Event, vectors
 
 pytestmark = pytest.mark.core
@@ -133,10 +134,11 @@ def test_the_scorers_inputs_are_those_of_training(recent: Service, table: pa.Tab
     columns = input_columns(plan, plan.inputs)
     assert [c for c in columns if "last_4_amount" in c] == [f"customer_recent__last_4_amount_{n}" for n in (1, 2, 3, 4)]
     trained = table_matrix(table, plan, columns)
-    vectors = Vectors(plan, columns, recent.functions)
+    needed = needed_by(plan, plan.inputs)
+    vectors = Vectors(plan, [needed], recent.functions)
     messages = [vectors.decode(encode(vector(plan, row))) for row in floats(table).to_pylist()]
-    rows = vectors.complete(vectors.look_up(messages, no_rows))
-    assert vectors.inputs == columns
+    rows = vectors.events(messages, [0] * len(messages)).vectors(needed)
+    assert needed.inputs == columns
     np.testing.assert_array_equal(matrix(rows), trained)
     first, newest = columns.index("customer_recent__last_4_amount_1"), columns.index("customer_recent__last_4_amount_4")
     amounts = floats(table)["amount"].to_numpy().astype(np.float32)
@@ -149,11 +151,12 @@ def test_a_model_may_have_some_of_a_lists_columns(recent: Service, table: pa.Tab
     """Chosen inputs are columns too, in any order; those of other lists are not needed."""
     plan = recent.plan
     chosen = ("customer_recent__last_4_amount_4", "customer_recent__last_4_amount_3")
-    vectors = Vectors(plan, chosen, {})
+    needed = needed_by(plan, chosen)
+    vectors = Vectors(plan, [needed], {})
     (message,) = (vectors.decode(encode(vector(plan, row))) for row in floats(table.slice(0, 1)).to_pylist())
-    assert vectors.complete(vectors.look_up([message], no_rows)) == [(float(table["amount"][0].as_py()), None)]
+    assert vectors.events([message], [0]).vectors(needed) == [(float(table["amount"][0].as_py()), None)]
     with pytest.raises(DefinitionError, match="customer_recent__last_4_amount_5"):
-        Vectors(plan, ("customer_recent__last_4_amount_5",), {})
+        needed_by(plan, ("customer_recent__last_4_amount_5",))
 
 
 def test_a_list_that_is_none_is_no_feature_vector(recent: Service, table: pa.Table) -> None:
@@ -163,7 +166,7 @@ def test_a_list_that_is_none_is_no_feature_vector(recent: Service, table: pa.Tab
     for value in (5.0, None):
         changed = encode(vector(plan, {**row, "customer_recent__last_4_amount": value}))
         with pytest.raises(UnscorableError, match="customer_recent__last_4_amount"):
-            Vectors(plan, plan.inputs, recent.functions).decode(changed)
+            Vectors(plan, [needed_by(plan, plan.inputs)], recent.functions).decode(changed)
 
 
 def test_lists_are_compared_value_by_value(recent: Service, table: pa.Table) -> None:
@@ -182,9 +185,9 @@ def test_a_model_of_lists_is_trained_and_scores(recent: Service, tmp_path: Path)
     """The registry's manifest has the columns, and batch scoring fills them."""
     registry = Registry(tmp_path)
     config = TrainSettings(label="labels.is_fraud", trees=3).config
-    manifest = train(recent, config, Split(date(2018, 4, 20), 7, 7, 7), register=registry.register).manifest
+    manifest = train(recent, config, Split(date(2018, 4, 20), 7, 7, 7), register=registering(registry)).manifest
     plan = recent.plan
     assert manifest.inputs == input_columns(plan, plan.inputs)
-    session = load_session(registry.get("recent", manifest.version))
-    scored = score_history(recent, lambda x: scores(session, x), inputs=manifest.inputs)
-    assert scored.column_names == [*compute(recent).column_names, "score"]
+    model = load_model(registry.get("recent", manifest.version))
+    scored = score_history(recent, partial(model.score_table, plan=plan), inputs=manifest.inputs)
+    assert scored.column_names == [*compute(recent).column_names, "score", "unscorable"]

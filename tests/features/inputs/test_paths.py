@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,15 +18,15 @@ from features.feast.online import open_online_store
 from features.inputs.arrow import table_matrix
 from features.inputs.columns import input_columns
 from features.inputs.matrix import Floats, matrix
-from features.inputs.output import scores
 from features.service import Service
 from jobs.history.batch_views import materialize, push_online
 from jobs.history.compute import compute, write
 from jobs.predict.score import score_history
 from schemas import FeatureVector, Origin, Prediction
 from schemas.codec import decode_prediction
+from serving.models.admit import admit
 from serving.models.registry import Registry
-from serving.models.session import load_session
+from serving.models.session import load_model
 from serving.predict.predictor import Predictor
 from serving.predict.vector import Vectors
 from tests.support.models import stumps
@@ -207,29 +208,19 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
     plan = service.plan
     columns = input_columns(plan, plan.inputs)
     registry = Registry(folder / "models")
-    registry.register(
-        stumps([0.01 * (place + 1) for place in range(len(columns))]),
-        name="orders",
-        service="orders",
-        inputs=columns,
-        plan=plan.digest,
-        trained_from=0,
-        trained_until=1,
-        metrics={},
-        created_at=0,
-    )
+    onnx = stumps([0.01 * (place + 1) for place in range(len(columns))])
+    registry.register(admit(onnx, plan, name="orders", created_at=0))
     model = registry.get("orders", 1)
-    session = load_session(model)
     start = int(MIDNIGHT.timestamp() * 1000)
     history = compute(service, start_ms=start)
-    scored = score_history(service, lambda x: scores(session, x), inputs=columns, start_ms=start)
-    vectors = Vectors(plan, columns, service.functions)
+    scored = score_history(service, partial(load_model(model).score_table, plan=plan), start_ms=start)
     rows = Cached(open_online_store(folder, service.objects, plan.batch), seconds=60, size=100)
-    predictor = Predictor(model, vectors, rows)
+    predictor = Predictor(load_model(model), plan)
+    vectors = Vectors(plan, [predictor.needed], service.functions)
 
     def predicted(table: pa.Table) -> list[Prediction]:
         messages = [vectors.decode(message(service, row)) for row in table.to_pylist()]
-        found = predictor.predict(messages, [0] * len(messages))
+        found = predictor.predict(vectors.events(messages, [0] * len(messages)), rows)
         return [decode_prediction(value) for value in found if isinstance(value, bytes)]
 
     return Paths(

@@ -75,6 +75,17 @@ def test_training_gives_the_model_it_made(given: Any) -> None:
     assert T - 86_400_000 < model["trained_from"] <= T
 
 
+def test_options_of_training_come_before_the_settings(given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trainer and its parameters of the command line, then those of the environment, then those of headrace.toml."""
+    days = ("--from", "2024-05-01", "--days", "1", "--delay", "1", "--test-days", "1")
+    monkeypatch.setenv("HEADRACE_TRAIN__NUM__SEED", "4")
+    monkeypatch.setenv("HEADRACE_TRAIN__NUM__DEPTH", "3")
+    model = given("train", "num", *days, "--trainer", "random_forest", "--depth", "2")
+    made_by = {"trainer": "random_forest", "trees": "2", "depth": "2", "seed": "4"}
+    assert model["lineage"] == {**made_by, "label": "outcomes.bad"}
+    assert model["task"] == "classification"
+
+
 def test_status_has_numbers_and_lists(given: Any, project: Path) -> None:
     """Of each process."""
     processes = Processes(project / ".headrace")

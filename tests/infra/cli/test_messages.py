@@ -22,7 +22,10 @@ pytestmark = pytest.mark.core
 ORIGIN = Origin("num", 0, 1)
 KINDS: dict[str, tuple[type, Any]] = {
     "features.num": (FeatureVector, {"event": {"k": "a"}, "features": {"totals__sum_v": 1.5, "totals__last_2_d": [1.5, 2]}}),
-    "predictions.num": (Prediction, {"receipt": {"inputs": {"totals__sum_v": 1.5}, "batch_as_of": {}, "incomplete": {}}}),
+    "predictions.num": (
+        Prediction,
+        {"receipt": {"inputs": {"totals__sum_v": 1.5}, "batch_as_of": {}, "incomplete": {}}, "outputs": {"label": "x"}},
+    ),
     "dead_letters": (DeadLetter, {"reason": "not_json", "value": "AAAA"}),
     "late_rows": (LateRow, {}),
     "num": (dict, {}),

@@ -30,7 +30,7 @@ from infra.kafka import rights
 from infra.kafka.rights import Right
 from infra.local import jars, topics
 from jobs.stream.submit import jvm_options
-from schemas.topics import DEAD_LETTERS, LATE_ROWS
+from schemas.topics import DEAD_LETTERS, DEPLOYMENTS, LATE_ROWS
 from tests.support.children import child
 from tests.support.models import register, stumps
 from tests.support.secured import SecuredKafka
@@ -200,7 +200,7 @@ def test_both_clients_speak_each_mechanism(kafka: SecuredKafka, echo: list[str],
 
 def make(kafka: SecuredKafka, plan: Plan) -> dict[str, list[Right]]:
     """The topics of ``plan``, made by who may, and what docs/secured-kafka.md lists for each process."""
-    names = [SPINE, plan.features_topic, plan.predictions_topic, DEAD_LETTERS.name, LATE_ROWS.name]
+    names = [SPINE, plan.features_topic, plan.predictions_topic, DEAD_LETTERS.name, LATE_ROWS.name, DEPLOYMENTS.name]
     kafka.grant("maker", *((operation, "topic", name) for name in names for operation in ("CREATE", "DESCRIBE")))
     topics.create(kafka.client("maker"), dict.fromkeys(names, 1), replication=1)
     granted = {

@@ -9,10 +9,19 @@ role, *arguments = sys.argv[1:]
 project = Path(arguments[arguments.index("--project") + 1])
 run = Path(arguments[arguments.index("--settings") + 1]).parent
 service = arguments[0]
+name = f"{role}-{service}"
 said = {"rest": "http://127.0.0.1:1"}
 if role == "scorer":
-    model = project / "models" / service
-    version = json.loads((model / "aliases.json").read_text())["production"]
-    said = {"version": version, "sha256": json.loads((model / str(version) / "manifest.json").read_text())["sha256"]}
-(run / "ready" / f"{role}-{service}").write_text(json.dumps(said))
+    instance = arguments[arguments.index("--instance") + 1] if "--instance" in arguments else None
+    name += "" if instance is None else f"@{instance}"
+    log = project / "models" / "deployments" / service
+    entry = json.loads(max(log.glob("*.json")).read_text())
+    said = {"version": entry["version"]}
+    numbers = {"events": 7, "errors": 0, "skipped": 0, "events_per_second": 1.5, "p99_ms": 2.25}
+    place = {"alias": "production", "share": None, "since": entry["at"], "seq": entry["seq"], "offsets": {}}
+    serving = {"model": service, "version": entry["version"], "state": "serving", "error": None, **place, **numbers}
+    report = {"instance": instance or "0", "at": int(time.time() * 1000), "serving": [serving]}
+    (log / "scorers").mkdir(exist_ok=True)
+    (log / "scorers" / f"{report['instance']}.json").write_text(json.dumps(report))
+(run / "ready" / name).write_text(json.dumps(said))
 time.sleep(600)

@@ -11,7 +11,8 @@ import pytest
 from features.errors import DefinitionError, SettingError, StackError
 from features.plan import Plan
 from infra.cli import run
-from infra.local import stack
+from infra.local import stack, topics
+from infra.local.broker import Broker
 from tests.infra.local.conftest import Light
 
 pytestmark = pytest.mark.stack
@@ -83,16 +84,42 @@ def test_a_model_that_does_not_fit_the_new_plan_stops_nothing(light: Light) -> N
     assert light.pids() == before
 
 
-def test_another_version_under_the_alias_restarts_the_scorer(light: Light, capsys: pytest.CaptureFixture[str]) -> None:
-    """`status` says that it predicts with the old one; `up` starts that scorer again, and nothing else."""
+def test_another_version_in_production_restarts_nothing(light: Light, capsys: pytest.CaptureFixture[str]) -> None:
+    """The scorer takes it by itself; `status` shows what the scorer said last."""
     light.up()
     before = light.pids()
     light.train("cards")
-    assert "it predicts with model v1, production is v2" in said(capsys, light, "status")
     light.up()
-    assert {name for name, pid in light.pids().items() if pid != before[name]} == {"scorer-cards"}
-    assert "stopping scorer-cards: it predicts with model v1, production is v2" in light.steps
-    assert light.rows()["scorer-cards"].model_version == 2
+    assert light.pids() == before
+    assert all(row.differs == () for row in light.rows().values())
+    assert "production cards v1" in said(capsys, light, "status")
+
+
+def test_a_shadow_gets_its_topic(light: Light, broker: Broker, capsys: pytest.CaptureFixture[str]) -> None:
+    """From `promote`, with the partitions of production's, and from `up` where no stack was there at the time."""
+    light.train("cards")
+    said(capsys, light, "models", "promote", "cards", "1", "early")
+    light.up("cards")
+    said(capsys, light, "models", "promote", "cards", "1", "staging")
+    client = {"bootstrap_servers": [broker.bootstrap]}
+    names = ("predictions.cards", "predictions.cards.early", "predictions.cards.staging")
+    assert len({topics.partitions(client, name) for name in names} - {0}) == 1
+
+
+def test_more_scorers_and_fewer(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`scorer.processes` is how many share a service's partitions: those that are missing start, those too many stop."""
+    light.up("cards")
+    first = light.pids()
+    monkeypatch.setenv("HEADRACE_SCORER__PROCESSES", "3")
+    light.up("cards")
+    assert light.served().keys() == {"stream-cards", "scorer-cards", "scorer-cards@1", "scorer-cards@2"}
+    assert light.pids().items() >= first.items()
+    said = {name: [one.instance for one in row.environments] for name, row in light.rows().items() if "scorer" in name}
+    assert said == {"scorer-cards": ["0"], "scorer-cards@1": ["1"], "scorer-cards@2": ["2"]}
+    monkeypatch.setenv("HEADRACE_SCORER__PROCESSES", "2")
+    light.up("cards")
+    assert light.served().keys() == {"stream-cards", "scorer-cards", "scorer-cards@1"}
+    assert "stopping scorer-cards@2: fewer scorers are wanted" in light.steps
 
 
 def test_code_that_functions_may_call_restarts_their_scorer(light: Light) -> None:
@@ -161,8 +188,9 @@ def test_status_as_json_has_numbers_and_whole_hashes(light: Light, capsys: pytes
     rows = {row["name"]: row for row in json.loads(said(capsys, light, "status", "--json"))}
     scorer = rows["scorer-cards"]
     assert scorer["plans"] == {"cards": running(light)["cards"].digest}
-    assert scorer["model_version"] == 1
-    assert len(scorer["model_sha256"]) == 64
+    (environment,) = scorer["environments"]
+    assert (environment["alias"], environment["model"], environment["version"]) == ("production", "cards", 1)
+    assert (environment["events_per_second"], environment["p99_ms"]) == (1.5, 2.25)
     assert isinstance(scorer["uptime"], float)
     assert rows["stream-cards"]["services"] == ["cards", "terminals"]
 

@@ -93,8 +93,8 @@ def test_a_ready_file_of_a_dead_process_is_not_believed(light: Light) -> None:
     """A scorer that ends at its start is said to have ended, with the end of its log, though it was ready once."""
     light.up()
     light.kill("scorer-cards")
-    (light.folder / "models" / "cards" / "aliases.json").unlink()
-    with pytest.raises(StackError, match=r"scorer-cards ended; .*scorer-cards.log ends: FileNotFoundError"):
+    (light.folder / "models" / "deployments" / "cards" / "00000001.json").unlink()
+    with pytest.raises(StackError, match=r"scorer-cards ended; .*scorer-cards.log ends: ValueError"):
         light.up()
 
 

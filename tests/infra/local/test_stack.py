@@ -32,7 +32,7 @@ def test_two_services_predict_and_come_back_from_a_kill_in_a_renamed_folder(bare
     monkeypatch.setenv("HEADRACE_KAFKA__PARTITIONS", "1")
     stack.up(bare.folder, bare.settings)
     assert bare.served() == {"kafka": (), "stream-cards": BOTH, "scorer-cards": ("cards",), "scorer-terminals": ("terminals",)}
-    assert bare.rows()["scorer-cards"].model_version == 1
+    assert [one.version for one in bare.rows()["scorer-cards"].environments] == [1]
     publish(bare, *range(MANY))
     assert [len(predictions(bare, service, MANY)) for service in BOTH] == [MANY, MANY]
     time.sleep(2.5)  # a checkpoint holds them all

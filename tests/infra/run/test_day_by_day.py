@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from features.definitions.load import load
@@ -88,3 +90,30 @@ def test_the_clock_of_the_schedule_stands_still_while_a_day_changes(service: Ser
     for _ in days.follow(Event(ms(day), topic, None, b"") for day in (3, 4)):
         at.append(days.clock() - began)
     assert at[-1] < 0.25
+
+
+class Late:
+    """Stands for a watch of predictions that all come ``seconds`` after they are first looked for."""
+
+    def __init__(self, seconds: float) -> None:
+        self.sent, self._seconds, self._first = 0, seconds, 0.0
+
+    def seen(self) -> Any:
+        """As `infra.run.watch.Watch.seen`."""
+        self._first = self._first or time.monotonic()
+        return SimpleNamespace(accounted=self.sent if time.monotonic() - self._first > self._seconds else 0)
+
+
+@pytest.mark.parametrize(("mode", "unpredicted"), [("event_time", 0), ("arrival", 1)])
+def test_a_day_ends_once_its_last_events_have_waited(
+    service: Service, monkeypatch: pytest.MonkeyPatch, mode: Any, unpredicted: int
+) -> None:
+    """In event-time mode the newest events wait for those that may be late; the next day begins with their predictions."""
+    monkeypatch.setattr("infra.run.day_by_day.PATIENCE_SECONDS", 0.2)
+    delayed = tuple(msgspec.structs.replace(source, delay_ms=5000) for source in service.plan.sources)
+    plan = msgspec.structs.replace(service.plan, sources=delayed, mode=mode)
+    watch = Late(0.5)
+    days = DayByDay(msgspec.structs.replace(service, plan=plan), watch, cache_seconds=0)  # type: ignore[arg-type]
+    for _ in days.follow(Event(ms(day), plan.spine_source.topic, None, b"") for day in (3, 4)):
+        watch.sent += 1
+    assert days.unpredicted == unpredicted

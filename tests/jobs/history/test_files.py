@@ -52,7 +52,7 @@ def published(source: Source, path: Path, span: Span = ALWAYS) -> list[dict[str,
     """What is published of it, as JSON texts; the check comes first, as for the command."""
     feed = Feed(path, "topic", source, None, frozenset({"id", "k"} & {column.name for column in source.columns}))
     checked(feed, span)
-    return [dict(json.loads(value, parse_float=str, parse_int=str)) for _, _, value in read(feed, span)]
+    return [dict(json.loads(value, parse_float=str, parse_int=str)) for *_, value in read(feed, span)]
 
 
 def lines(folder: Path, *rows: dict[str, str], suffix: str = "jsonl") -> Path:

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -196,6 +197,44 @@ def test_files_out_of_order_are_merged_in_order(tmp_path: Path, suffix: str) -> 
     found = [(event.time - START, json.loads(event.value)["id"]) for event in merged([one])]
     assert found == [(0, 1), (0, 3), (1000, 4), (2000, 2), (3000, 0)]
     assert [event.time - START for event in events(one)] == offsets
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_late_rows_are_merged_where_they_arrived(tmp_path: Path, suffix: str) -> None:
+    """A source whose arrival is a column of times goes in the order of these, among the others' event times."""
+    offsets, delays = [0, 1000, 2000, 3000], [0, 2500, 0, 0]
+    late, file = msgspec.structs.replace(PAYMENTS, arrival="seen_at"), tmp_path / f"late.{suffix}"
+    seen = [START + offset + delay for offset, delay in zip(offsets, delays, strict=True)]
+    if suffix == "parquet":
+        file = payments(tmp_path, "late.parquet", seen_at=pa.array(seen, pa.timestamp("ms", tz="UTC")))
+    elif suffix == "csv":
+        rows = [f"{number},{START + offsets[number]},1,1.5,{seen[number]}" for number in range(4)]
+        file.write_text("\n".join(["id,at,card,amount,seen_at", *rows]))
+    else:
+        rows = [f'{{"id": {number}, "at": {START + offsets[number]}, "seen_at": {seen[number]}}}' for number in range(4)]
+        file.write_text("\n".join(rows))
+    prompt = payments(tmp_path)
+    stream = merged([Feed(file, "late", late, "card"), Feed(prompt, "prompt", PAYMENTS, "card")], Span(START + 1))
+    assert [(event.topic, event.time - START) for event in stream] == [
+        ("prompt", 1000),
+        ("late", 2000),
+        ("prompt", 2000),
+        ("late", 3000),
+        ("prompt", 3000),
+        ("late", 1000),
+    ]
+
+
+@pytest.mark.core
+def test_an_arrival_that_is_no_time_leaves_the_order_of_event_time(tmp_path: Path) -> None:
+    """A number, say an offset, orders rows of one key and time alone; in a CSV it could be a time, but one long before."""
+    numbered = msgspec.structs.replace(PAYMENTS, arrival="hidden")
+    table, text = payments(tmp_path, hidden=pa.array([4, 3, 2, 1])), tmp_path / "payments.csv"
+    rows = [f"{number},{START + number * 1000},1,1.5,{4 - number}" for number in range(4)]
+    text.write_text("\n".join(["id,at,card,amount,hidden", *rows]))
+    for file in (table, text):
+        assert [event.time - START for event in merged([Feed(file, "payments", numbered)])] == [0, 1000, 2000, 3000]
 
 
 @pytest.mark.core

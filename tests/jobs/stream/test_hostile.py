@@ -23,7 +23,8 @@ from infra.settings import ScorerSettings
 from schemas import Origin
 from schemas.codec import decode_dead_letter, decode_prediction
 from schemas.topics import DEAD_LETTERS
-from serving.kafka.scorer import run
+from serving.kafka.run import run
+from serving.models.registry import Registry
 from tests.support.flink import Cluster
 from tests.support.hostile_records import DEFINITIONS, Hostile, by_chance, encoded, known
 from tests.support.models import register, stumps
@@ -113,9 +114,9 @@ def scoring(broker: Broker, service: Service, folder: Path) -> Iterator[threadin
     """The service's scorer on a thread."""
     client = {"bootstrap_servers": [broker.bootstrap]}
     longest = longest_records(client, [DEAD_LETTERS.name, service.plan.predictions_topic])
-    config = scorer_config(ScorerSettings(), service.name, client=client, registry=folder, longest=longest)
+    config = scorer_config(ScorerSettings(), service.name, client=client, longest=longest)
     stop = threading.Event()
-    thread = threading.Thread(target=run, args=(service, config, stop))
+    thread = threading.Thread(target=run, args=(service, Registry(folder), config, stop))
     thread.start()
     try:
         yield thread

@@ -13,7 +13,7 @@ import pytest
 pytestmark = pytest.mark.core
 
 ROOT = Path(__file__).parents[3]
-EXTRA = {"onnx", "onnxmltools", "sklearn", "xgboost"}
+EXTRA = {"lightgbm", "onnx", "onnxmltools", "skl2onnx", "sklearn", "xgboost"}
 
 
 def test_without_the_extra_training_is_one_line_of_advice() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import pytest
 from features.definitions.load import load
 from features.errors import DefinitionError, SettingError
 from features.service import Service
+from infra.models import registering
 from infra.settings import TrainSettings
 from jobs.history.compute import compute
-from jobs.training.labels import labels, outcomes, positives
+from jobs.training.labels import labels_of, outcomes, positives
 from jobs.training.split import Split
 from jobs.training.train import train
 from serving.models.registry import Registry
@@ -32,24 +34,33 @@ def test_positives_are_the_events_labelled_1(small: Service) -> None:
 def test_a_label_is_a_column_of_a_source(small: Service) -> None:
     """Neither an unknown source nor a bare column nor an unknown column is guessed at."""
     with pytest.raises(SettingError, match=r"got 'label.is_fraud'; the sources are labels, transactions"):
-        labels(small, "label.is_fraud")
+        labels_of(small, "label.is_fraud", "classification")
     with pytest.raises(SettingError, match=r"'<source>.<column>'; got 'is_fraud'"):
-        labels(small, "is_fraud")
+        labels_of(small, "is_fraud", "classification")
     with pytest.raises(DefinitionError, match="source 'labels' has no column 'fraud'"):
-        labels(small, "labels.fraud")
+        labels_of(small, "labels.fraud", "classification")
 
 
-def test_a_label_is_0_or_1(small: Service, tmp_path: Path) -> None:
-    """Other numbers are refused with the first of them, and so is a column that is no number."""
-    with pytest.raises(SettingError, match=r"a label is 0 or 1; got [\d.]+ in transactions.amount \(\d+ rows\)"):
-        labels(small, "transactions.amount")
+def test_a_label_of_a_classification_is_0_or_1(small: Service) -> None:
+    """Other numbers are refused with the first of them and the way to learn them; so is a column that is no number."""
+    advice = re.escape('fix them, or set task = "regression" in [train.handbook]')
+    message = rf"a label of a classification is 0 or 1; got [\d.]+ in transactions.amount \(\d+ rows\); {advice}"
+    with pytest.raises(SettingError, match=message):
+        labels_of(small, "transactions.amount", "classification")
     with pytest.raises(SettingError, match=r"got 'labels.event_time' of type timestamp"):
-        labels(small, "labels.event_time")
+        labels_of(small, "labels.event_time", "classification")
+
+
+def test_a_label_of_a_regression_is_any_number(small: Service) -> None:
+    """Decimals are doubles."""
+    table = labels_of(small, "transactions.amount", "regression")
+    amounts = pq.read_table(small.folder / "data" / "transactions.parquet")["amount"].to_pylist()
+    assert table["label"].to_pylist() == [float(amount) for amount in amounts]
 
 
 def test_a_group_is_a_column_of_the_spine(small: Service) -> None:
     """An unknown one is refused with those that there are."""
-    table, known = compute(small), labels(small, "labels.is_fraud")
+    table, known = compute(small), labels_of(small, "labels.is_fraud", "classification")
     assert outcomes(small.plan, table, known, "terminal_id")["group"].tolist() == table["terminal_id"].to_pylist()
     assert "group" not in outcomes(small.plan, table, known, None)
     with pytest.raises(DefinitionError, match="source 'transactions' has no column 'account_id'; it has transaction_id,"):
@@ -66,7 +77,7 @@ def test_an_event_may_carry_its_own_label(small_copy: Path, tmp_path: Path) -> N
     service = load(small_copy).service("handbook")
     split = Split(date(2018, 4, 20), 7, 7, 7)
     made = [
-        train(service, TrainSettings(label=label, trees=3).config, split, register=Registry(tmp_path / label).register)
+        train(service, TrainSettings(label=label, trees=3).config, split, register=registering(Registry(tmp_path / label)))
         for label in ("transactions.is_fraud", "labels.is_fraud")
     ]
     assert made[0].onnx == made[1].onnx

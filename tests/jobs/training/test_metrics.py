@@ -50,3 +50,16 @@ def test_the_metric_of_groups_is_named_by_its_group() -> None:
     assert by_account == {"auc": 1.0, "average_precision": 1.0, "precision_at_1_by_account_id": 1.0}
     ungrouped = measure(test.drop(columns="group"), scores, TrainSettings(label="orders.late").config)
     assert ungrouped == {"auc": 1.0, "average_precision": 1.0}
+
+
+def test_metrics_of_a_regression_are_errors_in_the_unit_of_the_label() -> None:
+    """Errors of +1 and -3 about labels whose mean is 2, beside a baseline that says 4."""
+    test = pd.DataFrame({"label": [1.0, 3.0], "baseline": [4.0, 4.0]})
+    config = TrainSettings(label="orders.weight", task="regression").config
+    assert measure(test, np.array([2.0, 0.0]), config) == {
+        "mae": 2.0,
+        "rmse": math.sqrt(5),
+        "bias": -1.0,
+        "r2": 1 - 10 / 2,
+        "mae_of_mean": 2.0,
+    }

@@ -7,6 +7,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
+from features.errors import SettingError
 from infra.settings import TrainSettings
 from jobs.training.split import Split, rows_to_test, rows_to_train
 
@@ -39,3 +40,16 @@ def test_known_positives_are_left_out_where_the_settings_say_so() -> None:
     settings = TrainSettings(label="orders.late", group="account_id", leave_out_known_positives=True)
     tested = FRAME[rows_to_test(FRAME, SPLIT, settings.config)]
     assert tested[["group", "day"]].values.tolist() == [["in the delay", 4], ["never", 4]]
+
+
+def test_a_test_without_rows_of_groups_that_are_known_is_refused() -> None:
+    """Where each group was once positive nothing is left to test; the line says the rule, what came and what to do."""
+    frame = pd.DataFrame([("a", 0, 1), ("b", 1, 1), ("a", 4, 0), ("b", 4, 1), ("b", 5, 0)], columns=["group", "day", "label"])
+    settings = TrainSettings(label="orders.late", group="store_id", leave_out_known_positives=True)
+    message = (
+        "of 3 rows 0 are left, 0 of them labelled 1: a positive of most values of store_id is known; set it to false, or group by"
+    )
+    with pytest.raises(SettingError, match=message):
+        rows_to_test(frame, SPLIT, settings.config)
+    everything = TrainSettings(label="orders.late").config
+    assert rows_to_test(frame.drop(columns="group"), SPLIT, everything).sum() == 3

@@ -24,14 +24,21 @@ from features.service import Service
 from infra.config import scorer_config
 from infra.local.broker import Broker
 from infra.settings import ScorerSettings
-from schemas import DeadLetter, FeatureVector, Origin
-from schemas.codec import decode_dead_letter, decode_prediction, encode
-from schemas.topics import DEAD_LETTERS
-from serving.kafka.scorer import ScorerConfig, run
+from schemas import DeadLetter, Deployment, FeatureVector, Origin
+from schemas.codec import decode_dead_letter, decode_deployment, decode_prediction, encode
+from schemas.topics import DEAD_LETTERS, DEPLOYMENTS
+from serving.kafka.config import ScorerConfig
+from serving.kafka.run import run
+from serving.models.lifecycle import Change
+from serving.models.registry import Registry
+from serving.models.reports import Serving
 from tests.support.models import register, stumps
+from tests.support.odd_models import SPOILED, register_odd, register_spoiled
 
 ROOT = Path(__file__).parents[3]
 PARTITIONS = 2
+LATE_MS = 500
+"""More than a busy test machine adds to a prediction, and less than what must not wait for it takes."""
 NOON = 1_533_038_400_000
 DAY = datetime(2018, 7, 30, tzinfo=UTC)
 
@@ -72,6 +79,7 @@ class Setting:
         self.folder = folder
         broker.create_topics({self.plan.features_topic: PARTITIONS, self.plan.predictions_topic: PARTITIONS})
         broker.create_topics({DEAD_LETTERS.name: 1}, DEAD_LETTERS.config)
+        broker.create_topics({DEPLOYMENTS.name: 1})
         register(folder, self.plan, stumps([0.01 * i for i in range(len(self.plan.inputs))]))
 
     @property
@@ -84,7 +92,59 @@ class Setting:
         ready = self.folder / f"ready-{uuid.uuid4().hex}"
         client = {"bootstrap_servers": [self.bootstrap]}
         section = ScorerSettings(**changes)
-        return scorer_config(section, self.plan.service, client=client, registry=self.folder, ready_file=ready)
+        return scorer_config(section, self.plan.service, client=client, ready_file=ready)
+
+    @property
+    def registry(self) -> Registry:
+        """The models, as another process sees them."""
+        return Registry(self.folder)
+
+    def add(self, onnx: bytes | None = None) -> int:
+        """One more version of the model, by default one that scores, else an odd one; in no environment as yet."""
+        if onnx == SPOILED:
+            return register_spoiled(self.folder, self.plan).version
+        if onnx is not None:
+            return register_odd(self.folder, self.plan, onnx).version
+        weights = [0.01 * i for i in range(len(self.plan.inputs))]
+        return register(self.folder, self.plan, stumps(weights), alias=None).version
+
+    def change(self, action: Any, version: int | None = None, **fields: Any) -> int:
+        """Change what is deployed; gives the entry's number."""
+        wanted = Change(action=action, model=self.plan.service, version=version, who="test", **fields)
+        return self.registry.change(self.plan.service, wanted).seq
+
+    def said(self, alias: str = "production", instance: str = "0") -> list[Serving]:
+        """What a scorer says of an environment."""
+        reports = [report for report in self.registry.reports(self.plan.service) if report.instance == instance]
+        return [one for report in reports for one in report.serving if one.alias == alias]
+
+    def deployments(self, count: int) -> list[Deployment]:
+        """What the topic says of this service, once there is so much."""
+        ours: Callable[[Any], bool] = lambda r: r.key == self.plan.service.encode()  # noqa: E731
+        return [decode_deployment(r.value) for r in read(self.bootstrap, DEPLOYMENTS.name, [0], count, ours)]
+
+    @contextmanager
+    def traffic(self, rate: float = 500) -> Iterator[list[tuple[int, int]]]:
+        """Events one after the other, at so many a second: (partition, event) of each that was sent. Ten keys take turns."""
+        sent: list[tuple[int, int]] = []
+        stop = threading.Event()
+
+        def work() -> None:
+            with closing(KafkaProducer(bootstrap_servers=self.bootstrap)) as producer:
+                while not stop.wait(1 / rate):
+                    event = len(sent)
+                    value = vector(self.plan, event)
+                    producer.send(self.plan.features_topic, value=value, key=key_of(event), partition=event % PARTITIONS)
+                    sent.append((event % PARTITIONS, event))
+                producer.flush()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield sent
+        finally:
+            stop.set()
+            thread.join(30)
 
     def send(self, records: Iterable[tuple[int, bytes | None]], key: bytes = b"key", codec: str | None = None) -> None:
         """Write (partition, value) pairs to the features topic."""
@@ -122,6 +182,11 @@ def vector(
     return encode(message)
 
 
+def key_of(event: int) -> bytes:
+    """The key of an event in `Setting.traffic`."""
+    return str(event % 10).encode()
+
+
 def vectors(plan: Plan, events: Iterable[int]) -> Iterator[tuple[int, bytes]]:
     """(partition, value) of plain events."""
     return ((event % PARTITIONS, vector(plan, event)) for event in events)
@@ -151,7 +216,7 @@ def scoring(setting: Setting, config: ScorerConfig | None = None) -> Iterator[No
 
     def work() -> None:
         try:
-            run(setting.service, config, stop)
+            run(setting.service, setting.registry, config, stop)
         except BaseException as error:
             errors.append(error)
 
@@ -175,6 +240,11 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
+def latest_ms(setting: Setting, count: int) -> int:
+    """How long the slowest of the predictions came after its features."""
+    return max(r.timestamp - decode_prediction(r.value).receipt.featured_at for r in setting.predictions(count))
+
+
 def predicted_once(setting: Setting, events: Iterable[int]) -> None:
     """Each event has one prediction."""
     events = list(events)
@@ -189,22 +259,24 @@ from pathlib import Path
 import msgspec
 
 from features.definitions.load import load
-from serving.kafka.scorer import ScorerConfig, run
+from serving.kafka.config import ScorerConfig
+from serving.kafka.run import run
+from serving.models.registry import Registry
 
-folder, service, config = sys.argv[1:]
+folder, service, models, config = sys.argv[1:]
 project = load(Path(folder))
 of = project.service(service.partition("-")[0])
 made = msgspec.json.decode(config, type=ScorerConfig, dec_hook=lambda kind, value: kind(value))
-run(msgspec.structs.replace(of, plan=msgspec.structs.replace(of.plan, service=service)), made)
+run(msgspec.structs.replace(of, plan=msgspec.structs.replace(of.plan, service=service)), Registry(Path(models)), made)
 """
 
 
 @contextmanager
-def scorer_process(setting: Setting) -> Iterator[subprocess.Popen[bytes]]:
+def scorer_process(setting: Setting, config: ScorerConfig | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """A scorer as a process of its own, ready; killed after the block if it still runs."""
-    config = setting.config()
+    config = config or setting.config()
     assert config.ready_file is not None
-    command = [sys.executable, "-c", SCORER, str(setting.project.folder), setting.plan.service]
+    command = [sys.executable, "-c", SCORER, str(setting.project.folder), setting.plan.service, str(setting.folder)]
     command.append(msgspec.json.encode(config, enc_hook=str).decode())
     process = subprocess.Popen(command, cwd=ROOT)
     try:

@@ -13,8 +13,9 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from infra.local.broker import Broker
 from serving.kafka import membership as module
+from serving.kafka.config import READER
+from serving.kafka.lease import Lease
 from serving.kafka.membership import Membership
-from serving.kafka.scorer import READER
 
 POLL_MS = 50
 pytestmark = pytest.mark.stack
@@ -52,7 +53,7 @@ def test_a_rebalance_whose_reply_comes_between_two_polls_is_joined_anew(
     """After a change of partitions the consumer has all of them, though kafka-python loses that rebalance."""
     monkeypatch.setattr(module, "REJOIN_SECONDS", 1.0)
     with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
-        membership = Membership(consumer, producer, topic)
+        membership = Membership(consumer, producer, topic, Lease(10_000))
         assert assigned(consumer, membership, 1) == {TopicPartition(topic, 0)}
         with closing(KafkaAdminClient(bootstrap_servers=broker.bootstrap)) as admin:
             admin.create_partitions({topic: 2})

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kafka import TopicPartition
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import CommitFailedError, KafkaError, KafkaTimeoutError
 
 from features.errors import StackError
 from serving.kafka.delivery import COMMIT_SECONDS, MAX_IN_FLIGHT, Delivery
+from serving.kafka.lease import Lease, LostError
 from serving.kafka.predicted import Predicted
 
 pytestmark = pytest.mark.core
@@ -56,7 +57,8 @@ def test_long_ids_take_no_more_memory_than_short_ones() -> None:
 class Sent:
     """A record on its way: what kafka-python's `send` gives."""
 
-    def __init__(self) -> None:
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
         self.is_done = False
         self.error: Exception | None = None
 
@@ -66,6 +68,7 @@ class Sent:
 
     def get(self, timeout: float) -> None:
         """Wait; here nothing comes of waiting."""
+        self._wire.now += timeout
         raise self.error or KafkaTimeoutError("still on its way")
 
 
@@ -75,29 +78,28 @@ class Wire:
     def __init__(self) -> None:
         self.sent: list[Sent] = []
         self.commits: list[int] = []
+        self.refusal: KafkaError | None = None
         self.now = 0.0
+        self.lease = Lease(10_000, lambda: self.now)
 
-    def send(self, topic: str, **record: Any) -> Sent:
-        """Take a record."""
-        self.sent.append(Sent())
+    def add(self, value: bytes, key: bytes | None, partition: int) -> Sent:
+        """Take a prediction."""
+        self.sent.append(Sent(self))
         return self.sent[-1]
-
-    def flush(self, timeout: float) -> None:
-        """All arrive."""
-        for sent in self.sent:
-            sent.is_done = True
 
     def commit_async(self, offsets: dict[TopicPartition, Any], callback: Callable[..., None]) -> None:
         """Take a commit."""
         self.commits.append(offsets[PLACE].offset)
 
     def commit(self, offsets: dict[TopicPartition, Any]) -> None:
-        """Take a commit."""
+        """Take a commit, or refuse it."""
+        if self.refusal is not None:
+            raise self.refusal
         self.commits.append(offsets[PLACE].offset)
 
     def delivery(self) -> Delivery:
         """What is tested, on this."""
-        return Delivery(self, self, lambda: self.now)
+        return Delivery(self, self, self, self.lease, lambda: self.now)  # type: ignore[arg-type]
 
 
 def test_offset_is_committed_when_all_before_it_is_acknowledged() -> None:
@@ -105,7 +107,7 @@ def test_offset_is_committed_when_all_before_it_is_acknowledged() -> None:
     wire = Wire()
     delivery = wire.delivery()
     for offset in (10, 20):
-        delivery.send("predictions.s", b"")
+        delivery.add(b"", b"", 0)
         delivery.end_poll({PLACE: offset})
     wire.sent[1].is_done = True
     wire.now = COMMIT_SECONDS
@@ -132,7 +134,7 @@ def test_refused_record_is_fatal_even_where_later_ones_were_taken() -> None:
     wire = Wire()
     delivery = wire.delivery()
     for _ in range(2):
-        delivery.send("predictions.s", b"")
+        delivery.add(b"", b"", 0)
     delivery.end_poll({PLACE: 10})
     wire.sent[0].error = KafkaTimeoutError("too late")
     for sent in wire.sent:
@@ -147,8 +149,28 @@ def test_polls_on_their_way_are_bounded() -> None:
     """One more than the bound waits for the oldest."""
     delivery = Wire().delivery()
     for offset in range(MAX_IN_FLIGHT):
-        delivery.send("predictions.s", b"")
+        delivery.add(b"", b"", 0)
         delivery.end_poll({PLACE: offset})
-    delivery.send("predictions.s", b"")
+    delivery.add(b"", b"", 0)
     with pytest.raises(StackError, match="still on its way"):
         delivery.end_poll({PLACE: MAX_IN_FLIGHT})
+
+
+def test_without_a_lease_kafka_is_asked_whose_the_partitions_are() -> None:
+    """A commit that it takes renews the lease; where it refuses one, nothing more may be sent."""
+    wire = Wire()
+    delivery = wire.delivery()
+    delivery.begin({PLACE: 5})
+    wire.lease.renew(0.0)
+    delivery.check()
+    assert wire.commits == []
+    wire.now = 9.0
+    delivery.check()
+    assert wire.commits == [5]
+    assert wire.lease.holds
+    wire.now, wire.refusal = 18.0, CommitFailedError()
+    with pytest.raises(LostError):
+        delivery.check()
+    wire.refusal = None
+    with pytest.raises(LostError):
+        delivery.check()

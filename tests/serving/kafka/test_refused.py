@@ -21,8 +21,10 @@ from infra.local.broker import Broker
 from infra.settings import ScorerSettings
 from schemas import Origin
 from schemas.topics import DEAD_LETTERS, KAFKA_BYTES, dead_letter_value_bytes
-from serving.kafka.scorer import load_predictor
+from serving.kafka.run import load
+from serving.models.admit import admit
 from serving.models.registry import Registry
+from serving.models.session import load_model
 from serving.predict.message import UnscorableError
 from serving.predict.predictor import Predictor
 from serving.predict.vector import Vectors
@@ -105,6 +107,11 @@ def test_every_codec_is_read(handbook: Setting) -> None:
         predicted_once(handbook, range(len(codecs) * 10))
 
 
+def no_topic(topic: str) -> int:
+    """Kafka's, before there are any."""
+    return 0
+
+
 def without(value: bytes, group: str, name: str) -> bytes:
     """The message less one of its values."""
     message = msgspec.json.decode(value)
@@ -167,10 +174,10 @@ def test_key_that_no_store_holds_costs_its_neighbours_nothing(project: Project, 
         return [entity_key((2**63,) if key == (3,) else key) and None for key in keys]
 
     register(tmp_path, service.plan, stumps([0.0] * len(service.plan.inputs)))
-    model = Registry(tmp_path).get("fraud", "production")
-    made = Vectors(service.plan, model.manifest.inputs, service.functions)
+    predictor = Predictor(load_model(Registry(tmp_path).get("fraud", "production")), service.plan)
+    made = Vectors(service.plan, [predictor.needed], service.functions)
     messages = [made.decode(vector(service.plan, n, event_columns={"customer_id": n})) for n in range(6)]
-    results = Predictor(model, made, rows).predict(messages, [0] * 6)
+    results = predictor.predict(made.events(messages, [0] * 6), rows)
     assert [type(result) for result in results] == [bytes] * 3 + [UnscorableError] + [bytes] * 2
     assert "no online store holds the key" in str(results[3])
 
@@ -182,7 +189,7 @@ def test_model_of_another_plan_is_refused(project: Project, tmp_path: Path) -> N
     plan = service.plan
     register(tmp_path, plan, stumps([0.0] * len(plan.inputs)), digest="0" * 64)
     with pytest.raises(SettingError, match="trained on plan 000000000000"):
-        load_predictor(service, scorer_config(ScorerSettings(), service.name, client={}, registry=tmp_path))
+        load(service, Registry(tmp_path), scorer_config(ScorerSettings(), service.name, client={}), no_topic)
 
 
 @pytest.mark.core
@@ -190,6 +197,11 @@ def test_model_with_an_input_that_the_plan_lacks_is_refused(project: Project, tm
     """The plan has to give every input of the model."""
     service = project.service("handbook")
     plan = service.plan
-    register(tmp_path, plan, stumps([0.0]), inputs=("customer_spend__mean_365d",))
+    draft = admit(stumps([0.0]), plan, name=plan.service, created_at=2, inputs=plan.inputs[:1])
+    tensor = msgspec.structs.replace(draft.manifest.signature.inputs[0], columns=("customer_spend__mean_365d",))
+    signature = msgspec.structs.replace(draft.manifest.signature, inputs=(tensor,))
+    manifest = msgspec.structs.replace(draft.manifest, signature=signature)
+    made = Registry(tmp_path).register(msgspec.structs.replace(draft, manifest=manifest))
+    Registry(tmp_path).set_alias(made.name, "production", made.version)
     with pytest.raises(DefinitionError, match="customer_spend__mean_365d"):
-        load_predictor(service, scorer_config(ScorerSettings(), service.name, client={}, registry=tmp_path))
+        load(service, Registry(tmp_path), scorer_config(ScorerSettings(), service.name, client={}), no_topic)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
 
-import numpy as np
 import pytest
 
-from features.inputs.output import scores
 from schemas import Origin, Prediction
 from schemas.codec import decode_prediction
 from serving.models.registry import Registry
-from serving.models.session import load_session
+from serving.models.session import load_model
 from tests.serving.kafka.support import (
     DAY,
     NOON,
@@ -42,14 +41,14 @@ def test_score_follows_from_the_receipt(handbook: Setting) -> None:
     with scoring(handbook):
         records = handbook.predictions(50)
     model = Registry(handbook.folder).get(handbook.plan.service, 1)
-    session = load_session(model)
+    loaded = load_model(model)
     for record in records:
         prediction: Prediction = decode_prediction(record.value)
         receipt, event = prediction.receipt, prediction.event_id
         assert isinstance(event, int)
         assert tuple(receipt.inputs) == handbook.plan.inputs
-        x = np.array([[receipt.inputs[name] for name in model.manifest.inputs]], np.float32)
-        assert prediction.score == float(scores(session, x)[0])
+        row = tuple(receipt.inputs[name] for name in model.manifest.inputs)
+        assert [prediction.score] == loaded.score([row]).scores
         assert prediction.event_time == NOON + event
         assert receipt.origin == Origin("transactions", event % PARTITIONS, 1000 + event)
         assert (receipt.model, receipt.version, receipt.sha256) == (handbook.plan.service, 1, model.manifest.sha256)
@@ -68,10 +67,10 @@ def test_null_is_nan_to_the_model(handbook: Setting) -> None:
     with scoring(handbook):
         prediction = decode_prediction(handbook.predictions(1)[0].value)
     assert [prediction.receipt.inputs[name] for name in names] == [None, None]
-    session = load_session(Registry(handbook.folder).get(handbook.plan.service, 1))
-    x = np.array([[np.nan if v is None else v for v in prediction.receipt.inputs.values()]], np.float32)
-    assert prediction.score == float(scores(session, x)[0])
-    assert prediction.score != float(scores(session, np.nan_to_num(x))[0])
+    loaded = load_model(Registry(handbook.folder).get(handbook.plan.service, 1))
+    row = tuple(math.nan if v is None else v for v in prediction.receipt.inputs.values())
+    zeros = tuple(v or 0 for v in prediction.receipt.inputs.values())
+    assert [prediction.score] == loaded.score([row]).scores != loaded.score([zeros]).scores
 
 
 @pytest.mark.stack

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,13 @@ import pandas as pd
 import pytest
 
 from features.errors import SettingError, StackError
+from features.inputs.columns import input_columns
+from infra.cli import run
 from serving.models.from_mlflow import fetch
+from serving.models.registry import Registry
 from tests.support.mlflow import MISSING, SERVER, mlflow_server
 from tests.support.models import stumps
+from tests.support.num import num_project
 
 pytestmark = [pytest.mark.stack, pytest.mark.skipif(not SERVER.exists(), reason=MISSING)]
 
@@ -59,6 +64,43 @@ def test_a_version_comes_with_its_columns_metrics_and_origin(registry: str) -> N
     assert found.inputs == ("spend__sum_1h", "spend__count_1h")
     assert found.metrics == {"average_precision": 0.75}
     assert {name: found.lineage[name] for name in ("source", "model")} == {"source": "mlflow", "model": "models:/orders/1"}
+
+
+def test_the_command_makes_a_version_of_it(
+    registry: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signature's columns are the model's inputs, in its order; run and address are in the lineage."""
+    import mlflow
+    import onnx
+    from mlflow.models import infer_signature
+
+    from features.definitions.load import load
+
+    project = num_project(tmp_path / "a num")
+    plan = load(project).service("num").plan
+    inputs = [*reversed(input_columns(plan, plan.inputs))]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry)
+    x = pd.DataFrame({name: [1.0] for name in inputs})
+    with mlflow.start_run():
+        mlflow.log_metric("auc", 0.5)
+        mlflow.onnx.log_model(
+            onnx.load_from_string(stumps([0.1] * len(inputs))),
+            name="clicks",
+            registered_model_name="clicks",
+            pip_requirements=[],
+            save_as_external_data=False,
+            signature=infer_signature(x, np.array([0.5])),
+        )
+    words = ["models", "import", "clicks", "1", "--service", "num", "--uri", registry, "--project", str(project), "--json"]
+    capsys.readouterr()
+    assert run(words) == 0
+    capsys.readouterr()
+    manifest = Registry(project / "models").get("clicks", 1).manifest
+    assert list(manifest.inputs) == inputs
+    assert manifest.metrics == {"auc": 0.5}
+    assert manifest.lineage["model"] == "models:/clicks/1"
+    assert run([*words[:3], "7", *words[4:]]) == 2
+    assert f"MLflow at {registry} did not give the model" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_signature_of_tensors_names_no_columns(registry: str) -> None:

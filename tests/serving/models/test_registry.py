@@ -8,28 +8,36 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from features.errors import SettingError
-from serving.models.manifest import Manifest
+from features.inputs.signature import Output, Signature, Tensor
+from serving.models.manifest import Draft, Golden, Manifest
 from serving.models.registry import Registry
 
 pytestmark = pytest.mark.core
 
 
+SIGNATURE = Signature((Tensor("x", "float", ("a__x", "a__y"), matrix=True),), (Output("score", "float"),), ("score", 0))
+
+
 def register(registry: Registry, onnx_bytes: bytes = b"onnx", **changed: Any) -> Manifest:
     """A version with two inputs."""
-    given: dict[str, Any] = {
-        "name": "fraud",
-        "service": "fraud",
-        "inputs": ("a__x", "a__y"),
-        "plan": "0" * 64,
-        "trained_from": 0,
-        "trained_until": 1,
-        "metrics": {"auc": 0.5},
-        "created_at": 2,
-    }
-    return registry.register(onnx_bytes, **{**given, **changed})
+    manifest = Manifest(
+        name="fraud",
+        version=0,
+        service="fraud",
+        sha256=hashlib.sha256(onnx_bytes).hexdigest(),
+        plan="0" * 64,
+        signature=SIGNATURE,
+        task="classification",
+        created_at=2,
+        golden=Golden(hashlib.sha256(b"golden").hexdigest(), 1, 0.0),
+        onnxruntime="1",
+        metrics={"auc": 0.5},
+    )
+    return registry.register(Draft(msgspec.structs.replace(manifest, **changed), onnx_bytes, b"golden"))
 
 
 def test_a_version_is_read_back_as_it_was_registered(tmp_path: Path) -> None:
@@ -50,7 +58,7 @@ def test_those_who_register_at_once_get_numbers_of_their_own(tmp_path: Path) -> 
         made = list(pool.map(lambda number: register(registry, b"%d" % number), range(20)))
     assert sorted(manifest.version for manifest in made) == list(range(1, 21))
     assert all(registry.get("fraud", m.version).manifest == m for m in made)
-    assert {path.name for path in (tmp_path / "fraud").iterdir()} == {str(number) for number in range(1, 21)}
+    assert {path.name for path in (tmp_path / "fraud").iterdir()} == {"model.json", *(str(number) for number in range(1, 21))}
 
 
 def test_an_alias_moves_and_others_stay(tmp_path: Path) -> None:
@@ -87,7 +95,7 @@ def test_a_changed_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../fraud", "", ".fraud", "a/b", "/fraud", "a\0"])
 def test_a_name_is_no_path(tmp_path: Path, name: str) -> None:
     """Names that would leave the registry's folder, or hide in it, are refused."""
-    with pytest.raises(SettingError, match="a model's name"):
+    with pytest.raises(SettingError, match="a name is letters"):
         register(Registry(tmp_path), name=name)
 
 
@@ -108,4 +116,4 @@ def test_what_is_absent_is_said_with_what_there_is(tmp_path: Path) -> None:
 def test_a_manifest_is_plain_json(tmp_path: Path) -> None:
     """Anyone can read which model this is without our code."""
     register(Registry(tmp_path))
-    assert json.loads((tmp_path / "fraud" / "1" / "manifest.json").read_text())["inputs"] == ["a__x", "a__y"]
+    assert json.loads((tmp_path / "fraud" / "1" / "manifest.json").read_text())["signature"]["score"] == ["score", 0]

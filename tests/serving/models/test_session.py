@@ -1,51 +1,47 @@
-"""A model's session: checked against the manifest, and scores of rows."""
+"""A model's session: only what answers as it did when it was added is put in service."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
-import numpy as np
+import msgspec
 import pytest
-from onnx import TensorProto, helper
 
 from features.errors import SettingError
-from features.inputs.output import scores
+from serving.models.admit import admit
+from serving.models.manifest import Draft, Model, read_golden
 from serving.models.registry import Registry
-from serving.models.session import load_session
-from tests.serving.models.test_registry import register
+from serving.models.session import load_model
+from tests.support.models import stumps
+from tests.support.orders import PLAN
 
 pytestmark = pytest.mark.core
 
 
-def logistic(width: int) -> bytes:
-    """A model whose score is the logistic of its inputs' sum."""
-    nodes = [
-        helper.make_node("ReduceSum", ["x", "axes"], ["total"], keepdims=0),
-        helper.make_node("Sigmoid", ["total"], ["score"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "logistic",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, width])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None])],
-        [helper.make_tensor("axes", TensorProto.INT64, [1], [1])],
+def registered(folder: Path) -> Model:
+    """A version of two inputs."""
+    registry = Registry(folder)
+    registry.register(
+        admit(stumps([0.25, 0.5]), PLAN, name="orders", created_at=0, inputs=("recent__sum_price", "recent__count"))
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
-    serialized: bytes = model.SerializeToString()
-    return serialized
+    return registry.get("orders", 1)
 
 
-def test_a_session_scores_rows(tmp_path: Path) -> None:
-    """[n, inputs] in, [n] out."""
+def test_a_loaded_model_scores_rows(tmp_path: Path) -> None:
+    """A number for each row; a null takes a branch of its own."""
+    loaded = load_model(registered(tmp_path))
+    low, high = loaded.score([(0, 0), (50, 50)]).scores
+    assert low < 0.5 < high
+    assert loaded.score([(50, None)]).scores == [high]
+
+
+def test_a_model_that_answers_otherwise_is_not_loaded(tmp_path: Path) -> None:
+    """Here another file in its place: the message says which row, and by which ONNX Runtime."""
+    model = registered(tmp_path)
+    other = stumps([0.25, 0.75])
+    manifest = msgspec.structs.replace(model.manifest, sha256=hashlib.sha256(other).hexdigest())
     registry = Registry(tmp_path)
-    register(registry, logistic(2))
-    session = load_session(registry.get("fraud", 1))
-    assert scores(session, np.array([[0, 0], [50, 50]], np.float32)).tolist() == [0.5, 1.0]
-
-
-def test_a_model_of_another_width_is_refused(tmp_path: Path) -> None:
-    """A model that does not take its manifest's inputs never serves."""
-    registry = Registry(tmp_path)
-    register(registry, logistic(3))
-    with pytest.raises(SettingError, match="one \\[n, 2\\] input"):
-        load_session(registry.get("fraud", 1))
+    registry.register(Draft(manifest, other, read_golden(model)))
+    with pytest.raises(SettingError, match=r"model 'orders' 2: .* got score .* in row 0 \(ONNX Runtime .*; install that version"):
+        load_model(registry.get("orders", 2))

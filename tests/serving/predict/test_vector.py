@@ -17,7 +17,7 @@ from features.plan import BatchView, Column, ColumnType, OnDemand, Plan, Source,
 from schemas import FeatureVector, Origin
 from schemas.codec import encode
 from serving.predict.message import UnscorableError
-from serving.predict.vector import Vectors, slice_of
+from serving.predict.vector import Events, Needed, Vectors, needed_by, together
 
 pytestmark = pytest.mark.core
 
@@ -88,20 +88,29 @@ def message(event: Mapping[str, Any] | None = None, features: Mapping[str, Any] 
     return encode(FeatureVector(**{**fields, **changes}))
 
 
-def vectors(plan: Plan = PLAN, inputs: Sequence[str] = PLAN.inputs) -> Vectors:
-    """Of the plan, with its one function."""
-    return Vectors(plan, inputs, {"ratio": ratio})
+NEEDED = needed_by(PLAN, PLAN.inputs)
 
 
-def complete(made: Vectors, *messages: bytes) -> list[tuple[Any, ...]]:
-    """The input vectors of some messages."""
-    return list(made.complete(made.look_up([made.decode(m) for m in messages], sizes)))
+def vectors(*needs: Needed, function: Any = ratio) -> Vectors:
+    """For models of the plan, by default one with all of its inputs; with its one function."""
+    return Vectors(PLAN, needs or (NEEDED,), {"ratio": function})
+
+
+def events(made: Vectors, *messages: bytes) -> Events:
+    """Some messages, decoded."""
+    return made.events([made.decode(m) for m in messages], [0] * len(messages))
+
+
+def complete(found: Events, needed: Needed = NEEDED) -> list[tuple[Any, ...]]:
+    """The input vectors of a model."""
+    found.look_up(needed, sizes)
+    return found.vectors(needed)
 
 
 def test_inputs_stand_in_the_models_order() -> None:
     """Not in the plan's: the model may have been trained with fewer, in another order."""
-    made = vectors(inputs=("shops__age", "by-shop__count"))
-    assert complete(made, message(), message(features={"by-shop__count": 4})) == [(2.5, 3), (2.5, 4)]
+    needed = needed_by(PLAN, ("shops__age", "by-shop__count"))
+    assert complete(events(vectors(needed), message(), message(features={"by-shop__count": 4})), needed) == [(2.5, 3), (2.5, 4)]
 
 
 def test_functions_see_event_window_and_batch_columns() -> None:
@@ -112,18 +121,17 @@ def test_functions_see_event_window_and_batch_columns() -> None:
         calls.append(columns)
         return ratio(columns)
 
-    made = Vectors(PLAN, PLAN.inputs, {"ratio": spying})
-    rows = complete(made, message(), message({"shop": 2, "price": 4.0}))
+    found = events(vectors(function=spying), message(), message({"shop": 2, "price": 4.0}))
+    rows = complete(found)
     assert calls == [{"price": [10.0, 4.0], "mean": [5.0, 5.0], "size": [50, None]}]
     assert rows == [(3, 5.0, 2.0, 0.2, 2.5), (3, 5.0, 0.8, None, None)]
 
 
 def test_time_of_the_batch_row_is_told() -> None:
     """And is absent where there is no row."""
-    made = vectors()
-    known = made.look_up([made.decode(message()), made.decode(message({"shop": 2}))], sizes)
-    assert known.batch_as_of == [{"shops": 7}, {}]
-    assert known.incomplete == [{}, {"shops": "missing"}]
+    found = events(vectors(), message(), message({"shop": 2}))
+    found.look_up(NEEDED, sizes)
+    assert found.batch_of(NEEDED) == ([{"shops": 7}, {}], [{}, {"shops": "missing"}])
 
 
 @pytest.mark.parametrize(
@@ -141,19 +149,51 @@ def test_a_row_of_the_future_or_beyond_its_ttl_is_not_used(ttl_ms: int, event_ti
     """Its values are null and why is told; a row of the event's own time, or just as old as the ttl, is used."""
     batch = (msgspec.structs.replace(PLAN.batch[0], ttl_ms=ttl_ms),)
     plan = msgspec.structs.replace(PLAN, batch=batch)
-    made = vectors(plan, ("shops__age",))
-    known = made.look_up([made.decode(message(event_time=event_time, plan=plan.short_digest))], sizes)
-    assert known.batch_as_of == [{"shops": 7}]
-    assert known.incomplete == [{"shops": reason} if reason else {}]
-    assert made.complete(known) == [(None if reason else 2.5,)]
+    needed = needed_by(plan, ("shops__age",))
+    found = events(Vectors(plan, [needed], {}), message(event_time=event_time, plan=plan.short_digest))
+    assert complete(found, needed) == [(None if reason else 2.5,)]
+    assert found.batch_of(needed) == ([{"shops": 7}], [{"shops": reason} if reason else {}])
 
 
 def test_only_what_the_model_needs_is_read() -> None:
     """No batch view is read, no function called, and no other field decoded for a model of windows."""
-    made = Vectors(PLAN, ["by-shop__count"], {})
-    assert not made.batch
-    assert not made.on_demand
-    assert complete(made, message({"price": "unread"}, {"by-shop__mean": "unread"})) == [(3,)]
+    needed = needed_by(PLAN, ["by-shop__count"])
+    assert not needed.batch
+    assert not needed.on_demand
+    assert complete(events(vectors(needed), message({"price": "unread"}, {"by-shop__mean": "unread"})), needed) == [(3,)]
+
+
+def test_events_of_two_polls_together_are_those_of_one() -> None:
+    """With what was known of both; what was known of one alone is made again."""
+    made = vectors()
+    whole = [message({"price": float(i)}) for i in range(4)]
+    parts = events(made, *whole[:1]), events(made, *whole[1:])
+    for part in parts:
+        part.look_up(NEEDED, sizes)
+    complete(parts[0])
+    both = together(parts)
+    assert complete(both) == complete(events(made, *whole))
+    assert both.batch_of(NEEDED) == ([{"shops": 7}] * 4, [{}] * 4)
+
+
+def test_what_two_models_need_is_made_once() -> None:
+    """The function is called once for the poll, and the view looked up once, whichever of them asks first."""
+    calls, looks = [], []
+
+    def spying(columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        calls.append(columns)
+        return ratio(columns)
+
+    def looking(view: BatchView, keys: Sequence[Key]) -> list[Row | None]:
+        looks.append(keys)
+        return sizes(view, keys)
+
+    other = needed_by(PLAN, ("ratio__of_mean", "shops__age"))
+    found = events(vectors(NEEDED, other, function=spying), message(), message({"shop": 2}))
+    for needed in (other, NEEDED, other):
+        found.look_up(needed, looking)
+    assert (found.vectors(other), found.vectors(NEEDED)[0]) == ([(2.0, 2.5), (2.0, None)], (3, 5.0, 2.0, 0.2, 2.5))
+    assert (len(calls), len(looks)) == (1, 1)
 
 
 def test_origin_goes_through_as_it_is_written() -> None:
@@ -168,10 +208,12 @@ def test_null_is_nan() -> None:
 
 
 def test_part_of_what_is_known_is_the_same_rows() -> None:
-    """A slice of the batch gives the rows that the batch gave."""
-    made = vectors()
-    known = made.look_up([made.decode(message({"price": float(i)})) for i in range(4)], sizes)
-    assert made.complete(slice_of(known, slice(1, 3))) == made.complete(known)[1:3]
+    """Some events of the batch have the rows that they have in the batch."""
+    found = events(vectors(), *(message({"price": float(i)}) for i in range(4)))
+    found.look_up(NEEDED, sizes)
+    part = found.some((1, 3))
+    assert complete(part) == [complete(found)[place] for place in (1, 3)]
+    assert part.batch_of(NEEDED)[0] == [{"shops": 7}] * 2
 
 
 @pytest.mark.parametrize(
@@ -198,12 +240,12 @@ def test_what_cannot_be_scored_is_told_apart(value: bytes | None, detail: str) -
 
 def test_function_that_gives_too_few_values_is_caught() -> None:
     """Columns go in, columns of the same length come out."""
-    made = Vectors(PLAN, PLAN.inputs, {"ratio": lambda columns: {"of_mean": [1.0], "of_size": []}})
+    made = vectors(function=lambda columns: {"of_mean": [1.0], "of_size": []})
     with pytest.raises(DefinitionError, match="'of_size'"):
-        complete(made, message())
+        complete(events(made, message()))
 
 
 def test_input_that_the_plan_lacks_is_refused() -> None:
     """At the start, in one line."""
     with pytest.raises(DefinitionError, match="by-shop__p99"):
-        vectors(inputs=("by-shop__count", "by-shop__p99"))
+        needed_by(PLAN, ("by-shop__count", "by-shop__p99"))

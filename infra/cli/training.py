@@ -1,0 +1,130 @@
+"""``headrace train``: how models come about."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from features.errors import SettingError
+from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible
+from infra.cli.batch_rows import warn_of_batch_rows
+from infra.cli.models import show_version
+from infra.cli.options import ServiceArgument
+
+if TYPE_CHECKING:
+    from features.service import Service
+    from jobs.training.split import Split
+    from serving.models.registry import Registry
+
+
+@app.command(epilog="Example: headrace train SERVICE --from 2026-01-01 --promote production")
+def train(
+    service: ServiceArgument,
+    start: Annotated[str, typer.Option("--from", help="First day of training.", metavar="DATE", show_default=False)],
+    days: Annotated[int, typer.Option(help="Days of training.", min=1)] = 7,
+    delay: Annotated[int, typer.Option(help="Days until labels are known.", min=0)] = 7,
+    test_days: Annotated[int, typer.Option(help="Days of the test, after the delay.", min=1)] = 7,
+    trainer: Annotated[
+        str | None, typer.Option(help="What makes the model: xgboost, say; docs/training.md has all.", show_default=False)
+    ] = None,
+    trees: Annotated[int | None, typer.Option(help="How many trees the model has.", show_default=False)] = None,
+    depth: Annotated[
+        int | None, typer.Option(help="How many branches a tree has at most, root to leaf.", show_default=False)
+    ] = None,
+    leaves: Annotated[int | None, typer.Option(help="How many leaves a tree has at most.", show_default=False)] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="How much of each new tree is added to those before it.", show_default=False)
+    ] = None,
+    regularization: Annotated[
+        float | None, typer.Option(help="How strongly a linear model is held to small weights.", show_default=False)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="What random choices start from.", show_default=False)] = None,
+    promote: Annotated[
+        str | None, typer.Option(help="Give the new version this alias.", metavar="ALIAS", show_default=False)
+    ] = None,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a model, test it on later days, and register it.
+
+    What it learns, and the parameters that no option gives, are in [train.SERVICE] of headrace.toml.
+    """
+    from infra.cli import show
+    from infra.config import with_settings
+    from infra.models import registering, registry_of
+    from infra.settings import load_settings
+    from jobs.training.trainers import chosen
+    from serving.models.lifecycle import PRODUCTION, check_alias
+
+    where, split = folder(project), _split(start, days, delay, test_days)
+    if service not in load_settings(where).train:
+        raise SettingError(f"training needs a label; headrace.toml has no [train.{service}]; add it, with a label")
+    options = {
+        "trainer": trainer,
+        "trees": trees,
+        "depth": depth,
+        "leaves": leaves,
+        "learning_rate": learning_rate,
+        "regularization": regularization,
+        "seed": seed,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    settings = load_settings(where, train={service: given})
+    config = settings.train[service].config
+    chosen(config)
+    if promote:
+        check_alias(promote)
+    registry = registry_of(where, settings)
+    before = registry.versions(service)
+    with interruptible(lambda: _registered(registry, service, before)), show.progress() as on_progress:
+        from features.definitions.load import load  # slow, as is training itself: after all that is quickly refused
+        from jobs.training.train import train as run
+
+        of = with_settings(load(where).service(service), settings)
+        if promote == PRODUCTION:
+            _refuse_beside_production(registry, of)
+        result = run(
+            of,
+            config,
+            split,
+            register=registering(registry),
+            on_progress=on_progress,
+        )
+        if promote:
+            registry.set_alias(result.manifest.name, promote, result.manifest.version)
+    show_version(registry, result.manifest, as_json)
+    warn_of_batch_rows(result.batch, service)
+
+
+def _refuse_beside_production(registry: Registry, service: Service) -> None:
+    """Raises `SettingError` where a version that scores the same vectors is in production: another one passes the gate first."""
+    production = registry.deployed(service.name).production
+    if production is None or registry.manifest(production.model, production.version).plan != service.plan.digest:
+        return
+    raise SettingError(
+        f"a version is tried on live traffic before it replaces one in production, which is {production}; got --promote "
+        "production; write --promote staging, and then 'headrace models promote'"
+    )
+
+
+def _registered(registry: Registry, name: str, before: tuple[int, ...]) -> str:
+    """What an interrupted training has left in the registry: nothing, or a version without its alias."""
+    new = sorted(set(registry.versions(name)) - set(before))
+    versions = ", ".join(f"{name} v{version}" for version in new)
+    return f"{versions} is registered; give it an alias with 'headrace models promote'" if new else "no model was registered"
+
+
+def _split(start: str, days: int, delay: int, test_days: int) -> Split:
+    """The days of training and test. Raises `SettingError` where ``start`` is no day, or the last lies beyond the calendar."""
+    from jobs.training.split import Split
+
+    try:
+        split = Split(date.fromisoformat(start), days, delay, test_days)
+        split.train_from + timedelta(days=days + delay + test_days)
+    except ValueError:
+        raise SettingError(f"a day is YYYY-MM-DD; got '{start}'; write 2026-01-31, say") from None
+    except OverflowError:
+        raise SettingError(f"days lie before the year 10000; got {days + delay + test_days} from {start}; take fewer") from None
+    return split

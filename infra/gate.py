@@ -1,0 +1,119 @@
+"""Whether a version may go to production, by live traffic: what the gate is given from Kafka, the registry and the labels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+
+from infra.config import with_settings
+from infra.kafka.reach import connected
+from infra.local import stack
+from schemas.deployment import Placed
+from schemas.topics import predictions
+from serving.models.gate import Check, GateConfig, Metric, Numbers, Traffic, judge
+
+if TYPE_CHECKING:
+    from infra.settings import Settings, TrainSettings
+    from serving.kafka.traffic import Pair
+    from serving.models.registry import Registry
+
+MOST = 200_000
+"""Predictions that are read of each version, at most: the newest."""
+
+
+class Judged(NamedTuple):
+    """What the gate says."""
+
+    checks: Sequence[Check]
+    """None where there is nothing to hold the version against."""
+    note: str
+    """What was compared, or why nothing was."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check falls short."""
+        return all(check.passed for check in self.checks)
+
+
+def judged(project: Path, settings: Settings, registry: Registry, candidate: Placed) -> Judged:
+    """The gate's checks of ``candidate`` against the version that is in production.
+
+    Raises `StackError` where Kafka cannot be reached.
+    """
+    manifest = registry.manifest(candidate.model, candidate.version)
+    deployed, service = registry.deployed(manifest.service), manifest.service
+    production = deployed.production
+    if production is None:
+        return Judged((), f"{service} has no version in production yet: there is nothing to compare with")
+    if registry.manifest(production.model, production.version).plan != manifest.plan:
+        return Judged((), f"{production} is of another plan, and cannot score what {candidate} does: there is nothing to compare")
+    shadows = [alias for alias, placed in deployed.aliases.items() if placed == candidate]
+    config = msgspec.convert(settings.gate, GateConfig, from_attributes=True)
+    if not shadows:
+        nothing = _traffic([], np.empty(0), 0)
+        note = (
+            f"{candidate} is in no shadow: 'headrace models promote {candidate.model} {candidate.version} staging' tries it first"
+        )
+        return Judged(judge(nothing, config, None), note)
+    found = _pairs(project, settings, service, production, candidate, shadows[0])
+    known, metric = _labels(project, settings, service, found)
+    errors = sum(
+        one.errors
+        for report in registry.reports(service)
+        for one in report.serving
+        if (one.alias, one.model, one.version) == (shadows[0], candidate.model, candidate.version)
+    )
+    window = settings.gate.window_minutes
+    note = f"{candidate} in {shadows[0]} beside {production} in production, the last {window} minutes"
+    return Judged(judge(_traffic(found, known, errors), config, metric), note)
+
+
+def _pairs(project: Path, settings: Settings, service: str, production: Placed, candidate: Placed, alias: str) -> list[Pair]:
+    from kafka import KafkaConsumer
+
+    from serving.kafka.traffic import Version, pairs
+
+    one = Version(predictions(service).name, production.model, production.version)
+    other = Version(predictions(service, alias).name, candidate.model, candidate.version)
+    client = settings.kafka.client(stack.bootstrap(project, settings))
+    since = int((time.time() - settings.gate.window_minutes * 60) * 1000)
+    reader = {"isolation_level": settings.kafka.isolation_level, "enable_auto_commit": False, **client}
+    with connected(client), closing(KafkaConsumer(**reader)) as consumer:
+        return pairs(consumer, one, other, since_ms=since, most=MOST)
+
+
+def _labels(project: Path, settings: Settings, service: str, found: Sequence[Pair]) -> tuple[Numbers, Metric | None]:
+    """The labels of the events, NaN where none is known, and the metric of the service's task."""
+    nothing = np.full(len(found), np.nan)
+    if not found or service not in settings.train or find_spec("sklearn") is None:
+        return nothing, None
+    from features.definitions.load import load  # slow
+    from jobs.training.labels import labels_of
+
+    train = settings.train[service]
+    table = labels_of(with_settings(load(project).service(service), settings), train.label, train.task)
+    known = dict(zip(table["event_id"].to_pylist(), table["label"].to_pylist(), strict=True))
+    return np.array([known.get(pair.event_id, np.nan) for pair in found], np.float64), _metric(train)
+
+
+def _metric(train: TrainSettings) -> Metric:
+    from jobs.training.metrics import average_precision
+
+    if train.task == "regression":
+        return Metric("mean absolute error", lambda labels, scores: float(np.abs(labels - scores).mean()), higher_is_better=False)
+    return Metric("average precision", average_precision, higher_is_better=True)
+
+
+def _traffic(found: Sequence[Pair], labels: Numbers, errors: int) -> Traffic:
+    scores = np.array([pair.scores for pair in found], np.float64).reshape(-1, 2)
+    latencies = np.array([pair.latencies for pair in found], np.float64).reshape(-1, 2)
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(pair.key for pair in found))}
+    keys = np.array([numbers[pair.key] for pair in found], np.int64)
+    return Traffic(scores[:, 0], scores[:, 1], latencies[:, 0], latencies[:, 1], labels, keys, errors)

@@ -1,0 +1,16 @@
+"""A registry's two kinds of root: a folder, and a path on an S3 server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(params=["folder", "s3"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where a registry may be."""
+    if request.param == "folder":
+        return tmp_path / "the models"
+    url: str = request.getfixturevalue("s3_url")
+    return url
