@@ -10,9 +10,11 @@ all can take: what the process uses then, less what it uses with one model and w
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import random
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -28,11 +30,14 @@ from rich.console import Console
 
 from bench.common import row, times
 from bench.scorer import (
+    LATENCY_RATE,
+    LATENCY_RECORDS,
     PARTITIONS,
     SERVICE,
     best_rate,
     cpu_seconds,
     fill,
+    latency,
     make_project,
     run_scorer,
     running,
@@ -94,6 +99,10 @@ def rows() -> list[dict[str, Any]]:
             done += BACKLOG + RATE * SECONDS
             first = first or used
             found += lines(number, used, first, ort)
+            if number == 1:
+                add_shadows(broker, registry, plan, onnx, 1)
+                found += under_changes(broker, registry, plan, folder, done)
+                done += 2 * LATENCY_RECORDS
         return found + swaps(registry, folder, plan)
 
 
@@ -171,6 +180,36 @@ def ort_seconds(registry: Registry, plan: Plan, batch: int = 8, rounds: int = 20
     for _ in range(rounds):
         session.run(None, feed)
     return (time.process_time() - began) / (rounds * batch)
+
+
+def under_changes(broker: Broker, registry: Registry, plan: Plan, folder: Path, done: int) -> list[dict[str, Any]]:
+    """How long events wait while production changes its version every second, beside the same without a change."""
+    stop = threading.Event()
+
+    def change() -> None:
+        for number in itertools.count():
+            if stop.wait(1):
+                return
+            registry.set_alias(SERVICE, "production", 2 - number % 2)
+
+    with running(run_scorer, broker.bootstrap, folder):
+        wait_for(broker.bootstrap, plan.predictions_topic, done)
+        calm = latency(broker.bootstrap, plan, plan.predictions_topic, done)
+        before = registry.deployed(SERVICE).seq
+        changing = threading.Thread(target=change)
+        changing.start()
+        try:
+            changed = latency(broker.bootstrap, plan, plan.predictions_topic, done + LATENCY_RECORDS)
+        finally:
+            stop.set()
+            changing.join()
+    changes = registry.deployed(SERVICE).seq - before
+    registry.set_alias(SERVICE, "production", 1)
+    at = f"at {LATENCY_RATE}/s, {changes} changes of production"
+    return [
+        row(f"features → predictions {at}, p50", changed[0], "ms", better="lower", baseline=calm[0]),
+        row(f"features → predictions {at}, p99", changed[1], "ms", better="lower", baseline=calm[1]),
+    ]
 
 
 def swaps(registry: Registry, folder: Path, plan: Plan) -> list[dict[str, Any]]:
