@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from kafka.errors import AuthorizationError, KafkaError, KafkaTimeoutError, SaslAuthenticationFailedError
+from kafka.errors import (
+    AuthorizationError,
+    KafkaError,
+    KafkaTimeoutError,
+    RequestTimedOutError,
+    SaslAuthenticationFailedError,
+)
 
 from features.errors import HeadraceError, SettingError, StackError
 from infra.kafka.listening import listening
@@ -26,7 +32,7 @@ def connected(client: Mapping[str, Any]) -> Iterator[None]:
         try:
             yield
         except KafkaTimeoutError as error:
-            raise _complaint(client, failures[-1] if failures else error) from None
+            raise _complaint(client, _most_telling(failures) or error) from None
         except KafkaError as error:
             raise _complaint(client, error) from None
 
@@ -53,6 +59,12 @@ def _complaint(client: Mapping[str, Any], error: BaseException) -> HeadraceError
     if isinstance(error, AuthorizationError):
         return SettingError(f"{where} refused {principal(client)}; {said}; grant what docs/secured-kafka.md lists")
     return StackError(f"{where} did not reply; {said}; see 'headrace status'")
+
+
+def _most_telling(failures: Sequence[BaseException]) -> BaseException | None:
+    """The last failure that says why; one that ran out of time says least, and comes last where the machine is busy."""
+    telling = [failure for failure in failures if not isinstance(failure, RequestTimedOutError)]
+    return next(reversed(telling or failures), None)
 
 
 @contextmanager
