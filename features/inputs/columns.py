@@ -12,6 +12,13 @@ from features.plan import ColumnType, Plan
 Value = TypeVar("Value")
 
 
+def all_features(plan: Plan) -> tuple[str, ...]:
+    """Every feature that the plan computes, by full name."""
+    given = [feature.name for feature in plan.window_features]
+    given += [f"{view.view}__{output}" for view in plan.on_demand for output in view.outputs]
+    return (*given, *(f"{view.view}__{feature}" for view in plan.batch for feature in view.features))
+
+
 def input_columns(plan: Plan, inputs: Sequence[str]) -> tuple[str, ...]:
     """``inputs`` with each list in place of its name as its columns: ``<feature>_1``, the oldest, to ``<feature>_<length>``."""
     columns = columns_of(plan)
@@ -54,17 +61,14 @@ def window_types(plan: Plan) -> dict[str, ColumnType]:
 
 def check_inputs(plan: Plan, inputs: Sequence[str]) -> None:
     """Raises `DefinitionError` where a model's input is not a feature of the plan, or is a time. Lists are their columns here."""
-    where, windows, of_lists = f"service '{plan.service}'", window_types(plan), list_columns(plan)
-    given = {*windows, *of_lists} - {feature for feature, _ in of_lists.values()}
-    given |= {f"{view.view}__{output}" for view in plan.on_demand for output in view.outputs}
-    given |= {f"{view.view}__{feature}" for view in plan.batch for feature in view.features}
+    where, given = f"service '{plan.service}'", set(input_columns(plan, all_features(plan)))
     missing = [name for name in inputs if name not in given]
     if missing:
         raise DefinitionError(
             f"{where}: every input of a model is a feature of the plan; got {', '.join(missing)}; "
             "add it to the service, or train a model without it"
         )
-    rules.check_time_inputs(where, [of_lists[name][0] if name in of_lists else name for name in inputs], windows)
+    rules.check_time_inputs(where, features_of(plan, inputs), window_types(plan))
 
 
 def at(values: Sequence[Value], place: int) -> Value | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -95,12 +94,3 @@ OTHERS: dict[Kind, tuple[Any, Callable[[Any], Any], Any]] = {
     "string": (object, _text, ""),
 }
 """For each type that is no float: numpy's, how a value becomes one, and what stands for a value that does not."""
-
-
-def is_number(value: float | None) -> bool:
-    """Whether a score is one: finite, and there.
-
-    >>> [is_number(value) for value in (0.5, float("nan"), float("inf"), None)]
-    [True, False, False, False]
-    """
-    return value is not None and math.isfinite(value)

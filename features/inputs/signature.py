@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from features.errors import SettingError
-from features.inputs.columns import check_inputs, columns_of, input_columns, window_types
+from features.inputs.columns import all_features, check_inputs, columns_of, input_columns, window_types
 from features.plan import Plan
 
 Kind = Literal["float", "double", "int64", "bool", "string"]
@@ -136,14 +136,7 @@ def _check_tensors(found: Sequence[Any]) -> None:
 def _features(plan: Plan) -> dict[str, tuple[str, ...]]:
     """For each name that an input may have, a feature's or a list's column: the columns."""
     lists = columns_of(plan)
-    return {name: lists.get(name, (name,)) for name in (*known(plan), *(c for columns in lists.values() for c in columns))}
-
-
-def known(plan: Plan) -> tuple[str, ...]:
-    """Every feature that the plan computes, by full name."""
-    given = [feature.name for feature in plan.window_features]
-    given += [f"{view.view}__{output}" for view in plan.on_demand for output in view.outputs]
-    return (*given, *(f"{view.view}__{feature}" for view in plan.batch for feature in view.features))
+    return {name: lists.get(name, (name,)) for name in (*all_features(plan), *(c for columns in lists.values() for c in columns))}
 
 
 def _matrix(one: Any, columns: tuple[str, ...]) -> Tensor:

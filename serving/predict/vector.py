@@ -14,7 +14,7 @@ import msgspec
 from features.feast.online import ReadRows
 from features.inputs import on_demand
 from features.inputs.batch_rows import unusable
-from features.inputs.columns import at, check_inputs, input_columns, list_columns
+from features.inputs.columns import at, check_inputs, features_of, input_columns, list_columns
 from features.plan import BatchView, OnDemand, Plan
 from features.service import Function
 from schemas.features import Value
@@ -45,7 +45,7 @@ def needed_by(plan: Plan, inputs: Sequence[str]) -> Needed:
     check_inputs(plan, inputs)
     places = list_columns(plan)
     of_lists = {name: places[name] for name in inputs if name in places}
-    features = {of_lists[name][0] if name in of_lists else name for name in inputs}
+    features = set(features_of(plan, inputs))
     views = tuple(v for v in plan.on_demand if not features.isdisjoint(f"{v.view}__{output}" for output in v.outputs))
     features |= {full for v in views for _, full in v.feature_inputs}
     batch = tuple(v for v in plan.batch if not features.isdisjoint(f"{v.view}__{name}" for name in v.features))
