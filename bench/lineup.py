@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-import onnxruntime as ort
 import psutil
 from kafka import KafkaProducer
 from rich.console import Console
@@ -45,6 +44,7 @@ from bench.scorer import (
     vector,
     wait_for,
 )
+from features.inputs.session import open_session
 from features.plan import Plan
 from infra.local import jars
 from infra.local.broker import Broker
@@ -172,9 +172,7 @@ def send(bootstrap: str, plan: Plan, first: int) -> None:
 
 def ort_seconds(registry: Registry, plan: Plan, batch: int = 8, rounds: int = 2000) -> float:
     """What ONNX Runtime takes for an event, in batches as small as they come at a steady rate."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = ort.InferenceSession(read_onnx(registry.get(SERVICE, 1)), options, providers=["CPUExecutionProvider"])
+    session = open_session(read_onnx(registry.get(SERVICE, 1)))
     x = np.random.default_rng(1).random((batch, len(plan.inputs)), np.float32)
     feed, began = {session.get_inputs()[0].name: x}, time.process_time()
     for _ in range(rounds):

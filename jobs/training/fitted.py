@@ -7,12 +7,12 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from features.errors import HeadraceError
 from features.inputs.matrix import Floats
 from features.inputs.onnx import Onnx
 from features.inputs.outputs import signature
+from features.inputs.session import open_session
 from features.inputs.signature import Tensor
 
 Scores = npt.NDArray[np.float32] | npt.NDArray[np.float64]
@@ -35,9 +35,7 @@ class Fitted(msgspec.Struct, frozen=True):
 
 def onnx_scores(onnx: bytes, x: Floats) -> Labels:
     """The scores that a trainer's ONNX gives for ``x``, [n, inputs] → [n], as the scorer takes them from it."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = ort.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    session = open_session(onnx)
     taken = (Tensor(INPUT, "float", tuple(map(str, range(x.shape[1]))), matrix=True),)
     found = signature(session, taken, {INPUT: np.zeros((2, x.shape[1]), np.float32)})
     return np.array(Onnx(session, found).run({INPUT: x}).scores, np.float64)

@@ -41,7 +41,6 @@ class Register(Protocol):
         onnx: bytes,
         *,
         name: str,
-        service: str,
         inputs: tuple[str, ...],
         plan: Plan,
         task: Task,
@@ -116,7 +115,6 @@ def train(
     manifest = register(
         fitted.onnx,
         name=name or service.name,
-        service=service.name,
         inputs=inputs,
         plan=plan,
         task=config.task,

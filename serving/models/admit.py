@@ -14,12 +14,12 @@ from features.errors import DefinitionError, SettingError
 from features.inputs.feeds import feeds
 from features.inputs.onnx import Onnx
 from features.inputs.outputs import is_classifier, signature
+from features.inputs.session import open_session
 from features.inputs.signature import Signature, Tensor, tensors
 from features.plan import Plan
 from serving.models import golden
 from serving.models.golden import Row
 from serving.models.manifest import Draft, Manifest, Task
-from serving.models.session import open_session
 
 LARGEST = 256 * 1024 * 1024
 """Bytes of an ONNX file: a scorer holds it twice while it loads."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from features.errors import SettingError, StackError
-from serving.models.session import open_session
+from features.inputs.session import open_session
 
 CLIENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
