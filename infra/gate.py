@@ -68,7 +68,7 @@ def judged(project: Path, settings: Settings, registry: Registry, candidate: Pla
         one.errors
         for report in registry.reports(service)
         for one in report.serving
-        if (one.alias, one.model, one.version) == (shadows[0], candidate.model, candidate.version)
+        if (one.alias, one.placed) == (shadows[0], candidate)
     )
     window = settings.gate.window_minutes
     note = f"{candidate} in {shadows[0]} beside {production} in production, the last {window} minutes"

@@ -25,8 +25,8 @@ class Placed(msgspec.Struct, frozen=True):
         return f"{self.model} v{self.version}"
 
 
-class Deployment(msgspec.Struct, frozen=True):
-    """An entry of a service's deployment log, and what one scorer did about it. Times are UTC milliseconds."""
+class LogEntry(msgspec.Struct, frozen=True):
+    """A change of what a service's environments serve, as its deployment log has it. Times are UTC milliseconds."""
 
     seq: int
     """Which entry of the service's log it is, from 1."""
@@ -47,6 +47,16 @@ class Deployment(msgspec.Struct, frozen=True):
     """When the entry was written."""
     forced: bool
     """Whether it was made against the gate."""
+
+    @property
+    def placed(self) -> Placed | None:
+        """The version from now on."""
+        return None if self.version is None else Placed(self.model, self.version)
+
+
+class Deployment(LogEntry, frozen=True):
+    """An entry of a service's deployment log, and what one scorer did about it. Times are UTC milliseconds."""
+
     instance: str
     """The scorer's."""
     state: Literal["serving", "failed"]

@@ -13,6 +13,8 @@ from features.plan import Plan
 
 Kind = Literal["float", "double", "int64", "bool", "string"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+Task = Literal["classification", "regression"]
+"""What a model says of an event: how likely its label is 1, or how large its label is."""
 TAKES = {
     "float": "numbers and booleans",
     "double": "numbers and booleans",

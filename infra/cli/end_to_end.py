@@ -29,11 +29,11 @@ from infra.cli.options import (
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from features.inputs.signature import Task
     from infra.run.report import Report
     from infra.run.watch import Seen
     from infra.settings import Settings
     from jobs.audit.parity import StageParity
-    from jobs.training.config import Task
 
 
 @app.command(epilog="Example: headrace replay SERVICE --from 2026-01-08 --to 2026-01-15 --rate 4000")

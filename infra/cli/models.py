@@ -14,6 +14,7 @@ from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
 
 if TYPE_CHECKING:
     from serving.models.environments import Environment
+    from serving.models.lifecycle import Entry
     from serving.models.manifest import Manifest
     from serving.models.registry import Registry
 
@@ -132,12 +133,11 @@ def _environments(registry: Registry, services: set[str]) -> list[Environment]:
 
 def _of(serving: Sequence[Environment], manifest: Manifest) -> list[Environment]:
     """The environments that have a version."""
-    return [one for one in serving if (one.placed.model, one.placed.version) == (manifest.name, manifest.version)]
+    return [one for one in serving if one.placed == manifest.placed]
 
 
-def _is_about(entry: Any, manifest: Manifest) -> bool:
-    this = (manifest.name, manifest.version)
-    return any(placed and (placed.model, placed.version) == this for placed in (entry.placed, entry.before))
+def _is_about(entry: Entry, manifest: Manifest) -> bool:
+    return manifest.placed in (entry.placed, entry.before)
 
 
 def _as_json(manifest: Manifest, serving: Sequence[Environment]) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def _age(ms: int) -> str:
     return short_duration_text(max(ms, 0) // 1000 * 1000) if ms >= 1000 else "0s"
 
 
-def _facts(fields: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def _facts(fields: dict[str, Any]) -> list[tuple[str, str]]:
     """The lines of what a manifest says, those of a dictionary each; what says nothing is left out."""
     found: list[tuple[str, str]] = []
     for name, value in fields.items():

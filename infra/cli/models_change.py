@@ -105,11 +105,10 @@ def _passes_the_gate(project: Path, name: str, version: int) -> bool:
     from infra.gate import judged
     from infra.settings import load_settings
     from schemas.deployment import Placed
-    from serving.models.lifecycle import Change, entry_of
+    from serving.models.lifecycle import Change
 
     where, registry = folder(project), registry_at(project)
-    wanted = Change(action="promote", model=name, version=version)
-    entry_of(registry.deployed(registry.service_of(name)), wanted, at=0, id="")  # what is not legal is not judged
+    registry.check(registry.service_of(name), Change(action="promote", model=name, version=version))
     found = judged(where, load_settings(where), registry, Placed(name, version))
     show.out.print(found.note, markup=False)
     if found.checks:
@@ -127,14 +126,14 @@ def _make(project: Path, name: str, action: Action, version: int | None = None, 
     """Make a change of the model's service, and say what is in service now."""
     from infra.cli import show
     from infra.cli.models_log import now_text
-    from serving.models.lifecycle import Change, entry_of
+    from serving.models.lifecycle import Change
     from serving.models.log import user
 
     registry = registry_at(project)
     service = registry.service_of(name)
     change = Change(action=action, model=name, version=version, who=user(), **more)
     if action == "alias" and version is not None:
-        entry_of(registry.deployed(service), change, at=0, id="")  # what is refused leaves no topic
+        registry.check(service, change)  # what is refused leaves no topic
         _make_topic(project, service, change.alias or "")  # first: scorers follow the log at once
     show.out.print(now_text(registry.change(service, change)))
 

@@ -92,7 +92,7 @@ def _names(entry: Entry, model: str) -> bool:
 
 def _is_of(entry: Entry, taken: Taken) -> bool:
     """Whether a scorer speaks of the environment that the entry changed."""
-    return taken.serving.alias == ("canary" if entry.action == "canary" else entry.alias)
+    return taken.serving.alias == entry.environment
 
 
 def _as_json(taken: Taken) -> dict[str, Any]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
-Task = Literal["classification", "regression"]
-"""What a model says of an event: how likely its label is 1, or how large its label is."""
+from features.inputs.signature import Task
 
 
 class TrainConfig(msgspec.Struct, frozen=True, kw_only=True):

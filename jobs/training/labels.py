@@ -10,11 +10,11 @@ import pandas as pd
 import pyarrow as pa
 
 from features.errors import SettingError
+from features.inputs.signature import Task
 from features.plan import Plan
 from features.service import Service
 from features.times import DAY_MS
 from jobs.history.labels import labels
-from jobs.training.config import Task
 
 
 def labels_of(service: Service, label: str, task: Task, histories: Mapping[str, Path] | None = None) -> pa.Table:

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 
 from features.inputs.matrix import Floats
-from jobs.training.config import Task
+from features.inputs.signature import Task
 from jobs.training.fitted import INPUT, OPSET, Fitted, Labels
 
 

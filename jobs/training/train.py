@@ -16,13 +16,14 @@ from features.errors import SettingError
 from features.inputs.arrow import table_matrix
 from features.inputs.columns import input_columns
 from features.inputs.matrix import Floats
+from features.inputs.signature import Task
 from features.plan import Plan
 from features.service import Service
 from features.sql.duckdb.batch_views import incomplete_column
 from features.times import DAY_MS
 from jobs.history.batch_rows import BatchRows, batch_rows
 from jobs.history.compute import Progress, compute
-from jobs.training.config import Task, TrainConfig
+from jobs.training.config import TrainConfig
 from jobs.training.fitted import agreeing_scores
 from jobs.training.labels import labels_of, outcomes
 from jobs.training.metrics import measure

@@ -21,10 +21,10 @@ from kafka import TopicPartition
 from features.errors import HeadraceError
 from schemas import Deployment
 from schemas.codec import encode
-from schemas.deployment import Placed
-from schemas.topics import DEPLOYMENTS, PRODUCTION
+from schemas.deployment import LogEntry, Placed
+from schemas.topics import DEPLOYMENTS
 from serving.kafka.loading import Failed, Loaded, Loader
-from serving.models.lifecycle import CANARY, Entry
+from serving.models.lifecycle import Entry
 from serving.models.registry import Registry
 from serving.models.reports import Report, Serving
 from serving.predict.lineup import Lane
@@ -168,7 +168,7 @@ class Watch:
 
     def _tell(self, entry: Entry, told: Sequence[Entry], offsets: dict[int, int], at: int) -> None:
         error = self._error_of(entry, told)
-        change = {name: getattr(entry, name) for name in Entry.__struct_fields__ if name != "id"}
+        change = {name: getattr(entry, name) for name in LogEntry.__struct_fields__}
         deployment = Deployment(
             **change,
             instance=self._instance,
@@ -182,8 +182,8 @@ class Watch:
 
     def _error_of(self, entry: Entry, told: Sequence[Entry]) -> str | None:
         """Why the change of an entry was not taken; None where it was."""
-        environment = _environment(entry)
-        later = next((one for one in told if one.seq > entry.seq and _environment(one) == environment), None)
+        environment = entry.environment
+        later = next((one for one in told if one.seq > entry.seq and one.environment == environment), None)
         if later is not None and environment is not None:
             return f"entry {later.seq} followed before it was taken"
         return next((one.error for one in self._taken.failed if one.alias == environment and one.placed == entry.placed), None)
@@ -223,13 +223,13 @@ class Watch:
         if reported is not None:
             last = max((one.seq for one in reported.serving), default=0)
             return [entry for entry in entries if last < entry.seq <= loaded.deployed.seq]
-        newest = {_environment(entry): entry for entry in entries if entry.seq <= loaded.deployed.seq}
+        newest = {entry.environment: entry for entry in entries if entry.seq <= loaded.deployed.seq}
         return sorted(newest.values(), key=lambda entry: entry.seq)
 
     def _newest(self, alias: str, until: int) -> int:
         """The last of the first ``until`` entries that says which version an environment has."""
         entries = self._registry.entries(self._service)[:until]
-        return next((entry.seq for entry in reversed(entries) if _environment(entry) == alias), until)
+        return next((entry.seq for entry in reversed(entries) if entry.environment == alias), until)
 
     def _log_failures(self, before: Sequence[Failed]) -> None:
         for one in self._loaded.failed:
@@ -239,13 +239,6 @@ class Watch:
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
-
-
-def _environment(entry: Entry) -> str | None:
-    """Whose version an entry changes."""
-    if entry.action == "canary":
-        return CANARY
-    return PRODUCTION if entry.action in ("promote", "rollback") else entry.alias
 
 
 def _failed(one: Failed, since: int, seq: int) -> Serving:
@@ -258,10 +251,4 @@ def _failed(one: Failed, since: int, seq: int) -> Serving:
         error=one.error,
         since=since,
         seq=seq,
-        offsets={},
-        events=0,
-        errors=0,
-        skipped=0,
-        events_per_second=None,
-        p99_ms=None,
     )

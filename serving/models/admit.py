@@ -15,11 +15,11 @@ from features.inputs.feeds import feeds
 from features.inputs.onnx import Onnx
 from features.inputs.outputs import is_classifier, signature
 from features.inputs.session import open_session
-from features.inputs.signature import Signature, Tensor, tensors
+from features.inputs.signature import Signature, Task, Tensor, tensors
 from features.plan import Plan
 from serving.models import golden
 from serving.models.golden import Row
-from serving.models.manifest import Draft, Manifest, Task
+from serving.models.manifest import Draft, Manifest
 
 LARGEST = 256 * 1024 * 1024
 """Bytes of an ONNX file: a scorer holds it twice while it loads."""

@@ -42,9 +42,9 @@ class Environment(msgspec.Struct, frozen=True):
 
 def environments(deployed: Deployed, entries: Sequence[Entry], reports: Sequence[Report], now: int) -> list[Environment]:
     """The environments of a service: production, its canary, and its shadows by name."""
-    seqs = {entry.alias if entry.action != "canary" else CANARY: entry for entry in entries if entry.alias}
+    newest = {entry.environment: entry for entry in entries}
     placed = deployed.aliases | ({CANARY: deployed.canary.placed} if deployed.canary else {})
-    return [_environment(deployed, alias, placed[alias], seqs[alias], reports, now) for alias in sorted(placed, key=_place)]
+    return [_environment(deployed, alias, placed[alias], newest[alias], reports, now) for alias in sorted(placed, key=_place)]
 
 
 def _place(alias: str) -> tuple[int, str]:
@@ -59,7 +59,7 @@ def _environment(
         (report, serving)
         for report in reports
         for serving in report.serving
-        if (serving.alias, serving.model, serving.version) == (alias, placed.model, placed.version)
+        if (serving.alias, serving.placed) == (alias, placed)
     ]
     live = [(report, serving) for report, serving in said if now - report.at <= SILENT_MS]
     errors = {report.instance: serving.error or "" for report, serving in live if serving.state == "failed"}

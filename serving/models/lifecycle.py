@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from features.errors import SettingError
-from schemas.deployment import Action, Placed
+from schemas.deployment import Action, LogEntry, Placed
 
 PRODUCTION, CANARY = "production", "canary"
 ALIAS = re.compile(r"[a-z][a-z0-9_-]*")
@@ -69,28 +69,16 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     forced: bool = False
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """A change that was made. `schemas.Deployment` says what each field is."""
+class Entry(LogEntry, frozen=True):
+    """A change that was made."""
 
-    seq: int
-    service: str
-    action: Action
-    alias: str | None
-    model: str
-    version: int | None
-    share: float | None
-    before: Placed | None
-    who: str
-    why: str
-    at: int
-    forced: bool
     id: str
     """Of the change: its writer knows by it whether the entry is its own."""
 
     @property
-    def placed(self) -> Placed | None:
-        """The version from now on."""
-        return None if self.version is None else Placed(self.model, self.version)
+    def environment(self) -> str | None:
+        """Whose version it changes; None: it removes one that no environment has."""
+        return CANARY if self.action == "canary" else self.alias
 
 
 def entry_of(deployed: Deployed, change: Change, *, at: int, id: str) -> Entry:  # noqa: A002

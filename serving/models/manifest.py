@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Literal, get_args
 
 import msgspec
 
 from features.errors import SettingError
-from features.inputs.signature import Signature
+from features.inputs.signature import Signature, Task
+from schemas.deployment import Placed
 
 MANIFEST, ONNX, GOLDEN = "manifest.json", "model.onnx", "golden"
 """The files of a version."""
-Task = Literal["classification", "regression"]
-TASKS: tuple[Task, ...] = get_args(Task)
 
 
 class Golden(msgspec.Struct, frozen=True):
@@ -52,6 +50,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
     lineage: dict[str, str] = {}
     """Where it came from, in words: the trainer, the source."""
+
+    @property
+    def placed(self) -> Placed:
+        """The version, as an environment has it."""
+        return Placed(self.name, self.version)
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -163,6 +163,10 @@ class Registry:
             if log.append(entry):
                 return entry
 
+    def check(self, service: str, change: Change) -> None:
+        """Raise `SettingError` where a change is not legal as things are now."""
+        entry_of(self.deployed(service), change, at=0, id="")
+
     def set_alias(self, name: str, alias: str, version: int, *, who: str | None = None) -> None:
         """Point an environment at a version, where it does not yet: a promotion, or a shadow."""
         check_alias(alias)

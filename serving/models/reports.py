@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from schemas.deployment import Placed
+
 
 class Serving(msgspec.Struct, frozen=True):
     """What one environment of a scorer serves. Times are UTC milliseconds."""
@@ -22,18 +24,23 @@ class Serving(msgspec.Struct, frozen=True):
     since: int
     seq: int
     """The entry of the service's log that it follows."""
-    offsets: dict[int, int]
+    offsets: dict[int, int] = {}
     """By partition of the feature vectors: the first offset that it holds for."""
-    events: int
+    events: int = 0
     """Predictions since then."""
-    errors: int
+    errors: int = 0
     """Events that the model gave no score for."""
-    skipped: int
+    skipped: int = 0
     """Events that it did not get: a shadow that is too slow is passed over."""
-    p99_ms: float | None
+    p99_ms: float | None = None
     """Of the time that the model takes for a poll; None: nothing was scored yet."""
     events_per_second: float | None = None
     """Predictions a second, of late; None: it is too early to say."""
+
+    @property
+    def placed(self) -> Placed:
+        """The version."""
+        return Placed(self.model, self.version)
 
 
 class Taken(msgspec.Struct, frozen=True):

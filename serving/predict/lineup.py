@@ -83,7 +83,7 @@ class Lane(msgspec.Struct, frozen=True, eq=False):
     @property
     def placed(self) -> Placed:
         """The version."""
-        return Placed(self.predictor.manifest.name, self.predictor.manifest.version)
+        return self.predictor.manifest.placed
 
 
 class Lineup:

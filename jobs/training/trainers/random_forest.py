@@ -5,7 +5,7 @@ from __future__ import annotations
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 from features.inputs.matrix import Floats
-from jobs.training.config import Task
+from features.inputs.signature import Task
 from jobs.training.fitted import Fitted, Labels
 from jobs.training.scikit import fit_pipeline
 

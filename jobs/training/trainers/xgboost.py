@@ -10,7 +10,7 @@ from onnxmltools.convert.common.data_types import FloatTensorType
 from xgboost import XGBClassifier, XGBRegressor
 
 from features.inputs.matrix import Floats
-from jobs.training.config import Task
+from features.inputs.signature import Task
 from jobs.training.fitted import INPUT, OPSET, Fitted, Labels
 
 AGREEMENT = 1e-5
