@@ -27,7 +27,9 @@ class Batches:
         place = self._places.get(partition)
         if place is None:
             place = self._places[partition] = TopicPartition(self._topic, partition)
-        future, is_full, is_new, _ = self._append(place, None, key, value, NO_HEADERS)
-        if is_full or is_new:
-            self._wake()
+        future, *_ = self._append(place, None, key, value, NO_HEADERS)
         return future
+
+    def send(self) -> None:
+        """Wake the producer's thread, once for all that was added: for each batch that is new a wake-up is as dear as a send."""
+        self._wake()

@@ -68,7 +68,7 @@ class Delivery:
             raise _refused(error) from error
 
     def add(self, value: bytes, key: bytes | None, partition: int) -> None:
-        """Send one prediction of the poll in hand."""
+        """Add one prediction to the poll in hand; it is sent with the poll."""
         try:
             self._sent.append(self._predictions.add(value, key, partition))
         except KafkaError as error:
@@ -76,6 +76,8 @@ class Delivery:
 
     def end_poll(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Close the poll in hand: ``offsets`` are the next to read once its records are acknowledged."""
+        if self._sent:
+            self._predictions.send()
         self._polls.append(_Poll(self._sent, dict(offsets)))
         self._sent = []
         while len(self._polls) > MAX_IN_FLIGHT:

@@ -19,6 +19,7 @@ from features.service import Service
 from serving.kafka.config import SENDER, ScorerConfig
 from serving.kafka.lease import Lease, LostError
 from serving.kafka.loading import Loaded, Loader
+from serving.kafka.loop import CallersClient, attend
 from serving.kafka.membership import FLUSH_SECONDS
 from serving.kafka.scorer import Scorer, check_topics
 from serving.kafka.shadows import Shadows
@@ -137,9 +138,10 @@ def _score(
     """Score with new clients until ``stop``. Raises `LostError` where others have the partitions: nothing in hand is sent."""
     lease = Lease(config.session_ms)
     with ExitStack() as clients:
-        consumer = clients.enter_context(closing(KafkaConsumer(**config.member)))
+        consumer = clients.enter_context(closing(KafkaConsumer(**config.member, kafka_client=CallersClient)))
         producer = KafkaProducer(**SENDER, **config.client, kafka_client=lease.client)
         clients.callback(_close, producer)
+        attend(producer)
         scorer = Scorer(plan, watch, shadows, config, consumer, producer, lease, open_reader)
         check_topics(plan, consumer)  # once it has subscribed: a consumer that first saw other topics joins its group twice
         link.producer = producer

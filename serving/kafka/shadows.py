@@ -141,12 +141,13 @@ class Shadows:
             self._settle(self._sent.popleft())
 
     def _score_by(self, lane: Lane, poll: Poll, sent: list[tuple[Lane, Any]]) -> None:
-        add = self._batches(lane.alias).add
+        batches = self._batches(lane.alias)
         for record, result in zip(poll.records, poll.lineup.shadow(lane, poll.events), strict=True):
             if isinstance(result, bytes):
-                sent.append((lane, add(result, record.key, record.partition)))
+                sent.append((lane, batches.add(result, record.key, record.partition)))
             else:
                 self._say_once(lane, result)
+        batches.send()
 
     def _batches(self, alias: str) -> Batches:
         if self._producer is None:
