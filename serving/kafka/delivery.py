@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from kafka import OffsetAndMetadata, TopicPartition
 from kafka.errors import FencedInstanceIdError, KafkaError
 
 from features.errors import StackError
-from serving.kafka.batches import Batches
+from serving.kafka.batches import Batches, Record
 from serving.kafka.lease import Lease, LostError
 
 MAX_IN_FLIGHT = 8
@@ -67,17 +67,15 @@ class Delivery:
         except KafkaError as error:
             raise _refused(error) from error
 
-    def add(self, value: bytes, key: bytes | None, partition: int) -> None:
-        """Add one prediction to the poll in hand; it is sent with the poll."""
+    def predict(self, predictions: Sequence[Record]) -> None:
+        """Send the predictions of the poll in hand."""
         try:
-            self._sent.append(self._predictions.add(value, key, partition))
+            self._sent += self._predictions.send(predictions)
         except KafkaError as error:
             raise _refused(error) from error
 
     def end_poll(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Close the poll in hand: ``offsets`` are the next to read once its records are acknowledged."""
-        if self._sent:
-            self._predictions.send()
         self._polls.append(_Poll(self._sent, dict(offsets)))
         self._sent = []
         while len(self._polls) > MAX_IN_FLIGHT:

@@ -1,13 +1,14 @@
 """The event loop of kafka-python, for a client that is asked for a little very often.
 
-kafka-python 3.0.12 runs a consumer's I/O on a thread, which a poll asks three times (coordinator, fetch, wait): each time a write to
-a socket, two changes of threads and of Python's lock. Beside that each read and each write registers its socket with the selector
-anew, and a write waits for a turn of the loop. Of a poll with one record that was most of the CPU (docs/benchmarks.md). So here
+kafka-python 3.0.12 runs a consumer's I/O on a thread, which a poll asks three times (coordinator, fetch, wait): each time a write
+to a socket, two changes of threads and of Python's lock. Beside that each read and each write registers its socket with the
+selector anew, and a write waits for a turn of the loop. Of a poll with one record that was most of the CPU (docs/benchmarks.md).
+So here
 
 - the thread that asks runs the loop itself while it waits (`CallersLoop`); one of the loop's own sees to heartbeats and replies
   while nobody asks for more than a moment;
-- a socket stays registered for reading, is written at once where it takes bytes, and a turn goes on until nothing is ready (`Loop`);
-- a producer's thread looks for batches when there may be some, not after each turn (`LeanClient`).
+- a socket stays registered for reading, is written at once where it takes bytes, and a turn goes on until nothing is ready
+  (`Loop`).
 
 This is the inside of a library: `FITS` says for which versions it was read. With any other the clients have kafka-python's own.
 """
@@ -17,13 +18,12 @@ from __future__ import annotations
 import selectors
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from select import POLLOUT, poll
 from typing import Any
 
 import structlog
 from kafka.future import Future
-from kafka.net.compat import KafkaNetClient
 from kafka.net.selector import KernelEvent, NetworkSelector, Task, TaskState
 from kafka.version import __version__
 
@@ -31,8 +31,6 @@ FITS = __version__ in {"3.0.12"}
 """Whether kafka-python is as this file takes it to be."""
 AWAY_SECONDS = 0.05
 """So long nobody may run a caller's loop before its own thread does."""
-IDLE_SECONDS = 1.0
-"""So often a producer's thread looks for what has timed out."""
 STEPS = 1000
 """Of tasks, before sockets are looked at again."""
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -297,41 +295,3 @@ def _rest(coroutine: Any, event: Any, done: Any) -> Generator[Any, Any, None]:
         done.success(end.value)
     except BaseException as error:
         done.failure(error)
-
-
-class CallersClient(KafkaNetClient):  # type: ignore[misc]
-    """What a consumer that one thread polls is given as its ``kafka_client``."""
-
-    def __init__(self, **config: Any) -> None:
-        super().__init__(net=CallersLoop(**config) if FITS else None, **config)
-
-
-class LeanClient(KafkaNetClient):  # type: ignore[misc]
-    """What a producer is given as its ``kafka_client``."""
-
-    def __init__(self, **config: Any) -> None:
-        super().__init__(net=Loop(**config) if FITS else None, **config)
-        self.is_idle: Callable[[], bool] | None = None
-        """Whether the producer's thread has nothing to do until it is woken or gets a reply; None: it looks."""
-
-    def poll(self, timeout_ms: float | None = None, future: Any = None) -> None:
-        """Run the loop until there may be something for the producer's thread to do."""
-        if not FITS:
-            super().poll(timeout_ms=timeout_ms, future=future)
-            return
-        net, until = self._net, time.monotonic() + IDLE_SECONDS
-        net.was_woken = False
-        net.poll(timeout_ms=timeout_ms, future=future)
-        if future is None and self.is_idle is not None:
-            while not net.was_woken and self.is_idle() and time.monotonic() < until:
-                net.poll(timeout_ms=IDLE_SECONDS * 1000)
-
-
-def attend(producer: Any) -> None:
-    """Tell a producer's client, a `LeanClient`, when there is nothing to do."""
-    batches, state = producer._accumulator, producer._transaction_manager
-
-    def is_idle() -> bool:
-        return not batches.has_undrained() and (state is None or (state.has_producer_id() and not state.is_bumping_epoch()))
-
-    producer._sender._client.is_idle = is_idle

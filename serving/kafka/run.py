@@ -16,10 +16,10 @@ from kafka.errors import FencedInstanceIdError, KafkaError, KafkaTimeoutError
 from features.errors import StackError
 from features.plan import Plan
 from features.service import Service
+from serving.kafka.clients import PollingConsumer, attend
 from serving.kafka.config import SENDER, ScorerConfig
 from serving.kafka.lease import Lease, LostError
 from serving.kafka.loading import Loaded, Loader
-from serving.kafka.loop import CallersClient, attend
 from serving.kafka.membership import FLUSH_SECONDS
 from serving.kafka.scorer import Scorer, check_topics
 from serving.kafka.shadows import Shadows
@@ -138,7 +138,7 @@ def _score(
     """Score with new clients until ``stop``. Raises `LostError` where others have the partitions: nothing in hand is sent."""
     lease = Lease(config.session_ms)
     with ExitStack() as clients:
-        consumer = clients.enter_context(closing(KafkaConsumer(**config.member, kafka_client=CallersClient)))
+        consumer = clients.enter_context(closing(PollingConsumer(**config.member)))
         producer = KafkaProducer(**SENDER, **config.client, kafka_client=lease.client)
         clients.callback(_close, producer)
         attend(producer)
