@@ -46,6 +46,7 @@ class Onnx:
         self.signature = signature
         self._session = session
         self._wanted = list(dict.fromkeys((signature.score[0], *signature.others)))
+        self._scores = scores(signature)
         self._places = [self._wanted.index(name) for name in signature.others]
 
     def score(self, rows: Sequence[Sequence[Any]]) -> Scored:
@@ -78,7 +79,7 @@ class Onnx:
 
     def _run(self, fed: Mapping[str, Feed]) -> tuple[Numbers, list[dict[str, Any]] | None]:
         raw = self._session.run(self._wanted, fed)
-        return scores(self.signature, raw[0]), others(self.signature, [raw[n] for n in self._places]) if self._places else None
+        return self._scores(raw[0]), others(self.signature, [raw[n] for n in self._places]) if self._places else None
 
     def _score_part(self, part: pa.Table, plan: Plan) -> _Part:
         """Scores, reasons and outputs of rows that are in memory at once."""

@@ -29,7 +29,7 @@ from kafka.version import __version__
 
 FITS = __version__ in {"3.0.12"}
 """Whether kafka-python is as this file takes it to be."""
-AWAY_SECONDS = 0.05
+AWAY_SECONDS = 0.1
 """So long nobody may run a caller's loop before its own thread does."""
 STEPS = 1000
 """Of tasks, before sockets are looked at again."""
@@ -159,7 +159,7 @@ class Loop(NetworkSelector):  # type: ignore[misc]
             known: _Socket = key.data
             for one in (WRITE, READ):
                 if events & one:
-                    task = known.tasks.get(one)
+                    task = known.tasks.pop(one, None)
                     if task is not None:
                         self._add_ready_task(task)
                     else:  # nobody reads it now

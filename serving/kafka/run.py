@@ -16,7 +16,7 @@ from kafka.errors import FencedInstanceIdError, KafkaError, KafkaTimeoutError
 from features.errors import StackError
 from features.plan import Plan
 from features.service import Service
-from serving.kafka.clients import PollingConsumer, attend
+from serving.kafka.clients import PollingConsumer, SendingClient, attend
 from serving.kafka.config import SENDER, ScorerConfig
 from serving.kafka.lease import Lease, LostError
 from serving.kafka.loading import Loaded, Loader
@@ -90,7 +90,9 @@ def run(service: Service, registry: Registry, config: ScorerConfig, stop: thread
             return len(reader.partitions_for_topic(topic) or ())
 
     def open_shadow_producer() -> Any:
-        return KafkaProducer(**{**SENDER, "linger_ms": SHADOW_LINGER_MS}, **config.client)
+        producer = KafkaProducer(**{**SENDER, "linger_ms": SHADOW_LINGER_MS}, **config.client, kafka_client=SendingClient)
+        attend(producer)
+        return producer
 
     loader, loaded = load(service, registry, config, partitions)
     link = Link(partitions)

@@ -147,7 +147,7 @@ class Events:
         """
         if needed.inputs not in self._vectors:
             self._complete(needed)
-            self._vectors[needed.inputs] = list(zip(*(self._columns[name] for name in needed.inputs), strict=True))
+            self._vectors[needed.inputs] = list(zip(*map(self._columns.__getitem__, needed.inputs), strict=True))
         return self._vectors[needed.inputs]
 
     def batch_of(self, needed: Needed) -> tuple[Sequence[dict[str, int]], Sequence[dict[str, str]]]:
