@@ -30,7 +30,7 @@ from kafka.version import __version__
 FITS = __version__ in {"3.0.12"}
 """Whether kafka-python is as this file takes it to be."""
 AWAY_SECONDS = 0.1
-"""So long nobody may run a caller's loop before its own thread does."""
+"""So long a caller's loop may stand still before its own thread runs it."""
 STEPS = 1000
 """Of tasks, before sockets are looked at again."""
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -203,7 +203,7 @@ class CallersLoop(Loop):
         self._baton = threading.Lock()
         self._runner: int | None = None
         self._wanted = 0
-        self._left = time.monotonic()
+        self._turned = time.monotonic()
 
     def call_soon_threadsafe(self, callback: Any) -> Any:
         """Run ``callback`` on the loop, by whoever runs it next."""
@@ -230,7 +230,8 @@ class CallersLoop(Loop):
         try:
             return self._finish(coro(*args) if callable(coro) else coro)
         finally:
-            self._left = time.monotonic()
+            if self._ready:  # a request that is to be on its way while the caller does something else
+                self._turn(0)
             self._runner = None
             self._baton.release()
 
@@ -239,11 +240,13 @@ class CallersLoop(Loop):
         try:
             while not self._stop:
                 time.sleep(AWAY_SECONDS)
-                if self._baton.locked() or time.monotonic() - self._left < AWAY_SECONDS:
+                if self._baton.locked() or time.monotonic() - self._turned < AWAY_SECONDS:
                     continue
                 with self._baton:
+                    self._runner = threading.get_ident()
                     while not (self._wanted or self._stop):
-                        self._poll_once()
+                        self._turn()
+                    self._runner = None
         except BaseException as error:
             self._exception = error
             raise
@@ -278,7 +281,11 @@ class CallersLoop(Loop):
 
     def _until_done(self, future: Any) -> None:
         while not future.is_done:
-            self._poll_once()
+            self._turn()
+
+    def _turn(self, timeout: float | None = None) -> None:
+        self._poll_once(timeout)
+        self._turned = time.monotonic()
 
 
 def _rest(coroutine: Any, event: Any, done: Any) -> Generator[Any, Any, None]:
