@@ -140,7 +140,12 @@ def test_a_poll_is_sent_in_order_with_one_wake_up(broker: Broker, monkeypatch: p
         time.sleep(0.2)  # its thread has nothing to do
         batches, woken = Batches(producer, topic), list[int]()
         wake = producer._sender.wakeup
-        monkeypatch.setattr(producer._sender, "wakeup", lambda: (woken.append(1), wake()))
+
+        def counted() -> None:
+            woken.append(1)
+            wake()
+
+        monkeypatch.setattr(producer._sender, "wakeup", counted)
         futures = [future for poll in polls for future in batches.send(poll)]
         assert len(woken) == len(polls)
         assert all(future.get(timeout=20).topic == topic for future in futures)
