@@ -55,6 +55,8 @@ class StreamSettings(Section):
     """Where the rows of the windows are kept: `heap`, in the JVM's memory, or `rocksdb`, on disk, for more than memory holds."""
     rocksdb_memory_mb: int = Field(default=256, ge=64)
     """What RocksDB may hold in memory where Flink runs in the job's own process; a cluster has a setting of its own."""
+    jvm_options: str = "-XX:+UseParallelGC"
+    """The options of the JVM where Flink runs in the job's own process."""
     cluster: str | None = None
     """The `host:port` of a running Flink cluster; none: Flink runs in the job's own process."""
     max_ahead_ms: int = Field(default=EVENT_TIMES.max_ahead_ms, ge=0)

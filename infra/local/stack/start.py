@@ -127,7 +127,7 @@ def _kafka(call: Call, before: Stack | None) -> tuple[Broker | None, str]:
     """The local broker, if Kafka is local, and where Kafka is; its own ports may have been taken since it ended."""
     settings, processes = call.settings, call.processes
     was_local = KAFKA in processes.names()
-    broker = None if settings.kafka.bootstrap else Broker(call.folders.kafka)
+    broker = None if settings.kafka.bootstrap else Broker(call.folders.kafka, jvm=settings.kafka.jvm_options)
     if broker and not processes.running(KAFKA):
         processes.stop(KAFKA)
         broker = broker.on_free_ports()
