@@ -30,6 +30,8 @@ class StreamConfig(msgspec.Struct, frozen=True):
     """Of an embedded Flink; a cluster has managed memory of its own."""
     jvm_options: str
     """Of the JVM of an embedded Flink."""
+    warm_up_ms: int
+    """The longest warm-up of each task of an embedded Flink."""
     cluster: str | None
     """``host:port`` of a running Flink cluster; None: Flink in this process."""
     ready_file: Path | None

@@ -15,6 +15,10 @@ from features.sql.flink.options import CLIENT
 from jobs.stream.config import StreamConfig
 
 
+WARM_UP = "headrace.warm-up-ms"
+"""The JVM's property that says how long a task warms up, as the operator's ``WarmUp`` has it."""
+
+
 class Places(NamedTuple):
     """Where one start of a job keeps what it has, and where it is reached."""
 
@@ -31,7 +35,7 @@ class Places(NamedTuple):
 def submit(job: JobPlan, config: StreamConfig, places: Places, written: Mapping[str, str]) -> Any:
     """Start the job; gives PyFlink's ``JobClient``. ``written`` is what the job is told of each topic's dead letters."""
     # Read when PyFlink starts its JVM, as is the folder of the log.
-    os.environ["JVM_ARGS"] = jvm_options(config.jvm_options, config.sql.client)
+    os.environ["JVM_ARGS"] = f"{jvm_options(config.jvm_options, config.sql.client)} -D{WARM_UP}={config.warm_up_ms}"
     if config.logs:
         config.logs.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("FLINK_LOG_DIR", str(config.logs.resolve()))

@@ -2,6 +2,8 @@ package headrace.windows;
 
 import static org.apache.flink.table.annotation.ArgumentTrait.SET_SEMANTIC_TABLE;
 
+import headrace.warmup.WarmUp;
+import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
@@ -94,6 +96,7 @@ public final class SlidingWindows extends ProcessTableFunction<RowData> implemen
     @Override
     public void open(FunctionContext context) {
         start(context.getMetricGroup(), RowTree.LEAF_ROWS, RowTree.FANOUT);
+        WarmUp.run("windows over " + Arrays.toString(stage.views), new MadeUpRows(stage, row -> {}));
     }
 
     /** With blocks of these sizes: see {@link RowTree}. */

@@ -32,6 +32,9 @@ final class Stage implements Serializable {
         private static final long serialVersionUID = 1L;
     }
 
+    /** The columns of its table. */
+    final RowType table;
+
     final Mode.Name mode;
     final long retention;
     final long lateness;
@@ -61,6 +64,7 @@ final class Stage implements Serializable {
 
     private Stage(Spec spec, DataType table) {
         RowType type = (RowType) table.getLogicalType();
+        this.table = type;
         mode = spec.mode();
         retention = spec.retention();
         lateness = spec.lateness();
