@@ -14,7 +14,6 @@ from features.sql.flink import job_sql
 from features.sql.flink.options import CLIENT
 from jobs.stream.config import StreamConfig
 
-
 WARM_UP = "headrace.warm-up-ms"
 """The JVM's property that says how long a task warms up, as the operator's ``WarmUp`` has it."""
 
@@ -35,7 +34,8 @@ class Places(NamedTuple):
 def submit(job: JobPlan, config: StreamConfig, places: Places, written: Mapping[str, str]) -> Any:
     """Start the job; gives PyFlink's ``JobClient``. ``written`` is what the job is told of each topic's dead letters."""
     # Read when PyFlink starts its JVM, as is the folder of the log.
-    os.environ["JVM_ARGS"] = f"{jvm_options(config.jvm_options, config.sql.client)} -D{WARM_UP}={config.warm_up_ms}"
+    warm_up_ms = 0 if places.restored else config.warm_up_ms  # events are waiting, and warm it up
+    os.environ["JVM_ARGS"] = f"{jvm_options(config.jvm_options, config.sql.client)} -D{WARM_UP}={warm_up_ms}"
     if config.logs:
         config.logs.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("FLINK_LOG_DIR", str(config.logs.resolve()))

@@ -16,7 +16,7 @@ public final class WarmUp {
     public static final String PROPERTY = "headrace.warm-up-ms";
 
     private static final System.Logger LOG = System.getLogger(WarmUp.class.getName());
-    private static final long DEFAULT_MS = 5000;
+    private static final long DEFAULT_MS = 3000;
 
     /** The compilers are calm when they have worked for less than a tenth of so long. */
     private static final long LOOK_MS = 400;
