@@ -58,8 +58,8 @@ class StreamSettings(Section):
     jvm_options: str = "-XX:+UseParallelGC"
     """The options of the JVM where Flink runs in the job's own process."""
     warm_up_ms: int = Field(default=3000, ge=0)
-    """How long at most a job that starts afresh runs on made-up rows, until its JVM has compiled its code; 0: not at all. A cluster
-    is told by its JVMs' options: `-Dheadrace.warm-up-ms=3000`, which is the default there too."""
+    """How long at most a job that starts afresh runs on made-up rows, until its JVM has compiled its code; 0: not at all. A
+    cluster is told by its JVMs' options: `-Dheadrace.warm-up-ms=3000`, which is the default there too."""
     cluster: str | None = None
     """The `host:port` of a running Flink cluster; none: Flink runs in the job's own process."""
     max_ahead_ms: int = Field(default=EVENT_TIMES.max_ahead_ms, ge=0)
