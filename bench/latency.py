@@ -38,9 +38,9 @@ from serving.kafka.scorer import POLL_MS
 
 RATES = (200, 2000, 5000)
 """Events a second."""
-SECONDS = 12
+SECONDS = 10
 FIRST_RATE, FIRST_SECONDS = 2000, 30
-WARM_UP_SECONDS = 60
+WARM_UP_SECONDS = 40
 """The longest warm-up."""
 LOOK_SECONDS = 5
 CALM = 0.05

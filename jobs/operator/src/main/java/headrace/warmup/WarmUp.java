@@ -5,6 +5,7 @@ import java.lang.management.ManagementFactory;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Runs code before its first row comes, on made-up data, until the JVM's compilers have little left to do: of a task that is not
@@ -12,7 +13,7 @@ import java.util.concurrent.TimeUnit;
  * on a topic.
  */
 public final class WarmUp {
-    /** The system property that says for how many milliseconds at most; 0: no warm-up. */
+    /** The system property that says for how many milliseconds at most, of a job in a JVM; 0: no warm-up. */
     public static final String PROPERTY = "headrace.warm-up-ms";
 
     private static final System.Logger LOG = System.getLogger(WarmUp.class.getName());
@@ -26,8 +27,14 @@ public final class WarmUp {
     private static final int STEPS = 256;
     private static final long PAUSE_MS = 5;
 
+    /** A task opens one operator after the other: each has a part of the time, so that none takes it all. */
+    private static final int PARTS = 3;
+
     /** Kept by the job's class loader: a job that restarts in its JVM is warm. */
     private static final Set<String> DONE = ConcurrentHashMap.newKeySet();
+
+    /** When the first warm-up of the job began. */
+    private static final AtomicLong BEGAN = new AtomicLong();
 
     private WarmUp() {}
 
@@ -56,7 +63,9 @@ public final class WarmUp {
     private static void run(Step step, long most) throws Exception {
         CompilationMXBean compilers = ManagementFactory.getCompilationMXBean(); // null in a JVM that only interprets
         long now = System.nanoTime();
-        long end = now + TimeUnit.MILLISECONDS.toNanos(most);
+        BEGAN.compareAndSet(0, now);
+        long part = TimeUnit.MILLISECONDS.toNanos(most) / PARTS;
+        long end = Math.min(now + part, BEGAN.get() + PARTS * part);
         long look = now + TimeUnit.MILLISECONDS.toNanos(LOOK_MS);
         long compiled = compilers == null ? 0 : compilers.getTotalCompilationTime();
         for (int number = 0; now - end < 0; number++, now = System.nanoTime()) {
