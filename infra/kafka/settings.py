@@ -17,6 +17,7 @@ from features.sql.flink.options import CLIENT
 from infra.section import PREFIX, Section
 
 LOCAL_JVM = "-Xms256m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+"""C1 alone: C2 takes 9 to 12 s of CPU in the first 30 s of events, when Flink's compilers need the cores."""
 SECURITY = f"{CLIENT}.common.security"
 MODULES = {
     "PLAIN": f"{SECURITY}.plain.PlainLoginModule",
