@@ -119,7 +119,7 @@ def _latency(
     job = Job(broker.bootstrap, source, f"{contender.topic}.live", str(folder / source))
     broker.create_topics({source: PARTITIONS})
     records.create(broker, job, PARTITIONS)
-    measured, first = {}, True
+    measured, first = dict[int, tuple[float, float, int]](), True
     rates = [*contender.warm_up, *((int(at * seconds), at) for at in RATES)]
     most = sum(count for count, _ in rates)
     with (
@@ -132,7 +132,8 @@ def _latency(
         for count, at in rates:
             patience = records.START_SECONDS if first else BEHIND_SECONDS
             took, without_a_vector = _send_and_read(reader, job, contender, sending, count, at, patience)
-            measured[at] = (*np.percentile(took[count // 5 :], (50, 99)).tolist(), without_a_vector)
+            p50, p99 = np.percentile(took[count // 5 :], (50, 99)).tolist()
+            measured[int(at)] = p50, p99, without_a_vector
             first = False
     return measured
 
