@@ -93,6 +93,7 @@ def sql_options(
         kept_bytes=KEPT_BYTES,
         whole_after_ms={},
         newest_ms={},
+        history=None,
     )
 
 

@@ -107,6 +107,7 @@ def spec(step: Step, options: JobOptions) -> dict[str, object]:
         "mode": job.mode,
         "retention": stage.longest_ms + job.lateness_ms,
         "lateness": job.lateness_ms,
+        **({} if options.history is None else {"seam": options.history.seam.until_ms}),
         "whole_from": options.whole_after_ms.get(stage.source),
         "cache": options.cache_bytes,
         "kept": options.kept_bytes,
@@ -143,7 +144,17 @@ def _of_operator(step: Step, options: JobOptions) -> tuple[Column, ...]:
         Column("_is_query", _is_query(step, options), "FALSE"),
         Column("_partition", "`_partition`", "`_partition`", carried=True),
         Column("_offset", "`_offset`", "`_offset`", carried=True),
+        *_id(step, options),
     )
+
+
+def _id(step: Step, options: JobOptions) -> tuple[Column, ...]:
+    """What tells a backfilled job which row of the topic was in its history."""
+    if options.history is None:
+        return ()
+    event_id = step.source.event_id
+    of_spine = backquoted(event_id) if step.is_over_spine else null(sql_type(step.source.column(event_id).type))
+    return (Column("_id", of_spine, backquoted(event_id)),)
 
 
 def _values(step: Step) -> tuple[Column, ...]:

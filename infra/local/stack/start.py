@@ -201,6 +201,8 @@ def _wait(folders: Folders, processes: Processes, name: str) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while not works(folders, processes, name):
         ended = processes.running(name) is None
+        if next(folders.histories(role_of(name)[1]), None):  # it is being backfilled, however long that takes
+            deadline = time.monotonic() + READY_SECONDS
         if ended or time.monotonic() > deadline:
             what = "ended" if ended else f"was not ready within {READY_SECONDS:.0f} s"
             log = processes.logs / f"{name}.log"

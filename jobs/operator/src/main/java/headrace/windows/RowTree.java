@@ -144,6 +144,11 @@ final class RowTree {
         return layout.isQuery(block, row);
     }
 
+    /** A word of the row at {@code row} of a block, as a visitor sees it. */
+    long value(byte[] block, int row, int word) {
+        return layout.value(block, row, word);
+    }
+
     /** Forgets some of the rows that are too old once there is a row of {@code time}. */
     void advance(long time) {
         head.setNewest(Math.max(newest(), time));

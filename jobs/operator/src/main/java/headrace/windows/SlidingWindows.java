@@ -118,7 +118,11 @@ public final class SlidingWindows extends ProcessTableFunction<RowData> implemen
             @ArgumentHint(name = "spec") String spec) {
         current.read(stage, r);
         turn.open(context.timeContext(Long.class), state, current.key);
-        mode.arrive(current, turn);
+        if (current.isHistory()) {
+            turn.process(current, turn.watermark()); // all of it precedes the first row of the topic, in both modes
+        } else if (!turn.isRepeat(current)) {
+            mode.arrive(current, turn);
+        }
         turn.close();
     }
 

@@ -19,7 +19,7 @@ import org.apache.flink.table.types.logical.RowType;
  * One keyed step of the plan: a {@link Spec} bound to the columns of its table.
  *
  * <p>The table has {@code _time BIGINT, _contributes BOOLEAN, _is_query BOOLEAN, _partition INT, _offset BIGINT}, {@code _key} if
- * something is kept of a key in memory, the aggregated columns and the carried ones, in any order.
+ * something is kept of a key in memory, {@code _id} in a backfilled job, the aggregated columns and the carried ones, in any order.
  */
 final class Stage implements Serializable {
     private static final long serialVersionUID = 1L;
@@ -38,6 +38,12 @@ final class Stage implements Serializable {
 
     /** Rows of this time or before may never have come; the least long where all have. */
     final long wholeFrom;
+
+    /** Rows before this time may come from the history and from the topic; the least long where there is no history. */
+    final long seam;
+
+    /** The column of a row's id; null where there is no history. */
+    final Value id;
 
     final long cache;
     final long kept;
@@ -65,6 +71,8 @@ final class Stage implements Serializable {
         retention = spec.retention();
         lateness = spec.lateness();
         wholeFrom = spec.wholeFrom() == null ? Long.MIN_VALUE : spec.wholeFrom();
+        seam = spec.seam() == null ? Long.MIN_VALUE : spec.seam();
+        id = spec.seam() == null ? null : value(type, DataType.getFieldDataTypes(table), "_id", false);
         cache = spec.cache();
         kept = spec.kept();
         time = position(type, "_time");
@@ -149,11 +157,15 @@ final class Stage implements Serializable {
         List<DataType> columns = DataType.getFieldDataTypes(table);
         Value[] values = new Value[spec.values().size()];
         for (int i = 0; i < values.length; i++) {
-            int position = position(type, spec.values().get(i));
-            int words = type.getTypeAt(position).is(LogicalTypeRoot.VARCHAR) ? 2 : 1;
-            values[i] = new Value(position, columns.get(position).nullable(), spec.isOnlyCounted(i) ? 0 : words);
+            values[i] = value(type, columns, spec.values().get(i), spec.isOnlyCounted(i));
         }
         return values;
+    }
+
+    private static Value value(RowType type, List<DataType> columns, String name, boolean isOnlyCounted) {
+        int position = position(type, name);
+        int words = type.getTypeAt(position).is(LogicalTypeRoot.VARCHAR) ? 2 : 1;
+        return new Value(position, columns.get(position).nullable(), isOnlyCounted ? 0 : words);
     }
 
     private static int position(RowType table, String name) {

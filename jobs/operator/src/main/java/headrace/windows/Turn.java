@@ -75,6 +75,11 @@ final class Turn {
         setClearing(windower.clear(blocks, time));
     }
 
+    /** Whether a row has been counted before, as one of the history that the job was backfilled with. */
+    boolean isRepeat(StagedRow row) {
+        return windower.isRepeat(blocks, row);
+    }
+
     /** Puts a row into the windows; {@code watermark} is as {@link Windower#step} wants it. */
     void process(StagedRow row, long watermark) {
         Object[] vector = windower.step(blocks, row, watermark);
