@@ -60,7 +60,7 @@ def _kafka(job: JobPlan, source: Source, options: JobOptions) -> dict[str, str]:
 
 
 def _history(source: Source, options: JobOptions) -> dict[str, str]:
-    """The files that a backfilled job reads before the topic. A source that no window is over has none: it waits for the others."""
+    """What a backfilled job reads before the topic. A source that no window is over has no files, and waits for the others."""
     if options.history is None:
         return {}
     seam = options.history.seam

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow.compute as pc
 import pytest
 
+from features.errors import StackError
 from features.job import job_plan
 from features.plan import Plan
 from features.seam import seam_at
@@ -23,8 +24,10 @@ from jobs.history.compute import compute
 from jobs.ingest.publish import Event, feed, merged, publish
 from jobs.stream.backfill import history_folder, record
 from jobs.stream.files import state_folder
+from jobs.stream.job import run
+from schemas import FeatureVector
 from tests.support.flink import Cluster
-from tests.support.streams import own_topics, run_to_end, vectors
+from tests.support.streams import await_checkpoint, await_vectors, config_of, embedded, own_topics, run_to_end, vectors
 
 pytestmark = pytest.mark.stack
 
@@ -64,14 +67,19 @@ def dealt(service: Service, plan: Plan, seed: int) -> Halves:
     return halves
 
 
-def start_with(plan: Plan, halves: Halves, folder: Path, state: Path, *, backend: str = "heap", files: int = 1) -> None:
-    """Load the history of ``halves`` for the job of ``plan`` whose checkpoints are below ``state``."""
+def start_with(
+    plan: Plan, halves: Halves, folder: Path, state: Path, *, backend: str = "heap", files: int = 1, others: int = 0
+) -> None:
+    """Load the history of ``halves`` for the job of ``plan`` whose checkpoints are below ``state``.
+
+    With ``others``, each event so many times more, of other customers that nobody asks for: a history that takes longer.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     written = {}
     for source in plan.sources:
         written[source.name] = folder / f"{source.name}.jsonl"
-        lines = (event.value for event in halves.history if event.topic == source.topic)
-        written[source.name].write_bytes(b"".join(line + b"\n" for line in lines))
+        lines = [event.value for event in halves.history if event.topic == source.topic]
+        written[source.name].write_bytes(b"".join(line + b"\n" for line in (*lines, *_of_others(lines, others))))
     job = job_plan([plan])
     seam = seam_at(job, halves.until_ms, files)
     place = state_folder(job, state, backend)
@@ -79,6 +87,14 @@ def start_with(plan: Plan, halves: Halves, folder: Path, state: Path, *, backend
     rows = write_history(job, seam, folder, history_folder(place), histories=histories)
     assert all(rows.values()), rows
     record(place, seam)
+
+
+def _of_others(lines: Sequence[bytes], others: int) -> Iterator[bytes]:
+    for number in range(1, others + 1):
+        for line in lines:
+            event = msgspec.json.decode(line)
+            ids = {"transaction_id": -event["transaction_id"] - 1, "customer_id": -100 * event["customer_id"] - number}
+            yield msgspec.json.encode(event | ids)
 
 
 def sent(broker: Broker, events: Iterable[Event]) -> None:
@@ -89,6 +105,11 @@ def sent(broker: Broker, events: Iterable[Event]) -> None:
 def unordered(plan: Plan) -> Plan:
     """``plan`` whose files have rows in the order of their arrival, and no column for it."""
     return msgspec.structs.replace(plan, sources=tuple(msgspec.structs.replace(s, arrival=None) for s in plan.sources))
+
+
+def values(found: Sequence[FeatureVector]) -> dict[int | str, tuple[Any, ...]]:
+    """What each vector says, by its event."""
+    return {vector.event_id: (vector.event_time, vector.complete, vector.features) for vector in found}
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -108,3 +129,44 @@ def test_vectors_after_the_seam_are_the_batch_engines(
     parity = compare(plan, batch, found)
     assert [stage.differing for stage in parity.stages] == [0, 0], parity
     assert all(vector.complete for vector in found)
+
+
+def test_a_backfilled_job_killed_twice_goes_on_as_one_from_the_beginning(
+    broker: Broker, cluster: Cluster, small: Service, tmp_path: Path
+) -> None:
+    """In arrival mode, on RocksDB, killed with -9 while it reads its history and once more behind the seam, when the history is
+    gone: each vector is, to the bit, that of a job whose topic had the history first."""
+    customers = msgspec.structs.replace(
+        unordered(small.plan), sources=unordered(small.plan).sources[:1], windows=small.plan.windows[:1]
+    )
+    plan, whole = own_topics(broker, customers), own_topics(broker, customers)
+    halves = dealt(small, plan, seed=7)
+    start_with(plan, halves, tmp_path / "history", tmp_path, backend="rocksdb", others=40)
+    place = state_folder(job_plan([plan]), tmp_path, "rocksdb")
+    rows = list(history_folder(place).glob("*.rows"))
+    settings = {"bounded": False, "state_backend": "rocksdb", "checkpoint_interval_ms": 200}
+    sent(broker, halves.topic[: len(halves.topic) // 2])
+    with embedded(broker, plan, tmp_path, **settings):
+        await_checkpoint(tmp_path)
+    assert all(file.exists() for file in rows), "it was killed while it read its history"
+    with embedded(broker, plan, tmp_path, **settings):
+        wanted = sum(1 for event in halves.topic[: len(halves.topic) // 2] if event.time >= halves.until_ms)
+        await_vectors(broker, plan, wanted)
+    assert not any(file.exists() for file in rows), "it was killed behind the seam"
+    sent(broker, halves.topic[len(halves.topic) // 2 :])
+    with embedded(broker, plan, tmp_path, **settings):
+        await_vectors(broker, plan, sum(1 for event in halves.topic if event.time >= halves.until_ms))
+    sent(broker, [event._replace(topic=whole.spine_source.topic) for event in halves.one_after_the_other])
+    run_to_end(broker, cluster, whole, tmp_path / "whole", vectors_from_ms=halves.until_ms)
+    found = vectors(broker, plan)
+    assert values(found) == values(vectors(broker, whole))
+    assert all(vector.complete for vector in found)
+
+
+def test_a_job_whose_history_is_gone_says_what_to_do(broker: Broker, small: Service, tmp_path: Path) -> None:
+    """A job without a checkpoint does not begin with half of its history."""
+    plan = own_topics(broker, unordered(small.plan))
+    start_with(plan, dealt(small, plan, seed=1), tmp_path / "history", tmp_path)
+    next(history_folder(state_folder(job_plan([plan]), tmp_path, "heap")).glob("*.rows")).unlink()
+    with pytest.raises(StackError, match="1 files of it, and no checkpoint is beside it; run 'headrace backfill' again"):
+        run(job_plan([plan]), config_of(broker, plan, tmp_path))
