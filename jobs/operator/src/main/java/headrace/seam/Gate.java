@@ -66,6 +66,11 @@ final class Gate {
         opened.run();
     }
 
+    /** Runs {@code opened} no more: its enumerator is closed. */
+    synchronized void leave(Runnable opened) {
+        waiting.remove(opened);
+    }
+
     private boolean isOpen() {
         return kept.containsAll(history.sources());
     }

@@ -33,14 +33,15 @@ final class SeamEnumerator<S extends SourceSplit, E> implements SplitEnumerator<
     /** The first checkpoint that began when all of the history had been sent on. */
     private long candidate = NO_CHECKPOINT;
 
+    private final Runnable opened;
     private SplitEnumerator<S, E> topic;
-    private boolean closed;
 
     SeamEnumerator(Source<RowData, S, E> source, History history, SplitEnumeratorContext<SeamSplit<S>> context, SeamState<E> state) {
         this.source = source;
         this.history = history;
         this.context = context;
         gate = Gate.of(history);
+        opened = () -> context.runInCoordinatorThread(this::open);
         restored = state.topic();
         kept = state.sent();
         state.files().forEach(number -> files.add(SeamSplit.ofFile(number)));
@@ -55,14 +56,11 @@ final class SeamEnumerator<S extends SourceSplit, E> implements SplitEnumerator<
         if (restored != null) {
             open();
         } else {
-            gate.whenOpen(() -> context.runInCoordinatorThread(this::open));
+            gate.whenOpen(opened);
         }
     }
 
     private void open() {
-        if (closed || topic != null) {
-            return;
-        }
         try {
             TopicContext<S> of = new TopicContext<>(context);
             topic = restored == null ? source.createEnumerator(of) : source.restoreEnumerator(of, restored);
@@ -159,7 +157,7 @@ final class SeamEnumerator<S extends SourceSplit, E> implements SplitEnumerator<
 
     @Override
     public void close() throws IOException {
-        closed = true;
+        gate.leave(opened);
         if (topic != null) {
             topic.close();
         }
