@@ -51,7 +51,7 @@ def write_history(
             "leave out its history"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    counts = {}
+    counts: dict[str, int] = {}
     with connect(threads) as connection:
         for name, from_ms in seam.from_ms.items():
             on_source(name)
