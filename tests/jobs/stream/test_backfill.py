@@ -130,7 +130,7 @@ def test_a_backfilled_job_goes_on_after_kills(broker: Broker, small: Service, tm
     settings = {"bounded": False, "state_backend": "rocksdb", "checkpoint_interval_ms": 200}
     sent(broker, early)
     with embedded(broker, plan, tmp_path, **settings):
-        await_checkpoint(tmp_path)
+        await_checkpoint(tmp_path, seconds=180)
     assert all(file.exists() for file in rows), "it was killed while it read its history"
     with embedded(broker, plan, tmp_path, **settings):
         await_vectors(broker, plan, sum(1 for event in early if event.time >= halves.until_ms))
