@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from features.service import Resources
 from infra.section import Section
 from infra.settings import ScorerSettings, Settings, StreamSettings
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
@@ -97,8 +98,10 @@ def sql_options(
 
 
 def with_settings(service: Service, settings: Settings) -> Service:
-    """``service`` with what the settings say of the files that it reads."""
-    return msgspec.structs.replace(service, event_times=settings.stream.event_times)
+    """``service`` with what the settings say of the files that it reads, and of what reading them may take."""
+    history = settings.history
+    resources = Resources(history.memory_mb, service.folder / history.spill_folder if history.spill_folder else None)
+    return msgspec.structs.replace(service, event_times=settings.stream.event_times, resources=resources)
 
 
 def scorer_config(

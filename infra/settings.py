@@ -80,6 +80,15 @@ class StreamSettings(Section):
         return EventTimes(self.max_ahead_ms, self.max_age_days)
 
 
+class HistorySettings(Section):
+    """Features over history: `headrace features`, `score`, `train` and what else reads it (docs/files.md)."""
+
+    memory_mb: int | None = Field(default=None, ge=64)
+    """What DuckDB may hold in memory; what does not fit goes to disk, and takes longer; none: half of the machine's memory."""
+    spill_folder: str | None = None
+    """The folder on disk for what does not fit, relative to the project; none: the system's for temporary files (`TMPDIR`)."""
+
+
 class ScorerSettings(Section):
     """The scorers."""
 
@@ -216,6 +225,7 @@ class Settings(BaseSettings):
     """The services that `headrace up` starts, in the environment with commas; none named: all of definitions.py."""
     kafka: KafkaSettings = KafkaSettings()
     stream: StreamSettings = StreamSettings()
+    history: HistorySettings = HistorySettings()
     scorer: ScorerSettings = ScorerSettings()
     gate: GateSettings = GateSettings()
     train: dict[str, TrainSettings] = {}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -62,25 +62,25 @@ def features(
     labelled = _label(service, settings) if label and label_of is None else label_of
     with interruptible(lambda: f"{out} was not written"), show.progress() as on_progress:
         from features.definitions.load import load  # slow: after all that is quickly refused
-        from jobs.history.batch_rows import batch_rows
-        from jobs.history.compute import compute, write
-        from jobs.history.labels import with_label
+        from jobs.history.batch_rows import Counted
+        from jobs.history.compute import stream_features
+        from jobs.history.rows_file import write
 
         of = with_settings(load(where).service(service), settings)
-        table = compute(
+        counted = Counted(of.plan)
+        tables = stream_features(
             of,
             start_ms=times.start_ms,
             end_ms=times.end_ms,
             events=events,
             histories=others,
+            label=labelled,
             on_progress=on_progress,
         )
-        if labelled is not None:
-            table = with_label(of, table, labelled, others)
-        write(table, out)
-    show.out.print(f"{table.num_rows:,} rows, {len(table.column_names)} columns in {show.escape(str(out))}")
-    _note_if_empty(table, times, events)
-    warn_of_batch_rows(batch_rows(of.plan, table), service)
+        written = write(counted.of(tables), out)
+    show.out.print(f"{written.rows:,} rows, {written.columns} columns in {show.escape(str(out))}")
+    _note_if_empty(written.rows, times, events)
+    warn_of_batch_rows(counted.rows(), service)
 
 
 @app.command(epilog="Example: headrace score SERVICE --from 2026-01-08 --to 2026-01-15 --out scores.parquet")
@@ -111,16 +111,16 @@ def score(
     chosen = registry_of(where, settings).get(model or service, version or PRODUCTION)
     with interruptible(lambda: f"{out} was not written"), show.progress() as on_progress:
         from features.definitions.load import load  # slow: after all that is quickly refused
-        from jobs.history.batch_rows import batch_rows
-        from jobs.history.compute import write
-        from jobs.predict.score import score_history
+        from jobs.history.batch_rows import Counted
+        from jobs.history.rows_file import write
+        from jobs.predict.score import stream_scores
         from serving.models.session import load_model
 
         of = with_settings(load(where).service(service), settings)
-        loaded = load_model(chosen)
-        table = score_history(
+        counted, unscored = Counted(of.plan), _Unscored()
+        tables = stream_scores(
             of,
-            partial(loaded.score_table, plan=of.plan),
+            partial(load_model(chosen).score_table, plan=of.plan),
             inputs=chosen.manifest.inputs,
             start_ms=times.start_ms,
             end_ms=times.end_ms,
@@ -128,19 +128,34 @@ def score(
             histories=others,
             on_progress=on_progress,
         )
-        write(table, out)
+        written = write(unscored.of(counted.of(tables)), out)
     by = f"{chosen.manifest.name} v{chosen.manifest.version}"
-    show.out.print(f"{table.num_rows:,} scores by {by} in {show.escape(str(out))}")
-    _note_if_empty(table, times, events)
-    _warn_of_unscorable(table)
-    warn_of_batch_rows(batch_rows(of.plan, table), service)
+    show.out.print(f"{written.rows:,} scores by {by} in {show.escape(str(out))}")
+    _note_if_empty(written.rows, times, events)
+    unscored.warn(written.rows)
+    warn_of_batch_rows(counted.rows(), service)
 
 
-def _warn_of_unscorable(table: pa.Table) -> None:
-    """Say how many rows have no score, and why the first has none: on the stream they would be dead letters."""
-    reasons = table["unscorable"].drop_null()
-    if len(reasons):
-        warn(f"{len(reasons):,} of {table.num_rows:,} rows have no score, and column 'unscorable' says why: {reasons[0]}, say")
+class _Unscored:
+    """Counts the rows without a score while they go by, and keeps the first one's reason."""
+
+    def __init__(self) -> None:
+        self.count, self.first = 0, ""
+
+    def of(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """``tables``, as they are."""
+        for table in tables:
+            reasons = table["unscorable"].drop_null()
+            if len(reasons):
+                self.first = self.first or str(reasons[0])
+                self.count += len(reasons)
+            yield table
+
+    def warn(self, rows: int) -> None:
+        """Say how many rows have no score, and why the first has none: on the stream they would be dead letters."""
+        if self.count:
+            why = f"column 'unscorable' says why: {self.first}, say"
+            warn(f"{self.count:,} of {rows:,} rows have no score, and {why}")
 
 
 def _label(service: str, settings: Settings) -> str:
@@ -150,7 +165,7 @@ def _label(service: str, settings: Settings) -> str:
     return settings.train[service].label
 
 
-def _note_if_empty(table: pa.Table, times: Span, events: Path | None) -> None:
+def _note_if_empty(rows: int, times: Span, events: str | None) -> None:
     """Say that a span is without events: a wrong year looks like a quiet day."""
-    if not table.num_rows:
+    if not rows:
         note(f"{events or 'the history of the spine'} has no event{span_text(times)}; see --from and --to")

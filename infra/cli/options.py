@@ -14,8 +14,12 @@ from features.times import Span, moment_text, utc_ms
 ServiceArgument = Annotated[str, typer.Argument(help="A feature service.", show_default=False)]
 OutOption = Annotated[Path, typer.Option(help="The Parquet file to write.", show_default=False)]
 EventsOption = Annotated[
-    Path | None,
-    typer.Option(help="The events that get feature vectors, .parquet, .csv or .jsonl; none: the history.", show_default=False),
+    str | None,
+    typer.Option(
+        help="The events that get feature vectors: a file, a URL or a table (docs/files.md); none: the history.",
+        metavar="PLACE",
+        show_default=False,
+    ),
 ]
 FromOption = Annotated[str | None, typer.Option("--from", help="From this event time, UTC.", metavar="DATE", show_default=False)]
 ToOption = Annotated[str | None, typer.Option("--to", help="To before this event time, UTC.", metavar="DATE", show_default=False)]
@@ -31,17 +35,22 @@ NoCheckOption = Annotated[
     typer.Option("--no-check", help="Send at once; else the files are read as a whole before the first event is sent."),
 ]
 HistoryOption = Annotated[
-    list[str] | None, typer.Option(help="Another history of a source.", metavar="SOURCE=FILE", show_default=False)
+    list[str] | None,
+    typer.Option(
+        help="Another history of a source: a file, a glob, a URL or a table (docs/files.md).",
+        metavar="SOURCE=PLACE",
+        show_default=False,
+    ),
 ]
 
 
-def histories(written: list[str] | None) -> dict[str, Path]:
-    """``SOURCE=FILE``, several times."""
+def histories(written: list[str] | None) -> dict[str, str | Path]:
+    """``SOURCE=PLACE``, several times; paths are relative to the working folder."""
     pairs = [item.partition("=") for item in written or ()]
     for source, _, file in pairs:
         if not file:
-            raise SettingError(f"a history is SOURCE=FILE; got '{source}'; write --history payments=old.parquet, say")
-    return {source: Path(file) for source, _, file in pairs}
+            raise SettingError(f"a history is SOURCE=PLACE; got '{source}'; write --history payments=old.parquet, say")
+    return {source: file for source, _, file in pairs}
 
 
 def span(start: str | None, end: str | None) -> Span:
