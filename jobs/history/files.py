@@ -25,7 +25,17 @@ from features.times import ALWAYS, Span, out_of_bounds
 from jobs.history.databases import copy_table
 from jobs.history.json_lines import FAULT, LINE, JsonLines
 from jobs.history.places import Place, Written, exactly, opened, place, reachable
-from jobs.history.readings import FLOATS, INTEGERS, NUMBER, TIMES, Reading, milliseconds, of_stored, of_text, teach
+from jobs.history.readings import (
+    FLOATS,
+    INTEGERS,
+    NUMBER,
+    TIMES,
+    Reading,
+    milliseconds,
+    of_stored,
+    of_text,
+    teach,
+)
 
 CSV_OPTIONS = (
     "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false"
@@ -325,10 +335,12 @@ def _reading(source: Source, column: Column, types: Mapping[str, str], there: Pl
         raise misfit(there.text, f"rows of '{source.name}'", rule, got, "add it, or change the definition")
     if there.kind == "lines":
         return of_text(column.name, column.type, "json")
-    is_text = (
-        there.kind == "csv" or column.name in there.partitions or (there.kind == "table" and types[column.name] == "VARCHAR")
-    )
-    return of_text(column.name, column.type, "csv") if is_text else of_stored(column.name, column.type, types[column.name])
+    found = types[column.name]
+    if there.kind == "csv" or column.name in there.partitions or (there.kind == "table" and found == "VARCHAR"):
+        return of_text(column.name, column.type, "csv")
+    if there.text.startswith("sqlite:") and column.type.kind == "bool" and found == "BIGINT":
+        return of_truth_as_number(column.name)
+    return of_stored(column.name, column.type, found)
 
 
 def _as_it_is(name: str, found: str) -> Reading:
