@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -27,8 +27,12 @@ from infra.cli.options import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from features.service import Service
     from features.times import Span
     from infra.settings import Settings
+    from jobs.history.served import Record
+
+AsOf = Literal["event-time", "served"]
 
 
 @app.command(epilog="Example: headrace features SERVICE --from 2026-01-01 --to 2026-01-15 --out features.parquet")
@@ -46,11 +50,19 @@ def features(
         str | None,
         typer.Option("--label-of", help="Add the column 'label', of this column.", metavar="SOURCE.COLUMN", show_default=False),
     ] = None,
+    as_of: Annotated[
+        AsOf, typer.Option(help="event-time: what was true at each event; served: what the model was given, by its receipts.")
+    ] = "event-time",
+    receipts: Annotated[
+        str | None,
+        typer.Option(help="With --as-of served: a .jsonl of predictions; none: the topic.", metavar="FILE", show_default=False),
+    ] = None,
     project: ProjectOption = HERE,
 ) -> None:
     """Compute the features of past events.
 
-    The values are those that the stream would have given. With a label, a model of one's own can be trained on the file.
+    The values are those that the stream would have given, or with --as-of served those that it gave. With a label, a model of
+    one's own can be trained on the file.
     """
     from infra.cli import show
     from infra.config import with_settings
@@ -58,6 +70,8 @@ def features(
 
     times, others, where = span(start, end), histories(history), folder(project)
     parquet_file(out)
+    if receipts is not None and as_of != "served":
+        raise SettingError(f"--receipts is for what was served; got --as-of {as_of}; add --as-of served")
     settings = load_settings(where)
     labelled = _label(service, settings) if label and label_of is None else label_of
     with interruptible(lambda: f"{out} was not written"), show.progress() as on_progress:
@@ -65,10 +79,12 @@ def features(
         from jobs.history.batch_rows import Counted
         from jobs.history.compute import stream_features
         from jobs.history.rows_file import write
+        from jobs.history.served import Told, stream_served
 
         of = with_settings(load(where).service(service), settings)
-        counted = Counted(of.plan)
-        tables = stream_features(
+        counted, told = Counted(of.plan), Told(of.plan)
+        compute = stream_features if as_of == "event-time" else partial(stream_served, records=_records(of, settings, receipts))
+        tables = compute(
             of,
             start_ms=times.start_ms,
             end_ms=times.end_ms,
@@ -77,10 +93,12 @@ def features(
             label=labelled,
             on_progress=on_progress,
         )
-        written = write(counted.of(tables), out)
+        written = write(counted.of(tables) if as_of == "event-time" else told.of(tables), out)
     show.out.print(f"{written.rows:,} rows, {written.columns} columns in {show.escape(str(out))}")
     _note_if_empty(written.rows, times, events)
     warn_of_batch_rows(counted.rows(), service)
+    for line in told.warnings():
+        warn(line)
 
 
 @app.command(epilog="Example: headrace score SERVICE --from 2026-01-08 --to 2026-01-15 --out scores.parquet")
@@ -156,6 +174,22 @@ class _Unscored:
         if self.count:
             why = f"column 'unscorable' says why: {self.first}, say"
             warn(f"{self.count:,} of {rows:,} rows have no score, and {why}")
+
+
+def _records(of: Service, settings: Settings, receipts: str | None) -> Iterator[Record]:
+    """The predictions of a file, or of the service's topic."""
+    from jobs.history.receipts import of_file, of_topic
+
+    if receipts is not None:
+        return of_file(receipts)
+    from infra.kafka import rights
+    from infra.local import stack, topics
+
+    topic = of.plan.predictions_topic
+    client, reader = (made(stack.bootstrap(of.folder, settings)) for made in (settings.kafka.client, settings.kafka.reader))
+    rights.require(client, rights.of_reader(topic))
+    topics.require(client, topic)
+    return of_topic(reader, topic)
 
 
 def _label(service: str, settings: Settings) -> str:

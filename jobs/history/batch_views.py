@@ -22,9 +22,9 @@ from features.service import Service
 from features.sql.quoting import quoted
 from features.times import DAY_MS, Span, day_ms
 from jobs.history.batch_file import TIME, Day, Made, check_definition, days_of, definition_digest, read_days, save
-from jobs.history.compute import Progress, Request
 from jobs.history.files import connect
 from jobs.history.places import Written
+from jobs.history.queries import Progress, Request
 from jobs.history.tables import File, create_table
 
 SAVE_SECONDS = 2.0

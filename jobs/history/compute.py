@@ -7,52 +7,44 @@ which get their on-demand features and go on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 
 import duckdb
-import msgspec
 import pyarrow as pa
 
 from features.errors import SettingError
 from features.inputs import on_demand
-from features.inputs.arrow import BATCH, from_list, to_list
+from features.inputs.arrow import from_list, to_list
 from features.plan import BatchView, Plan, Source
 from features.service import Service
 from features.sql.duckdb import windows_sql
 from features.sql.duckdb.batch_views import as_of_column, batch_sql, incomplete_column
 from features.sql.quoting import literal, quoted
-from features.times import EVENT_TIMES, EventTimes, Span
+from features.times import Span
 from jobs.history.batch_file import check_definition
 from jobs.history.files import connect
-from jobs.history.labels import LABEL, add_labels, check_label, labels_sql
-from jobs.history.places import Written, exactly, is_there, located
+from jobs.history.labels import LABEL, add_labels
+from jobs.history.places import Written, exactly
+from jobs.history.queries import (
+    LABELS,
+    QUERIES,
+    Progress,
+    Request,
+    Steps,
+    create_labels,
+    create_queries,
+    files_of,
+    requested,
+    tables_of,
+    within_memory,
+)
 from jobs.history.rows_file import together, write
-from jobs.history.tables import File, create_table
+from jobs.history.tables import create_table
 
-__all__ = ["Progress", "Request", "compute", "stream_features", "write"]
+__all__ = ["Progress", "compute", "stream_features", "write"]
 
 LONG = 2**63
-QUERIES = "_queries"
-"""The table of the spine's rows that are queries, in order; ``_row`` is a row's number."""
-Progress = Callable[[str, int, int], None]
-"""Told what begins, how many steps are done, and of how many."""
-
-
-class Request(msgspec.Struct, frozen=True):
-    """Which rows of a project's histories are wanted."""
-
-    folder: Path
-    plan: Plan
-    times: Span
-    events: Written | None = None
-    histories: Mapping[str, Written] = {}
-    event_times: EventTimes = EVENT_TIMES
-
-    def history(self, source: Source) -> Written:
-        """Where the rows of ``source`` are."""
-        return self.histories.get(source.name) or located(self.folder, source.history)
 
 
 def compute(
@@ -107,27 +99,18 @@ def stream_features(
     Raises `SettingError` for a file that is not there or does not fit its source, and where DuckDB's memory is too small.
     """
     plan = service.plan
-    request = Request(service.folder, plan, Span(start_ms, end_ms), events, histories or {}, service.event_times)
-    unknown = set(request.histories) - {source.name for source in plan.sources}
-    if label is not None:
-        unknown.discard(check_label(service, label)[0].name)
-        _check_no_label(plan)
-    if unknown:
-        raise SettingError(
-            f"a history belongs to a source of service '{plan.service}'; got {', '.join(sorted(unknown))}; "
-            f"use {', '.join(source.name for source in plan.sources)}"
-        )
-    parts = len(_read_sources(plan)) + len(plan.windows) + len(plan.batch)
-    step = _Steps(on_progress, parts + 1)
-    with _within_memory(), closing(connect(threads, service.resources)) as connection:
+    request = requested(service, Span(start_ms, end_ms), events, histories, label)
+    sources = _read_sources(plan)
+    parts = len(sources) + len(plan.windows) + len(plan.batch)
+    step = Steps(on_progress, parts + 1)
+    with within_memory(), closing(connect(threads, service.resources)) as connection:
         if label is not None:
             add_labels(connection, service, label, request.histories)
-        for source in _read_sources(plan):
+        for source in sources:
             step(f"reading {source.name}")
             required, needed = plan.required(source), _needed(request, source)
-            create_table(connection, source, _files(request, source), required, needed, request.event_times)
-        queries = _create_queries(connection, plan)
-        step.total = parts + max(1, -(-queries // BATCH))
+            create_table(connection, source, files_of(request, source), required, needed, request.event_times)
+        step.rows_begin(parts, create_queries(connection, plan))
         for number, stage in enumerate(plan.windows):
             step(stage.name)
             connection.execute(f"CREATE TABLE _stage_{number} AS {windows_sql(plan, stage)}")
@@ -135,49 +118,16 @@ def stream_features(
             step(batch.view)
             _create_batch(connection, request, batch, f"_batch_{number}")
         if label is not None:
-            connection.execute(f"CREATE TABLE _labels AS {labels_sql(plan.spine_source.event_id, QUERIES)}")
-        for source in _read_sources(plan):
+            create_labels(connection, plan)
+        for source in sources:
             connection.execute(f"DROP TABLE {quoted(source.name)}")
-        selected = _selected(connection, plan, label is not None)
-        columns = [column.name for column in plan.spine_source.columns]
-        names = [*columns, *(wanted or plan.inputs)]
-        names += [column for batch in plan.batch for column in (as_of_column(batch), incomplete_column(batch))]
-        names += [LABEL] if label is not None else []
-        for rows in _tables(connection, selected):
+        names = [column.name for column in plan.spine_source.columns]
+        last = [column for batch in plan.batch for column in (as_of_column(batch), incomplete_column(batch))]
+        last += [LABEL] if label is not None else []
+        for rows in tables_of(connection, _selected(connection, plan, label is not None)):
             step("rows")
-            yield _with_on_demand(service, rows, columns).select(names)
+            yield _with_on_demand(service, rows, names).select([*names, *(wanted or plan.inputs), *last])
         step("done")
-
-
-@contextmanager
-def _within_memory() -> Iterator[None]:
-    """DuckDB's word for too little memory, or Arrow's of DuckDB's, as ours."""
-    try:
-        yield
-    except (duckdb.OutOfMemoryException, OSError) as error:
-        if "Out of Memory" not in str(error):
-            raise
-        said = str(error).splitlines()[0]
-        raise SettingError(
-            f"what DuckDB computes at once fits into history.memory_mb; got '{said}'; give it more, or fewer days"
-        ) from None
-
-
-class _Steps:
-    """Counts the steps for whoever watches."""
-
-    def __init__(self, on_progress: Progress | None, total: int) -> None:
-        self.on_progress, self.done, self.total = on_progress, -1, total
-
-    def __call__(self, what: str) -> None:
-        self.done += 1
-        if self.on_progress:
-            self.on_progress(what, self.done, self.total)
-
-
-def _check_no_label(plan: Plan) -> None:
-    if LABEL in {column.name for column in plan.spine_source.columns}:
-        raise SettingError(f"the label is the file's column '{LABEL}'; source '{plan.spine}' has one too; rename that")
 
 
 def _read_sources(plan: Plan) -> list[Source]:
@@ -186,31 +136,12 @@ def _read_sources(plan: Plan) -> list[Source]:
     return [source for source in plan.sources if source.name in used]
 
 
-def _files(request: Request, source: Source) -> list[File]:
-    history = request.history(source)
-    if source.name != request.plan.spine:
-        return [File(history)]
-    if request.events is None:
-        return [File(history, queries=request.times)]
-    events = File(request.events, queries=request.times)
-    if source.name not in request.histories and not is_there(history):
-        return [events]
-    return [File(history), events]
-
-
 def _needed(request: Request, source: Source) -> Span:
     """The times of the rows that lie in a window of a query."""
     if request.times.start_ms is None:
         return request.times
     longest = max((stage.longest_ms for stage in request.plan.windows if stage.source == source.name), default=1)
     return Span(request.times.start_ms + 1 - longest, request.times.end_ms)
-
-
-def _create_queries(connection: duckdb.DuckDBPyConnection, plan: Plan) -> int:
-    """Make the table `QUERIES`, and say how many there are."""
-    connection.execute(f"CREATE TABLE {QUERIES} AS SELECT * FROM {quoted(plan.spine)} WHERE _row IS NOT NULL ORDER BY _row")
-    ((queries,),) = connection.execute(f"SELECT count(*) FROM {QUERIES}").fetchall()
-    return int(queries)
 
 
 def _create_batch(connection: duckdb.DuckDBPyConnection, request: Request, view: BatchView, table: str) -> None:
@@ -244,8 +175,8 @@ def _selected(connection: duckdb.DuckDBPyConnection, plan: Plan, labelled: bool)
         names = [*(f"{view.view}__{name}" for name in view.features), as_of_column(view), incomplete_column(view)]
         columns += [f"{tables[-1]}.{quoted(name)}" for name in names]
     if labelled:
-        tables.append("_labels")
-        columns.append(f"_labels.{LABEL}")
+        tables.append(LABELS)
+        columns.append(f"{LABELS}.{LABEL}")
     rows = " POSITIONAL JOIN ".join(tables)
     return f"SELECT {', '.join(columns)} FROM {rows}"
 
@@ -260,17 +191,6 @@ def _narrow(connection: duckdb.DuckDBPyConnection, table: str, names: Sequence[s
     (found,) = connection.execute(f"SELECT {fits} FROM {table}").fetchall()
     longs = {name for name, fit in zip(wide, found, strict=True) if fit}
     return [f"CAST({table}.{quoted(n)} AS BIGINT) AS {quoted(n)}" if n in longs else f"{table}.{quoted(n)}" for n in names]
-
-
-def _tables(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.Table]:
-    """The result in tables of up to `BATCH` rows, at least one."""
-    reader = connection.sql(query).to_arrow_reader(BATCH)
-    empty = True
-    for batch in reader:
-        empty = False
-        yield pa.Table.from_batches([batch])
-    if empty:
-        yield reader.schema.empty_table()
 
 
 def _with_on_demand(service: Service, rows: pa.Table, columns: Sequence[str]) -> pa.Table:

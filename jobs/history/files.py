@@ -6,11 +6,10 @@ History, training and scoring read them into tables (`jobs.history.tables`), pub
 
 from __future__ import annotations
 
-import csv
 import tempfile
 import time
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,9 +21,8 @@ from features.plan import Column, ColumnType, Source
 from features.service import Resources
 from features.sql.quoting import literal, quoted
 from features.times import ALWAYS, Span, out_of_bounds
-from jobs.history.databases import copy_table
-from jobs.history.json_lines import FAULT, LINE, JsonLines
-from jobs.history.places import Place, Written, exactly, opened, place, reachable
+from jobs.history.json_lines import FAULT
+from jobs.history.places import Place, Written, place
 from jobs.history.readings import (
     FLOATS,
     INTEGERS,
@@ -34,13 +32,11 @@ from jobs.history.readings import (
     milliseconds,
     of_stored,
     of_text,
+    of_truth_as_number,
     teach,
 )
+from jobs.history.scans import copied, misfit, readable, scan
 
-CSV_OPTIONS = (
-    "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false"
-)
-"""One dialect, and nothing is guessed: an empty field is null, a text that is empty has its quotes."""
 RESOURCES = Resources()
 STORED_IN_TYPES = ("parquet", "table")
 """The kinds of places whose columns have types of their own."""
@@ -125,9 +121,9 @@ def rows_of_source(
     there = place(written, what)
     columns = [*source.columns, *_written_arrival(source, there)]
     if there.kind == "table":
-        table, numbered, types = _copied(connection, source, written, there)
+        table, numbered, types = copied(connection, source, written, there)
     else:
-        table, numbered, types = _table(connection, there, columns, texts)
+        table, numbered, types = scan(connection, there, columns, texts)
     readings = {column.name: _reading(source, column, types, there) for column in columns}
     moment, rule = readings[source.time].value, readings[source.time].rule
     readings[source.time] = Reading(f"CASE WHEN {within(moment, possible)} THEN {moment} END", rule or "is possible")
@@ -157,7 +153,7 @@ def rows_as_they_are(connection: duckdb.DuckDBPyConnection, written: Written, sp
     if there.kind == "table":
         rule = "a table of a database is read as rows of a source"
         raise misfit(there.text, "events", rule, "no source", "name the topic in definitions.py")
-    table, numbered, types = _table(connection, there, (), texts=True)
+    table, numbered, types = scan(connection, there, (), texts=True)
     time = next((name for name, found in types.items() if found in TIMES), None)
     if time is None and span != ALWAYS:
         rule = "a span is of event times, and these are known for a topic that a service reads, or a Parquet file with times"
@@ -205,26 +201,9 @@ def in_order(connection: duckdb.DuckDBPyConnection, rows: Rows, moment: str) -> 
     return not found[0]
 
 
-def misfit(path: str, what: str, rule: str, got: str, advice: str) -> SettingError:
-    """The error of a file that breaks a rule."""
-    return SettingError(f"{path}, {what}: {rule}; got {got}; {advice}")
-
-
 def _spill(resources: Resources) -> str:
     """A folder that DuckDB makes once it needs it, and removes."""
     return str((resources.spill or Path(tempfile.gettempdir())).absolute() / f"headrace-{uuid.uuid4().hex}")
-
-
-@contextmanager
-def readable(there: Place) -> Iterator[None]:
-    """DuckDB's errors as ours; those of a result that is read in batches are Arrow's."""
-    try:
-        yield
-    except duckdb.OutOfMemoryException:
-        raise
-    except (duckdb.Error, OSError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise SettingError(f"{there.text} cannot be read: {', '.join(lines[:4])}; fix or replace it") from None
 
 
 @contextmanager
@@ -244,81 +223,6 @@ def within(time: str, span: Span) -> str:
     """SQL that holds where ``time``, in milliseconds, lies in ``span``."""
     bounds = [f"{time} {sign} {ms}" for sign, ms in _bounds(span)]
     return " AND ".join(bounds) or "true"
-
-
-def _table(
-    connection: duckdb.DuckDBPyConnection, there: Place, columns: Collection[Column], texts: bool
-) -> tuple[str, str, dict[str, str]]:
-    """SQL of files as a table, the same with its rows' places, and its columns with their DuckDB types."""
-    reachable(connection, there)
-    if there.kind == "lines":
-        lines = JsonLines(there.files, columns, texts)
-        table = f"_lines_{id(lines)}"
-        connection.register(table, lines)
-        return table, f"(SELECT *, {LINE} AS _place FROM {table})", dict.fromkeys(lines.strings, "VARCHAR")
-    table, numbered = _parquet(there) if there.kind == "parquet" else _csv(there)
-    with readable(there):
-        described = connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()
-    return table, f"({numbered})", {row[0]: row[1] for row in described}
-
-
-def _parquet(there: Place) -> tuple[str, str]:
-    """SQL of its files, and the same with the rows' places. What stands in the names of folders is text."""
-    names = ", ".join(literal(exactly(file)) for file in there.files)
-    hive = "hive_partitioning = true, hive_types_autocast = false" if there.partitions else "hive_partitioning = false"
-    numbered = f"read_parquet([{names}], {hive}, file_row_number = true, filename = '_file')"
-    return f"read_parquet([{names}], {hive})", f"SELECT *, file_row_number + 1 AS _place FROM {numbered}"
-
-
-def _csv(there: Place) -> tuple[str, str]:
-    """As `_parquet` gives it. Raises `SettingError` where the files do not have the same columns in the same order."""
-    headers = [_header(file) for file in there.files]
-    others = [file for file, (names, _) in zip(there.files, headers, strict=True) if names != headers[0][0]]
-    if others:
-        rule = f"the files of a glob have the columns of its first, {','.join(headers[0][0])}"
-        raise misfit(others[0], "line 1", rule, "others", "write them alike")
-    files = [
-        (literal(file), f"read_csv({literal(exactly(file))}, {CSV_OPTIONS}, new_line = '{end}', columns = {_struct(names)})")
-        for file, (names, end) in zip(there.files, headers, strict=True)
-    ]
-    table = " UNION ALL ".join(f"SELECT * FROM {read}" for _, read in files)
-    numbered = " UNION ALL ".join(
-        f"SELECT *, {name} AS _file, row_number() OVER () AS _place FROM {read}" for name, read in files
-    )
-    return (f"({table})" if len(files) > 1 else files[0][1]), numbered
-
-
-def _copied(
-    connection: duckdb.DuckDBPyConnection, source: Source, written: Written, there: Place
-) -> tuple[str, str, dict[str, str]]:
-    """As `_table` gives it, of a database's table as it is now. Its rows are in order of their arrival, time and id."""
-    extra = [] if source.arrival is None else [source.arrival]
-    names = dict.fromkeys([*(column.name for column in source.columns), *extra])
-    name = f"_table_{source.name}"
-    connection.execute(f"DROP TABLE IF EXISTS {quoted(name)}")
-    copy_table(connection, written, list(names), [*extra, source.time, source.event_id], name)
-    described = connection.execute(f"DESCRIBE {quoted(name)}").fetchall()
-    numbered = f"(SELECT *, {literal(there.text)} AS _file, row_number() OVER () AS _place FROM {quoted(name)})"
-    return quoted(name), numbered, {row[0]: row[1] for row in described}
-
-
-def _header(file: str) -> tuple[list[str], str]:
-    """The names in the first line of a CSV, and how DuckDB is told its end."""
-    try:
-        with opened(file) as stream:
-            first = stream.readline().decode("utf-8-sig")
-        names = next(csv.reader([first]), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SettingError(f"{file} cannot be read: a CSV is text in UTF-8; got {error}; convert it") from None
-    if not names or len({*names}) < len(names) or not all(names):
-        got = ",".join(names) or "an empty file"
-        raise misfit(file, "line 1", "the first line of a CSV names each column, once", got, "write such a line")
-    return names, r"\r\n" if first.endswith("\r\n") else r"\n"
-
-
-def _struct(names: Iterable[str]) -> str:
-    """A SQL struct of columns that are text."""
-    return "{" + ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in names) + "}"
 
 
 def _written_arrival(source: Source, there: Place) -> list[Column]:

@@ -15,8 +15,9 @@ import msgspec
 from features.plan import Source
 from features.sql.quoting import quoted
 from features.times import EVENT_TIMES, EventTimes, Span
-from jobs.history.files import Rows, check, misfit, refusing, rows_of_source, within
+from jobs.history.files import Rows, check, refusing, rows_of_source, within
 from jobs.history.places import Written
+from jobs.history.scans import misfit
 
 PART = 1 << 40
 """Rows of a later file are numbered from the next multiple of this."""
@@ -44,12 +45,19 @@ def create_table(
     does not fit the source's types, and an event time that ``times`` does not take, is a `SettingError`.
     """
     possible = times.span(int(time.time() * 1000))
-    event_id = quoted(source.event_id)
     found = [rows_of_source(connection, source, file.path, required, rows, possible) for file in files]
     if len(files) == 1:
         selected = _by_arrival(source, f"({_selected(source, files[0], found[0], 0)})")
         _create(connection, source, found[0], source.name, selected)
-        return
+    else:
+        _create_of_parts(connection, source, files, found)
+    for copy in (one.table for one in found if one.place.kind == "table"):
+        connection.execute(f"DROP TABLE {copy}")
+
+
+def _create_of_parts(connection: duckdb.DuckDBPyConnection, source: Source, files: Sequence[File], found: Sequence[Rows]) -> None:
+    """The table of several files, of rows that are each in the last one that has their ids."""
+    event_id = quoted(source.event_id)
     parts = [f"_part_{number}" for number, _ in enumerate(files)]
     for number, (file, its, part) in enumerate(zip(files, found, parts, strict=True)):
         _create(connection, source, its, part, _selected(source, file, its, PART * number))
