@@ -23,6 +23,7 @@ BENCHES = {
     "fencing": fencing.rows,
     "latency": latency.rows,
     "batch": lambda: batch.rows(handbook_data()),
+    "memory": lambda: batch.memory_rows(handbook_data()),
     "exact": exact.rows,
     "backends": backends.rows,
     "shape": shape.rows,
