@@ -202,8 +202,14 @@ def in_order(connection: duckdb.DuckDBPyConnection, rows: Rows, moment: str) -> 
 
 
 def _spill(resources: Resources) -> str:
-    """A folder that DuckDB makes once it needs it, and removes."""
-    return str((resources.spill or Path(tempfile.gettempdir())).absolute() / f"headrace-{uuid.uuid4().hex}")
+    """A folder that DuckDB makes once it needs it, and removes. Raises `SettingError` where that cannot be."""
+    within = (resources.spill or Path(tempfile.gettempdir())).absolute()
+    try:
+        within.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        rule = "history.spill_folder is a folder, or one can be made there"
+        raise SettingError(f"{rule}; got {within}: {error.strerror}; name another") from None
+    return str(within / f"headrace-{uuid.uuid4().hex}")
 
 
 @contextmanager
