@@ -60,6 +60,7 @@ def replay(
     from infra.kafka import rights
     from infra.local import stack, topics
     from infra.settings import load_settings
+    from jobs.history.places import located
     from jobs.ingest import publish as job
 
     pace, times, where = due(rate, speed), span(start, end), folder(project)
@@ -74,7 +75,7 @@ def replay(
     for source in plan.sources:
         topics.require(client, source.topic)
     bounds = settings.stream.event_times
-    feeds = [job.feed(where / source.history, source.topic, [plan], bounds) for source in plan.sources]
+    feeds = [job.feed(located(where, source.history), source.topic, [plan], bounds) for source in plan.sources]
     with topics.connected(client), day_by_day(where, settings, plan, client, wanted=batch_views) as days:
         follow, clock = (days.follow, days.clock) if days else (iter, time.monotonic)
         stream = job.merged(feeds, times)

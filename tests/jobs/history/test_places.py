@@ -18,11 +18,13 @@ from features.errors import SettingError
 from features.plan import Source
 from features.sql.quoting import quoted
 from features.times import ALWAYS, EVENT_TIMES
+from infra.cli import run
 from jobs.history.files import connect
 from jobs.history.places import located
 from jobs.history.tables import File, create_table
 from jobs.ingest.event_files import Feed, read
 from tests.support.files import NOW, source_of
+from tests.support.num import num_project
 from tests.support.postgres import PASSWORD, postgres
 
 pytestmark = pytest.mark.core
@@ -240,3 +242,25 @@ def test_a_table_of_postgresql_is_read_by_the_same_rules(server: str, monkeypatc
     with pytest.raises(SettingError, match=r"cannot be read: .*authentication failed") as told:
         rows_at(f"{server}#shop.orders")
     assert "hidden" not in str(told.value)
+
+
+def test_definitions_name_tables_too(tmp_path: Path) -> None:
+    """As the path of a batch source: the features are those of the same rows in a file."""
+    project, out = num_project(tmp_path / "a num"), tmp_path / "out.parquet"
+    command = ["features", "num", "--label", "--out", str(out), "--project", str(project)]
+    assert run(command) == 0
+    expected = pq.read_table(out)
+    with sqlite3.connect(project / "data" / "num.db") as database:
+        for name in ("num", "outcomes"):
+            table = pq.read_table(project / "data" / f"{name}.parquet")
+            table = table.set_column(1, "at", table["at"].cast(pa.int64()))
+            columns = ", ".join(map(quoted, table.column_names))
+            database.execute(f"CREATE TABLE {name} ({columns})")
+            rows = [[str(value) if isinstance(value, Decimal) else value for value in row.values()] for row in table.to_pylist()]
+            database.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(table.column_names))})", rows)
+            (project / "data" / f"{name}.parquet").unlink()
+    database.close()
+    definitions = project / "definitions.py"
+    definitions.write_text(definitions.read_text().replace('f"data/{name}.parquet"', 'f"sqlite:///data/num.db#{name}"'))
+    assert run(command) == 0
+    assert pq.read_table(out).equals(expected)
