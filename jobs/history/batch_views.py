@@ -25,6 +25,7 @@ from jobs.history.batch_file import TIME, Day, Made, check_definition, days_of, 
 from jobs.history.files import connect
 from jobs.history.places import Written
 from jobs.history.queries import Progress, Request
+from jobs.history.scans import within_memory
 from jobs.history.tables import File, create_table
 
 SAVE_SECONDS = 2.0
@@ -138,7 +139,7 @@ def _loaded(service: Service, last_day: date, histories: Mapping[str, Written] |
     plan = service.plan
     times = service.event_times
     request = Request(service.folder, plan, Span(end_ms=day_ms(last_day)), histories=histories or {}, event_times=times)
-    with connect(resources=service.resources) as connection:
+    with within_memory(), connect(resources=service.resources) as connection:
         for source in {view.source: plan.source(view.source) for view in plan.batch}.values():
             _load(connection, request, source)
         yield connection

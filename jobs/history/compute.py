@@ -37,9 +37,9 @@ from jobs.history.queries import (
     files_of,
     requested,
     tables_of,
-    within_memory,
 )
 from jobs.history.rows_file import together, write
+from jobs.history.scans import within_memory
 from jobs.history.tables import create_table
 
 __all__ = ["Progress", "compute", "stream_features", "write"]

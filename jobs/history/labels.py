@@ -14,6 +14,7 @@ from features.sql.quoting import quoted
 from features.times import ALWAYS
 from jobs.history.files import connect
 from jobs.history.places import Written, located
+from jobs.history.scans import within_memory
 from jobs.history.tables import File, create_table
 
 LABEL = "label"
@@ -28,7 +29,7 @@ def labels(service: Service, label: str, histories: Mapping[str, Written] | None
     Of all, as a label is known later than its event's time. The source is any of the project, the spine too. Raises
     `SettingError` for an unknown source, and for what is no finite number.
     """
-    with connect(resources=service.resources) as connection:
+    with within_memory(), connect(resources=service.resources) as connection:
         add_labels(connection, service, label, histories or {})
         return connection.sql(f"SELECT event_id, {LABEL} FROM {KNOWN} ORDER BY _arrival").to_arrow_table()
 

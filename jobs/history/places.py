@@ -64,7 +64,8 @@ def kind_of(written: Written) -> Kind:
 
 def shown(written: Written) -> str:
     """``written`` without the password that a URL may hold."""
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:…@", str(written))
+    without = re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:…@", str(written))
+    return re.sub(r"([?&]password=)[^&#]*", r"\1…", without)
 
 
 def place(written: Written, what: str) -> Place:

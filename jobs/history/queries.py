@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -113,17 +112,3 @@ def tables_of(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.
         yield pa.Table.from_batches([batch])
     if empty:
         yield reader.schema.empty_table()
-
-
-@contextmanager
-def within_memory() -> Iterator[None]:
-    """DuckDB's word for too little memory, or Arrow's of DuckDB's, as ours."""
-    try:
-        yield
-    except (duckdb.OutOfMemoryException, OSError) as error:
-        if "Out of Memory" not in str(error):
-            raise
-        said = str(error).splitlines()[0]
-        raise SettingError(
-            f"what DuckDB computes at once fits into history.memory_mb; got '{said}'; give it more, or fewer days"
-        ) from None

@@ -39,6 +39,20 @@ def readable(there: Place) -> Iterator[None]:
         raise SettingError(f"{there.text} cannot be read: {', '.join(lines[:4])}; fix or replace it") from None
 
 
+@contextmanager
+def within_memory() -> Iterator[None]:
+    """DuckDB's word for too little memory, or Arrow's of DuckDB's, as ours."""
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, OSError) as error:
+        if "Out of Memory" not in str(error):
+            raise
+        said = str(error).splitlines()[0]
+        raise SettingError(
+            f"what DuckDB computes at once fits into history.memory_mb; got '{said}'; give it more, or fewer days"
+        ) from None
+
+
 def scan(
     connection: duckdb.DuckDBPyConnection, there: Place, columns: Collection[Column], texts: bool
 ) -> tuple[str, str, dict[str, str]]:

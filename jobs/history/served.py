@@ -32,8 +32,8 @@ from jobs.history.queries import (
     files_of,
     requested,
     tables_of,
-    within_memory,
 )
+from jobs.history.scans import within_memory
 from jobs.history.tables import create_table
 from schemas import Prediction
 
