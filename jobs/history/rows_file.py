@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
@@ -25,8 +26,7 @@ def write(tables: pa.Table | Iterable[pa.Table], path: Path) -> Written:
     The types of a column may differ, as those that a function gives do where it gives whole numbers first: where they do, the
     file is written twice. One table is in memory at a time.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+    with _there(path.parent), tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         parts, schema, rows = _parts([tables] if isinstance(tables, pa.Table) else tables, Path(folder))
         whole = parts[0]
         if len(parts) > 1:
@@ -44,6 +44,20 @@ def together(tables: Iterable[pa.Table]) -> pa.Table:
     found = list(tables)
     schema = reduce(_common, (table.schema for table in found))
     return pa.concat_tables([_fit(table, schema) for table in found])
+
+
+@contextmanager
+def _there(folder: Path) -> Iterator[None]:
+    """The folder is there, with those above it; what was missing is again where the block fails."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # it holds something else by now
+            for one in missing:
+                one.rmdir()
+        raise
 
 
 def _parts(tables: Iterable[pa.Table], folder: Path) -> tuple[list[Path], pa.Schema, int]:
