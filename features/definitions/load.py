@@ -70,14 +70,19 @@ def load(folder: Path) -> Project:
     services = by_name("service", objects, FeatureService)
     if not services:
         raise DefinitionError(f"{folder / 'definitions.py'}: a project has a FeatureService per model; got none; add one")
+    complete(declared)
+    functions = {view.name: view.feature_transformation.udf for view in declared.on_demand.values() if has_function(view)}
+    plans = {name: plan_of(service, declared) for name, service in services.items()}
+    return Project(folder, {name: _service(folder, plan, functions, declared, objects) for name, plan in plans.items()})
+
+
+def complete(declared: Declared) -> None:
+    """Give Feast's objects what follows from the others: stream views their schema, on-demand views the features they read."""
     for view in declared.streams.values():
         _derive_schema(view, declared)
     for view in declared.on_demand.values():
         for projection in view.source_feature_view_projections.values():
             select(f"on-demand view '{view.name}'", projection, declared)
-    functions = {view.name: view.feature_transformation.udf for view in declared.on_demand.values() if has_function(view)}
-    plans = {name: plan_of(service, declared) for name, service in services.items()}
-    return Project(folder, {name: _service(folder, plan, functions, declared, objects) for name, plan in plans.items()})
 
 
 def _objects(folder: Path) -> tuple[Any, ...]:
@@ -96,7 +101,7 @@ def _declared(objects: tuple[Any, ...]) -> Declared:
         on_demand={name: view for name, view in views.items() if isinstance(view, OnDemandFeatureView)},
         batch=batch,
         files=files,
-        sources={name: _source(source) for name, source in by_name("source", objects, KafkaSource).items()},
+        sources={name: source_of(source) for name, source in by_name("source", objects, KafkaSource).items()},
         entities=by_name("entity", objects, Entity),
     )
 
@@ -113,7 +118,8 @@ def _service(
     )
 
 
-def _source(source: KafkaSource) -> Source:
+def source_of(source: KafkaSource) -> Source:
+    """A source of the plan. Raises `DefinitionError` for a stream that breaks a rule."""
     where = f"source '{source.name}'"
     if "event_id" not in source.tags:
         raise DefinitionError(
