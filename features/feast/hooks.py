@@ -22,6 +22,7 @@ def install() -> None:
     from feast import FeatureStore, StreamFeatureView, repo_operations
     from feast.batch_feature_view import BatchFeatureView
     from feast.diff import registry_diff
+    from feast.infra.registry.base_registry import BaseRegistry
     from feast.on_demand_feature_view import OnDemandFeatureView
     from feast.transformation.sql_transformation import SQLTransformation
 
@@ -33,6 +34,8 @@ def install() -> None:
     StreamFeatureView.__eq__ = _equal(StreamFeatureView.__eq__, _windows)
     BatchFeatureView.__eq__ = _equal(BatchFeatureView.__eq__, _sql)
     BatchFeatureView._schema_or_udf_changed = _changed(BatchFeatureView._schema_or_udf_changed, _sql)
+    OnDemandFeatureView.transform_dict = _with_full_names(OnDemandFeatureView.transform_dict)
+    BaseRegistry._message_to_sorted_dict = staticmethod(_with_all_parts(BaseRegistry._message_to_sorted_dict))
     registry_diff.diff_registry_objects = _with_sql(registry_diff.diff_registry_objects)
     SQLTransformation.from_proto = classmethod(_sql_from_proto)
 
@@ -115,6 +118,33 @@ def _without_made_up_values(original: Callable[[Any], None]) -> Callable[[Any], 
     return infer_features
 
 
+def _with_full_names(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """get_online_features with full_feature_names leaves out what a Python function gives, which has short names alone."""
+
+    @wraps(original)
+    def transform_dict(self: Any, given: dict[str, Any]) -> dict[str, Any]:
+        made = original(self, given)
+        view = self.projection.name_to_use()
+        return made | {f"{view}__{field.name}": made[field.name] for field in self.features if field.name in made}
+
+    return transform_dict
+
+
+def _with_all_parts(original: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+    """`feast registry-dump` writes into parts of views that they do not have."""
+
+    @wraps(original)
+    def message_to_sorted_dict(message: Any) -> dict[str, Any]:
+        found = original(message)
+        if message.DESCRIPTOR.name == "StreamFeatureView":
+            found["spec"].setdefault("userDefinedFunction", {})
+        if message.DESCRIPTOR.name == "OnDemandFeatureView":
+            found["spec"].setdefault("featureTransformation", {}).setdefault("substraitPlan", {})
+        return found
+
+    return message_to_sorted_dict
+
+
 def _features_in_order(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Feast writes features and join keys together, in the order of a set; read back, all of them are features."""
 
@@ -189,8 +219,16 @@ def _sql(view: Any) -> Any:
 
 
 def _sql_from_proto(cls: Any, proto: Any) -> Any:
-    """Feast cannot read a batch view in SQL back from its registry. As for other functions, this runs code from there."""
+    """Feast cannot read a batch view in SQL back from its registry. As for other functions, this runs code from there.
+
+    `feast materialize` would transform the rows of the view's file by the function: they are its result already.
+    """
     from feast.transformation.udf_rehydrate import resolve_udf
 
-    udf = resolve_udf(udf_string=proto.body_text, body=proto.body or None, preferred_name=proto.name or None)
-    return cls(mode="sql", udf=udf, udf_string=proto.body_text)
+    function = resolve_udf(udf_string=proto.body_text, body=proto.body or None, preferred_name=proto.name or None)
+
+    @wraps(function)
+    def sql_or_rows(*rows: Any) -> Any:
+        return rows[0] if rows else function()
+
+    return cls(mode="sql", udf=sql_or_rows, udf_string=proto.body_text)

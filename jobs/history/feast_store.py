@@ -112,12 +112,18 @@ class HeadraceOfflineStore(OfflineStore):
         return _stored(config, data_source, columns, timestamp_field, (start_date, end_date))
 
     @staticmethod
-    def offline_write_batch(config: Any, feature_view: Any, table: pa.Table, progress: Callable[[int], Any] | None) -> NoReturn:
-        """Refused: the histories are other programs' files."""
-        raise SettingError(
-            f"histories are written by whoever records the stream; got {table.num_rows} rows of '{feature_view.name}' to write; "
-            "add them to its file, or use 'headrace batch-views' for a batch view"
-        )
+    def offline_write_batch(config: Any, feature_view: Any, table: pa.Table, progress: Callable[[int], Any] | None) -> None:
+        """Nothing for rows that are in the view's file, as `feast materialize` has them; others raise `SettingError`."""
+        source = feature_view.batch_source
+        names = [column.name for column in feature_view.entity_columns] + [source.timestamp_field]
+        kept = _stored(config, source, names, source.timestamp_field, (None, None)).to_arrow()
+        given = table.select(names).cast(kept.schema)
+        new = given.join(kept, names, join_type="left anti").num_rows
+        if new:
+            raise SettingError(
+                f"histories are written by whoever records the stream; got {new} new rows of '{feature_view.name}' to write; "
+                "add them to its file, or use 'headrace batch-views' for a batch view"
+            )
 
     @staticmethod
     def write_logged_features(config: Any, data: pa.Table | Path, source: Any, logging_config: Any, registry: Any) -> NoReturn:
