@@ -67,13 +67,19 @@ def load(folder: Path) -> Project:
     """
     objects = _objects(folder)
     declared = _declared(objects)
-    services = by_name("service", objects, FeatureService)
+    services = {name: one for name, one in by_name("service", objects, FeatureService).items() if not _is_feasts_alone(one)}
     if not services:
         raise DefinitionError(f"{folder / 'definitions.py'}: a project has a FeatureService per model; got none; add one")
     complete(declared)
     functions = {view.name: view.feature_transformation.udf for view in declared.on_demand.values() if has_function(view)}
     plans = {name: plan_of(service, declared) for name, service in services.items()}
     return Project(folder, {name: _service(folder, plan, functions, declared, objects) for name, plan in plans.items()})
+
+
+def _is_feasts_alone(service: FeatureService) -> bool:
+    """Whether a service names no spine, and takes views under other names or keys: only Feast's own calls can give it."""
+    renamed = any(p.name_to_use() != p.name or p.join_key_map for p in service.feature_view_projections)
+    return renamed and "spine" not in service.tags
 
 
 def complete(declared: Declared) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Literal, NoReturn
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
 from feast.repo_config import FeastConfigBaseModel
 
@@ -64,17 +65,18 @@ class HeadraceOfflineStore(OfflineStore):
         folder = _folder(config)
         rows = entity_df if isinstance(entity_df, pd.DataFrame) else _selected(config, entity_df, registry, project)
         time = entity_rows.time_column(rows)
+        times = entity_rows.times(rows, time)
         wanted = asked(folder, feature_views, feature_refs, registry, project, full_feature_names)
         entity_rows.check_names(map(str, rows.columns), [column.name for column in wanted.columns])
-        moments = pd.to_datetime(rows[time], utc=True)
+        first, last = (pd.Timestamp(end.as_py(), unit="ms", tz="UTC") for end in pc.min_max(times).values())
         metadata = RetrievalMetadata(
             features=feature_refs,
             keys=[str(name) for name in rows.columns if name != time],
-            min_event_timestamp=moments.min(),
-            max_event_timestamp=moments.max(),
+            min_event_timestamp=first,
+            max_event_timestamp=last,
         )
         threads = config.offline_store.threads
-        return Retrieved(folder, rows, lambda: retrieve(folder, wanted, rows, time, threads), metadata, full_feature_names)
+        return Retrieved(folder, rows, lambda: retrieve(folder, wanted, rows, times, threads), metadata, full_feature_names)
 
     @staticmethod
     def pull_latest_from_table_or_query(

@@ -13,18 +13,19 @@ from features.errors import SettingError
 from features.inputs import on_demand
 from features.inputs.arrow import floats, from_list, to_list
 from jobs.history.compute import WIDE
-from jobs.history.entity_rows import arrow, key_column, milliseconds, times
+from jobs.history.entity_rows import arrow, key_column, milliseconds
 from jobs.history.feast_views import Asked, Function, Named
 from jobs.history.files import connect
 from jobs.history.point_in_time import Features, queries_of, rows_as_of, windows_as_of
 
 
-def retrieve(folder: Path, wanted: Asked, rows: pd.DataFrame, time: str, threads: int) -> pa.Table:
+def retrieve(folder: Path, wanted: Asked, rows: pd.DataFrame, moments: pa.Array, threads: int) -> pa.Table:
     """The columns of ``wanted``, a row for each of ``rows``, in their order and in the types that their views declare.
 
+    ``moments`` are the rows' times, UTC milliseconds.
     Raises `SettingError` for rows, histories and files that do not fit the views, and `DefinitionError` for on-demand functions.
     """
-    queries = queries_of(times(rows, time), _keys(wanted, rows))
+    queries = queries_of(moments, _keys(wanted, rows))
     with connect(threads) as connection:
         found = windows_as_of(connection, folder, wanted.windows, queries)
         found |= rows_as_of(connection, wanted.joined, queries)
