@@ -22,6 +22,7 @@ from feast.repo_config import FeastConfigBaseModel
 from features.errors import SettingError
 from features.feast import hooks
 from features.sql.quoting import literal, quoted
+from features.times import EVENT_TIMES, EventTimes
 
 hooks.install()
 
@@ -32,6 +33,9 @@ class HeadraceOfflineStoreConfig(FeastConfigBaseModel):
     type: Literal["jobs.history.feast_store.HeadraceOfflineStore"] = "jobs.history.feast_store.HeadraceOfflineStore"
     threads: int = 2
     """How many threads DuckDB has."""
+    max_age_days: int = EVENT_TIMES.max_age_days
+    max_ahead_ms: int = EVENT_TIMES.max_ahead_ms
+    """As ``stream.max_age_days`` and ``stream.max_ahead_ms`` are in headrace.toml: which event times histories may have."""
 
 
 class HeadraceOfflineStore(OfflineStore):
@@ -75,8 +79,13 @@ class HeadraceOfflineStore(OfflineStore):
             min_event_timestamp=first,
             max_event_timestamp=last,
         )
-        threads = config.offline_store.threads
-        return Retrieved(folder, rows, lambda: retrieve(folder, wanted, rows, times, threads), metadata, full_feature_names)
+        own = config.offline_store
+        possible = EventTimes(max_ahead_ms=own.max_ahead_ms, max_age_days=own.max_age_days)
+
+        def compute() -> pa.Table:
+            return retrieve(folder, wanted, rows, times, own.threads, possible)
+
+        return Retrieved(folder, rows, compute, metadata, full_feature_names)
 
     @staticmethod
     def pull_latest_from_table_or_query(

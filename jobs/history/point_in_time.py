@@ -18,7 +18,7 @@ from features.plan import BatchView, Column, ColumnType, Plan, Source, Stage, Wi
 from features.sql.duckdb import windows_sql
 from features.sql.duckdb.batch_views import batch_sql
 from features.sql.quoting import literal, quoted
-from features.times import Span
+from features.times import EVENT_TIMES, EventTimes, Span
 from jobs.history.files import readable
 from jobs.history.readings import TIMES, milliseconds
 from jobs.history.tables import File, create_table
@@ -65,15 +65,22 @@ Features = dict[str, pa.ChunkedArray]
 """Values by full name, in the order of the queries."""
 
 
-def windows_as_of(connection: duckdb.DuckDBPyConnection, folder: Path, wanted: Iterable[Windows], queries: pa.Table) -> Features:
+def windows_as_of(
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    wanted: Iterable[Windows],
+    queries: pa.Table,
+    event_times: EventTimes = EVENT_TIMES,
+) -> Features:
     """The features of each of the ``queries``, which are numbered by `ROW`; null where its key or its time is null.
 
-    Raises `SettingError` for a history that is not there, or does not fit its source.
+    Raises `SettingError` for a history that is not there, or does not fit its source; ``event_times`` are those it may have.
     """
     wanted, found = list(wanted), Features()
     connection.register(QUERIES, queries)
     for source in {windows.source.name: windows.source for windows in wanted}.values():
-        _load(connection, folder, source, [windows for windows in wanted if windows.source.name == source.name], queries)
+        over = [windows for windows in wanted if windows.source.name == source.name]
+        create_table(connection, *_needed(folder, over), _span(over, queries), event_times)
     for number, windows in enumerate(wanted):
         found |= _one_by_one(connection, number, windows)
     connection.unregister(QUERIES)
@@ -115,18 +122,20 @@ def _newest_created(connection: duckdb.DuckDBPyConnection, joined: Joined) -> st
     )
 
 
-def _load(
-    connection: duckdb.DuckDBPyConnection, folder: Path, source: Source, wanted: Sequence[Windows], queries: pa.Table
-) -> None:
-    """The rows of a source that lie in a window of any query, with the columns that are needed of them."""
-    keys = {own for windows in wanted for own, _ in windows.key}
-    values = {feature.column for windows in wanted for feature in windows.features}
-    used = {source.time, source.event_id, *keys, *values}
-    narrow = msgspec.structs.replace(source, columns=tuple(column for column in source.columns if column.name in used))
-    longest = max(feature.window_ms for windows in wanted for feature in windows.features)
-    first, last = (pc.min_max(queries[AT])[end].as_py() for end in ("min", "max"))
-    span = Span(0, 0) if first is None else Span(first + 1 - longest, last + 1)
-    create_table(connection, narrow, [File(folder / source.history)], {source.event_id, *keys}, span)
+def _needed(folder: Path, over: Sequence[Windows]) -> tuple[Source, list[File], set[str]]:
+    """The source of ``over`` with the columns that are needed of it, its file, and the columns that have no null."""
+    source, keys = over[0].source, {own for windows in over for own, _ in windows.key}
+    used = {source.time, source.event_id, *keys, *(feature.column for windows in over for feature in windows.features)}
+    columns = tuple(column for column in source.columns if column.name in used)
+    narrow = msgspec.structs.replace(source, columns=columns)
+    return narrow, [File(folder / source.history)], {source.event_id, *keys}
+
+
+def _span(over: Sequence[Windows], queries: pa.Table) -> Span:
+    """The times of the rows that lie in a window of any query."""
+    longest = max(feature.window_ms for windows in over for feature in windows.features)
+    first, last = (end.as_py() for end in pc.min_max(queries[AT]).values())
+    return Span(0, 0) if first is None else Span(first + 1 - longest, last + 1)
 
 
 def _one_by_one(connection: duckdb.DuckDBPyConnection, number: int, windows: Windows) -> Features:

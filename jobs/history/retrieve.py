@@ -12,6 +12,7 @@ import pyarrow as pa
 from features.errors import SettingError
 from features.inputs import on_demand
 from features.inputs.arrow import floats, from_list, to_list
+from features.times import EventTimes
 from jobs.history.compute import WIDE
 from jobs.history.entity_rows import arrow, key_column, milliseconds
 from jobs.history.feast_views import Asked, Function, Named
@@ -19,7 +20,9 @@ from jobs.history.files import connect
 from jobs.history.point_in_time import Features, queries_of, rows_as_of, windows_as_of
 
 
-def retrieve(folder: Path, wanted: Asked, rows: pd.DataFrame, moments: pa.Array, threads: int) -> pa.Table:
+def retrieve(
+    folder: Path, wanted: Asked, rows: pd.DataFrame, moments: pa.Array, threads: int, event_times: EventTimes
+) -> pa.Table:
     """The columns of ``wanted``, a row for each of ``rows``, in their order and in the types that their views declare.
 
     ``moments`` are the rows' times, UTC milliseconds.
@@ -27,7 +30,7 @@ def retrieve(folder: Path, wanted: Asked, rows: pd.DataFrame, moments: pa.Array,
     """
     queries = queries_of(moments, _keys(wanted, rows))
     with connect(threads) as connection:
-        found = windows_as_of(connection, folder, wanted.windows, queries)
+        found = windows_as_of(connection, folder, wanted.windows, queries, event_times)
         found |= rows_as_of(connection, wanted.joined, queries)
     found = {name: _plain(values) for name, values in found.items()}
     for function in wanted.on_demand:
