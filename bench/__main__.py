@@ -10,7 +10,7 @@ import sys
 
 from rich.console import Console
 
-from bench import backends, batch, exact, fencing, flat, latency, lineup, scorer, shape, steps, throughput
+from bench import backends, batch, exact, fencing, flat, historical, latency, lineup, scorer, shape, steps, throughput
 from bench.common import handbook_data
 from bench.peers import hot_keys, side_by_side
 from bench.report import machine, table, write
@@ -23,6 +23,7 @@ BENCHES = {
     "fencing": fencing.rows,
     "latency": latency.rows,
     "batch": lambda: batch.rows(handbook_data()),
+    "historical": lambda: historical.rows(handbook_data()),
     "exact": exact.rows,
     "backends": backends.rows,
     "shape": shape.rows,

@@ -13,7 +13,7 @@ from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
-DEFINITIONS = "definitions.py"
+from features.definitions import definitions_file
 
 
 @cache
@@ -46,7 +46,7 @@ def _definitions_alone(original: Callable[[Path], list[Path]]) -> Callable[[Path
     @wraps(original)
     def get_repo_files(repo_root: Path) -> list[Path]:
         files = original(repo_root)
-        own = [file for file in files if file == (repo_root / DEFINITIONS).resolve()]
+        own = [file for file in files if file == (repo_root / definitions_file.NAME).resolve()]
         return own or files
 
     return get_repo_files

@@ -25,7 +25,8 @@ def time_column(frame: pd.DataFrame) -> str:
     if len(names) != 1:
         came = ", ".join(map(str, names)) or "no column of times"
         raise SettingError(
-            f"entity rows have their time in the column '{EVENT_TIMESTAMP}', or in their one column of times; got {came}; rename"
+            f"entity rows have their time in '{EVENT_TIMESTAMP}', or in their one column of times; got {came}; "
+            f"rename one to '{EVENT_TIMESTAMP}'"
         )
     return str(names[0])
 

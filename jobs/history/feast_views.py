@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from features.definitions import views as compiled
 from features.errors import SettingError
+from features.feast.functions import whole
 from features.feast.hooks import is_windowed
 from features.plan import BatchView, OnDemand, Source, WindowFeature
 from jobs.history.point_in_time import Joined, Key, Windows
@@ -61,7 +62,7 @@ def asked(
     for name, features in wanted.items():
         view = by_name.get(name) or _on_demand(name, registry, project)
         if name not in by_name:
-            functions.append(_function(view, name, features))
+            functions.append(_function(folder, view, name, features))
         elif is_windowed(view):
             windows.append(_windows(view, name, features, registry, project, entities))
         else:
@@ -158,12 +159,12 @@ def _on_demand(name: str, registry: Any, project: str) -> Any:
     raise SettingError(f"no view '{name}' in the registry; got {', '.join(known) or 'none'} on demand; run 'feast apply'")
 
 
-def _function(view: Any, name: str, features: Sequence[str]) -> Function:
+def _function(folder: Path, view: Any, name: str, features: Sequence[str]) -> Function:
     inputs = [field.name for source in view.source_request_sources.values() for field in source.schema]
     read = [(f.name, f"{p.name_to_use()}__{f.name}") for p in view.source_feature_view_projections.values() for f in p.features]
     plain = view.mode == "python" and not view.singleton and compiled.has_function(view)
     of_plan = OnDemand(name, tuple(inputs), tuple(read), tuple(features), "")
-    return Function(of_plan, view.feature_transformation.udf if plain else None, view)
+    return Function(of_plan, whole(folder, view) if plain else None, view)
 
 
 def _newest(source: Any, registry: Any, project: str) -> Any:

@@ -15,6 +15,7 @@ MS = timedelta(milliseconds=1)
 HOUR = timedelta(hours=1)
 
 DEFINITIONS = """
+import math
 from datetime import timedelta
 
 from feast import Aggregation, Entity, FeatureService, FeatureView, Field, FileSource, KafkaSource, RequestSource
@@ -40,9 +41,11 @@ orders = KafkaSource(
     tags={"event_id": "order_id"},
 )
 
+HOUR = timedelta(hours=1)
+
 
 def hourly(name, function, column):
-    return Aggregation(name=name, function=function, column=column, time_window=timedelta(hours=1))
+    return Aggregation(name=name, function=function, column=column, time_window=HOUR)
 
 
 spend = StreamFeatureView(
@@ -70,6 +73,7 @@ order = RequestSource(name="order", schema=[Field(name="at", dtype=Int64), Field
 
 @on_demand_feature_view(sources=[spend[["count", "times"]], order], mode="python", schema=[Field(name="pause", dtype=Int64)])
 def rhythm(inputs):
+    assert math.isclose(HOUR.seconds, 3600)  # what a function uses of its module is there after the registry, too
     pairs = zip(inputs["at"], inputs["times"], strict=True)
     return {"pause": [at - times[0] if len(times) > 1 else None for at, times in pairs]}
 
@@ -107,7 +111,7 @@ offers = FeatureView(
     ttl=timedelta(hours=1),
 )
 
-everything = FeatureService(name="everything", features=[spend, sales, rhythm, habits], tags={"spine": "orders"})
+everything = FeatureService(name="everything", features=[spend[["price", "count"]], sales, rhythm, habits], tags={"spine": "orders"})
 both = FeatureService(
     name="both",
     features=[
