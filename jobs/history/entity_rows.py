@@ -90,7 +90,7 @@ def arrow(frame: pd.DataFrame, name: Any) -> pa.Array:
 
 def frame_of(table: pa.Table) -> pd.DataFrame:
     """A table as a dataframe in which 64-bit integers keep their bits: where some are null, in pandas' own type for it."""
-    frame = table.to_pandas()
+    frame: pd.DataFrame = table.to_pandas()
     for name, column in zip(table.column_names, table.columns, strict=True):
         if pa.types.is_integer(column.type) and column.null_count:
             frame[name] = column.to_pandas(types_mapper=_nullable)

@@ -14,7 +14,7 @@ from features.errors import SettingError
 from jobs.history.entity_rows import frame_of, with_features
 
 
-class Retrieved(RetrievalJob):
+class Retrieved(RetrievalJob):  # type: ignore[misc]
     """Rows, and features beside them. On-demand functions have run: training and the scorer call the same code for them."""
 
     def __init__(

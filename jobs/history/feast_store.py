@@ -27,7 +27,7 @@ from features.times import EVENT_TIMES, EventTimes
 hooks.install()
 
 
-class HeadraceOfflineStoreConfig(FeastConfigBaseModel):
+class HeadraceOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
     """Its section of feature_store.yaml."""
 
     type: Literal["jobs.history.feast_store.HeadraceOfflineStore"] = "jobs.history.feast_store.HeadraceOfflineStore"
@@ -38,7 +38,7 @@ class HeadraceOfflineStoreConfig(FeastConfigBaseModel):
     """As ``stream.max_age_days`` and ``stream.max_ahead_ms`` are in headrace.toml: which event times histories may have."""
 
 
-class HeadraceOfflineStore(OfflineStore):
+class HeadraceOfflineStore(OfflineStore):  # type: ignore[misc]
     """What Feast asks of history."""
 
     @staticmethod

@@ -111,7 +111,9 @@ offers = FeatureView(
     ttl=timedelta(hours=1),
 )
 
-everything = FeatureService(name="everything", features=[spend[["price", "count"]], sales, rhythm, habits], tags={"spine": "orders"})
+everything = FeatureService(
+    name="everything", features=[spend[["price", "count"]], sales, rhythm, habits], tags={"spine": "orders"}
+)
 both = FeatureService(
     name="both",
     features=[
