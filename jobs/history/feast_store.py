@@ -9,6 +9,7 @@ A project names it in its feature_store.yaml::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -167,9 +168,10 @@ def _selected(config: Any, sql: str, registry: Any, project: str) -> pd.DataFram
         connection.execute(f"SET file_search_path = {literal(str(folder))}")
         for source in registry.list_data_sources(project):
             file = source if isinstance(source, FileSource) else getattr(source, "batch_source", None)
-            if isinstance(file, FileSource) and (folder / file.path).exists():
-                rows = f"SELECT * FROM read_parquet({literal(str(folder / file.path))})"
-                connection.execute(f"CREATE OR REPLACE VIEW {quoted(source.name)} AS {rows}")
+            if isinstance(file, FileSource):
+                with suppress(duckdb.Error):  # a file that is not there, or is no table, is no table to the SQL either
+                    rows = f"SELECT * FROM {literal(str(folder / file.path))}"
+                    connection.execute(f"CREATE OR REPLACE VIEW {quoted(source.name)} AS {rows}")
         try:
             return frame_of(connection.sql(sql).to_arrow_table())
         except (duckdb.Error, AttributeError) as error:
