@@ -51,7 +51,14 @@ ROOMS = {
     },
 }
 """The rooms of jobs, serving and infra, and which rooms of their package they import; a room that is not here imports none."""
-FEAST = {"features/definitions/load.py", "features/feast/keys.py", "features/feast/online.py"}
+FEAST = {
+    "features/definitions/load.py",
+    "features/feast/keys.py",
+    "features/feast/online.py",
+    "features/feast/online_guarded.py",
+    "features/feast/online_stores.py",
+    "features/feast/online_windows.py",
+}
 EXTRAS = {"jobs/training": "train", "serving/models/from_mlflow.py": "mlflow"}
 """Where the packages of an extra are imported; the one of ``s3`` is imported by fsspec."""
 SLOW = ("feast", "pyflink", "pandas", "pyarrow", "duckdb", "onnxruntime", "kafka", "xgboost", "pydantic_settings", "rich")

@@ -26,7 +26,7 @@ from features.definitions.compile import plan_of, select
 from features.definitions.declared import Declared, by_name
 from features.definitions.views import has_function, window_features
 from features.errors import DefinitionError
-from features.plan import Plan, Source, WindowFeature
+from features.plan import VALID_UNTIL, Plan, Source, WindowFeature
 from features.service import Function, Service
 
 FEAST_TYPES: dict[str, FeastType] = {
@@ -166,6 +166,7 @@ def _derive_schema(view: StreamFeatureView, declared: Declared) -> None:
         rules.check_key(f"view '{view.name}': a join key", key)
     features = window_features(view, source)
     view.features = [Field(name=f.name.removeprefix(f"{view.name}__"), dtype=_feast_type(f, source)) for f in features]
+    view.features.append(Field(name=VALID_UNTIL, dtype=Int64))
     view.entity_columns = [Field(name=key.name, dtype=FEAST_TYPES[key.type.kind]) for key in keys]
     view.projection.features = view.features
 

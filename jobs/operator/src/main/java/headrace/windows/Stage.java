@@ -78,7 +78,7 @@ final class Stage implements Serializable {
         TreeSet<Long> lengths = new TreeSet<>();
         spec.features().forEach(feature -> lengths.add(feature.window()));
         windows = lengths.stream().mapToLong(Long::longValue).toArray();
-        List<String> named = spec.features().stream().map(Spec.Feature::view).distinct().toList();
+        List<String> named = views(spec);
         views = named.toArray(String[]::new);
         features =
                 spec.features().stream()
@@ -99,7 +99,10 @@ final class Stage implements Serializable {
         return new Stage(Spec.parse(spec), table);
     }
 
-    /** The output's columns: the carried ones, the features, {@code _complete}, and {@code _late}, an entry in the ledger. */
+    /**
+     * The output's columns: the carried ones, the features, {@code _complete}, {@code _valid_until_} of each view, and {@code _late},
+     * an entry in the ledger.
+     */
     static DataType output(String text, DataType table) {
         Spec spec = Spec.parse(text);
         RowType type = (RowType) table.getLogicalType();
@@ -113,8 +116,21 @@ final class Stage implements Serializable {
             fields.add(DataTypes.FIELD(feature.name(), type(feature, values)));
         }
         fields.add(DataTypes.FIELD("_complete", DataTypes.BOOLEAN()));
+        for (String view : views(spec)) {
+            fields.add(DataTypes.FIELD("_valid_until_" + view, DataTypes.BIGINT()));
+        }
         fields.add(DataTypes.FIELD("_late", LateRow.TYPE));
         return DataTypes.ROW(fields).bridgedTo(RowData.class);
+    }
+
+    /** The views, in the order of their first features. */
+    private static List<String> views(Spec spec) {
+        return spec.features().stream().map(Spec.Feature::view).distinct().toList();
+    }
+
+    /** How many values a feature vector has: the features, whether they are complete, until when each view is valid. */
+    int resultFields() {
+        return features.length + 1 + views.length;
     }
 
     /** The type of a feature's value. */
