@@ -80,7 +80,7 @@ def open_for_writing(service: Service) -> WriteRows:
 
 
 def clear_online(service: Service) -> None:
-    """Forget the online rows of every batch and stream view of the service: newer ones would keep out those of a replay of the past."""
+    """Forget the online rows of every view of the service: newer ones would keep out those of a replay of the past."""
     store = applied_store(service)
     names = {*service.plan.views_of_windows, *(view.view for view in service.plan.batch)}
     views = [_with_order(one) for one in service.objects if one.name in names]

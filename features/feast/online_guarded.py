@@ -65,7 +65,7 @@ def sqlite_writer(store: Any) -> WriteRows:
                 (key, row) for key, row in by_key.items() if key not in kept or place(kept[key]) <= (row.event_time, row.offset)
             ]
             connection.executemany(
-                f"INSERT INTO {name} (entity_key, feature_name, value, value_text, event_ts, created_ts) VALUES (?, ?, ?, ?, ?, NULL) "
+                f"INSERT INTO {name} (entity_key, feature_name, value, value_text, event_ts) VALUES (?, ?, ?, ?, ?) "
                 "ON CONFLICT (entity_key, feature_name) DO UPDATE SET value = excluded.value, value_text = excluded.value_text, "
                 "event_ts = excluded.event_ts",
                 (
@@ -86,7 +86,7 @@ def sqlite_writer(store: Any) -> WriteRows:
 
 def _orders(connection: sqlite3.Connection, table: str, keys: Sequence[bytes]) -> dict[bytes, str]:
     marks = ", ".join("?" * len(keys))
-    query = f"SELECT entity_key, value_text FROM {table} WHERE feature_name = ? AND entity_key IN ({marks})"  # noqa: S608 - quoted
+    query = f"SELECT entity_key, value_text FROM {table} WHERE feature_name = ? AND entity_key IN ({marks})"
     return dict(connection.execute(query, [ORDER, *keys]))
 
 

@@ -1,4 +1,4 @@
-"""Feast's SQLite and Redis stores, but for rows of stream views whose time is over: a client of Feast's is given nothing for those.
+"""Feast's SQLite and Redis stores, but a client of Feast's is given nothing for a row of a stream view whose time is over.
 
 A window's value changes when a row leaves it, though nothing comes. In feature_store.yaml::
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Literal, Optional
+from typing import Any, Literal
 
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
@@ -22,7 +22,7 @@ from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStor
 
 from features.plan import VALID_UNTIL
 
-Found = tuple[Optional[datetime], Optional[dict[str, Any]]]
+Found = tuple[datetime | None, dict[str, Any] | None]
 HERE = "features.feast.online_stores"
 
 

@@ -1,7 +1,7 @@
-"""Computed window values as rows of Feast's online store: of each key of a stream view the newest, with the time it is valid until.
+"""Computed window values as rows of Feast's online store: the newest of each key of a stream view, and until when it is valid.
 
-What Feast's clients read are the view's features and one more, `VALID_UNTIL`. Feast itself lets an older row overwrite a newer one,
-and SQLite keeps whole seconds; so a row also has its place in the order of its key's, `ORDER`, which no view names.
+What Feast's clients read are the view's features and one more, `VALID_UNTIL`. Feast itself lets an older row overwrite a newer
+one, and SQLite keeps whole seconds; so a row also has its place in the order of its key's, `ORDER`, which no view names.
 """
 
 from __future__ import annotations
