@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from infra.section import Section
-from infra.settings import ScorerSettings, Settings, StreamSettings
+from infra.settings import OnlineSettings, ScorerSettings, Settings, StreamSettings
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 if TYPE_CHECKING:
     from features.service import Service
     from features.sql.flink import JobOptions
+    from jobs.online.writer import WriterConfig
     from jobs.stream.config import StreamConfig
     from serving.kafka.config import ScorerConfig
 
@@ -127,6 +128,27 @@ def scorer_config(
         longest=dict(longest or {}),
         group=f"{GROUP}.scorer.{service}",
         session_ms=SESSION_MS,
+        ready_file=ready_file,
+    )
+
+
+def online_config(
+    section: OnlineSettings,
+    service: str,
+    *,
+    client: dict[str, Any],
+    isolation_level: str = READ_COMMITTED,
+    ready_file: Path | None = None,
+) -> WriterConfig:
+    """The configuration of the writer of ``service``'s online rows; ``client`` is what a kafka-python client is given."""
+    from jobs.online.writer import WriterConfig
+
+    return _filled(
+        WriterConfig,
+        section,
+        client=client,
+        isolation_level=isolation_level,
+        group=f"{GROUP}.online.{service}",
         ready_file=ready_file,
     )
 

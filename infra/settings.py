@@ -101,6 +101,17 @@ class ScorerSettings(Section):
     """How often the scorer looks for new partitions of the feature vectors' topic."""
 
 
+class OnlineSettings(Section):
+    """Window values in Feast's online store (docs/online-store.md)."""
+
+    write: bool = False
+    """Whether `headrace up` keeps the newest values of each service's stream views in the online store, for Feast's clients."""
+    max_poll_records: int = Field(default=5000, ge=1)
+    """How many feature vectors are written at once, at most; of each key the newest is."""
+    discovery_ms: int = Field(default=10_000, ge=100)
+    """How often the writer looks for new partitions of the feature vectors' topic."""
+
+
 class TrainSettings(Section):
     """``[train.<service>]``: what a service's model learns, how, and how it is tested (docs/training.md)."""
 
@@ -217,6 +228,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     stream: StreamSettings = StreamSettings()
     scorer: ScorerSettings = ScorerSettings()
+    online: OnlineSettings = OnlineSettings()
     gate: GateSettings = GateSettings()
     train: dict[str, TrainSettings] = {}
     run: RunSettings | None = None

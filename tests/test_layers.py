@@ -137,7 +137,7 @@ def test_rooms_import_these_others_of_their_package() -> None:
     assert {name: others for name, others in found.items() if others} == ROOMS
 
 
-def test_three_files_import_feast() -> None:
+def test_six_files_import_feast() -> None:
     """Definitions and the online store: Feast costs five seconds and 180 MB wherever it is imported."""
     assert {str(file) for package in PACKAGES for file in files(package) if "feast" in outside(file)} == FEAST
 

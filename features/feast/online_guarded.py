@@ -102,7 +102,7 @@ def _quoted(name: str) -> str:
 def redis_writer(store: Any) -> WriteRows:
     """Writes to the hashes of Feast's Redis store."""
     from feast.infra.online_stores.helpers import _mmh3, _redis_key, compute_versioned_name
-    from google.protobuf.timestamp_pb2 import Timestamp
+    from feast.infra.online_stores.redis import Timestamp
 
     config, online = store.config, store._get_provider().online_store
     client = online._get_client(config.online_store)

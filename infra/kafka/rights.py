@@ -59,6 +59,11 @@ def of_scorer(plan: Plan, group: str, shadows: Iterable[str] = ()) -> list[Right
     ]
 
 
+def of_online(plan: Plan, group: str) -> list[Right]:
+    """The rights of ``headrace online``."""
+    return [Right("READ", "topic", plan.features_topic), Right("READ", "group", group)]
+
+
 def of_publisher(topics: Iterable[str]) -> list[Right]:
     """The rights of one that publishes to ``topics``."""
     return [Right("WRITE", "topic", topic) for topic in topics]
