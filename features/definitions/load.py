@@ -6,7 +6,7 @@ A definition is Python: whoever may write ``definitions.py`` may run code here, 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ import msgspec
 
 with warnings.catch_warnings():  # stream and batch views are "experimental" in Feast 0.67; a user can do nothing about it
     warnings.simplefilter("ignore")
-    from feast import Entity, FeatureService, Field, FileSource, KafkaSource, RequestSource, StreamFeatureView
+    from feast import Entity, FeatureService, Field, FileSource, KafkaSource, PushSource, RequestSource, StreamFeatureView
+    from feast.base_feature_view import BaseFeatureView
     from feast.batch_feature_view import BatchFeatureView
     from feast.data_format import JsonFormat
     from feast.on_demand_feature_view import OnDemandFeatureView
     from feast.types import Array, Bool, FeastType, Float64, Int64, String
 
-from features.definitions import definitions_file, rules
+from features.definitions import definitions_file, lint, rules
 from features.definitions.compile import plan_of, select
 from features.definitions.declared import Declared, by_name
 from features.definitions.views import has_function, window_features
@@ -36,6 +37,15 @@ FEAST_TYPES: dict[str, FeastType] = {
     "string": String,
     "bool": Bool,
     "timestamp": Int64,
+}
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "entity": Entity,
+    "source": KafkaSource,
+    "request source": RequestSource,
+    "stream view": StreamFeatureView,
+    "batch view": BatchFeatureView,
+    "on-demand view": OnDemandFeatureView,
+    "service": FeatureService,
 }
 DEFINITIONS = (Entity, KafkaSource, RequestSource, StreamFeatureView, OnDemandFeatureView, BatchFeatureView, FeatureService)
 
@@ -65,7 +75,7 @@ def load(folder: Path) -> Project:
 
     Raises `DefinitionError` for the first definition that breaks a rule.
     """
-    objects = _objects(folder)
+    objects, others = _objects(folder)
     declared = _declared(objects)
     services = by_name("service", objects, FeatureService)
     if not services:
@@ -77,14 +87,24 @@ def load(folder: Path) -> Project:
             select(f"on-demand view '{view.name}'", projection, declared)
     functions = {view.name: view.feature_transformation.udf for view in declared.on_demand.values() if has_function(view)}
     plans = {name: plan_of(service, declared) for name, service in services.items()}
+    lint.check(objects, declared, KINDS)
+    lint.check_kinds(others)
+    for view in declared.on_demand.values():
+        _check_request_types(view, plans.values())
     return Project(folder, {name: _service(folder, plan, functions, declared, objects) for name, plan in plans.items()})
 
 
-def _objects(folder: Path) -> tuple[Any, ...]:
-    """The Feast objects that the project's definitions bind to a name; each once, though it may have two names."""
+def _objects(folder: Path) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The Feast objects that the project's definitions bind to a name; each once, though it may have two names.
+
+    Then those of kinds that nobody computes.
+    """
     names = vars(definitions_file.run(folder)).items()
-    values = [value for name, value in names if not name.startswith("_") and isinstance(value, DEFINITIONS)]
-    return tuple({id(value): value for value in values}.values())
+    bound = {id(value): value for name, value in names if not name.startswith("_")}.values()
+    ours = tuple(value for value in bound if isinstance(value, DEFINITIONS))
+    return ours, tuple(
+        value for value in bound if isinstance(value, (BaseFeatureView, PushSource)) and not isinstance(value, DEFINITIONS)
+    )
 
 
 def _declared(objects: tuple[Any, ...]) -> Declared:
@@ -165,10 +185,20 @@ def _derive_schema(view: StreamFeatureView, declared: Declared) -> None:
         rules.check_name("join key", key.name)
         rules.check_key(f"view '{view.name}': a join key", key)
     features = window_features(view, source)
+    given = {field.name: str(field.dtype) for field in view.features if field.name not in {key.name for key in keys}}
     view.features = [Field(name=f.name.removeprefix(f"{view.name}__"), dtype=_feast_type(f, source)) for f in features]
-    view.features.append(Field(name=VALID_UNTIL, dtype=Int64))
+    lint.check_schema(f"view '{view.name}'", given, {field.name: str(field.dtype) for field in view.features})
     view.entity_columns = [Field(name=key.name, dtype=FEAST_TYPES[key.type.kind]) for key in keys]
-    view.projection.features = view.features
+    view.projection.features = list(view.features)
+    view.features.append(Field(name=VALID_UNTIL, dtype=Int64))
+
+
+def _check_request_types(view: OnDemandFeatureView, plans: Iterable[Plan]) -> None:
+    for plan in plans:
+        if view.name in {one.view for one in plan.on_demand}:
+            for field in (field for source in view.source_request_sources.values() for field in source.schema):
+                wanted = FEAST_TYPES[plan.spine_source.column(field.name).type.kind]
+                lint.check_request(f"on-demand view '{view.name}'", field.name, str(field.dtype), str(wanted))
 
 
 def _feast_type(feature: WindowFeature, source: Source) -> FeastType:

@@ -1,6 +1,6 @@
 """Writers for which no older row comes over a newer one, however many write at once: the store itself compares, as it writes.
 
-SQLite: a transaction that has the write lock before it reads. Redis: a script, which nothing interrupts.
+SQLite takes the write lock before it reads. Redis runs a script, which nothing interrupts.
 """
 
 from __future__ import annotations
