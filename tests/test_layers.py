@@ -47,6 +47,7 @@ ROOMS = {
         "infra/local",
         "infra/models.py",
         "infra/run",
+        "infra/schedule.py",
         "infra/settings.py",
     },
 }

@@ -16,6 +16,7 @@ from infra.cli import (
     models_import,
     models_log,
     online,
+    schedule,
     services,
     training,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "models_import",
     "models_log",
     "online",
+    "schedule",
     "services",
     "training",
 ]
