@@ -10,7 +10,7 @@ import sys
 
 from rich.console import Console
 
-from bench import backends, batch, exact, fencing, flat, latency, lineup, scorer, shape, steps, throughput
+from bench import backends, batch, exact, fencing, flat, latency, lineup, online, scorer, shape, steps, throughput
 from bench.common import handbook_data
 from bench.peers import hot_keys, side_by_side
 from bench.report import machine, table, write
@@ -27,6 +27,7 @@ BENCHES = {
     "backends": backends.rows,
     "shape": shape.rows,
     "flat": flat.rows,
+    "online": online.rows,
     "peers": side_by_side.rows,
     "hot_keys": hot_keys.rows,
 }
