@@ -29,7 +29,7 @@ from infra.settings import OnlineSettings
 from schemas import FeatureVector, Origin
 from schemas.codec import encode
 
-KEYS, BATCH, NOON = 40_000, OnlineSettings().max_poll_records, 1_795_608_000_000
+KEYS, BATCH, NOON = 20_000, OnlineSettings().max_poll_records, 1_795_608_000_000
 GOAL = 20_000
 VIEW = "customer_spend"
 START_SECONDS = 20
