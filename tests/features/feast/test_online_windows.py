@@ -15,8 +15,8 @@ from features.definitions.load import load
 from features.feast.online import clear_online
 from features.feast.online_windows import WindowRow, open_windows_for_writing
 from features.service import Service
+from tests.support.online_shop import REDIS, SQLITE, make_shop
 from tests.support.redis import redis_server
-from tests.support.shop import REDIS, SQLITE, make_shop
 
 pytestmark = [pytest.mark.core, pytest.mark.xdist_group("online")]
 FRESH = "features.feast.online_stores.Fresh{}OnlineStore"

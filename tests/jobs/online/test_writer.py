@@ -25,7 +25,7 @@ from jobs.online.vectors import RowsOf
 from jobs.online.writer import Counts, Writer, run
 from schemas.codec import encode
 from tests.support.flink import Cluster
-from tests.support.shop import SQLITE, make_shop
+from tests.support.online_shop import SQLITE, make_shop
 from tests.support.streams import own_topics, run_to_end, vectors
 
 MINUTE, HOUR = 60_000, 3_600_000
