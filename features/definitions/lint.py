@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from features.definitions.declared import Declared
 from features.errors import DefinitionError
 from features.plan import VALID_UNTIL
 
@@ -123,7 +122,7 @@ SOURCE = (
 REQUEST = (Unused("timestamp_field", "an event's time is its source's", "leave timestamp_field out of a RequestSource"),)
 
 
-def check(objects: Iterable[Any], declared: Declared, kinds: Mapping[str, type | tuple[type, ...]]) -> None:
+def check(objects: Iterable[Any], kinds: Mapping[str, type | tuple[type, ...]]) -> None:
     """Raises `DefinitionError` for the first object that says what is not done; ``kinds`` are classes, by what we call them."""
     kind_of: Callable[[Any], str] = lambda one: next(kind for kind, of in kinds.items() if isinstance(one, of))  # noqa: E731
     unused = {
@@ -150,19 +149,8 @@ def check(objects: Iterable[Any], declared: Declared, kinds: Mapping[str, type |
             _check_source(where, one)
         if kind == "batch view":
             _check_batch(where, one)
-    for view in declared.on_demand.values():
-        _check_function(view)
-
-
-def check_kinds(others: Iterable[Any]) -> None:
-    """Refuse what Feast would apply and nobody fills."""
-    for one in others:
-        kind = type(one).__name__
-        what = "a plain FeatureView" if kind == "FeatureView" else f"a {kind}"
-        raise DefinitionError(
-            f"'{one.name}': what is computed is stream views of a KafkaSource, batch views and on-demand views; got {what}; "
-            "make it one of these, or keep it in another Feast project"
-        )
+        if kind == "on-demand view" and not one.features:
+            raise DefinitionError(f"{where}: it names its function's outputs; got no schema; write schema=[Field(…)]")
 
 
 def _check(where: str, one: Any, rule: Unused) -> None:
@@ -217,13 +205,6 @@ def _check_batch(where: str, view: Any) -> None:
         raise DefinitionError(
             f"{where}: its file has the day of each row in a column; got no timestamp_field in its FileSource; "
             "write timestamp_field='day', say"
-        )
-
-
-def _check_function(view: Any) -> None:
-    if not view.features:
-        raise DefinitionError(
-            f"on-demand view '{view.name}': it names its function's outputs; got no schema; write schema=[Field(…)]"
         )
 
 

@@ -15,8 +15,7 @@ import msgspec
 
 with warnings.catch_warnings():  # stream and batch views are "experimental" in Feast 0.67; a user can do nothing about it
     warnings.simplefilter("ignore")
-    from feast import Entity, FeatureService, Field, FileSource, KafkaSource, PushSource, RequestSource, StreamFeatureView
-    from feast.base_feature_view import BaseFeatureView
+    from feast import Entity, FeatureService, Field, FileSource, KafkaSource, RequestSource, StreamFeatureView
     from feast.batch_feature_view import BatchFeatureView
     from feast.data_format import JsonFormat
     from feast.on_demand_feature_view import OnDemandFeatureView
@@ -75,7 +74,7 @@ def load(folder: Path) -> Project:
 
     Raises `DefinitionError` for the first definition that breaks a rule.
     """
-    objects, others = _objects(folder)
+    objects = _objects(folder)
     declared = _declared(objects)
     services = by_name("service", objects, FeatureService)
     if not services:
@@ -87,24 +86,27 @@ def load(folder: Path) -> Project:
             select(f"on-demand view '{view.name}'", projection, declared)
     functions = {view.name: view.feature_transformation.udf for view in declared.on_demand.values() if has_function(view)}
     plans = {name: plan_of(service, declared) for name, service in services.items()}
-    lint.check(objects, declared, KINDS)
-    lint.check_kinds(others)
+    lint.check(_compiled(objects, plans), KINDS)
     for view in declared.on_demand.values():
         _check_request_types(view, plans.values())
     return Project(folder, {name: _service(folder, plan, functions, declared, objects) for name, plan in plans.items()})
 
 
-def _objects(folder: Path) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """The Feast objects that the project's definitions bind to a name; each once, though it may have two names.
+def _compiled(objects: tuple[Any, ...], plans: Mapping[str, Plan]) -> list[Any]:
+    """The objects that mean something to us: stream views, sources, entities, and of the others those that a plan has."""
+    names = {*plans, *(view.view for plan in plans.values() for view in (*plan.on_demand, *plan.batch))}
+    views = [one for one in objects if isinstance(one, OnDemandFeatureView) and one.name in names]
+    requests = {source.name: source for view in views for source in view.source_request_sources.values()}
+    always, named = (Entity, KafkaSource, StreamFeatureView), (OnDemandFeatureView, BatchFeatureView, FeatureService)
+    ours = [one for one in objects if isinstance(one, always) or (isinstance(one, named) and one.name in names)]
+    return [*ours, *requests.values()]
 
-    Then those of kinds that nobody computes.
-    """
+
+def _objects(folder: Path) -> tuple[Any, ...]:
+    """The Feast objects that the project's definitions bind to a name; each once, though it may have two names."""
     names = vars(definitions_file.run(folder)).items()
-    bound = {id(value): value for name, value in names if not name.startswith("_")}.values()
-    ours = tuple(value for value in bound if isinstance(value, DEFINITIONS))
-    return ours, tuple(
-        value for value in bound if isinstance(value, (BaseFeatureView, PushSource)) and not isinstance(value, DEFINITIONS)
-    )
+    values = [value for name, value in names if not name.startswith("_") and isinstance(value, DEFINITIONS)]
+    return tuple({id(value): value for value in values}.values())
 
 
 def _declared(objects: tuple[Any, ...]) -> Declared:

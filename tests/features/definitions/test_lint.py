@@ -146,23 +146,36 @@ def test_what_is_acted_on_or_is_for_people_is_accepted(of: str, argument: str, t
     assert load(tmp_path).service("risk").plan.inputs == ("spend__sum_amount_3600s", "profile__mean_amount", "double__double")
 
 
-@pytest.mark.parametrize(
-    ("bound", "said"),
-    [
-        (
-            "FeatureView(name='plain', entities=[card], source=FileSource(name='f', path='f.parquet'), schema=[])",
-            "a plain FeatureView",
-        ),
-        (
-            "BatchFeatureView(name='b', mode='sql', source=FileSource(**DAYS), entities=[shop], udf=profile.udf, "
-            "schema=[Field(name='x', dtype=Float64)], batch_engine={'type': 'spark'}, tags={'history': 'payments'})",
-            "leave batch_engine out",
-        ),
-        ("PushSource(name='p', batch_source=FileSource(name='f', path='f.parquet'))", "a PushSource"),
-    ],
+def test_what_feast_alone_computes_is_its_own(tmp_path: Path) -> None:
+    """A plain view, and a batch view and a function that no service of ours has, may say what Feast acts on."""
+    others = """
+offers = FeatureView(
+    name="offers", entities=[shop], source=FileSource(name="f", path="f.parquet", field_mapping={"px": "price"}),
+    schema=[Field(name="price", dtype=Float64)], ttl=timedelta(days=1),
 )
-def test_an_object_that_nobody_computes_is_refused(bound: str, said: str, tmp_path: Path) -> None:
-    """Also where no service names it: Feast would apply it, and nothing would fill it as it says."""
-    (tmp_path / "definitions.py").write_text(PRELUDE + WHOLE.format(**EMPTY) + f"other = {bound}\n")
-    with pytest.raises(DefinitionError, match=said):
+habits = BatchFeatureView(
+    name="habits", mode="sql", source=FileSource(**{**DAYS, "created_timestamp_column": "made"}), entities=[shop],
+    schema=[Field(name="x", dtype=Float64)], udf=profile.udf, batch_engine={"type": "local"}, tags={"history": "payments"},
+)
+
+
+@on_demand_feature_view(sources=[event], mode="python", schema=[Field(name="twice", dtype=Float64)], track_metrics=True)
+def twice(inputs):
+    return {"twice": inputs["amount"]}
+"""
+    (tmp_path / "definitions.py").write_text(PRELUDE + WHOLE.format(**EMPTY) + others)
+    assert list(load(tmp_path).services) == ["risk"]
+
+
+def test_a_batch_view_has_no_engine_of_its_own(tmp_path: Path) -> None:
+    """In a service of ours DuckDB computes it; Feast's decorator has no such argument, its class does."""
+    added = """
+habits = BatchFeatureView(
+    name="habits", mode="sql", source=FileSource(**DAYS), entities=[shop], udf=profile.udf,
+    schema=[Field(name="x", dtype=Float64)], batch_engine={"type": "spark"}, tags={"history": "payments"},
+)
+more = service(habits, name="more")
+"""
+    (tmp_path / "definitions.py").write_text(PRELUDE + WHOLE.format(**EMPTY) + added)
+    with pytest.raises(DefinitionError, match="leave batch_engine out"):
         load(tmp_path)
