@@ -16,6 +16,7 @@ import pytest
 from kafka import KafkaProducer
 
 from features.definitions.load import load
+from features.feast.online import applied_store
 from features.feast.online_windows import WindowRow
 from features.service import Service
 from infra.config import online_config
@@ -46,6 +47,7 @@ def test_clients_read_what_the_stream_computed_last(broker: Broker, cluster: Clu
     for vector in found:
         for view, (length, key) in WINDOWS.items():
             assert vector.valid_until[view] == _valid_until(events, vector.event, key, length)
+    applied_store(service)  # for the client, which may come before the writers have applied the views
     with _writing(broker, service, "first", 2):
         _expect(service, found)
     with _writing(broker, service, "again", 1):  # all of them a second time
