@@ -1,6 +1,7 @@
 """The command line: each module holds the commands of one part, and imports what they need when they run."""
 
 from infra.cli import (
+    audit,
     batch_views,
     definitions,
     docs,
@@ -21,6 +22,7 @@ from infra.cli import (
 from infra.cli.app import run
 
 __all__ = [
+    "audit",
     "batch_views",
     "definitions",
     "docs",

@@ -69,6 +69,12 @@ def of_reader(topic: str) -> list[Right]:
     return [Right("READ", "topic", topic)]
 
 
+def of_audit(plan: Plan) -> list[Right]:
+    """The rights of ``headrace audit`` and ``headrace explain``, which are in no group."""
+    names = (plan.predictions_topic, plan.features_topic, LATE_ROWS.name, DEAD_LETTERS.name)
+    return [Right("READ", "topic", name) for name in (*names, *sorted({source.topic for source in plan.sources}))]
+
+
 def require(client: Mapping[str, Any], rights: Sequence[Right]) -> None:
     """Raise `SettingError` with the rights that are missing, `StackError` where Kafka does not reply.
 

@@ -23,7 +23,8 @@ from features.plan import Plan
 from features.service import Service
 from features.times import DAY_MS
 from infra.local.broker import Broker
-from jobs.audit.parity import compare, ledger_of
+from jobs.audit.compare import compare
+from jobs.audit.ledger import ledger_of
 from jobs.history.compute import compute
 from jobs.ingest.publish import publish
 from schemas import Origin
