@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PAGE, VECTOR, PIXELS = ".html", ".svg", ".png"
 KINDS = (PAGE, VECTOR, PIXELS)
 STYLE = {
-    "svg.hashsalt": "headrace",  # equal values, equal file
+    "svg.hashsalt": "headrace",
     "svg.fonttype": "none",  # text stays text: it can be found and copied
     "font.family": "sans-serif",
     "font.size": 9,
@@ -73,7 +73,7 @@ def figure(width: float, height: float) -> Iterator[Figure]:
 
 
 def write(out: Path, drawing: Figure, title: str, tables: Sequence[Table] = (), texts: Sequence[str] = ()) -> None:
-    """Write the picture; a page has the title, ``texts`` as paragraphs, the drawing, and the tables. A reader sees all or nothing."""
+    """Write the picture; a page has the title, ``texts`` as paragraphs, the drawing, and the tables. It is there whole or not."""
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name[-100:]}.{os.getpid()}")
     try:
@@ -108,5 +108,6 @@ def _inline(drawing: Figure) -> str:
 
 
 def _save(drawing: Figure, to: Any, kind: str) -> None:
-    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    unsaid = ("Date", "Creator", "Format", "Type") if kind == "svg" else ("Software",)  # equal values, equal file
+    metadata = dict.fromkeys(unsaid)
     drawing.savefig(to, format=kind, metadata=metadata, dpi=150)
