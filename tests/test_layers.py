@@ -26,6 +26,7 @@ PACKAGES = {
 }
 """The packages, and which of the others each of them imports."""
 ROOMS = {
+    "jobs/audit": {"jobs/history"},
     "jobs/ingest": {"jobs/history"},
     "jobs/predict": {"jobs/history"},
     "jobs/training": {"jobs/history"},
@@ -52,7 +53,7 @@ ROOMS = {
 }
 """The rooms of jobs, serving and infra, and which rooms of their package they import; a room that is not here imports none."""
 FEAST = {"features/definitions/load.py", "features/feast/keys.py", "features/feast/online.py"}
-EXTRAS = {"jobs/training": "train", "serving/models/from_mlflow.py": "mlflow"}
+EXTRAS = {"jobs/audit/drawing.py": "plot", "jobs/training": "train", "serving/models/from_mlflow.py": "mlflow"}
 """Where the packages of an extra are imported; the one of ``s3`` is imported by fsspec."""
 SLOW = ("feast", "pyflink", "pandas", "pyarrow", "duckdb", "onnxruntime", "kafka", "xgboost", "pydantic_settings", "rich")
 WORDS = {"bicycle", "card", "degree", "investigator", "weather"}

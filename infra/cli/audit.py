@@ -42,6 +42,7 @@ def audit(
     from infra.local import stack, topics
     from infra.settings import load_settings
     from jobs.audit import drawing
+    from schemas.topics import predictions
 
     times, others, where = span(start, end), histories(history), folder(project)
     if out is not None:
@@ -49,12 +50,12 @@ def audit(
     settings = load_settings(where)
     client, reader = (of(stack.bootstrap(where, settings)) for of in (settings.kafka.client, settings.kafka.reader))
     with interruptible(lambda: "nothing was written"), show.progress() as on_progress, topics.connected(client):
+        topics.require(client, predictions(service).name)
         from features.definitions.load import load  # slow: after all that is quickly refused
         from jobs.audit.audit import audit
 
         loaded = with_settings(load(where).service(service), settings)
         rights.require(client, rights.of_audit(loaded.plan))
-        topics.require(client, loaded.plan.predictions_topic)
         found = audit(loaded, reader, times, others, on_progress)
         if out is not None:
             from jobs.audit.over_time import draw

@@ -43,6 +43,7 @@ def explain(
     from infra.local import stack, topics
     from infra.settings import load_settings
     from jobs.audit import drawing
+    from schemas.topics import predictions
 
     since, others, where = utc_ms(at), histories(history), folder(project)
     if out is not None:
@@ -50,6 +51,7 @@ def explain(
     settings = load_settings(where)
     client, reader = (of(stack.bootstrap(where, settings)) for of in (settings.kafka.client, settings.kafka.reader))
     with interruptible(lambda: "nothing was written"), show.progress() as on_progress, topics.connected(client):
+        topics.require(client, predictions(service).name)
         from features.definitions.load import load  # slow: after all that is quickly refused
         from jobs.audit import explain as job
         from jobs.audit.find import find_prediction

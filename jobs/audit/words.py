@@ -1,4 +1,4 @@
-"""An explained event in words: for the terminal and for the page, which say the same."""
+"""An explained event in words: what is printed and what is on the page are the same."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ GOOD = {
     "onnx": "models/num/1/model.onnx",
     "start": "2024-05-01",
     "end": "2024-05-03",
+    "event_id": "1",
 }
 """Values of arguments and options by their names, in the project of `tests.support.num`; of others it is x."""
 

@@ -33,7 +33,7 @@ Run = Callable[..., tuple[int, str]]
 
 READERS = ("plan", "features", "score", "train")
 """Commands that read definitions and settings, and need no Kafka."""
-CLIENTS = ("publish", "replay", "tail", "up", "run", "scorer", "stream")
+CLIENTS = ("audit", "explain", "publish", "replay", "tail", "up", "run", "scorer", "stream")
 """Commands that need one."""
 WITH_ALL = ("is binary", "is a folder", "ends the process", "has an unknown key")
 """Of the broken files, those with which every command is tried; all others with one that reads them."""
