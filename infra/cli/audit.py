@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from features.times import moment_text
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible, warn
-from infra.cli.options import FromOption, HistoryOption, ServiceArgument, ToOption, histories, span
+from infra.cli.options import (
+    FromOption,
+    HistoryOption,
+    PictureOption,
+    ServiceArgument,
+    ToOption,
+    histories,
+    picture_file,
+    span,
+)
 
 if TYPE_CHECKING:
     from features.plan import Plan
     from jobs.audit.audit import Audit
-
-PictureOption = Annotated[
-    Path | None,
-    typer.Option("--out", help="Draw it too: a file that ends in .html, .svg or .png.", metavar="FILE", show_default=False),
-]
 
 
 @app.command(epilog="Example: headrace audit SERVICE --from 2026-01-08 --to 2026-01-15 --out audit.html")
@@ -41,12 +44,11 @@ def audit(
     from infra.kafka import rights
     from infra.local import stack, topics
     from infra.settings import load_settings
-    from jobs.audit import drawing
     from schemas.topics import predictions
 
     times, others, where = span(start, end), histories(history), folder(project)
     if out is not None:
-        drawing.check(out)
+        picture_file(out)
     settings = load_settings(where)
     client, reader = (of(stack.bootstrap(where, settings)) for of in (settings.kafka.client, settings.kafka.reader))
     with interruptible(lambda: "nothing was written"), show.progress() as on_progress, topics.connected(client):

@@ -8,8 +8,7 @@ import typer
 
 from features.times import utc_ms
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible, note
-from infra.cli.audit import PictureOption
-from infra.cli.options import HistoryOption, ServiceArgument, histories
+from infra.cli.options import HistoryOption, PictureOption, ServiceArgument, histories, picture_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,12 +41,11 @@ def explain(
     from infra.kafka import rights
     from infra.local import stack, topics
     from infra.settings import load_settings
-    from jobs.audit import drawing
     from schemas.topics import predictions
 
     since, others, where = utc_ms(at), histories(history), folder(project)
     if out is not None:
-        drawing.check(out)
+        picture_file(out)
     settings = load_settings(where)
     client, reader = (of(stack.bootstrap(where, settings)) for of in (settings.kafka.client, settings.kafka.reader))
     with interruptible(lambda: "nothing was written"), show.progress() as on_progress, topics.connected(client):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,10 @@ SkipOption = Annotated[int, typer.Option(help="Leave out the first events, which
 NoCheckOption = Annotated[
     bool,
     typer.Option("--no-check", help="Send at once; else the files are read as a whole before the first event is sent."),
+]
+PictureOption = Annotated[
+    Path | None,
+    typer.Option("--out", help="Draw it too: a file that ends in .html, .svg or .png.", metavar="FILE", show_default=False),
 ]
 HistoryOption = Annotated[
     list[str] | None, typer.Option(help="Another history of a source.", metavar="SOURCE=FILE", show_default=False)
@@ -65,9 +70,21 @@ def span_text(span: Span) -> str:
 
 def parquet_file(out: Path) -> Path:
     """``--out``, seen to before hours of work: a Parquet file that can be written. Raises `SettingError`."""
-    rule = f"--out is a Parquet file that is written; got {out}"
-    if out.suffix != ".parquet":
-        raise SettingError(f"{rule}; give it a name that ends in .parquet")
+    return _file(out, "a Parquet file", (".parquet",))
+
+
+def picture_file(out: Path) -> Path:
+    """``--out``, seen to before any work: a picture that can be drawn and written. Raises `SettingError`."""
+    from jobs.audit import drawing
+
+    drawing.require()
+    return _file(out, "a picture", drawing.KINDS)
+
+
+def _file(out: Path, what: str, suffixes: Sequence[str]) -> Path:
+    rule = f"--out is {what} that is written; got {out}"
+    if out.suffix not in suffixes:
+        raise SettingError(f"{rule}; give it a name that ends in {' or '.join(suffixes)}")
     if out.is_dir():
         raise SettingError(f"{rule}, which is a folder; name a file in it")
     there = next(folder for folder in out.absolute().parents if folder.exists())

@@ -29,7 +29,7 @@ from schemas import FeatureVector, LateRow, Origin
 from schemas.codec import decode_dead_letter, decode_features, decode_late_row
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
-ROWS_A_SPAN = 200_000
+ROWS_A_SPAN = 100_000
 """Events of a span, of history or served, whichever are more: their features are in memory. A span is an hour at least."""
 
 
@@ -69,7 +69,7 @@ def audit(
 ) -> Audit:
     """Hold every receipt of the span against history; without an end of its own, the span ends with the first or last receipt.
 
-    The receipts are read once, to disk; then the span is computed in parts of some 200,000 events. ``client`` is what a
+    The receipts are read once, to disk; then the span is computed in parts of some 100,000 events. ``client`` is what a
     kafka-python client is given. Raises `SettingError` where nothing was served, or history has none of it.
     """
     with TemporaryDirectory() as folder, closing(Spool(Path(folder))) as spool:
@@ -149,7 +149,7 @@ def _read_receipts(service: Service, client: Mapping[str, Any], span: Span, spoo
         for record in read(client, plan.predictions_topic, since, _told(on_progress, f"reading {plan.predictions_topic}")):
             head = decode(record.value)
             if head.event_time in span:
-                yield Receipt(str(head.event_id), head.event_time, record.partition, record.offset, record.value)
+                yield Receipt(str(head.event_id), head.event_time, record.partition, record.value)
 
     def refused() -> Iterator[Refused]:
         for record in read(client, DEAD_LETTERS.name, since, _told(on_progress, f"reading {DEAD_LETTERS.name}")):

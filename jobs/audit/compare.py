@@ -77,7 +77,7 @@ class Tally:
         alike = defaultdict(list)
         for one in found:
             alike[tuple(one.values)].append(one)
-        differences = []
+        differences: list[Difference] = []
         for names, some in alike.items():
             features = defaultdict(list)
             for name in names:

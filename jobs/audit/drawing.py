@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PAGE, VECTOR, PIXELS = ".html", ".svg", ".png"
 KINDS = (PAGE, VECTOR, PIXELS)
-STYLE = {
+STYLE: Any = {
     "svg.hashsalt": "headrace",
     "svg.fonttype": "none",  # text stays text: it can be found and copied
     "font.family": "sans-serif",
@@ -45,19 +45,8 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str]]
 
 
-def check(out: Path) -> None:
-    """Raises `SettingError`, before any work, for a file that cannot be drawn or written."""
-    rule = f"--out is a picture that is written, of {', '.join(KINDS)}; got {out}"
-    if out.suffix not in KINDS:
-        raise SettingError(f"{rule}; give it a name that ends in one of these")
-    if out.is_dir():
-        raise SettingError(f"{rule}, which is a folder; name a file in it")
-    try:
-        there = next(folder for folder in out.absolute().parents if folder.exists())
-    except OSError as error:
-        raise SettingError(f"{rule}: {error.strerror}; give it another name") from None
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise SettingError(f"{rule}, and nothing can be written in {there}; name another folder")
+def require() -> None:
+    """Raises `SettingError` where nothing can be drawn."""
     if find_spec("matplotlib") is None:
         raise SettingError("a picture needs the extra: pip install 'headrace[plot]' (missing: matplotlib)")
 

@@ -27,7 +27,7 @@ def draw(explained: Explanation, out: Path) -> None:
     heights = [_height(explained, stage) for stage in explained.windows]
     with figure(10, 0.6 + sum(map(sum, heights)) or 1) as drawing:
         ratios = [height for pair in heights for height in pair]
-        axes = drawing.subplots(len(ratios), 1, height_ratios=ratios, squeeze=False)[:, 0] if ratios else []
+        axes: Any = drawing.subplots(len(ratios), 1, height_ratios=ratios, squeeze=False)[:, 0] if ratios else ()
         for place, stage in enumerate(explained.windows):
             _stage(explained, stage, *axes[2 * place : 2 * place + 2])
         drawing.suptitle(title, x=0.01, ha="left", fontweight="bold")
@@ -107,7 +107,7 @@ def _rows(axes: Any, explained: Explanation, stage: Windows, ages: Sequence[floa
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for row, age in zip(stage.rows, ages, strict=True):
         value = row.values[column] if column else None
-        found[_kind(explained, row, late)].append((age, float(value) if _is_number(value) else 0.0))
+        found[_kind(explained, row, late)].append((age, float(value or 0) if _is_number(value) else 0.0))
     for kind, (face, edge, marker) in kinds.items():
         if found[kind]:
             x, y = zip(*found[kind], strict=True)

@@ -19,8 +19,10 @@ from schemas.codec import decode_prediction
 
 BATCH = 10_000
 """Rows that are written at once."""
+MEMORY = "512MB"
+"""What DuckDB keeps of it in memory."""
 SCHEMA = """
-CREATE TABLE served (event VARCHAR, event_time BIGINT, partition INTEGER, place BIGINT, value BLOB);
+CREATE TABLE served (event VARCHAR, event_time BIGINT, partition INTEGER, value BLOB);
 CREATE TABLE late (source VARCHAR, view VARCHAR, key VARCHAR, origin VARCHAR, event_time BIGINT, missed DOUBLE);
 CREATE TABLE refused (event VARCHAR, event_time BIGINT);
 """
@@ -35,8 +37,6 @@ class Receipt(NamedTuple):
     """The event's id as text: a number or a string."""
     event_time: int
     partition: int
-    place: int
-    """Its offset."""
     value: bytes
 
 
@@ -51,7 +51,7 @@ class Spool:
     """A DuckDB file in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
-        self._connection = duckdb.connect(str(folder / "spool.duckdb"), config={"threads": 1})
+        self._connection = duckdb.connect(str(folder / "spool.duckdb"), config={"threads": 1, "memory_limit": MEMORY})
         self._connection.execute("SET TimeZone = 'UTC'")
         self._connection.execute(SCHEMA)
 
@@ -100,8 +100,8 @@ class Spool:
     def served(self, span: Span) -> list[Served]:
         """The events of the span, each once, as it was served first."""
         rows = self._connection.execute(
-            f"SELECT partition, value FROM served WHERE {within('event_time', span)} "
-            "QUALIFY row_number() OVER (PARTITION BY event ORDER BY partition, place) = 1 ORDER BY event_time, event"
+            "SELECT partition, value FROM served WHERE rowid IN (SELECT min(rowid) FROM served "
+            f"WHERE {within('event_time', span)} GROUP BY event) ORDER BY event_time, event"
         ).fetchall()
         return [of_prediction(decode_prediction(value), partition) for partition, value in rows]
 

@@ -189,6 +189,15 @@ def test_an_out_that_cannot_be_written(out: str, project: Path, tried: Run) -> N
     assert out in line
 
 
+@pytest.mark.parametrize("out", ["data", "picture", "picture.pdf", "definitions.py/b.png", f"{'x' * 300}.png"])
+def test_a_picture_that_cannot_be_written(out: str, tried: Run) -> None:
+    """Said before Kafka is asked: a folder, another kind of file, below a file, of a name too long."""
+    for words in (("audit", "num"), ("explain", "num", "1")):
+        code, line = tried(*words, "--out", out)
+        assert (code, "127.0.0.1" in line) == (2, False)
+        assert out in line
+
+
 @pytest.mark.parametrize("command", CLIENTS)
 def test_a_kafka_that_is_not_there(command: str, tried: Run) -> None:
     """Known at once, with its address, and what to do."""

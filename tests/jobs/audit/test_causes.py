@@ -106,7 +106,7 @@ def test_a_list_differs_once() -> None:
     ],
 )
 def test_a_batch_value_is_explained_by_its_row(changes: dict[str, Any], cause: str) -> None:
-    """A row that was not there yet, or of the event's future; the very row that history has explains nothing, nor does a newer."""
+    """A row that was not there yet, or of the event's future; the row that history has explains nothing."""
     assert _causes(_served(values={PROFILE: 9.0}, **changes), _late()) == {PROFILE: cause}
 
 

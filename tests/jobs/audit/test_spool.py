@@ -26,15 +26,15 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
         yield made
 
 
-def receipt(event: int | str, at: int, score: float = 0.5, place: int = 0) -> Receipt:
+def receipt(event: int | str, at: int, score: float = 0.5) -> Receipt:
     """A prediction as it lies on its topic."""
     told = Told(Origin("t", 0, 0), "p", "m", 1, "s", {}, {}, True, 1, 2, 3)
-    return Receipt(str(event), at, 0, place, encode(Prediction(event, at, score, told)))
+    return Receipt(str(event), at, 0, encode(Prediction(event, at, score, told)))
 
 
 def test_an_event_is_served_once(spool: Spool) -> None:
     """A repeat after a restart is passed over, an event of another span is not of this one; ids may be text."""
-    spool.add_receipts([receipt(2, 5), receipt("a", 5, place=1), receipt(2, 5, place=2), receipt(3, HOUR_MS, place=3)])
+    spool.add_receipts([receipt(2, 5), receipt("a", 5), receipt(2, 5, score=0.9), receipt(3, HOUR_MS)])
     assert [one.event_id for one in spool.served(Span(0, HOUR_MS))] == [2, "a"]
     assert spool.counts(HOUR_MS) == {0: 2, HOUR_MS: 1}
     assert spool.bounds() == (5, HOUR_MS)
