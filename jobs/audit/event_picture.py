@@ -16,6 +16,8 @@ from jobs.audit.words import batch_sentence, sentences, stage_columns, stage_row
 IN, OUT, LATE, OWN, WINDOW = "#2563eb", "#9ca3af", "#dc2626", "#111827", "#dbeafe"
 MOST_ROWS, MOST_NAMES = 50, 3
 """Rows of a stage in the table of a page, and features that are named at a window."""
+NAME_LENGTH = 24
+"""Characters of a column's name beside its axis."""
 UNITS = ((DAY_MS, "days"), (3_600_000, "hours"), (60_000, "minutes"), (1000, "seconds"), (1, "milliseconds"))
 WIDE = 40
 """Where the longest window is as many times the shortest, the axis is logarithmic: or else the shortest would be a line."""
@@ -24,12 +26,15 @@ WIDE = 40
 def draw(explained: Explanation, out: Path) -> None:
     """Write the picture: ``out`` ends in .html, .svg or .png."""
     title, *said = sentences(explained)
-    heights = [_height(explained, stage) for stage in explained.windows]
-    with figure(10, 0.6 + sum(map(sum, heights)) or 1) as drawing:
-        ratios = [height for pair in heights for height in pair]
+    ratios = [height for stage in explained.windows for height in _heights(explained, stage)]
+    if explained.batch:
+        ratios.append(0.6 + 0.3 * len(explained.batch))
+    with figure(10, 0.6 + sum(ratios)) as drawing:
         axes: Any = drawing.subplots(len(ratios), 1, height_ratios=ratios, squeeze=False)[:, 0] if ratios else ()
         for place, stage in enumerate(explained.windows):
             _stage(explained, stage, *axes[2 * place : 2 * place + 2])
+        if explained.batch:
+            _batch(axes[-1], explained)
         drawing.suptitle(title, x=0.01, ha="left", fontweight="bold")
         values = Table(
             "Values", ("feature", "what it is", "rows", "served", "by history", "why they differ"), list(value_rows(explained))
@@ -41,7 +46,7 @@ def draw(explained: Explanation, out: Path) -> None:
         write(out, drawing, title, [values, *rows], [*said, *(batch_sentence(explained, row) for row in explained.batch)])
 
 
-def _height(explained: Explanation, stage: Windows) -> tuple[float, float]:
+def _heights(explained: Explanation, stage: Windows) -> tuple[float, float]:
     """Of the bars of the windows, and of the rows, in inches."""
     return 0.45 + 0.3 * len(_by_window(explained, stage)), 1.7
 
@@ -64,6 +69,7 @@ def _stage(explained: Explanation, stage: Windows, above: Any, below: Any) -> No
     for axes in (above, below):
         if max(windows) >= WIDE * min(windows):
             axes.set_xscale("symlog", linthresh=min(windows) / size)
+            axes.set_xticks([-length / size for length in windows] + [0], [*map(duration_text, windows), "0"])
         axes.set_xlim(first * 1.02, last * 1.05)
         axes.axvline(0, color=OWN, linewidth=1)
         for length in windows:
@@ -85,6 +91,32 @@ def _bars(axes: Any, windows: dict[int, list[Value]], size: int) -> None:
     axes.invert_yaxis()
     axes.tick_params(labelbottom=False)
     axes.spines["left"].set_visible(False)
+
+
+def _batch(axes: Any, explained: Explanation) -> None:
+    """A bar for each batch view, up to the day of its row: that which was served, and that of history where it is another."""
+    rows = explained.batch
+    days = [
+        [None if as_of is None else (as_of - explained.event_time) / DAY_MS for as_of in (row.served_as_of, row.as_of)]
+        for row in rows
+    ]
+    first = 1.6 * min([-1.0, *(day for pair in days for day in pair if day is not None)])
+    for place, (row, (served, true)) in enumerate(zip(rows, days, strict=True)):
+        if true is not None:
+            axes.barh(place, true - first, left=first, height=0.7, color=WINDOW)
+            axes.scatter([true], [place], marker="|", s=90, color=IN, zorder=3)
+        if served is not None and served != true:
+            axes.scatter([served], [place], marker="x", s=40, color=LATE, zorder=4)
+        said = f"{row.view}: all {row.source} before its day" if true is not None else f"{row.view}: {row.incomplete}"
+        said += "" if served == true or explained.prediction is None else f"; served {row.served_incomplete or 'an older one'}"
+        axes.annotate(said, (first, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+    axes.axvline(0, color=OWN, linewidth=1)
+    axes.set_xlim(first, -0.05 * first)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_title("batch views", loc="left", fontsize=9)
+    axes.set_xlabel("days before the event (0)")
 
 
 def _said(value: Value) -> str:
@@ -113,7 +145,7 @@ def _rows(axes: Any, explained: Explanation, stage: Windows, ages: Sequence[floa
             x, y = zip(*found[kind], strict=True)
             label = f"{kind} ({len(x):,})"
             axes.scatter(x, y, s=22, facecolors=face, edgecolors=edge, marker=marker, label=label, zorder=3)
-    axes.set_ylabel(column or "row")
+    axes.set_ylabel((column or "row")[:NAME_LENGTH])
     if not column:
         axes.set_yticks([])
     if stage.rows:
