@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from features.times import duration_text, moment_text, short_duration_text
-from jobs.audit.comparison import Cause
+from jobs.audit.comparison import UNEXPLAINED, Cause
 from jobs.audit.explain import BatchRow, Explanation, Value, Windows
 from jobs.audit.rows import Row
 
@@ -25,6 +25,8 @@ def value_rows(explained: Explanation) -> Iterator[tuple[str, str, str, str, str
         rows = "" if value.rows is None else f"{value.rows:,}"
         served = text(value.served) if value.was_served else "–"
         why = WHY[value.cause] if value.cause else ""
+        if value.cause == UNEXPLAINED and not explained.in_history:
+            why = "history lacks the event, and may lack rows"
         yield value.feature, _what(value), rows, served, text(value.recomputed), why
 
 

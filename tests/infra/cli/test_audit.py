@@ -19,7 +19,8 @@ from features.times import DAY_MS, day_ms
 from infra.cli import run
 from infra.local.broker import Broker
 from jobs.history.batch_views import materialize
-from schemas import FeatureVector, LateRow, Origin, Prediction
+from schemas import DeadLetter, FeatureVector, LateRow, Origin, Prediction
+from schemas.codec import encode
 from tests.support.receipts import WRITTEN_MS, changed, history, served, write
 
 pytestmark = pytest.mark.stack
@@ -133,12 +134,30 @@ def test_each_difference_has_its_cause(project: Project, broker: Broker, audited
         "customer_spend__count_1d": {"changed_definition": 1},
         "customer_spend__mean_7d": {"incomplete": 1},
     }
-    # The same label explains one value and no more.
-    again = [(WRITTEN_MS + 10**7, changed(project.told[pushed][1], {"transaction_amount__amount": -1.0}))]
-    event = {"event_id": 10**9, "event_time": again[0][1].event_time}
-    write(broker, project.service.plan.predictions_topic, [(again[0][0], msgspec.structs.replace(again[0][1], **event))])
+
+
+def test_what_cannot_be_compared_is_counted(
+    project: Project, broker: Broker, audited: Audited, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An event that history lacks, one never served, a vector without a prediction, a late row that Kafka has no more."""
+    publish(project, broker, skip={3, 4})
+    plan, (vector, unknown) = project.service.plan, project.told[3]
+    unknown = msgspec.structs.replace(unknown, event_id=10**9)
+    write(broker, plan.predictions_topic, [(WRITTEN_MS + 10**7, unknown)])
+    letter = DeadLetter("unscorable", "", Origin(plan.features_topic, 0, 3), WRITTEN_MS, encode(vector))
+    broker.create_topics({"dead_letters": 1})
+    write(broker, "dead_letters", [(WRITTEN_MS + 10**7, letter)])
+    gone = LateRow("terminal_risk", "labels", Origin(project.topic("labels"), 0, 7), vector.event_time, 10, 1, 1, True)
+    write_late(broker, WRITTEN_MS + 10**7, gone)
     code, found = audited()
-    assert (code, found["found"]["not_in_history"], found["found"]["not_in_history_ids"]) == (0, 1, [10**9])
+    told = found["found"]
+    assert (code, told["not_in_history"], told["not_in_history_ids"]) == (0, 1, [10**9])
+    assert (found["without_receipt"], found["never_served"]) == (1, 1)
+    assert (found["late_rows"], found["late_rows_gone"]) == (1, 1)
+    said = " ".join(capsys.readouterr().err.split())
+    assert run(["explain", project.name, str(10**9), "--project", str(project.folder), "--json"]) == 0
+    explained = json.loads(capsys.readouterr().out)
+    assert (explained["in_history"], explained["event_id"]) == (False, 10**9), said
 
 
 def test_an_unexplained_difference_is_exit_code_1(
