@@ -22,7 +22,7 @@ from jobs.audit.comparison import Comparison
 from jobs.audit.ledger import entries_of, keys_of
 from jobs.audit.served import Served
 from jobs.audit.spool import BATCH, Receipt, Refused, Spool
-from jobs.audit.topics import OnRead, read, records_at, vector_at
+from jobs.audit.topics import OnRead, read, records_at, written_at
 from jobs.history.compute import Progress, compute
 from jobs.history.files import connect, rows_of_source
 from schemas import FeatureVector, LateRow, Origin
@@ -216,7 +216,7 @@ def rows_of(client: Mapping[str, Any], origins: Iterable[Origin], on_read: OnRea
 def vector_of(plan: Plan, client: Mapping[str, Any], one: Served) -> FeatureVector | None:
     """The feature vector that a receipt is of; None where Kafka no longer has it."""
     head = msgspec.json.Decoder(_Head).decode
-    for record in vector_at(client, plan.features_topic, one.partition, one.featured_at):
+    for record in written_at(client, plan.features_topic, one.partition, one.featured_at):
         if head(record.value).event_id == one.event_id:
             return decode_features(record.value)
     return None

@@ -72,7 +72,7 @@ def records_at(client: Mapping[str, Any], origins: Iterable[Origin], on_read: On
                     on_read(done, total)
 
 
-def vector_at(client: Mapping[str, Any], topic: str, partition: int, written_ms: int, most: int = BLOCK) -> Iterator[Any]:
+def written_at(client: Mapping[str, Any], topic: str, partition: int, written_ms: int, most: int = BLOCK) -> Iterator[Any]:
     """The first records of a partition that were written at ``written_ms`` or later."""
     with closing(KafkaConsumer(**client, **READER)) as consumer:
         place = TopicPartition(topic, partition)

@@ -35,7 +35,16 @@ def served(plan: Plan, table: pa.Table) -> Iterator[tuple[FeatureVector, Predict
         at, origin = WRITTEN_MS + 1000 * number, Origin(source.topic, 0, number)
         event = {column.name: row[column.name] for column in source.columns}
         windows = {feature.name: row[feature.name] for feature in plan.window_features}
-        vector = FeatureVector(row[source.event_id], row[source.time], plan.short_digest, origin, at, True, event, windows)
+        vector = FeatureVector(
+            event_id=row[source.event_id],
+            event_time=row[source.time],
+            plan=plan.short_digest,
+            origin=origin,
+            arrived_at=at,
+            complete=True,
+            event=event,
+            features=windows,
+        )
         yield vector, Prediction(vector.event_id, vector.event_time, 0.5, _receipt(plan, row, vector))
 
 
