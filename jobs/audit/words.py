@@ -93,16 +93,16 @@ def stage_rows(explained: Explanation, stage: Windows, most: int) -> Iterator[tu
 def batch_sentence(explained: Explanation, row: BatchRow) -> str:
     """Which row of a batch view the event had, of which window, and which it should have had."""
     key = ", ".join(f"{name} {text(value)}" for name, value in row.key.items())
-    ttl = f", and not older than {duration_text(row.ttl_ms)}" if row.ttl_ms else ""
-    true = f"none ({row.incomplete})" if row.as_of is None else f"that of {_as_of(explained, row.as_of)}"
-    parts = [f"batch view {row.view} of {key}: by history its row is {true}, the newest at or before the event{ttl}"]
-    if row.as_of is not None:
-        parts.append(f"it is of all {row.source} before {moment_text(row.as_of)}")
-    if explained.prediction is not None:
-        served = f"that of {_as_of(explained, row.served_as_of)}" if row.served_as_of is not None else "none"
-        why = f", as it was {row.served_incomplete}" if row.served_incomplete else ""
-        parts.append(f"served was {served}{why}")
-    return "; ".join(parts)
+    true = f"none is to be used ({row.incomplete})" if row.incomplete else _batch_row(explained, row.as_of)
+    made = f", made of all {row.source} before that" if row.as_of is not None else ""
+    said = f"batch view {row.view} of {key}: by history {true}{made}"
+    if explained.prediction is None:
+        return said
+    if (row.served_as_of, row.served_incomplete) == (row.as_of, row.incomplete):
+        return f"{said}; the same was served"
+    if row.served_incomplete:
+        return f"{said}; none was served, as the online store's was {row.served_incomplete}"
+    return f"{said}; served was {_batch_row(explained, row.served_as_of)}"
 
 
 def text(value: Any) -> str:
@@ -121,8 +121,10 @@ def _what(value: Value) -> str:
     return f"function of {given}"
 
 
-def _as_of(explained: Explanation, as_of: int) -> str:
-    return f"{moment_text(as_of)}, {short_duration_text(explained.event_time - as_of)} before it"
+def _batch_row(explained: Explanation, as_of: int | None) -> str:
+    if as_of is None:
+        return "none"
+    return f"the row of {moment_text(as_of)}, {short_duration_text(explained.event_time - as_of)} before the event"
 
 
 def _row(explained: Explanation, stage: Windows, row: Row, lengths: list[int], said: str) -> tuple[str, ...]:
