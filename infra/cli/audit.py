@@ -102,6 +102,8 @@ def _warnings(found: Audit, plan: Plan) -> list[str]:
         )
     if found.without_receipt:
         said.append(f"{found.without_receipt:,} events have a feature vector and no prediction: see 'headrace tail dead_letters'")
+    if found.unreadable:
+        said.append(f"{found.unreadable:,} records of {plan.predictions_topic} are no predictions: who else writes to it?")
     if found.never_served:
         said.append(f"{found.never_served:,} events of history were never served: they were not published, or are not scored yet")
     if found.late_rows_gone:

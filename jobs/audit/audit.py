@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -26,7 +26,7 @@ from jobs.audit.topics import OnRead, read, records_at, written_at
 from jobs.history.compute import Progress, compute
 from jobs.history.files import connect, rows_of_source
 from schemas import FeatureVector, LateRow, Origin
-from schemas.codec import decode_dead_letter, decode_features, decode_late_row
+from schemas.codec import decode_dead_letter, decode_features, decode_late_row, decode_prediction
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 ROWS_A_SPAN = 100_000
@@ -46,6 +46,8 @@ class Audit(msgspec.Struct, frozen=True):
     """Events with a receipt."""
     without_receipt: int
     """Events with a feature vector, and a dead letter in place of a prediction."""
+    unreadable: int
+    """Records on the topic of predictions that are none."""
     never_served: int
     """Events of history with neither."""
     late_rows: int
@@ -55,9 +57,15 @@ class Audit(msgspec.Struct, frozen=True):
     found: Comparison
 
 
-class _Head(msgspec.Struct):
+class Head(msgspec.Struct):
+    """The part of a feature vector, or of a prediction, that says which event it is of."""
+
     event_id: int | str
     event_time: int
+
+
+decode_head = msgspec.json.Decoder(Head).decode
+Message = TypeVar("Message")
 
 
 def audit(
@@ -73,7 +81,7 @@ def audit(
     kafka-python client is given. Raises `SettingError` where nothing was served, or history has none of it.
     """
     with TemporaryDirectory() as folder, closing(Spool(Path(folder))) as spool:
-        _read_receipts(service, client, span, spool, on_progress)
+        unreadable = _read_receipts(service, client, span, spool, on_progress)
         whole = _whole(service, span, spool)
         late, gone = _read_ledger(service.plan, client, whole, spool, on_progress)
         history = _history_counts(service, whole, histories)
@@ -97,6 +105,7 @@ def audit(
             end=whole.end_ms or 0,
             served=served,
             without_receipt=refused,
+            unreadable=unreadable,
             never_served=max(0, sum(history.values()) - found.events - refused),
             late_rows=late,
             late_rows_gone=gone,
@@ -138,33 +147,41 @@ def _compare(service: Service, part: Span, histories: Mapping[str, Path] | None,
     return len(served)
 
 
-def _read_receipts(service: Service, client: Mapping[str, Any], span: Span, spool: Spool, on_progress: Progress | None) -> None:
-    """The receipts of the span, and the vectors that had a dead letter instead."""
-    plan = service.plan
-    decode = msgspec.json.Decoder(_Head).decode
+def _read_receipts(service: Service, client: Mapping[str, Any], span: Span, spool: Spool, on_progress: Progress | None) -> int:
+    """The receipts of the span, and the vectors that had a dead letter instead; gives the number of records that are neither."""
+    plan, unreadable = service.plan, 0
     # An event is not further ahead of the clock than rule 8 says, so its prediction was written no earlier than this.
     since = None if span.start_ms is None else max(0, span.start_ms - service.event_times.max_ahead_ms - HOUR_MS)
 
     def receipts() -> Iterator[Receipt]:
+        nonlocal unreadable
         for record in read(client, plan.predictions_topic, since, _told(on_progress, f"reading {plan.predictions_topic}")):
-            head = decode(record.value)
-            if head.event_time in span:
+            head = decoded(decode_prediction, record.value)
+            unreadable += head is None
+            if head is not None and head.event_time in span:
                 yield Receipt(str(head.event_id), head.event_time, record.partition, record.value)
 
     def refused() -> Iterator[Refused]:
         for record in read(client, DEAD_LETTERS.name, since, _told(on_progress, f"reading {DEAD_LETTERS.name}")):
-            letter = decode_dead_letter(record.value)
-            if letter.origin.topic != plan.features_topic or letter.value is None:
-                continue
-            try:
-                head = decode(letter.value)
-            except msgspec.DecodeError:
-                continue  # no feature vector
-            if head.event_time in span:
+            letter = decoded(decode_dead_letter, record.value)
+            ours = letter is not None and letter.origin.topic == plan.features_topic
+            head = decoded(decode_head, letter.value) if letter is not None and ours else None
+            if head is not None and head.event_time in span:
                 yield Refused(str(head.event_id), head.event_time)
 
     spool.add_receipts(receipts())
     spool.add_refused(refused())
+    return unreadable
+
+
+def decoded(decode: Callable[[bytes], Message], value: bytes | None) -> Message | None:
+    """A message; None where the record is none: anybody may write to a topic."""
+    if value is None:
+        return None
+    try:
+        return decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _whole(service: Service, span: Span, spool: Spool) -> Span:
@@ -189,9 +206,10 @@ def _read_ledger(
 
     def entries() -> Iterator[LateRow]:
         for record in read(client, LATE_ROWS.name, None, _told(on_progress, f"reading {LATE_ROWS.name}")):
-            entry = decode_late_row(record.value)
-            ours = (entry.source, entry.view) in views and topics[entry.source] == entry.origin.topic
-            if ours and entry.event_time in near:
+            entry = decoded(decode_late_row, record.value)
+            if entry is None or (entry.source, entry.view) not in views or topics[entry.source] != entry.origin.topic:
+                continue
+            if entry.event_time in near:
                 yield entry
 
     left = entries()
@@ -215,9 +233,9 @@ def rows_of(client: Mapping[str, Any], origins: Iterable[Origin], on_read: OnRea
 
 def vector_of(plan: Plan, client: Mapping[str, Any], one: Served) -> FeatureVector | None:
     """The feature vector that a receipt is of; None where Kafka no longer has it."""
-    head = msgspec.json.Decoder(_Head).decode
     for record in written_at(client, plan.features_topic, one.partition, one.featured_at):
-        if head(record.value).event_id == one.event_id:
+        head = decoded(decode_head, record.value)
+        if head is not None and head.event_id == one.event_id:
             return decode_features(record.value)
     return None
 

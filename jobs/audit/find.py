@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from features.plan import Plan
-from jobs.audit.audit import vector_of
+from jobs.audit.audit import decoded, vector_of
 from jobs.audit.ledger import Place, key_in, keys_of
 from jobs.audit.served import Served
 from jobs.audit.topics import OnRead, newest_first, read, records_at
@@ -44,11 +44,12 @@ def find_prediction(
     """The prediction of an event, and its partition: the newest first, or from those written at ``at_ms`` on."""
     topic = plan.predictions_topic
     told: OnRead | None = None if on_progress is None else lambda done, total: on_progress(f"reading {topic}", done, total)
-    begins = b'{"event_id":' + msgspec.json.encode(event_id)  # as the scorer writes them: the others need not be decoded
+    written = msgspec.json.encode(event_id)
     records = newest_first(client, topic, told) if at_ms is None else read(client, topic, at_ms, told)
     for record in records:
-        if record.value.startswith((begins + b",", begins + b"}")):
-            return decode_prediction(record.value), record.partition
+        found = decoded(decode_prediction, record.value) if record.value and written in record.value else None
+        if found is not None and found.event_id == event_id:
+            return found, record.partition
     return None
 
 
@@ -66,8 +67,8 @@ def late_after(plan: Plan, client: Mapping[str, Any], prediction: Prediction, ev
     at, longest = prediction.event_time, max((stage.longest_ms for stage in plan.windows), default=0)
     entries = {}
     for record in read(client, LATE_ROWS.name, max(0, prediction.receipt.featured_at - CLOCKS_MS)):
-        entry = decode_late_row(record.value)
-        if (entry.source, entry.view) in keys and at - longest < entry.event_time <= at:
+        entry = decoded(decode_late_row, record.value)
+        if entry is not None and (entry.source, entry.view) in keys and at - longest < entry.event_time <= at:
             entries[entry.origin, entry.view] = entry
     records = {
         Origin(record.topic, record.partition, record.offset): record

@@ -6,12 +6,14 @@ import json
 import shutil
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from kafka import KafkaProducer
 
 from features.definitions.load import load
 from features.service import Service
@@ -139,7 +141,7 @@ def test_each_difference_has_its_cause(project: Project, broker: Broker, audited
 def test_what_cannot_be_compared_is_counted(
     project: Project, broker: Broker, audited: Audited, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An event that history lacks, one never served, a vector without a prediction, a late row that Kafka has no more."""
+    """Events that history lacks, or were never served, a vector without a prediction, a late row that is gone, other records."""
     publish(project, broker, skip={3, 4})
     plan, (vector, unknown) = project.service.plan, project.told[3]
     unknown = msgspec.structs.replace(unknown, event_id=10**9)
@@ -149,8 +151,13 @@ def test_what_cannot_be_compared_is_counted(
     write(broker, "dead_letters", [(WRITTEN_MS + 10**7, letter)])
     gone = LateRow("terminal_risk", "labels", Origin(project.topic("labels"), 0, 7), vector.event_time, 10, 1, 1, True)
     write_late(broker, WRITTEN_MS + 10**7, gone)
+    with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
+        for value in (None, b"", b"\xff", b"{}", b"[1]"):
+            producer.send(plan.predictions_topic, value, partition=0)
+        producer.flush()
     code, found = audited()
     told = found["found"]
+    assert found["unreadable"] == 5
     assert (code, told["not_in_history"], told["not_in_history_ids"]) == (0, 1, [10**9])
     assert (found["without_receipt"], found["never_served"]) == (1, 1)
     assert (found["late_rows"], found["late_rows_gone"]) == (1, 1)

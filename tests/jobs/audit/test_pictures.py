@@ -113,7 +113,7 @@ def test_an_audit_is_drawn(differing: int, tmp_path: Path) -> None:
     feature.causes["late_row"] = differing
     hours = {AT // HOUR * HOUR: Hour(100, {"late_row": differing} if differing else {})}
     found = Comparison(events=10, features=[feature], hours=hours)
-    audit = Audit(EVIL, "p", AT - DAY, AT + 400 * DAY, 10, 0, 0, differing, 0, found)
+    audit = Audit(EVIL, "p", AT - DAY, AT + 400 * DAY, 10, 0, 0, 0, differing, 0, found)
     out = tmp_path / "audit.html"
     over_time.draw(audit, out)
     text = out.read_text()
