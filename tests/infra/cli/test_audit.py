@@ -23,6 +23,7 @@ from infra.local.broker import Broker
 from jobs.history.batch_views import materialize
 from schemas import DeadLetter, FeatureVector, LateRow, Origin, Prediction
 from schemas.codec import encode
+from schemas.topics import DEAD_LETTERS, LATE_ROWS
 from tests.support.receipts import WRITTEN_MS, changed, history, served, write
 
 pytestmark = pytest.mark.stack
@@ -147,8 +148,8 @@ def test_what_cannot_be_compared_is_counted(
     unknown = msgspec.structs.replace(unknown, event_id=10**9)
     write(broker, plan.predictions_topic, [(WRITTEN_MS + 10**7, unknown)])
     letter = DeadLetter("unscorable", "", Origin(plan.features_topic, 0, 3), WRITTEN_MS, encode(vector))
-    broker.create_topics({"dead_letters": 1})
-    write(broker, "dead_letters", [(WRITTEN_MS + 10**7, letter)])
+    broker.create_topics({DEAD_LETTERS.name: 1}, DEAD_LETTERS.config)
+    write(broker, DEAD_LETTERS.name, [(WRITTEN_MS + 10**7, letter)])
     gone = LateRow("terminal_risk", "labels", Origin(project.topic("labels"), 0, 7), vector.event_time, 10, 1, 1, True)
     write_late(broker, WRITTEN_MS + 10**7, gone)
     with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
@@ -264,8 +265,8 @@ def publish(
 
 def write_late(broker: Broker, at: int, entry: LateRow) -> None:
     """Put an entry on the topic that all tests share."""
-    broker.create_topics({"late_rows": 1})
-    write(broker, "late_rows", [(at, entry)])
+    broker.create_topics({LATE_ROWS.name: 1}, LATE_ROWS.config)
+    write(broker, LATE_ROWS.name, [(at, entry)])
 
 
 def _same(prediction: Prediction) -> Prediction:
