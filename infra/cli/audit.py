@@ -78,18 +78,18 @@ def audit(
 def _as_json(found: Audit) -> dict[str, Any]:
     import msgspec
 
-    from infra.cli import audits
+    from infra.cli import comparisons
 
-    return {**msgspec.to_builtins(found), "found": audits.as_json(found.found)}
+    return {**msgspec.to_builtins(found), "found": comparisons.as_json(found.found)}
 
 
 def _print(found: Audit) -> None:
-    from infra.cli import audits, show
+    from infra.cli import comparisons, show
     from jobs.audit.over_time import summary
 
     show.out.print(f"[bold]service {show.escape(found.service)}[/], {moment_text(found.start)} to {moment_text(found.end)} UTC")
     show.out.print(f"  {summary(found)}\n")
-    audits.print_features("What was served, held against history", found.found)
+    comparisons.print_features("What was served, held against history", found.found)
 
 
 def _warnings(found: Audit, plan: Plan) -> list[str]:

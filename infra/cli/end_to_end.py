@@ -134,10 +134,10 @@ def _as_json(report: Report) -> dict[str, Any]:
     """The report, and what its tables say beside it."""
     import msgspec
 
-    from infra.cli import audits
+    from infra.cli import comparisons
 
     whole: dict[str, Any] = msgspec.to_builtins(report)
-    whole["parity"] = audits.as_json(report.parity)
+    whole["parity"] = comparisons.as_json(report.parity)
     return whole | {"adds_up": report.adds_up}
 
 
@@ -167,7 +167,7 @@ def _table(seen: Seen, task: Task) -> RenderableType:
 
 
 def _print(report: Report, project: Path) -> None:
-    from infra.cli import audits, show
+    from infra.cli import comparisons, show
 
     show.out.print()
     for line in _counts(report):
@@ -180,7 +180,7 @@ def _print(report: Report, project: Path) -> None:
     show.table(title, columns, metrics, right=columns[1:])
     show.out.print()
     title = f"Feature values of the stream compared with history's, {report.parity.events:,} events"
-    audits.print_stages(title, report.parity)
+    comparisons.print_stages(title, report.parity)
     show.out.print("\n" + ", ".join(f"{name} {number}" for name, number in report.versions.items()), style="dim")
     where = shlex.quote(str(project))
     topic = f"predictions.{report.service}"
