@@ -50,7 +50,7 @@ from infra.local import jars
 from infra.local.broker import Broker
 from schemas.topics import DEAD_LETTERS, DEPLOYMENTS, predictions
 from serving.kafka.config import SENDER
-from serving.kafka.loading import Loader
+from serving.predict.loading import Loader
 from serving.models.admit import admit
 from serving.models.manifest import read_onnx
 from serving.models.registry import Registry

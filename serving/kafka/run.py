@@ -18,12 +18,12 @@ from features.plan import Plan
 from features.service import Service
 from serving.kafka.config import SENDER, ScorerConfig
 from serving.kafka.lease import Lease, LostError
-from serving.kafka.loading import Loaded, Loader
 from serving.kafka.membership import FLUSH_SECONDS
 from serving.kafka.scorer import Scorer, check_topics
 from serving.kafka.shadows import Shadows
 from serving.kafka.watch import Watch
 from serving.models.registry import Registry
+from serving.predict.loading import Loaded, Loader
 
 READ_BACK_RECORDS = 10_000
 SHADOW_LINGER_MS = 20
