@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from infra.section import Section
-from infra.settings import ScorerSettings, Settings, StreamSettings
+from infra.settings import HttpSettings, ScorerSettings, Settings, StreamSettings
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 if TYPE_CHECKING:
     from features.service import Service
     from features.sql.flink import JobOptions
     from jobs.stream.config import StreamConfig
+    from serving.http.config import HttpConfig
     from serving.kafka.config import ScorerConfig
 
 T = TypeVar("T")
@@ -129,6 +130,15 @@ def scorer_config(
         session_ms=SESSION_MS,
         ready_file=ready_file,
     )
+
+
+def http_config(section: HttpSettings, project: Path) -> HttpConfig:
+    """The configuration of the HTTP service of ``project``."""
+    from serving.http.config import HttpConfig
+
+    names = ("tls_certificate_file", "tls_key_file")
+    files = {name: (project / getattr(section, name)).absolute() if getattr(section, name) else None for name in names}
+    return _filled(HttpConfig, section, **files)
 
 
 def _filled(kind: type[T], section: Section, **known: Any) -> T:

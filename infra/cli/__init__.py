@@ -15,6 +15,7 @@ from infra.cli import (
     models_diff,
     models_import,
     models_log,
+    serve,
     services,
     training,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "models_diff",
     "models_import",
     "models_log",
+    "serve",
     "services",
     "training",
 ]
