@@ -14,6 +14,7 @@ from starlette.routing import Route, Router
 from serving.http.config import HttpConfig
 from serving.http.edge import Edge
 from serving.http.gate import Gate
+from serving.http.inference import Inference
 from serving.http.metrics import Metrics
 from serving.http.predict import JSON, Predict
 from serving.http.served import Served
@@ -37,12 +38,24 @@ def application(served: Mapping[str, Served], config: HttpConfig, tokens: Tokens
     gate = Gate(config, tokens, metrics)
     metrics.show(served.values())
     health = Health(served)
-    routes = (
+    routes: tuple[Guarded, ...] = (
         Guarded("GET", "/healthz", None, health.live),
         Guarded("GET", "/readyz", None, health.ready),
         Guarded("GET", "/metrics", "read", _metrics(metrics)),
         Guarded("GET", "/v1/models", "read", health.models),
         Guarded("POST", "/v1/predict/{service}", "predict", Predict(served, config, gate, metrics).__call__),
+    )
+    inference = Inference(served, config, gate)
+    models = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
+    routes = (
+        *routes,
+        Guarded("GET", "/v2", None, inference.server),
+        Guarded("GET", "/v2/health/live", None, inference.live),
+        Guarded("GET", "/v2/health/ready", None, inference.ready),
+        Guarded("POST", "/v2/repository/index", "read", inference.index),
+        *(Guarded("GET", path, "read", inference.metadata) for path in models),
+        *(Guarded("GET", f"{path}/ready", "read", inference.model_ready) for path in models),
+        *(Guarded("POST", f"{path}/infer", "predict", inference.infer) for path in models),
     )
     return Edge(Router([_route(gate, one) for one in routes], redirect_slashes=False), metrics)
 

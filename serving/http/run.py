@@ -93,6 +93,7 @@ def run(
     finally:
         for one in served.values():
             one.close()
+        gc.unfreeze()
         log.info("stop")
 
 

@@ -104,7 +104,7 @@ class Scoring:
     def _batch(self, jobs: Sequence[Job]) -> list[tuple[Job, Outcome]]:
         began = time.perf_counter()
         try:
-            found = list(zip(jobs, self._scored(jobs), strict=True))
+            found: list[tuple[Job, Outcome]] = list(zip(jobs, self._scored(jobs), strict=True))
         except StoreDownError as error:
             found = [(job, self._without_store(job, error)) for job in jobs]
         except Exception as error:  # ours: what a model or a function raises is a row's result
