@@ -142,13 +142,14 @@ def _flat(data: Any, name: str) -> list[Any]:
     """The values of lists within lists of one depth, in row order."""
     if not isinstance(data, list):
         raise ProblemError(400, f"'{name}' has its values as a list in 'data'; got {type(data).__name__}")
+    values: list[Any] = data
     for _ in range(MOST_DIMENSIONS):
-        nested = sum(isinstance(one, list) for one in data)
+        nested = sum(isinstance(one, list) for one in values)
         if not nested:
-            return data
-        if nested < len(data):
+            return values
+        if nested < len(values):
             break
-        data = [value for one in data for value in one]
+        values = [value for one in values for value in one]
     raise ProblemError(400, f"'{name}' has its values flat, or nested as its shape; got a list that is neither")
 
 
