@@ -16,6 +16,7 @@ from serving.http.edge import Edge
 from serving.http.gate import Gate
 from serving.http.inference import Inference
 from serving.http.metrics import Metrics
+from serving.http.openapi import Docs
 from serving.http.predict import JSON, Predict
 from serving.http.served import Served
 from serving.http.tokens import Scope, Tokens
@@ -57,6 +58,13 @@ def application(served: Mapping[str, Served], config: HttpConfig, tokens: Tokens
         *(Guarded("GET", f"{path}/ready", "read", inference.model_ready) for path in models),
         *(Guarded("POST", f"{path}/infer", "predict", inference.infer) for path in models),
     )
+    docs = Docs(served, config, has_tokens=bool(tokens))
+    pages = (
+        Guarded("GET", "/openapi.json", None, docs.description),
+        Guarded("GET", "/docs", None, docs.page),
+        Guarded("GET", "/docs/{file}", None, docs.asset),
+    )
+    routes = (*routes, *(pages if config.docs else ()))
     return Edge(Router([_route(gate, one) for one in routes], redirect_slashes=False), metrics)
 
 

@@ -22,6 +22,7 @@ from serving.models.registry import Registry
 
 NOON = "2018-07-31T12:00:00Z"
 """Of the day after the one whose rows are online."""
+NOBODY = Tokens()
 INPUTS = ("transaction_amount__amount", "transaction_flags__night", "customer_profile__mean_amount")
 """Of a model without window features."""
 
@@ -73,7 +74,7 @@ class Running(NamedTuple):
 
 @contextmanager
 def serving(
-    services: Sequence[Service], folder: Path, tokens: Tokens = Tokens(), *, ready: bool = True, **settings: Any
+    services: Sequence[Service], folder: Path, tokens: Tokens = NOBODY, *, ready: bool = True, **settings: Any
 ) -> Iterator[Running]:
     """The service with the models below ``folder``, ready; stopped after the block, and what it raises is raised here."""
     config = http_config(HttpSettings(port=0, **settings), folder)

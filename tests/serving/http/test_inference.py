@@ -120,7 +120,9 @@ def test_an_empty_batch_has_empty_outputs(client: Any) -> None:
     assert found.as_numpy("score").shape == (0, 1)
 
 
-@pytest.mark.parametrize("kind", ["FP16", "FP32", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "BOOL"])
+@pytest.mark.parametrize(
+    "kind", ["FP16", "FP32", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "BOOL"]
+)
 @pytest.mark.parametrize("binary", [True, False])
 def test_a_float_takes_every_number(client: Any, kind: str, binary: bool) -> None:
     """Whatever type the client has them in."""
@@ -132,7 +134,12 @@ def test_a_float_takes_every_number(client: Any, kind: str, binary: bool) -> Non
 
 def body(**changes: Any) -> dict[str, Any]:
     """A request of one row in JSON; ``changes`` are laid over the input that they name."""
-    values: dict[str, Any] = {"recent__sum_price": 0.5, "recent__last_size": 3, "recent__last_web": True, "recent__last_kind": "k"}
+    values: dict[str, Any] = {
+        "recent__sum_price": 0.5,
+        "recent__last_size": 3,
+        "recent__last_web": True,
+        "recent__last_kind": "k",
+    }
     made = [{"name": n, "shape": [1, 1], "datatype": kind, "data": [values[n]]} for n, (_, kind, _) in ECHOED.items()]
     return {"inputs": [one | changes.get(one["name"].removeprefix("recent__"), {}) for one in made]}
 
@@ -189,7 +196,7 @@ def test_a_header_that_lies_is_refused(echoing: Running, length: str, raw: bytes
 
 def test_outputs_that_are_not_there_are_named(client: Any) -> None:
     """And so are models; tritonclient shows what it is told."""
-    with pytest.raises(triton.InferenceServerException, match="outputs are .*; got 'none'"):
+    with pytest.raises(triton.InferenceServerException, match=r"outputs are .*; got 'none'"):
         client.infer("orders", inputs(binary=True), outputs=[triton.InferRequestedOutput("none")])
     with pytest.raises(triton.InferenceServerException, match="no model 'none' serves"):
         client.infer("none", inputs(binary=True))

@@ -63,7 +63,9 @@ def test_window_features_come_with_the_request(running: Running, project: Any) -
     refused = running.predict(event(), service="handbook")
     assert refused.status == 400
     assert "publish the event to 'transactions' and read predictions.handbook" in refused.json["detail"]
-    features = {feature.name: 3.0 if "mean" in feature.name else 3 for feature in project.service("handbook").plan.window_features}
+    features = {
+        feature.name: 3.0 if "mean" in feature.name else 3 for feature in project.service("handbook").plan.window_features
+    }
     answer = running.ask("POST", "/v1/predict/handbook", {"rows": [{"event": event(), "features": features}]})
     assert answer.json["predictions"][0]["receipt"]["inputs"]["customer_spend__count_1d"] == 3
 

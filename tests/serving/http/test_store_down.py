@@ -71,7 +71,9 @@ def stored(redis: Redis, tmp_path: Path) -> Service:
     shutil.copytree(ROOT / "examples" / "fraud", folder, ignore=shutil.ignore_patterns("data", "models", ".headrace"))
     (folder / "data" / "feast").mkdir(parents=True)
     yaml = (folder / "feature_store.yaml").read_text()
-    yaml = yaml.replace("type: sqlite", "type: redis").replace("path: data/feast/online.db", f"connection_string: localhost:{redis.port}")
+    yaml = yaml.replace("type: sqlite", "type: redis").replace(
+        "path: data/feast/online.db", f"connection_string: localhost:{redis.port}"
+    )
     (folder / "feature_store.yaml").write_text(yaml)
     service = load(folder).service("fraud")
     write(service)
