@@ -10,7 +10,7 @@ import sys
 
 from rich.console import Console
 
-from bench import backends, batch, exact, fencing, flat, latency, lineup, scorer, shape, steps, throughput
+from bench import backends, batch, exact, fencing, flat, latency, lineup, scorer, serve, shape, steps, throughput
 from bench.common import handbook_data
 from bench.peers import hot_keys, side_by_side
 from bench.report import machine, table, write
@@ -19,6 +19,7 @@ BENCHES = {
     "throughput": throughput.rows,
     "scorer": scorer.rows,
     "steps": steps.rows,
+    "serve": serve.rows,
     "lineup": lineup.rows,
     "fencing": fencing.rows,
     "latency": latency.rows,
