@@ -29,6 +29,7 @@ ROOMS = {
     "jobs/ingest": {"jobs/history"},
     "jobs/predict": {"jobs/history"},
     "jobs/training": {"jobs/history"},
+    "serving/http": {"serving/models", "serving/predict"},
     "serving/kafka": {"serving/models", "serving/predict"},
     "serving/predict": {"serving/models"},
     "infra/config.py": {"infra/local", "infra/section.py", "infra/settings.py"},

@@ -160,6 +160,8 @@ def _whole(value: int | float) -> int:
 
 
 def _decimal(value: int | float, kind: ColumnType) -> int | float:
-    if abs(value) >= 10 ** (kind.precision - kind.scale) or round(value, kind.scale) != value:
+    beyond = 10 ** (kind.precision - kind.scale)
+    # The largest decimals of 16 digits or more are read as the double above them.
+    if abs(value) > beyond or (abs(value) == beyond and kind.precision < 16) or round(value, kind.scale) != value:
         raise ValueError(f"a {kind} has no more digits than that")
     return value if kind.scale else int(value)
