@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from serving.http.run import check, run
 from serving.http.tokens import Tokens, parse
 from serving.models.registry import Registry
 from tests.serving.http.support import INPUTS, Running, event, serving
+from tests.support.certificates import sign
 from tests.support.odd_models import register_odd, slow
 
 pytestmark = pytest.mark.core
@@ -176,3 +180,15 @@ def test_the_command_serves_until_it_is_stopped(fraud: Service, models: Path) ->
         assert running.predict(event()).status == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+
+
+def test_tls_is_spoken_where_there_is_a_certificate(fraud: Service, models: Path, tmp_path: Path) -> None:
+    """And nothing else is."""
+    sign(tmp_path, "service")
+    tls = {"tls_certificate_file": tmp_path / "service.pem", "tls_key_file": tmp_path / "service.key"}
+    with serving([fraud], models, ready=False, **tls) as running:
+        trusted = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+        with urllib.request.urlopen(f"https://{running.address}/healthz", context=trusted) as answer:
+            assert answer.status == 200
+        with pytest.raises((OSError, http.client.HTTPException)):
+            running.ask("GET", "/healthz")
