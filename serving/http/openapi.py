@@ -18,15 +18,21 @@ from serving.http.problems import PROBLEM, ProblemError
 from serving.http.rows import Rows
 from serving.http.served import Served
 
+Schema = dict[str, Any]
 OPENAPI = "3.0.3"
 """What the page of swagger-ui-bundle 1.1 shows."""
 JSON, BINARY = "application/json", "application/octet-stream"
-LONG = {"type": "integer", "format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1}
-MOMENT = {
+LONG: Schema = {"type": "integer", "format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1}
+MOMENT: Schema = {
     "anyOf": [{"type": "integer", "format": "int64", "minimum": 0}, {"type": "string", "format": "date-time"}],
     "description": "UTC milliseconds, or ISO 8601 with an offset",
 }
-NAMES = {"int64": LONG, "float64": {"type": "number"}, "string": {"type": "string"}, "bool": {"type": "boolean"}}
+NAMES: dict[str, Schema] = {
+    "int64": LONG,
+    "float64": {"type": "number"},
+    "string": {"type": "string"},
+    "bool": {"type": "boolean"},
+}
 VERSIONS = ("", "/versions/{version}")
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>headrace</title>
@@ -80,14 +86,14 @@ class Docs:
             if one.now is not None:
                 paths[f"/v1/predict/{name}"] = {"post": self._predict(name, one, one.now.rows)}
         paths |= _inference()
-        made = {
+        made: Schema = {
             "openapi": OPENAPI,
             "info": {"title": "Headrace", "version": "1", "description": "Predictions, by the models in production."},
             "paths": paths,
             "components": {"schemas": {"Problem": _PROBLEM, "Prediction": _PREDICTION, "Tensor": _TENSOR}},
         }
         if self._has_tokens:
-            made["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}  # type: ignore[index]
+            made["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
             made["security"] = [{"token": []}]
         return made
 
