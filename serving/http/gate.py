@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -51,18 +52,25 @@ class Gate:
             self._metrics.in_work.set(self._in_work)
 
     async def body(self, request: Request) -> bytes:
-        """The request's body. Raises `ProblemError`, 413, as soon as it is known to be too long."""
+        """The request's body. Raises `ProblemError`: 413 as soon as it is known to be too long, 408 where it comes too late.
+
+        A client that sends a body byte by byte is in work as long as it does.
+        """
         most = self._config.max_body_bytes
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length) > most:
             raise _too_long(most)
         parts, size = [], 0
         try:
-            async for part in request.stream():
-                parts.append(part)
-                size += len(part)
-                if size > most:
-                    raise _too_long(most)
+            async with asyncio.timeout(self._config.deadline_ms / 1000):
+                async for part in request.stream():
+                    parts.append(part)
+                    size += len(part)
+                    if size > most:
+                        raise _too_long(most)
+        except TimeoutError:
+            detail = f"a body is there within {self._config.deadline_ms} ms (http.deadline_ms); got {size} bytes by then"
+            raise ProblemError(408, detail, close=True) from None
         except ClientDisconnect:
             raise ProblemError(400, "the body ended early") from None
         return b"".join(parts)

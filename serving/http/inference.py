@@ -206,7 +206,7 @@ def _parted(body: bytes, length: str | None) -> tuple[Infer, bytes]:
     end = len(body) if length is None else int(length)
     try:
         return _decode(body[:end]), body[end:]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProblemError(400, f"a request is JSON as the Open Inference Protocol has it; {error}") from None
 
 

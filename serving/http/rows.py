@@ -90,7 +90,7 @@ class Rows:
         """The rows of a request. Raises `ProblemError`: 400 for what is no such request, 413 for too many rows."""
         try:
             rows = self._decode(body).rows
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ProblemError(400, self._refusal(str(error))) from None
         if len(rows) > self._most:
             raise ProblemError(413, f"a request has at most {self._most} rows (http.max_rows); got {len(rows)}; send several")

@@ -186,7 +186,16 @@ def test_a_null_is_a_float_that_is_none(echoing: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    ("length", "raw"), [("5", b"{}"), ("x", b"{}"), ("1", b"{}"), ("-1", b"{}"), ("2", b"{}"), ("9" * 5000, b"{}")]
+    ("length", "raw"),
+    [
+        (str(10**5 + 10), b'{"inputs":' + b"[" * 100_000),
+        ("5", b"{}"),
+        ("x", b"{}"),
+        ("1", b"{}"),
+        ("-1", b"{}"),
+        ("2", b"{}"),
+        ("9" * 5000, b"{}"),
+    ],
 )
 def test_a_header_that_lies_is_refused(echoing: Running, length: str, raw: bytes) -> None:
     """As a client's mistake."""

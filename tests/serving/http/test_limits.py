@@ -18,8 +18,9 @@ import pytest
 
 from features.errors import SettingError, StackError
 from features.service import Service
+from infra.cli.serve import tokens_of
 from infra.config import http_config
-from infra.settings import HttpSettings
+from infra.settings import HttpSettings, load_settings
 from serving.http.run import check, run
 from serving.http.tokens import Tokens, parse
 from serving.models.registry import Registry
@@ -95,6 +96,31 @@ def test_what_is_too_long_is_refused(fraud: Service, models: Path) -> None:
             assert connection.recv(100).startswith(b"HTTP/1.1 413")  # at once
         assert running.predict(*[event()] * 4).status == 413
         assert running.predict(*[event()] * 3).status == 200
+
+
+def test_a_body_that_does_not_come_holds_nobody_up(fraud: Service, models: Path) -> None:
+    """408, and its place is free again."""
+    with serving([fraud], models, deadline_ms=200, max_concurrency=1) as running:
+        with socket.create_connection(("127.0.0.1", int(running.address.rpartition(":")[2])), 10) as connection:
+            connection.sendall(b"POST /v1/predict/fraud HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{")
+            assert connection.recv(100).startswith(b"HTTP/1.1 408")
+        assert running.predict(event()).status == 200
+
+
+def test_tokens_come_from_the_environment_and_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From both together; in headrace.toml they are refused, and what is refused is not shown."""
+    (tmp_path / "headrace.toml").write_text('[http]\ntokens_file = "tokens"\n')
+    (tmp_path / "tokens").write_text(f"# of the monitoring\n{READ} read\n")
+    monkeypatch.setenv("HEADRACE_HTTP__TOKENS", f"{PREDICT} predict")
+    tokens = tokens_of(tmp_path, load_settings(tmp_path))
+    assert [tokens.scopes(f"Bearer {one}".encode()) for one in (READ, PREDICT, BOTH)] == [{"read"}, {"predict"}, None]
+    (tmp_path / "tokens").write_text("\n")
+    with pytest.raises(SettingError, match="has none"):
+        tokens_of(tmp_path, load_settings(tmp_path))
+    (tmp_path / "headrace.toml").write_text(f'[http]\ntokens = "{READ} read"\n')
+    with pytest.raises(SettingError, match="is a secret") as caught:
+        load_settings(tmp_path)
+    assert READ not in str(caught.value)
 
 
 def slow_model(fraud: Service, folder: Path) -> None:

@@ -92,7 +92,13 @@ def test_what_is_wrong_with_an_event_is_said(running: Running, row: dict[str, An
     assert detail in answer.json["detail"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"rows":{}}', b'{"rows":[{"event":{"amount":NaN}}]}', b"\xff\xfe", b"null"])
+DEEP = b'{"other":' + b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"null", b'{"rows":{}}', b'{"rows":[{"event":{"amount":NaN}}]}', b"\xff\xfe", b'{"\\ud800":1}', DEEP],
+)
 def test_what_is_no_request_is_refused(running: Running, body: bytes) -> None:
     """JSON that is none, or of another form."""
     assert running.ask("POST", "/v1/predict/fraud", raw=body).status == 400
