@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from infra.http_settings import HttpSettings
 from infra.section import Section
-from infra.settings import HttpSettings, ScorerSettings, Settings, StreamSettings
+from infra.settings import ScorerSettings, Settings, StreamSettings
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 if TYPE_CHECKING:

@@ -61,7 +61,7 @@ def serve(
 def tokens_of(project: Path, settings: Settings) -> Tokens:
     """The bearer tokens of the environment and of the file. Raises `SettingError` for a file that is none."""
     from features.errors import SettingError
-    from infra.settings import TOKENS
+    from infra.http_settings import TOKENS
     from serving.http.tokens import Tokens, parse
 
     found = []

@@ -15,7 +15,7 @@ import msgspec
 
 from features.service import Service
 from infra.config import http_config
-from infra.settings import HttpSettings
+from infra.http_settings import HttpSettings
 from serving.http.run import run
 from serving.http.tokens import Tokens
 from serving.models.registry import Registry

@@ -20,7 +20,8 @@ from features.errors import SettingError, StackError
 from features.service import Service
 from infra.cli.serve import tokens_of
 from infra.config import http_config
-from infra.settings import HttpSettings, load_settings
+from infra.http_settings import HttpSettings
+from infra.settings import load_settings
 from serving.http.run import check, run
 from serving.http.tokens import Tokens, parse
 from serving.models.registry import Registry
