@@ -35,6 +35,7 @@ class Following:
         self.loaded = loaded
         self._service, self._registry, self._loader = service, registry, loader
         self._deployed = deployed or (lambda: registry.deployed(service))
+        self._seq = loaded.deployed.seq if loaded else 0
 
     def look(self, retry: bool) -> tuple[list[Entry], Loaded | None]:
         """The log's new entries, and what serves from now on where that is something else.
@@ -42,10 +43,11 @@ class Following:
         ``retry``: try again what did not load. Raises `HeadraceError` where nothing is loaded, and nothing loads.
         """
         before = self.loaded
-        new = self._registry.entries(self._service, after=before.deployed.seq if before else 0)
+        new = self._registry.entries(self._service, after=self._seq)
         if not new and not retry:
             return [], None
         deployed = self._deployed()
+        self._seq = deployed.seq  # what does not load now is tried when ``retry`` says so, not at every look
         self.loaded = now = self._loader.next(deployed, before) if before else self._loader.first(deployed)
         self.log_failures(before.failed if before else ())
         return new, now if new or before is None or now.failed != before.failed else None
