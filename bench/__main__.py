@@ -10,7 +10,24 @@ import sys
 
 from rich.console import Console
 
-from bench import backends, batch, exact, fencing, flat, latency, lineup, scorer, shape, steps, throughput
+from bench import (
+    backends,
+    backfill,
+    batch,
+    cycle,
+    exact,
+    fencing,
+    flat,
+    historical,
+    latency,
+    lineup,
+    online,
+    scorer,
+    serve,
+    shape,
+    steps,
+    throughput,
+)
 from bench.common import handbook_data
 from bench.peers import hot_keys, side_by_side
 from bench.report import machine, table, write
@@ -19,14 +36,20 @@ BENCHES = {
     "throughput": throughput.rows,
     "scorer": scorer.rows,
     "steps": steps.rows,
+    "cycle": cycle.rows,
+    "serve": serve.rows,
     "lineup": lineup.rows,
     "fencing": fencing.rows,
     "latency": latency.rows,
     "batch": lambda: batch.rows(handbook_data()),
+    "memory": lambda: batch.memory_rows(handbook_data()),
+    "backfill": backfill.rows,
+    "historical": lambda: historical.rows(handbook_data()),
     "exact": exact.rows,
     "backends": backends.rows,
     "shape": shape.rows,
     "flat": flat.rows,
+    "online": online.rows,
     "peers": side_by_side.rows,
     "hot_keys": hot_keys.rows,
 }

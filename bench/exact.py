@@ -19,7 +19,7 @@ from bench.common import EXAMPLE, handbook_data, polled, publish_history, row
 from bench.rates import stream_rate
 from infra.local import jars
 from infra.local.broker import Broker
-from jobs.audit.parity import compare
+from jobs.audit.compare import compare
 from jobs.history.compute import compute
 from schemas.codec import decode_features
 

@@ -1,21 +1,22 @@
 """From the sending of an event to the reading of its prediction by another client, through the whole system, at three rates.
 
-    python -m bench.latency
+    python -m bench latency
 
-Beside it the floor: two bare kafka-python loops in a row, which only pass records on, read and written by the same clients.
-Sender and reader are processes of their own; the times are one machine's clock at ``send`` and after ``poll``. The system is
-warmed up by 80,000 events first; the first fifth of each measurement is left out.
+One broker, one run: the first 30 s after the system said that it is ready; a warm-up, until the JIT compilers of Flink and
+Kafka have little to do; then each rate, with what each hop takes and what each process uses of the cores. At the end the floor:
+two bare kafka-python loops in a row, which only pass records on, between the same clients. Sender and reader are processes of
+their own; times are one machine's clock, Kafka's own ones in milliseconds.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,69 +24,170 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from rich.console import Console
 
 from bench.common import handbook_data, process, row
+from bench.cpu import compiler_seconds, cores, jvm_of
 from bench.scorer import make_project
+from bench.sender import Sender, Stamps, Transaction, sender
 from features.plan import Plan
-from features.times import Span
 from infra.local import jars, stack
 from infra.local.broker import Broker
-from infra.settings import load_settings
-from jobs.ingest.publish import KeyPartitioner, events, feed
+from infra.local.processes import Processes
+from infra.local.stack.record import scorer_name, stream_name
+from infra.settings import Settings, load_settings, run_folder
 from serving.kafka.config import READER, SENDER
 from serving.kafka.scorer import POLL_MS
 
-RATES = {200: (3, 10), 2000: (8, 20), 5000: (12, 40)}
-"""Events a second, and the goals for p50 and p99 in ms."""
-SECONDS = 12
-WARM_UP = 80_000
-START = 1_533_081_600_000  # 2018-08-01
+RATES = (200, 2000, 5000)
+"""Events a second."""
+SECONDS = 10
+FIRST_RATE, FIRST_SECONDS = 2000, 30
+WARM_UP_SECONDS = 40
+"""The longest warm-up."""
+LOOK_SECONDS = 5
+CALM = 0.05
+"""The system is warm when its compilers take less than this of a core in `LOOK_SECONDS`."""
+PATIENCE_SECONDS = 60.0
+OVER_FLOOR, FIRST_OVER_FLOOR = 1.5, 5
+"""The goals: p99 is at most so many times that of the floor."""
+MOST = (FIRST_SECONDS + WARM_UP_SECONDS) * FIRST_RATE + 2 * SECONDS * sum(RATES) + 3 * 2000
+
+HOPS = ("event → features", "features → scored", "scored → read")
 
 
-class _Id(msgspec.Struct):
+class Receipt(msgspec.Struct):
+    """When each hop was over, in UTC milliseconds."""
+
+    featured_at: int
+    scored_at: int
+
+
+class Predicted(msgspec.Struct):
+    """What of a prediction is looked at."""
+
     event_id: int
+    receipt: Receipt
 
 
-def rows() -> list[dict[str, Any]]:
-    """Floor and system, one after the other on one broker, at each rate."""
+class Measured(NamedTuple):
+    """One rate: quantiles in ms, cores by process."""
+
+    p50: float
+    p99: float
+    hops: tuple[float, ...]
+    """p99 of each of `HOPS`; none for the floor."""
+    cores: dict[str, float]
+
+
+class Track(NamedTuple):
+    """What is measured: a way from a topic to another."""
+
+    sender: Sender
+    consumer: KafkaConsumer
+    source: str
+    processes: Mapping[str, tuple[int, ...]]
+    decode: Callable[[bytes], Any]
+
+
+def rows(**overrides: Any) -> list[dict[str, Any]]:
+    """System and floor, one after the other on one broker; ``overrides`` are of the system's settings."""
     data = handbook_data()
     jars.ensure()
-    with tempfile.TemporaryDirectory() as temporary, Broker(Path(temporary) / "kafka") as broker:
+    with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "project"
         plan = make_project(folder)
-        file = data / "transactions.parquet"
-        floor = _floor(broker, plan, file)
-        system = _system(broker, folder, plan, file)
-    lines = []
-    for rate, goals in RATES.items():
-        for place, quantile in enumerate((50, 99)):
-            name = f"event → prediction at {rate:,}/s, p{quantile}"
-            ours, base = round(system[rate][place], 1), round(floor[rate][place], 1)
-            lines.append(row(name, ours, "ms", goal=goals[place], better="lower", baseline=base))
+        options = load_settings(folder, **overrides).kafka.jvm_options
+        with (
+            Broker(Path(temporary) / "kafka", jvm=options) as broker,
+            sender(broker.bootstrap, plan, data / "transactions.parquet", MOST) as sending,
+        ):
+            first, warm_up, system = _system(broker, sending, folder, plan, overrides)
+            floor = _floor(broker, sending)
+    lines = [
+        *_lines(f"first {FIRST_SECONDS} s at {FIRST_RATE:,}/s", first, floor[FIRST_RATE], FIRST_OVER_FLOOR),
+        row("warm-up after it, until the compilers are calm", round(warm_up), "s", better="lower"),
+    ]
+    for rate in RATES:
+        lines += _lines(f"at {rate:,}/s", system[rate], floor[rate], OVER_FLOOR)
     return lines
 
 
-def _floor(broker: Broker, plan: Plan, file: Path) -> dict[int, tuple[float, float]]:
-    names = ("bare-in", "bare-between", "bare-out")
-    broker.create_topics(dict.fromkeys(names, 2))
-    with process(pass_on, broker.bootstrap, *names[:2]), process(pass_on, broker.bootstrap, *names[1:]):
-        return _measure(broker.bootstrap, plan, file, names[0], names[2], decode=msgspec.json.Decoder(_Transaction).decode)
+def _lines(name: str, system: Measured, floor: Measured, most: float) -> list[dict[str, Any]]:
+    lines = [
+        row(f"event → prediction {name}, p50", round(system.p50, 1), "ms", better="lower", baseline=round(floor.p50, 1)),
+        row(
+            f"event → prediction {name}, p99",
+            round(system.p99, 1),
+            "ms",
+            goal=round(floor.p99 * most, 1),
+            better="lower",
+            baseline=round(floor.p99, 1),
+        ),
+    ]
+    for hop, p99 in zip(HOPS, system.hops, strict=True):
+        lines.append(row(f"  of that {hop}, p99", round(p99, 1), "ms", better="lower"))
+    for process_name, used in system.cores.items():
+        beside = floor.cores.get(process_name)
+        baseline = None if beside is None else round(beside, 2)
+        lines.append(row(f"  {process_name}", round(used, 2), "cores", better="lower", baseline=baseline))
+    return lines
 
 
-class _Transaction(msgspec.Struct):
-    transaction_id: int
-
-    @property
-    def event_id(self) -> int:
-        return self.transaction_id
-
-
-def _system(broker: Broker, folder: Path, plan: Plan, file: Path) -> dict[int, tuple[float, float]]:
-    settings = load_settings(folder, kafka={"bootstrap": broker.bootstrap}, services=[plan.service])
+def _system(
+    broker: Broker, sending: Sender, folder: Path, plan: Plan, overrides: Mapping[str, Any]
+) -> tuple[Measured, float, dict[int, Measured]]:
+    """The first seconds, how long the warm-up took, and each rate."""
+    given = {**overrides, "kafka": {**overrides.get("kafka", {}), "bootstrap": broker.bootstrap}, "services": [plan.service]}
+    settings = load_settings(folder, **given)
     try:
         stack.up(folder, settings)
-        topics = plan.spine_source.topic, plan.predictions_topic
-        return _measure(broker.bootstrap, plan, file, *topics, decode=msgspec.json.Decoder(_Id).decode)
+        jvms, processes = _processes(broker, folder, settings, plan.service)
+        with _reader(broker.bootstrap, plan.predictions_topic) as consumer:
+            topic, decode = plan.spine_source.topic, msgspec.json.Decoder(Predicted).decode
+            track = Track(sending, consumer, topic, {**processes, **_clients(sending)}, decode)
+            first = _measure(track, FIRST_RATE * FIRST_SECONDS, FIRST_RATE, skip=0)
+            warm_up = _warm_up(track, jvms)
+            return first, warm_up, {rate: _measure(track, rate * SECONDS, rate) for rate in RATES}
     finally:
         stack.down(folder, settings)
+
+
+def _processes(
+    broker: Broker, folder: Path, settings: Settings, service: str
+) -> tuple[tuple[int, int], dict[str, tuple[int, ...]]]:
+    """The system's two JVMs, and its processes by name."""
+    known = Processes(run_folder(folder, settings))
+    scorer, stream = (known.running(name) for name in (scorer_name(service), stream_name((service,))))
+    assert scorer is not None
+    assert stream is not None
+    jvm = jvm_of(stream.pid)
+    return (jvm, broker.pid), {"scorer": (scorer.pid,), "broker": (broker.pid,), "Flink's JVM": (jvm,)}
+
+
+def _clients(sending: Sender) -> dict[str, tuple[int, ...]]:
+    return {"bench's clients": (sending.pid, os.getpid())}
+
+
+def _warm_up(track: Track, jvms: tuple[int, ...]) -> float:
+    """Send until the compilers are calm; gives the seconds that it took."""
+    began = time.monotonic()
+    while time.monotonic() - began < WARM_UP_SECONDS:
+        before = sum(map(compiler_seconds, jvms))
+        _send_and_read(track, FIRST_RATE * LOOK_SECONDS, FIRST_RATE)
+        if sum(map(compiler_seconds, jvms)) - before < CALM * LOOK_SECONDS:
+            break
+    return time.monotonic() - began
+
+
+def _floor(broker: Broker, sending: Sender) -> dict[int, Measured]:
+    names = ("bare-in", "bare-between", "bare-out")
+    broker.create_topics(dict.fromkeys(names, 2))
+    with ExitStack() as entered:
+        for pair in (names[:2], names[1:]):
+            entered.enter_context(process(pass_on, broker.bootstrap, *pair))
+        consumer = entered.enter_context(_reader(broker.bootstrap, names[2]))
+        processes = {"broker": (broker.pid,), **_clients(sending)}
+        track = Track(sending, consumer, names[0], processes, msgspec.json.Decoder(Transaction).decode)
+        _send_and_read(track, 3 * FIRST_RATE, FIRST_RATE)
+        return {rate: _measure(track, rate * SECONDS, rate) for rate in RATES}
 
 
 def pass_on(bootstrap: str, source: str, target: str) -> None:
@@ -100,65 +202,47 @@ def pass_on(bootstrap: str, source: str, target: str) -> None:
                 producer.send(target, value=record.value, key=record.key, partition=record.partition)
 
 
-def _measure(bootstrap: str, plan: Plan, file: Path, source: str, target: str, decode: Callable[[bytes], Any]) -> dict[int, Any]:
-    measured, first = {}, WARM_UP
-    with _reader(bootstrap, target) as read:
-        _send_and_read(read, decode, bootstrap, plan, file, source, 0, WARM_UP, 10_000)
-        for rate in RATES:
-            count = rate * SECONDS
-            took = _send_and_read(read, decode, bootstrap, plan, file, source, first, count, rate)
-            measured[rate] = tuple(np.percentile(took[count // 5 :], (50, 99)).tolist())
-            first += count
-    return measured
+def _measure(track: Track, count: int, rate: float, skip: float = 0.2) -> Measured:
+    """``count`` events at ``rate``; latencies without the first part of them, ``skip``."""
+    with cores(track.processes) as used:
+        stamps, arrived = _send_and_read(track, count, rate)
+    kept = stamps[int(count * skip) :]
+    messages, ends = zip(*(arrived[int(event)] for event, _ in kept), strict=True)
+    sent, read = kept[:, 1] * 1000, np.array(ends) * 1000
+    p50, p99 = np.percentile(read - sent, (50, 99))
+    if not isinstance(messages[0], Predicted):
+        return Measured(float(p50), float(p99), (), used)
+    featured = np.array([message.receipt.featured_at for message in messages])
+    scored = np.array([message.receipt.scored_at for message in messages])
+    hops = (float(np.percentile(took, 99)) for took in (featured - sent, scored - featured, read - scored))
+    return Measured(float(p50), float(p99), tuple(hops), used)
 
 
 @contextmanager
-def _reader(bootstrap: str, topic: str) -> Iterator[Callable[[], Iterator[bytes]]]:
+def _reader(bootstrap: str, topic: str) -> Iterator[KafkaConsumer]:
     with closing(KafkaConsumer(bootstrap_servers=bootstrap, **READER)) as consumer:
         consumer.assign([TopicPartition(topic, number) for number in range(2)])
         consumer.seek_to_end()
         for partition in consumer.assignment():
             consumer.position(partition)
-        yield lambda: (record.value for records in consumer.poll(timeout_ms=100).values() for record in records)
+        yield consumer
 
 
-def _send_and_read(
-    read: Callable[[], Iterator[bytes]], decode: Callable[[bytes], Any], bootstrap: str, plan: Plan, file: Path, *sending: Any
-) -> np.ndarray[Any, Any]:
-    """Milliseconds from send to read, in the order of sending."""
-    arrived: dict[int, float] = {}
-    count = sending[2]
-    with tempfile.NamedTemporaryFile(suffix=".npy") as sent:
-        with process(send, bootstrap, plan, file, sent.name, *sending) as sender:
-            deadline = time.monotonic() + 120
-            while len(arrived) < count and time.monotonic() < deadline:
-                values = list(read())
-                now = time.time()
-                arrived.update((decode(value).event_id, now) for value in values)
-            sender.join(20)
-        stamps = np.load(sent.name)
-    if len(arrived) < count:
-        raise RuntimeError(f"{count - len(arrived)} of {count} events had no prediction after 120 s")
-    return np.array([(arrived[int(event)] - at) * 1000 for event, at in stamps])
-
-
-def send(bootstrap: str, plan: Plan, file: Path, out: str, topic: str, first: int, count: int, rate: float) -> None:
-    """Transactions ``first`` to ``first + count`` of the day at ``rate``; their ids and the times of sending go to ``out``."""
-    stream = events(feed(file, plan.spine_source.topic, [plan]), Span(START, None))
-    chosen = list(islice(stream, first, first + count))
-    ids = [msgspec.json.decode(event.value, type=_Transaction).transaction_id for event in chosen]
-    stamps = np.empty((count, 2))
-    with closing(KafkaProducer(bootstrap_servers=bootstrap, partitioner=KeyPartitioner(), **SENDER)) as producer:
-        producer.partitions_for(topic)
-        began = time.time()
-        for number, event in enumerate(chosen):
-            wait = began + number / rate - time.time()
-            if wait > 0:
-                time.sleep(wait)
-            stamps[number] = ids[number], time.time()
-            producer.send(topic, value=event.value, key=event.key)
-        producer.flush()
-    np.save(out, stamps)
+def _send_and_read(track: Track, count: int, rate: float) -> tuple[Stamps, dict[int, tuple[Any, float]]]:
+    """What was sent, and by event what was read of it and when."""
+    arrived: dict[int, tuple[Any, float]] = {}
+    track.sender.send(track.source, count, rate)
+    deadline = time.monotonic() + count / rate + PATIENCE_SECONDS
+    while len(arrived) < count:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{count - len(arrived)} of {count} events were not read {PATIENCE_SECONDS:.0f} s after the last")
+        polled = track.consumer.poll(timeout_ms=100)
+        now = time.time()
+        for records in polled.values():
+            for record in records:
+                message = track.decode(record.value)
+                arrived[message.event_id] = message, now
+    return track.sender.stamps(), arrived
 
 
 if __name__ == "__main__":

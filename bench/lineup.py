@@ -50,11 +50,11 @@ from infra.local import jars
 from infra.local.broker import Broker
 from schemas.topics import DEAD_LETTERS, DEPLOYMENTS, predictions
 from serving.kafka.config import SENDER
-from serving.kafka.loading import Loader
 from serving.models.admit import admit
 from serving.models.manifest import read_onnx
 from serving.models.registry import Registry
 from serving.models.reports import Serving
+from serving.predict.loading import Loader
 
 MODELS = (1, 10, 100)
 BACKLOG = 30_000

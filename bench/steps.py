@@ -48,7 +48,7 @@ STEPS: list[tuple[str, Any, str]] = [
     ("on-demand functions", Events, "_complete"),
     ("model", LoadedModel, "score"),
     ("_attempt", Predictor, "_attempt"),
-    ("send: into a batch", Batches, "add"),
+    ("send: into a batch", Batches, "send"),
     ("_settle", Delivery, "settle"),
     ("_end", Delivery, "end_poll"),
     ("_check", Delivery, "check"),

@@ -15,6 +15,9 @@ from schemas import topics
 Mode = Literal["arrival", "event_time"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 """The default first."""
+VALID_UNTIL = "valid_until"
+"""What every stream view has in a Feast registry beside its aggregations: when the next row leaves one of its windows, in UTC
+milliseconds. It is no input of a model."""
 
 
 class ColumnType(msgspec.Struct, frozen=True):
@@ -110,6 +113,11 @@ class Stage(msgspec.Struct, frozen=True):
         return max(f.window_ms for f in self.features)
 
     @property
+    def views(self) -> tuple[str, ...]:
+        """The views whose features these are, each once."""
+        return tuple(dict.fromkeys(f.view for f in self.features))
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns that are aggregated, each once, in the order of first use."""
         return tuple(dict.fromkeys(f.column for f in self.features))
@@ -196,6 +204,11 @@ class Plan(msgspec.Struct, frozen=True, dict=True):
     def window_features(self) -> tuple[WindowFeature, ...]:
         """All windows' features, in the order of the stages."""
         return tuple(f for w in self.windows for f in w.features)
+
+    @property
+    def views_of_windows(self) -> tuple[str, ...]:
+        """The views of all windows, in the order of the stages."""
+        return tuple(view for stage in self.windows for view in stage.views)
 
     @property
     def delay_ms(self) -> int:

@@ -15,6 +15,15 @@ Function = Callable[[dict[str, list[Any]]], Mapping[str, Sequence[Any]]]
 """An on-demand function: whole columns as lists in, and out."""
 
 
+class Resources(msgspec.Struct, frozen=True):
+    """What the engine of history may use."""
+
+    memory_mb: int | None = None
+    """The memory of its tables; None: half of the machine's."""
+    spill: Path | None = None
+    """The folder for what does not fit; None: that of the system for temporary files."""
+
+
 class Service(msgspec.Struct, frozen=True):
     """A feature service: its plan, and what of the project's definitions the plan cannot hold."""
 
@@ -29,6 +38,7 @@ class Service(msgspec.Struct, frozen=True):
     """The project's Feast objects."""
     event_times: EventTimes = EVENT_TIMES
     """Which event times its files may have: those that the stream takes."""
+    resources: Resources = Resources()
 
     @property
     def name(self) -> str:

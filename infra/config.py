@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from features.service import Resources
+from infra.http_settings import HttpSettings
 from infra.section import Section
-from infra.settings import ScorerSettings, Settings, StreamSettings
+from infra.settings import OnlineSettings, ScorerSettings, Settings, StreamSettings
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 if TYPE_CHECKING:
     from features.service import Service
     from features.sql.flink import JobOptions
+    from jobs.online.writer import WriterConfig
     from jobs.stream.config import StreamConfig
+    from serving.http.config import HttpConfig
     from serving.kafka.config import ScorerConfig
 
 T = TypeVar("T")
@@ -93,12 +97,15 @@ def sql_options(
         kept_bytes=KEPT_BYTES,
         whole_after_ms={},
         newest_ms={},
+        history=None,
     )
 
 
 def with_settings(service: Service, settings: Settings) -> Service:
-    """``service`` with what the settings say of the files that it reads."""
-    return msgspec.structs.replace(service, event_times=settings.stream.event_times)
+    """``service`` with what the settings say of the files that it reads, and of what reading them may take."""
+    history = settings.history
+    resources = Resources(history.memory_mb, service.folder / history.spill_folder if history.spill_folder else None)
+    return msgspec.structs.replace(service, event_times=settings.stream.event_times, resources=resources)
 
 
 def scorer_config(
@@ -127,6 +134,36 @@ def scorer_config(
         longest=dict(longest or {}),
         group=f"{GROUP}.scorer.{service}",
         session_ms=SESSION_MS,
+        ready_file=ready_file,
+    )
+
+
+def http_config(section: HttpSettings, project: Path) -> HttpConfig:
+    """The configuration of the HTTP service of ``project``."""
+    from serving.http.config import HttpConfig
+
+    names = ("tls_certificate_file", "tls_key_file")
+    files = {name: (project / getattr(section, name)).absolute() if getattr(section, name) else None for name in names}
+    return _filled(HttpConfig, section, **files)
+
+
+def online_config(
+    section: OnlineSettings,
+    service: str,
+    *,
+    client: dict[str, Any],
+    isolation_level: str = READ_COMMITTED,
+    ready_file: Path | None = None,
+) -> WriterConfig:
+    """The configuration of the writer of ``service``'s online rows; ``client`` is what a kafka-python client is given."""
+    from jobs.online.writer import WriterConfig
+
+    return _filled(
+        WriterConfig,
+        section,
+        client=client,
+        isolation_level=isolation_level,
+        group=f"{GROUP}.online.{service}",
         ready_file=ready_file,
     )
 

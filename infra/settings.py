@@ -26,6 +26,7 @@ from pydantic_settings import (
 
 from features.errors import SettingError
 from features.times import EVENT_TIMES, EventTimes
+from infra.http_settings import TOKENS, HttpSettings
 from infra.kafka.settings import SECRETS, KafkaSettings, variable
 from infra.section import PREFIX as PREFIX
 from infra.section import Section as Section
@@ -55,6 +56,11 @@ class StreamSettings(Section):
     """Where the rows of the windows are kept: `heap`, in the JVM's memory, or `rocksdb`, on disk, for more than memory holds."""
     rocksdb_memory_mb: int = Field(default=256, ge=64)
     """What RocksDB may hold in memory where Flink runs in the job's own process; a cluster has a setting of its own."""
+    jvm_options: str = "-XX:+UseParallelGC"
+    """The options of the JVM where Flink runs in the job's own process."""
+    warm_up_ms: int = Field(default=3000, ge=0)
+    """How long at most a job that starts afresh runs on made-up rows, until its JVM has compiled its code; 0: not at all. A
+    cluster is told by its JVMs' options: `-Dheadrace.warm-up-ms=3000`, which is the default there too."""
     cluster: str | None = None
     """The `host:port` of a running Flink cluster; none: Flink runs in the job's own process."""
     max_ahead_ms: int = Field(default=EVENT_TIMES.max_ahead_ms, ge=0)
@@ -80,6 +86,15 @@ class StreamSettings(Section):
         return EventTimes(self.max_ahead_ms, self.max_age_days)
 
 
+class HistorySettings(Section):
+    """Features over history: `headrace features`, `score`, `train` and what else reads it (docs/files.md)."""
+
+    memory_mb: int | None = Field(default=None, ge=64)
+    """What DuckDB may hold in memory; what does not fit goes to disk, and takes longer; none: half of the machine's memory."""
+    spill_folder: str | None = None
+    """The folder on disk for what does not fit, relative to the project; none: the system's for temporary files (`TMPDIR`)."""
+
+
 class ScorerSettings(Section):
     """The scorers."""
 
@@ -99,6 +114,17 @@ class ScorerSettings(Section):
     """How many feature vectors are scored at once, at most."""
     discovery_ms: int = Field(default=10_000, ge=100)
     """How often the scorer looks for new partitions of the feature vectors' topic."""
+
+
+class OnlineSettings(Section):
+    """Window values in Feast's online store (docs/online-store.md)."""
+
+    write: bool = False
+    """Whether `headrace up` keeps the newest values of each service's stream views in the online store, for Feast's clients."""
+    max_poll_records: int = Field(default=5000, ge=1)
+    """How many feature vectors are written at once, at most; of each key the newest is."""
+    discovery_ms: int = Field(default=10_000, ge=100)
+    """How often the writer looks for new partitions of the feature vectors' topic."""
 
 
 class TrainSettings(Section):
@@ -216,7 +242,10 @@ class Settings(BaseSettings):
     """The services that `headrace up` starts, in the environment with commas; none named: all of definitions.py."""
     kafka: KafkaSettings = KafkaSettings()
     stream: StreamSettings = StreamSettings()
+    history: HistorySettings = HistorySettings()
     scorer: ScorerSettings = ScorerSettings()
+    http: HttpSettings = HttpSettings()
+    online: OnlineSettings = OnlineSettings()
     gate: GateSettings = GateSettings()
     train: dict[str, TrainSettings] = {}
     run: RunSettings | None = None
@@ -243,7 +272,7 @@ def load_settings(project: Path, **overrides: Any) -> Settings:
 
 def write_settings(settings: Settings, file: Path) -> None:
     """``settings`` as they are, all sources taken together, for a process to read with `read_settings`; without secrets."""
-    file.write_text(settings.model_dump_json(indent=2, exclude={"kafka": set(SECRETS)}))
+    file.write_text(settings.model_dump_json(indent=2, exclude={"kafka": set(SECRETS), "http": {"tokens"}}))
 
 
 def read_settings(file: Path) -> Settings:
@@ -282,6 +311,9 @@ def _of_file(file: Path) -> dict[str, Any]:
     for name in SECRETS:
         if isinstance(kafka, Mapping) and name in kafka:
             raise SettingError(f"{file}: kafka.{name} is a secret; set {variable(name)} in the environment instead")
+    http = written.get("http")
+    if isinstance(http, Mapping) and "tokens" in http:
+        raise SettingError(f"{file}: http.tokens is a secret; set {TOKENS} in the environment, or use http.tokens_file")
     return written
 
 
@@ -317,7 +349,7 @@ def _first(error: ValidationError, sources: Mapping[str, Mapping[str, Any]]) -> 
         return SettingError(f"{where}: {key} is required; add it")
     if detail["type"] == "value_error":  # a rule of a whole section, whose input may hold a secret
         return SettingError(f"{where}: [{key}] {detail['ctx']['error']}")
-    came = "" if path[-1] in SECRETS else f"; got {detail['input']!r}"
+    came = "" if path[-1] in (*SECRETS, "tokens") else f"; got {detail['input']!r}"
     return SettingError(f"{where}: {key}: {detail['msg'][0].lower()}{detail['msg'][1:]}{came}; fix its value")
 
 

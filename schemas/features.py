@@ -39,3 +39,6 @@ class FeatureVector(msgspec.Struct, frozen=True):
     """False where rows that the longest window should hold are older than the retained history (rule 6)."""
     event: dict[str, Value]
     features: dict[str, Value | Values]
+    valid_until: dict[str, int | None] = {}
+    """By view, when the next row leaves one of its windows: from then on its features are others, though nothing came. Null where
+    no row is in any window."""

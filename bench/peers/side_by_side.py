@@ -17,11 +17,11 @@ import duckdb
 import numpy as np
 from kafka import KafkaConsumer, TopicPartition
 
-from bench.common import handbook_data, process, rate, row
-from bench.latency import send
+from bench.common import handbook_data, rate, row
 from bench.peers import records
 from bench.peers.contenders import PROJECT, Contender, ensure, ours, own_code, plan_for, quix_windows
 from bench.peers.job import Job
+from bench.sender import Sender, sender
 from features.definitions.load import load
 from features.times import ALWAYS
 from infra.local.broker import Broker
@@ -119,41 +119,43 @@ def _latency(
     job = Job(broker.bootstrap, source, f"{contender.topic}.live", str(folder / source))
     broker.create_topics({source: PARTITIONS})
     records.create(broker, job, PARTITIONS)
-    measured, first = {}, 0
-    with contender.start(job), closing(KafkaConsumer(bootstrap_servers=job.bootstrap, **READER)) as reader:
+    measured, first = dict[int, tuple[float, float, int]](), True
+    rates = [*contender.warm_up, *((int(at * seconds), at) for at in RATES)]
+    most = sum(count for count, _ in rates)
+    with (
+        contender.start(job),
+        closing(KafkaConsumer(bootstrap_servers=job.bootstrap, **READER)) as reader,
+        sender(job.bootstrap, plan_for(job.source, job.target), file, most) as sending,
+    ):
         reader.assign([TopicPartition(job.target, number) for number in range(PARTITIONS)])
         reader.seek_to_beginning()
-        for count, speed in contender.warm_up:
-            _send_and_read(reader, job, contender, file, first, count, speed)
-            first += count
-        for at in RATES:
-            count = int(at * seconds)
-            took, without_a_vector = _send_and_read(reader, job, contender, file, first, count, at)
-            measured[at] = (*np.percentile(took[count // 5 :], (50, 99)).tolist(), without_a_vector)
-            first += count
+        for count, at in rates:
+            patience = records.START_SECONDS if first else BEHIND_SECONDS
+            took, without_a_vector = _send_and_read(reader, job, contender, sending, count, at, patience)
+            p50, p99 = np.percentile(took[count // 5 :], (50, 99)).tolist()
+            measured[int(at)] = p50, p99, without_a_vector
+            first = False
     return measured
 
 
 def _send_and_read(
-    reader: KafkaConsumer, job: Job, contender: Contender, file: Path, first: int, count: int, at: float
+    reader: KafkaConsumer, job: Job, contender: Contender, sending: Sender, count: int, at: float, patience: float
 ) -> tuple[np.ndarray[Any, Any], int]:
     """Milliseconds from send to read of an event's last record, in the order of sending; the events without a feature vector."""
-    plan, decode = plan_for(job.source, job.target), records.decoder_of(job.target).decode
+    decode = records.decoder_of(job.target).decode
     seen, arrived = dict[int, int](), dict[int, float]()
-    with tempfile.NamedTemporaryFile(suffix=".npy") as sent:
-        with process(send, job.bootstrap, plan, file, sent.name, job.source, first, count, at) as sender:
-            deadline = None
-            while len(arrived) < count and (deadline is None or time.monotonic() < deadline):
-                if deadline is None and not sender.is_alive():
-                    deadline = time.monotonic() + (BEHIND_SECONDS if first else records.START_SECONDS)
-                polled = [record.value for of_one in reader.poll(timeout_ms=100).values() for record in of_one]
-                now = time.time()
-                for event in map(decode, polled):
-                    seen[event.event_id] = seen.get(event.event_id, 0) + 1
-                    if seen[event.event_id] == contender.records:
-                        arrived[event.event_id] = now
-            sender.join(20)
-        stamps = np.load(sent.name)
+    sending.send(job.source, count, at)
+    deadline = None
+    while len(arrived) < count and (deadline is None or time.monotonic() < deadline):
+        if deadline is None and sending.is_done():
+            deadline = time.monotonic() + patience
+        polled = [record.value for of_one in reader.poll(timeout_ms=100).values() for record in of_one]
+        now = time.time()
+        for event in map(decode, polled):
+            seen[event.event_id] = seen.get(event.event_id, 0) + 1
+            if seen[event.event_id] == contender.records:
+                arrived[event.event_id] = now
+    stamps = sending.stamps()
     ended = time.time()
     without_a_vector = sum(int(event) not in arrived for event, _ in stamps)
     return np.array([(arrived.get(int(event), ended) - sent_at) * 1000 for event, sent_at in stamps]), without_a_vector

@@ -9,7 +9,7 @@ from features.definitions import rules, views
 from features.definitions.declared import Declared, listed
 from features.errors import DefinitionError
 from features.inputs.columns import list_columns, window_types
-from features.plan import MODES, Mode, Plan, Source
+from features.plan import MODES, VALID_UNTIL, Mode, Plan, Source
 from features.times import duration_ms
 
 DEFAULT_LATENESS = "1d"
@@ -55,7 +55,7 @@ def select(user: str, projection: Any, declared: Declared) -> Any:
         raise DefinitionError(
             f"{user} takes views under their own names and keys; got '{projection.name_to_use()}'; leave it as it is"
         )
-    features = {f.name: f for f in view.features}
+    features = {f.name: f for f in view.features if f.name != VALID_UNTIL}
     wanted = projection.desired_features or [f.name for f in projection.features] or list(features)
     unknown = [name for name in wanted if name not in features]
     if unknown:

@@ -12,10 +12,12 @@ from types import ModuleType
 
 from features.errors import DefinitionError
 
+NAME = "definitions.py"
+
 
 def find(folder: Path) -> Path:
     """The file in ``folder``; raises `DefinitionError` where there is none."""
-    path = folder / "definitions.py"
+    path = folder / NAME
     if not path.is_file():
         raise DefinitionError(f"a project has a definitions.py; {folder} has none; give --project DIR")
     return path

@@ -6,7 +6,7 @@ A definition is Python: whoever may write ``definitions.py`` may run code here, 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,12 @@ with warnings.catch_warnings():  # stream and batch views are "experimental" in 
     from feast.on_demand_feature_view import OnDemandFeatureView
     from feast.types import Array, Bool, FeastType, Float64, Int64, String
 
-from features.definitions import definitions_file, rules
+from features.definitions import definitions_file, lint, rules
 from features.definitions.compile import plan_of, select
 from features.definitions.declared import Declared, by_name
 from features.definitions.views import has_function, window_features
 from features.errors import DefinitionError
-from features.plan import Plan, Source, WindowFeature
+from features.plan import VALID_UNTIL, Plan, Source, WindowFeature
 from features.service import Function, Service
 
 FEAST_TYPES: dict[str, FeastType] = {
@@ -36,6 +36,15 @@ FEAST_TYPES: dict[str, FeastType] = {
     "string": String,
     "bool": Bool,
     "timestamp": Int64,
+}
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "entity": Entity,
+    "source": KafkaSource,
+    "request source": RequestSource,
+    "stream view": StreamFeatureView,
+    "batch view": BatchFeatureView,
+    "on-demand view": OnDemandFeatureView,
+    "service": FeatureService,
 }
 DEFINITIONS = (Entity, KafkaSource, RequestSource, StreamFeatureView, OnDemandFeatureView, BatchFeatureView, FeatureService)
 
@@ -67,17 +76,43 @@ def load(folder: Path) -> Project:
     """
     objects = _objects(folder)
     declared = _declared(objects)
-    services = by_name("service", objects, FeatureService)
+    services = {name: one for name, one in by_name("service", objects, FeatureService).items() if not _is_feasts_alone(one)}
     if not services:
         raise DefinitionError(f"{folder / 'definitions.py'}: a project has a FeatureService per model; got none; add one")
+    complete(declared)
+    functions = {view.name: view.feature_transformation.udf for view in declared.on_demand.values() if has_function(view)}
+    plans = {name: plan_of(service, declared) for name, service in services.items()}
+    lint.check(_compiled(objects, plans), KINDS)
+    for view in declared.on_demand.values():
+        _check_request_types(view, plans.values())
+    return Project(folder, {name: _service(folder, plan, functions, declared, objects) for name, plan in plans.items()})
+
+
+def _is_feasts_alone(service: FeatureService) -> bool:
+    """Whether a service names no spine, and takes views under other names or keys: only Feast's own calls can give it."""
+    renamed = any(p.name_to_use() != p.name or p.join_key_map for p in service.feature_view_projections)
+    return renamed and "spine" not in service.tags
+
+
+def complete(declared: Declared) -> None:
+    """Give Feast's objects what follows from the others: stream views their schema, on-demand views the features they read."""
     for view in declared.streams.values():
         _derive_schema(view, declared)
     for view in declared.on_demand.values():
         for projection in view.source_feature_view_projections.values():
             select(f"on-demand view '{view.name}'", projection, declared)
-    functions = {view.name: view.feature_transformation.udf for view in declared.on_demand.values() if has_function(view)}
-    plans = {name: plan_of(service, declared) for name, service in services.items()}
-    return Project(folder, {name: _service(folder, plan, functions, declared, objects) for name, plan in plans.items()})
+
+
+def _compiled(objects: tuple[Any, ...], plans: Mapping[str, Plan]) -> list[Any]:
+    """The objects that mean something to us: stream views, sources, entities, and of the others those that a plan has."""
+    names = set(plans)
+    for plan in plans.values():
+        names |= {view.view for view in plan.on_demand} | {view.view for view in plan.batch}
+    views = [one for one in objects if isinstance(one, OnDemandFeatureView) and one.name in names]
+    requests = {source.name: source for view in views for source in view.source_request_sources.values()}
+    always, named = (Entity, KafkaSource, StreamFeatureView), (OnDemandFeatureView, BatchFeatureView, FeatureService)
+    ours = [one for one in objects if isinstance(one, always) or (isinstance(one, named) and one.name in names)]
+    return [*ours, *requests.values()]
 
 
 def _objects(folder: Path) -> tuple[Any, ...]:
@@ -96,7 +131,7 @@ def _declared(objects: tuple[Any, ...]) -> Declared:
         on_demand={name: view for name, view in views.items() if isinstance(view, OnDemandFeatureView)},
         batch=batch,
         files=files,
-        sources={name: _source(source) for name, source in by_name("source", objects, KafkaSource).items()},
+        sources={name: source_of(source) for name, source in by_name("source", objects, KafkaSource).items()},
         entities=by_name("entity", objects, Entity),
     )
 
@@ -113,7 +148,8 @@ def _service(
     )
 
 
-def _source(source: KafkaSource) -> Source:
+def source_of(source: KafkaSource) -> Source:
+    """A source of the plan. Raises `DefinitionError` for a stream that breaks a rule."""
     where = f"source '{source.name}'"
     if "event_id" not in source.tags:
         raise DefinitionError(
@@ -165,9 +201,20 @@ def _derive_schema(view: StreamFeatureView, declared: Declared) -> None:
         rules.check_name("join key", key.name)
         rules.check_key(f"view '{view.name}': a join key", key)
     features = window_features(view, source)
+    given = {field.name: str(field.dtype) for field in view.features if field.name not in {key.name for key in keys}}
     view.features = [Field(name=f.name.removeprefix(f"{view.name}__"), dtype=_feast_type(f, source)) for f in features]
+    lint.check_schema(f"view '{view.name}'", given, {field.name: str(field.dtype) for field in view.features})
     view.entity_columns = [Field(name=key.name, dtype=FEAST_TYPES[key.type.kind]) for key in keys]
-    view.projection.features = view.features
+    view.projection.features = list(view.features)
+    view.features.append(Field(name=VALID_UNTIL, dtype=Int64))
+
+
+def _check_request_types(view: OnDemandFeatureView, plans: Iterable[Plan]) -> None:
+    for plan in plans:
+        if view.name in {one.view for one in plan.on_demand}:
+            for field in (field for source in view.source_request_sources.values() for field in source.schema):
+                wanted = FEAST_TYPES[plan.spine_source.column(field.name).type.kind]
+                lint.check_request(f"on-demand view '{view.name}'", field.name, str(field.dtype), str(wanted))
 
 
 def _feast_type(feature: WindowFeature, source: Source) -> FeastType:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from features.errors import DefinitionError
-from features.plan import Column, ColumnType, Source, WindowFeature
+from features.plan import VALID_UNTIL, Column, ColumnType, Source, WindowFeature
 
 TYPES = {
     "long": "int64",
@@ -26,6 +26,15 @@ def check_name(kind: str, name: str) -> None:
     if not re.fullmatch(r"(?!.*__)[A-Za-z][A-Za-z0-9_-]*", name):
         raise DefinitionError(
             f"{kind} '{name}': a name is ASCII letters, digits, '_' and '-', a letter first and no '__'; got '{name}'; rename it"
+        )
+
+
+def check_not_ours(feature: str, name: str) -> None:
+    """Refuse an aggregation of the name that every stream view has a feature of."""
+    if name.lower() == VALID_UNTIL:
+        raise DefinitionError(
+            f"feature '{feature}': every stream view has a feature '{VALID_UNTIL}', which says until when the others are valid; "
+            f"got an aggregation '{name}'; write Aggregation(name=…) with another name"
         )
 
 

@@ -6,6 +6,7 @@ and it takes the definitions' own objects.
 
 from __future__ import annotations
 
+import copy
 import sqlite3
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +14,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from filelock import FileLock
 
 from features.errors import SettingError
 from features.feast.keys import Definition, Key, definition
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS_A_WRITE = 5000
+ORDER = "_order"
+"""The value of a stream view's row that holds its event time and the offset of its event, as text; no view names it."""
 
 
 class Row(NamedTuple):
@@ -64,7 +69,7 @@ def open_for_writing(service: Service) -> WriteRows:
 
     Feast lets an older value overwrite a newer one; here a key that has a row of a later time keeps it.
     """
-    store = _applied(service)
+    store = applied_store(service)
     definitions = {view.view: definition(service.objects, view) for view in service.plan.batch}
 
     def write(view: BatchView, rows: pa.Table) -> int:
@@ -77,10 +82,26 @@ def open_for_writing(service: Service) -> WriteRows:
 
 
 def clear_online(service: Service) -> None:
-    """Forget the online rows of every batch view of the service: newer ones would keep out those of a replay of the past."""
-    store = _applied(service)
-    views = [definition(service.objects, view).view for view in service.plan.batch]
-    store._get_provider().update_infra(store.project, views, [], [], [], partial=True)
+    """Forget the online rows of every view of the service: newer ones would keep out those of a replay of the past."""
+    store = applied_store(service)
+    names = {*service.plan.views_of_windows, *(view.view for view in service.plan.batch)}
+    views = [_with_order(one) for one in service.objects if one.name in names]
+    provider = store._get_provider()
+    provider.update_infra(store.project, views, [], [], [], partial=True)
+    # SQLite has dropped their tables, and clients go on reading.
+    provider.update_infra(store.project, [], views, [], [], partial=True)
+
+
+def _with_order(view: Any) -> Any:
+    """The view with all that its rows hold: Redis forgets the fields that are named, and keeps the others of a key."""
+    from feast import Field
+    from feast.types import String
+
+    with warnings.catch_warnings():  # of what is "experimental" in Feast 0.67; a user can do nothing about it
+        warnings.simplefilter("ignore")
+        whole = copy.copy(view)
+    whole.features = [*view.features, Field(name=ORDER, dtype=String)]
+    return whole
 
 
 def _read(store: Any, of: Definition, view: BatchView, keys: Sequence[Key]) -> Any:
@@ -135,28 +156,40 @@ def _store(folder: Path) -> Any:
         ) from None
 
 
-def _applied(service: Service) -> Any:
-    """Feast's store, with the project's batch views in its registry.
+def applied_store(service: Service) -> Any:
+    """Feast's store, with the project's batch and stream views in its registry.
 
     They alone have rows there. Feast 0.67 calls on-demand functions with made-up values, and fails where one gives null.
     """
-    from feast import Entity
+    from feast import Entity, StreamFeatureView
     from feast.batch_feature_view import BatchFeatureView
 
     store = _store(service.folder)
-    with warnings.catch_warnings():  # of what is "experimental" in Feast 0.67; a user can do nothing about it
-        warnings.simplefilter("ignore")
-        store.apply([one for one in service.objects if isinstance(one, (Entity, BatchFeatureView))])
-    _let_readers_read(store)
+    objects = [one for one in service.objects if isinstance(one, (Entity, BatchFeatureView, StreamFeatureView))]
+    lock = service.folder / ".headrace" / "feast.lock"
+    lock.parent.mkdir(exist_ok=True)
+    with FileLock(lock), warnings.catch_warnings():  # writers that start at once would write over each other's registry
+        warnings.simplefilter("ignore")  # of what is "experimental" in Feast 0.67; a user can do nothing about it
+        store.apply(objects)
+        _let_readers_read(store)
     return store
 
 
 def _let_readers_read(store: Any) -> None:
     """SQLite's write-ahead log, which a database keeps once set: without it the scorer's reads wait until a day is written."""
-    online = store.config.online_store
-    if online.type == "sqlite":
-        with closing(sqlite3.connect(store.repo_path / online.path)) as connection:
+    if is_sqlite(store.config.online_store):
+        with closing(sqlite3.connect(database(store))) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
+
+
+def is_sqlite(config: Any) -> bool:
+    """Whether an online store of this configuration is SQLite's."""
+    return config.type == "sqlite" or str(config.type).endswith("SqliteOnlineStore")
+
+
+def database(store: Any) -> Path:
+    """Where the file of an SQLite store is."""
+    return Path(store.repo_path / store.config.online_store.path)
 
 
 def _try(read: ReadRows, folder: Path, view: BatchView, key: Key) -> None:

@@ -10,6 +10,8 @@ from features.times import DAY_MS
 
 MISSING, TOO_OLD, TOO_NEW = "missing", "too_old", "too_new"
 """Why an event has no row: there is none, or it is not used."""
+UNREAD = "unread"
+"""Nor does it have one where the online store does not answer, and the HTTP service scores all the same."""
 STALE_MS = 2 * DAY_MS
 """A row that is older than this is worth a warning, where the view has no ttl: rows are computed daily."""
 

@@ -14,6 +14,23 @@ from features.inputs.outputs import Numbers, others, scores, why
 from features.inputs.signature import Output, Signature
 from features.plan import Plan
 
+PROTOCOL_TYPES = {
+    "bool": "BOOL",
+    "uint8": "UINT8",
+    "uint16": "UINT16",
+    "uint32": "UINT32",
+    "uint64": "UINT64",
+    "int8": "INT8",
+    "int16": "INT16",
+    "int32": "INT32",
+    "int64": "INT64",
+    "float16": "FP16",
+    "float": "FP32",
+    "double": "FP64",
+    "string": "BYTES",
+}
+"""ONNX's types, as the Open Inference Protocol calls them."""
+
 
 class Scored(NamedTuple):
     """What a model gives for some input vectors, in their order."""
@@ -46,6 +63,7 @@ class Onnx:
         self.signature = signature
         self._session = session
         self._wanted = list(dict.fromkeys((signature.score[0], *signature.others)))
+        self._scores = scores(signature)
         self._places = [self._wanted.index(name) for name in signature.others]
 
     def score(self, rows: Sequence[Sequence[Any]]) -> Scored:
@@ -59,6 +77,27 @@ class Onnx:
         """The scores of what the model is fed."""
         found, outputs = self._run(fed)
         return Scored(found.tolist(), outputs)
+
+    @property
+    def outputs(self) -> dict[str, tuple[str, list[int]]]:
+        """All that the model gives, by name: its type in the Open Inference Protocol, and its shape, -1 for any size."""
+        found = {}
+        for one in self._session.get_outputs():
+            classes = self.signature.output(one.name).classes
+            if self.signature.output(one.name).maps:
+                found[one.name] = "FP32", [-1, len(classes)]
+                continue
+            shape = [-1, *(size if isinstance(size, int) else len(classes) or -1 for size in (one.shape or [])[1:])]
+            found[one.name] = PROTOCOL_TYPES[one.type.removeprefix("tensor(").removesuffix(")")], shape
+        return found
+
+    def tensors(self, fed: Mapping[str, Feed], names: Sequence[str]) -> list[Feed]:
+        """These outputs for what the model is fed; a list of maps is a matrix with a column for each class."""
+        found = []
+        for name, raw in zip(names, self._session.run(list(names), dict(fed)), strict=True):
+            output = self.signature.output(name)
+            found.append(np.array([[row[key] for key in output.classes] for row in raw], np.float32) if output.maps else raw)
+        return found
 
     def score_table(self, table: pa.Table, plan: Plan, no_score: str) -> ScoredTable:
         """The scores of a table's rows, as `score` gives them; ``no_score`` is said where the model gave no finite number.
@@ -78,7 +117,7 @@ class Onnx:
 
     def _run(self, fed: Mapping[str, Feed]) -> tuple[Numbers, list[dict[str, Any]] | None]:
         raw = self._session.run(self._wanted, fed)
-        return scores(self.signature, raw[0]), others(self.signature, [raw[n] for n in self._places]) if self._places else None
+        return self._scores(raw[0]), others(self.signature, [raw[n] for n in self._places]) if self._places else None
 
     def _score_part(self, part: pa.Table, plan: Plan) -> _Part:
         """Scores, reasons and outputs of rows that are in memory at once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,15 +45,19 @@ def is_classifier(of: Signature) -> bool:
     return any(output.classes for output in floats) or len(floats) < len(of.outputs)
 
 
-def scores(of: Signature, raw: Any) -> Numbers:
-    """The score of each row, [n], where ``raw`` is what the session gave for the output with the score."""
+def scores(of: Signature) -> Callable[[Any], Numbers]:
+    """Gives the score of each row, [n], of what the session gave for the output with the score."""
     name, place = of.score
     output = of.output(name)
-    if output.maps:
-        key = output.classes[place]
-        return np.array([row[key] for row in raw], np.float32)
-    column: Numbers = raw if raw.ndim == 1 else raw[:, place]
-    return column if column.dtype.kind == "f" else column.astype(np.float64)
+
+    def of_maps(raw: Any) -> Numbers:
+        return np.array([row[output.classes[place]] for row in raw], np.float32)
+
+    def of_numbers(raw: Any) -> Numbers:
+        column: Numbers = raw if raw.ndim == 1 else raw[:, place]
+        return column if column.dtype.kind == "f" else column.astype(np.float64)
+
+    return of_maps if output.maps else of_numbers
 
 
 def others(of: Signature, raw: Sequence[Any]) -> list[dict[str, Any]]:

@@ -1,12 +1,15 @@
 """The command line: each module holds the commands of one part, and imports what they need when they run."""
 
 from infra.cli import (
+    audit,
+    backfill,
     batch_views,
     definitions,
     docs,
     docs_settings,
     end_to_end,
     events,
+    explain,
     history,
     init,
     models,
@@ -15,18 +18,24 @@ from infra.cli import (
     models_diff,
     models_import,
     models_log,
+    online,
+    schedule,
+    serve,
     services,
     training,
 )
 from infra.cli.app import run
 
 __all__ = [
+    "audit",
+    "backfill",
     "batch_views",
     "definitions",
     "docs",
     "docs_settings",
     "end_to_end",
     "events",
+    "explain",
     "history",
     "init",
     "main",
@@ -36,6 +45,9 @@ __all__ = [
     "models_diff",
     "models_import",
     "models_log",
+    "online",
+    "schedule",
+    "serve",
     "services",
     "training",
 ]

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from infra.run.report import Report
     from infra.run.watch import Seen
     from infra.settings import Settings
-    from jobs.audit.parity import StageParity
 
 
 @app.command(epilog="Example: headrace replay SERVICE --from 2026-01-08 --to 2026-01-15 --rate 4000")
@@ -60,6 +59,7 @@ def replay(
     from infra.kafka import rights
     from infra.local import stack, topics
     from infra.settings import load_settings
+    from jobs.history.places import located
     from jobs.ingest import publish as job
 
     pace, times, where = due(rate, speed), span(start, end), folder(project)
@@ -74,7 +74,7 @@ def replay(
     for source in plan.sources:
         topics.require(client, source.topic)
     bounds = settings.stream.event_times
-    feeds = [job.feed(where / source.history, source.topic, [plan], bounds) for source in plan.sources]
+    feeds = [job.feed(located(where, source.history), source.topic, [plan], bounds) for source in plan.sources]
     with topics.connected(client), day_by_day(where, settings, plan, client, wanted=batch_views) as days:
         follow, clock = (days.follow, days.clock) if days else (iter, time.monotonic)
         stream = job.merged(feeds, times)
@@ -115,7 +115,7 @@ def run(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
         show.json(_as_json(report))
     else:
         _print(report, where)
-    if not report.adds_up or report.parity.unexplained:
+    if not report.proven:
         raise typer.Exit(1)
 
 
@@ -135,10 +135,10 @@ def _as_json(report: Report) -> dict[str, Any]:
     """The report, and what its tables say beside it."""
     import msgspec
 
+    from infra.cli import comparisons
+
     whole: dict[str, Any] = msgspec.to_builtins(report)
-    for stage, written in zip(report.parity.stages, whole["parity"]["stages"], strict=True):
-        written["unexplained"] = stage.unexplained
-    whole["parity"]["unexplained"] = report.parity.unexplained
+    whole["parity"] = comparisons.as_json(report.parity)
     return whole | {"adds_up": report.adds_up}
 
 
@@ -168,7 +168,7 @@ def _table(seen: Seen, task: Task) -> RenderableType:
 
 
 def _print(report: Report, project: Path) -> None:
-    from infra.cli import show
+    from infra.cli import comparisons, show
 
     show.out.print()
     for line in _counts(report):
@@ -180,12 +180,8 @@ def _print(report: Report, project: Path) -> None:
     title = "Quality of the predictions on the published days: the stream's, and those that history gives"
     show.table(title, columns, metrics, right=columns[1:])
     show.out.print()
-    columns = ("stage", "values", "differing", "explained by late rows", "unexplained")
     title = f"Feature values of the stream compared with history's, {report.parity.events:,} events"
-    show.table(title, columns, [_stage(stage) for stage in report.parity.stages], right=columns[1:])
-    for stage in report.parity.stages:
-        for example in stage.examples:
-            show.out.print(f"  [red]{example}[/]")
+    comparisons.print_stages(title, report.parity)
     show.out.print("\n" + ", ".join(f"{name} {number}" for name, number in report.versions.items()), style="dim")
     where = shlex.quote(str(project))
     topic = f"predictions.{report.service}"
@@ -212,8 +208,3 @@ def _counts(report: Report) -> Iterator[str]:
         yield f"  predictions that are not complete, as their receipts say: {seen.incomplete:,}"
     if model.task == "classification":
         yield f"  predictions of {HIGH:g} and more: {seen.high:,}, of them labelled 1: {seen.high_positive:,}{share}"
-
-
-def _stage(stage: StageParity) -> tuple[str, ...]:
-    unexplained = f"[{'red' if stage.unexplained else 'green'}]{stage.unexplained:,}[/]"
-    return stage.stage, f"{stage.values:,}", f"{stage.differing:,}", f"{stage.explained:,}", unexplained

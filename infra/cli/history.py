@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -27,8 +27,12 @@ from infra.cli.options import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from features.service import Service
     from features.times import Span
     from infra.settings import Settings
+    from jobs.history.served import Record
+
+AsOf = Literal["event-time", "served"]
 
 
 @app.command(epilog="Example: headrace features SERVICE --from 2026-01-01 --to 2026-01-15 --out features.parquet")
@@ -46,11 +50,19 @@ def features(
         str | None,
         typer.Option("--label-of", help="Add the column 'label', of this column.", metavar="SOURCE.COLUMN", show_default=False),
     ] = None,
+    as_of: Annotated[
+        AsOf, typer.Option(help="event-time: what was true at each event; served: what the model was given, by its receipts.")
+    ] = "event-time",
+    receipts: Annotated[
+        str | None,
+        typer.Option(help="With --as-of served: a .jsonl of predictions; none: the topic.", metavar="FILE", show_default=False),
+    ] = None,
     project: ProjectOption = HERE,
 ) -> None:
     """Compute the features of past events.
 
-    The values are those that the stream would have given. With a label, a model of one's own can be trained on the file.
+    The values are those that the stream would have given, or with --as-of served those that it gave. With a label, a model of
+    one's own can be trained on the file.
     """
     from infra.cli import show
     from infra.config import with_settings
@@ -58,29 +70,35 @@ def features(
 
     times, others, where = span(start, end), histories(history), folder(project)
     parquet_file(out)
+    if receipts is not None and as_of != "served":
+        raise SettingError(f"--receipts is for what was served; got --as-of {as_of}; add --as-of served")
     settings = load_settings(where)
     labelled = _label(service, settings) if label and label_of is None else label_of
     with interruptible(lambda: f"{out} was not written"), show.progress() as on_progress:
         from features.definitions.load import load  # slow: after all that is quickly refused
-        from jobs.history.batch_rows import batch_rows
-        from jobs.history.compute import compute, write
-        from jobs.history.labels import with_label
+        from jobs.history.batch_rows import Counted
+        from jobs.history.compute import stream_features
+        from jobs.history.rows_file import write
+        from jobs.history.served import Told, stream_served
 
         of = with_settings(load(where).service(service), settings)
-        table = compute(
+        counted, told = Counted(of.plan), Told(of.plan)
+        compute = stream_features if as_of == "event-time" else partial(stream_served, records=_records(of, settings, receipts))
+        tables = compute(
             of,
             start_ms=times.start_ms,
             end_ms=times.end_ms,
             events=events,
             histories=others,
+            label=labelled,
             on_progress=on_progress,
         )
-        if labelled is not None:
-            table = with_label(of, table, labelled, others)
-        write(table, out)
-    show.out.print(f"{table.num_rows:,} rows, {len(table.column_names)} columns in {show.escape(str(out))}")
-    _note_if_empty(table, times, events)
-    warn_of_batch_rows(batch_rows(of.plan, table), service)
+        written = write(counted.of(tables) if as_of == "event-time" else told.of(tables), out)
+    show.out.print(f"{written.rows:,} rows, {written.columns} columns in {show.escape(str(out))}")
+    _note_if_empty(written.rows, times, events)
+    warn_of_batch_rows(counted.rows(), service)
+    for line in told.warnings():
+        warn(line)
 
 
 @app.command(epilog="Example: headrace score SERVICE --from 2026-01-08 --to 2026-01-15 --out scores.parquet")
@@ -111,16 +129,16 @@ def score(
     chosen = registry_of(where, settings).get(model or service, version or PRODUCTION)
     with interruptible(lambda: f"{out} was not written"), show.progress() as on_progress:
         from features.definitions.load import load  # slow: after all that is quickly refused
-        from jobs.history.batch_rows import batch_rows
-        from jobs.history.compute import write
-        from jobs.predict.score import score_history
+        from jobs.history.batch_rows import Counted
+        from jobs.history.rows_file import write
+        from jobs.predict.score import stream_scores
         from serving.models.session import load_model
 
         of = with_settings(load(where).service(service), settings)
-        loaded = load_model(chosen)
-        table = score_history(
+        counted, unscored = Counted(of.plan), _Unscored()
+        tables = stream_scores(
             of,
-            partial(loaded.score_table, plan=of.plan),
+            partial(load_model(chosen).score_table, plan=of.plan),
             inputs=chosen.manifest.inputs,
             start_ms=times.start_ms,
             end_ms=times.end_ms,
@@ -128,19 +146,50 @@ def score(
             histories=others,
             on_progress=on_progress,
         )
-        write(table, out)
+        written = write(unscored.of(counted.of(tables)), out)
     by = f"{chosen.manifest.name} v{chosen.manifest.version}"
-    show.out.print(f"{table.num_rows:,} scores by {by} in {show.escape(str(out))}")
-    _note_if_empty(table, times, events)
-    _warn_of_unscorable(table)
-    warn_of_batch_rows(batch_rows(of.plan, table), service)
+    show.out.print(f"{written.rows:,} scores by {by} in {show.escape(str(out))}")
+    _note_if_empty(written.rows, times, events)
+    unscored.warn(written.rows)
+    warn_of_batch_rows(counted.rows(), service)
 
 
-def _warn_of_unscorable(table: pa.Table) -> None:
-    """Say how many rows have no score, and why the first has none: on the stream they would be dead letters."""
-    reasons = table["unscorable"].drop_null()
-    if len(reasons):
-        warn(f"{len(reasons):,} of {table.num_rows:,} rows have no score, and column 'unscorable' says why: {reasons[0]}, say")
+class _Unscored:
+    """Counts the rows without a score while they go by, and keeps the first one's reason."""
+
+    def __init__(self) -> None:
+        self.count, self.first = 0, ""
+
+    def of(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """``tables``, as they are."""
+        for table in tables:
+            reasons = table["unscorable"].drop_null()
+            if len(reasons):
+                self.first = self.first or str(reasons[0])
+                self.count += len(reasons)
+            yield table
+
+    def warn(self, rows: int) -> None:
+        """Say how many rows have no score, and why the first has none: on the stream they would be dead letters."""
+        if self.count:
+            why = f"column 'unscorable' says why: {self.first}, say"
+            warn(f"{self.count:,} of {rows:,} rows have no score, and {why}")
+
+
+def _records(of: Service, settings: Settings, receipts: str | None) -> Iterator[Record]:
+    """The predictions of a file, or of the service's topic."""
+    from jobs.history.receipts import of_file, of_topic
+
+    if receipts is not None:
+        return of_file(receipts)
+    from infra.kafka import rights
+    from infra.local import stack, topics
+
+    topic = of.plan.predictions_topic
+    client, reader = (made(stack.bootstrap(of.folder, settings)) for made in (settings.kafka.client, settings.kafka.reader))
+    rights.require(client, rights.of_reader(topic))
+    topics.require(client, topic)
+    return of_topic(reader, topic)
 
 
 def _label(service: str, settings: Settings) -> str:
@@ -150,7 +199,7 @@ def _label(service: str, settings: Settings) -> str:
     return settings.train[service].label
 
 
-def _note_if_empty(table: pa.Table, times: Span, events: Path | None) -> None:
+def _note_if_empty(rows: int, times: Span, events: str | None) -> None:
     """Say that a span is without events: a wrong year looks like a quiet day."""
-    if not table.num_rows:
+    if not rows:
         note(f"{events or 'the history of the spine'} has no event{span_text(times)}; see --from and --to")

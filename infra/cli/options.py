@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +15,12 @@ from features.times import Span, moment_text, utc_ms
 ServiceArgument = Annotated[str, typer.Argument(help="A feature service.", show_default=False)]
 OutOption = Annotated[Path, typer.Option(help="The Parquet file to write.", show_default=False)]
 EventsOption = Annotated[
-    Path | None,
-    typer.Option(help="The events that get feature vectors, .parquet, .csv or .jsonl; none: the history.", show_default=False),
+    str | None,
+    typer.Option(
+        help="The events that get feature vectors: a file, a URL or a table (docs/files.md); none: the history.",
+        metavar="PLACE",
+        show_default=False,
+    ),
 ]
 FromOption = Annotated[str | None, typer.Option("--from", help="From this event time, UTC.", metavar="DATE", show_default=False)]
 ToOption = Annotated[str | None, typer.Option("--to", help="To before this event time, UTC.", metavar="DATE", show_default=False)]
@@ -30,18 +35,27 @@ NoCheckOption = Annotated[
     bool,
     typer.Option("--no-check", help="Send at once; else the files are read as a whole before the first event is sent."),
 ]
+PictureOption = Annotated[
+    Path | None,
+    typer.Option("--out", help="Draw it too: a file that ends in .html, .svg or .png.", metavar="FILE", show_default=False),
+]
 HistoryOption = Annotated[
-    list[str] | None, typer.Option(help="Another history of a source.", metavar="SOURCE=FILE", show_default=False)
+    list[str] | None,
+    typer.Option(
+        help="Another history of a source: a file, a glob, a URL or a table (docs/files.md).",
+        metavar="SOURCE=PLACE",
+        show_default=False,
+    ),
 ]
 
 
-def histories(written: list[str] | None) -> dict[str, Path]:
-    """``SOURCE=FILE``, several times."""
+def histories(written: list[str] | None) -> dict[str, str | Path]:
+    """``SOURCE=PLACE``, several times; paths are relative to the working folder."""
     pairs = [item.partition("=") for item in written or ()]
     for source, _, file in pairs:
         if not file:
-            raise SettingError(f"a history is SOURCE=FILE; got '{source}'; write --history payments=old.parquet, say")
-    return {source: Path(file) for source, _, file in pairs}
+            raise SettingError(f"a history is SOURCE=PLACE; got '{source}'; write --history payments=old.parquet, say")
+    return {source: file for source, _, file in pairs}
 
 
 def span(start: str | None, end: str | None) -> Span:
@@ -65,9 +79,21 @@ def span_text(span: Span) -> str:
 
 def parquet_file(out: Path) -> Path:
     """``--out``, seen to before hours of work: a Parquet file that can be written. Raises `SettingError`."""
-    rule = f"--out is a Parquet file that is written; got {out}"
-    if out.suffix != ".parquet":
-        raise SettingError(f"{rule}; give it a name that ends in .parquet")
+    return _file(out, "a Parquet file", (".parquet",))
+
+
+def picture_file(out: Path) -> Path:
+    """``--out``, seen to before any work: a picture that can be drawn and written. Raises `SettingError`."""
+    from jobs.audit import drawing
+
+    drawing.require()
+    return _file(out, "a picture", drawing.KINDS)
+
+
+def _file(out: Path, what: str, suffixes: Sequence[str]) -> Path:
+    rule = f"--out is {what} that is written; got {out}"
+    if out.suffix not in suffixes:
+        raise SettingError(f"{rule}; give it a name that ends in {' or '.join(suffixes)}")
     if out.is_dir():
         raise SettingError(f"{rule}, which is a folder; name a file in it")
     there = next(folder for folder in out.absolute().parents if folder.exists())

@@ -142,9 +142,9 @@ def stream(
     from schemas.topics import DEAD_LETTERS
 
     where = folder(project)
-    read = _settings(where, settings)
+    read = settings_of(where, settings)
     folders = stack.Folders(run_folder(where, read))
-    _log_plainly()
+    log_plainly()
     bootstrap = stack.bootstrap(where, read)
     job = job_plan(_plans(where, services, plan or ()))
     client = read.kafka.client(bootstrap)
@@ -186,8 +186,8 @@ def scorer(
     from infra.cli.scorers import run_scorers
 
     where = folder(project)
-    _log_plainly()
-    run_scorers(where, _settings(where, settings), services, instance)
+    log_plainly()
+    run_scorers(where, settings_of(where, settings), services, instance)
 
 
 def _still_running(project: Path, settings: Settings) -> str:
@@ -200,7 +200,7 @@ def _still_running(project: Path, settings: Settings) -> str:
     return f"{', '.join(left)} still run; 'headrace up' starts the rest, 'headrace down' stops them"
 
 
-def _settings(project: Path, file: Path | None) -> Settings:
+def settings_of(project: Path, file: Path | None) -> Settings:
     """The settings of ``file``, which `headrace up` wrote; else the project's."""
     from infra.settings import load_settings, read_settings
 
@@ -218,7 +218,7 @@ def _plans(project: Path, services: Sequence[str], files: Sequence[Path]) -> lis
     return [read_plan(file) for file in files]
 
 
-def _log_plainly() -> None:
+def log_plainly() -> None:
     """Logs for files: one line each, without colours where no one looks."""
     import structlog
 

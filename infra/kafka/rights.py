@@ -59,6 +59,11 @@ def of_scorer(plan: Plan, group: str, shadows: Iterable[str] = ()) -> list[Right
     ]
 
 
+def of_online(plan: Plan, group: str) -> list[Right]:
+    """The rights of ``headrace online``."""
+    return [Right("READ", "topic", plan.features_topic), Right("READ", "group", group)]
+
+
 def of_publisher(topics: Iterable[str]) -> list[Right]:
     """The rights of one that publishes to ``topics``."""
     return [Right("WRITE", "topic", topic) for topic in topics]
@@ -67,6 +72,12 @@ def of_publisher(topics: Iterable[str]) -> list[Right]:
 def of_reader(topic: str) -> list[Right]:
     """The rights of ``headrace tail``, which is in no group."""
     return [Right("READ", "topic", topic)]
+
+
+def of_audit(plan: Plan) -> list[Right]:
+    """The rights of ``headrace audit`` and ``headrace explain``, which are in no group."""
+    names = (plan.predictions_topic, plan.features_topic, LATE_ROWS.name, DEAD_LETTERS.name)
+    return [Right("READ", "topic", name) for name in (*names, *sorted({source.topic for source in plan.sources}))]
 
 
 def require(client: Mapping[str, Any], rights: Sequence[Right]) -> None:

@@ -16,6 +16,8 @@ from features.errors import SettingError
 from features.sql.flink.options import CLIENT
 from infra.section import PREFIX, Section
 
+LOCAL_JVM = "-Xms256m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+"""C1 alone: C2 takes 9 to 12 s of CPU in the first 30 s of events, when Flink's compilers need the cores."""
 SECURITY = f"{CLIENT}.common.security"
 MODULES = {
     "PLAIN": f"{SECURITY}.plain.PlainLoginModule",
@@ -41,6 +43,8 @@ class KafkaSettings(Section):
     isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed"
     """Kafka's `isolation.level`: `read_committed` leaves out what aborted Kafka transactions wrote, and waits for open
     ones to end; `read_uncommitted` reads all records as they come."""
+    jvm_options: str = LOCAL_JVM
+    """The options of the JVM of the local stack's broker."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """How Kafka is spoken to, by the stream job and every other process (docs/secured-kafka.md)."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None

@@ -19,13 +19,12 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from features.errors import StackError
+from infra.kafka.settings import LOCAL_JVM
 from infra.local import jars, topics
 
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 
-# The C1 compiler alone and the serial collector start sooner and leave the cores to Flink; a local broker is not the bottleneck.
-JVM = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
 
 PROPERTIES = """\
 process.roles=broker,controller
@@ -77,17 +76,18 @@ class Broker:
     """One local broker. Starting again on the same folder finds the same topics, records and ports.
 
     ``folder`` gets ``data/``, ``server.properties``, ``broker.log`` and ``console.log``. ``ports`` are chosen free on the first
-    start and kept in ``server.properties``.
+    start and kept in ``server.properties``; ``jvm`` are the options of its JVM.
     """
 
-    def __init__(self, folder: Path, ports: Ports | None = None) -> None:
+    def __init__(self, folder: Path, ports: Ports | None = None, jvm: str = LOCAL_JVM) -> None:
         self.folder = folder.absolute()
+        self.jvm = jvm
         self.ports = ports or _kept_ports(self.folder) or Ports(*free_ports(2))
         self._process: subprocess.Popen[bytes] | None = None
 
     def on_free_ports(self) -> Broker:
         """This broker, on other ports where something else listens on its own by now."""
-        return self if all(map(_is_free, self.ports)) else Broker(self.folder, Ports(*free_ports(2)))
+        return self if all(map(_is_free, self.ports)) else Broker(self.folder, Ports(*free_ports(2)), self.jvm)
 
     @property
     def bootstrap(self) -> str:
@@ -113,7 +113,7 @@ class Broker:
         properties, log4j = self.folder / "server.properties", self.folder / "log4j2.properties"
         properties.write_text(PROPERTIES.format(ports=self.ports, data=self.folder / "data"))
         log4j.write_text(LOG4J.format(log=self.log))
-        command = [java, *JVM, f"-Dlog4j2.configurationFile={log4j}", "-cp", classpath]
+        command = [java, *self.jvm.split(), "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={log4j}", "-cp", classpath]
         if not (self.folder / "data" / "meta.properties").is_file():
             self._format(command, properties)
         return [*command, "kafka.Kafka", str(properties)]

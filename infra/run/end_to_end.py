@@ -23,12 +23,14 @@ from features.times import Span, day_ms, day_of
 from infra.config import GROUP, with_settings
 from infra.local import stack
 from infra.models import registering, registry_of
+from infra.run.backfill import load_history
 from infra.run.day_by_day import EARLIEST
 from infra.run.publisher import Publisher
 from infra.run.report import Report, Stream, build
 from infra.run.watch import Seen, Watch, caught_up
 from infra.settings import FILE, RunSettings, ScorerSettings, Settings, StreamSettings
 from jobs.history.batch_views import materialize, push_online
+from jobs.history.places import located
 from jobs.ingest.publish import feed
 from serving.models.registry import Registry
 
@@ -120,7 +122,7 @@ def settings_of_run(settings: Settings, days: RunSettings) -> Settings:
     changed = {
         "run_dir": RUN_DIR,
         "services": (days.service,),
-        "stream": StreamSettings(**{**stream, "vectors_from_ms": day_ms(days.start)}),  # events before it only fill the windows
+        "stream": StreamSettings(**stream),
         "scorer": ScorerSettings(**scorer),
     }
     return settings.model_copy(update=changed)
@@ -171,27 +173,22 @@ def push_batch_features(run: Run) -> None:
         push_online(run.service, run.days.start, since=EARLIEST)
 
 
+def load_windows(run: Run) -> None:
+    """Put the history that the windows of the first day hold where the stream job begins with it."""
+    load_history(run.service.folder, run.settings, [run.service.plan], day_ms(run.days.start), on_step=run.on_step)
+
+
 def start_stack(run: Run) -> None:
-    """Start Kafka, the stream job and the scorer."""
+    """Start Kafka, the stream job and the scorer, and wait until the windows are full."""
     stack.up(run.service.folder, run.settings, [run.service.name], run.on_step)
-
-
-def fill_windows(run: Run) -> None:
-    """Publish as much history as the longest window holds, and wait until the stream job has read it."""
-    run.on_step("filling the windows from history")
-    start = day_ms(run.days.start)
-    longest = max((stage.longest_ms for stage in run.service.plan.windows), default=0)
-    with closing(_publisher(run, Span(start - longest, start))) as publisher:
-        publisher.wait()
-    caught_up(run.client, run.service.plan, _group(run))
 
 
 STEPS: tuple[Callable[[Run], None], ...] = (
     compute_batch_views,
     train_model,
     push_batch_features,
+    load_windows,
     start_stack,
-    fill_windows,
 )
 """What comes before the days that are scored."""
 
@@ -261,7 +258,7 @@ def _silence_seconds(run: Run) -> float:
 def _publisher(run: Run, span: Span, rate: float | None = None) -> Publisher:
     plan, folder = run.service.plan, run.service.folder
     times = run.settings.stream.event_times
-    return Publisher([feed(folder / s.history, s.topic, [plan], times) for s in plan.sources], span, run.client, rate)
+    return Publisher([feed(located(folder, s.history), s.topic, [plan], times) for s in plan.sources], span, run.client, rate)
 
 
 def _registry(run: Run) -> Registry:

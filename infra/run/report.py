@@ -14,7 +14,9 @@ from features.service import Service
 from features.times import DAY_MS
 from infra.run.watch import Seen
 from infra.settings import RunSettings, TrainSettings
-from jobs.audit.parity import Ledger, Parity, compare
+from jobs.audit.compare import compare
+from jobs.audit.comparison import Comparison
+from jobs.audit.ledger import Ledger
 from jobs.predict.score import score_history
 from schemas import FeatureVector
 from serving.models.manifest import Manifest, Model
@@ -53,8 +55,13 @@ class Report(msgspec.Struct, frozen=True):
     """The model's metrics on the scores that the stream gave."""
     batch: dict[str, float]
     """The same metrics on the same rows, scored by the batch path."""
-    parity: Parity
+    parity: Comparison
     versions: dict[str, str]
+
+    @property
+    def proven(self) -> bool:
+        """Whether every event adds up, is in history, and has no value that differs without a cause."""
+        return self.adds_up and not self.parity.not_in_history and not self.parity.unexplained
 
     @property
     def adds_up(self) -> bool:
@@ -91,6 +98,6 @@ def build(service: Service, label: TrainSettings, run: RunSettings, model: Model
         warm_p99=warm_p99,
         streamed=assess(test, stream.scores, config),
         batch=assess(test, scored, config),
-        parity=compare(plan, table, stream.vectors, stream.ledger if plan.mode == "arrival" else None),
+        parity=compare(plan, table, stream.vectors, stream.ledger),
         versions={name: version(name) for name in ("headrace", "apache-flink", "onnxruntime", "feast", "kafka-python")},
     )

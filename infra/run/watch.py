@@ -15,7 +15,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from features.errors import StackError
 from features.plan import Plan
-from jobs.audit.parity import Ledger, ledger_of
+from jobs.audit.ledger import Ledger, ledger_of
 from schemas import FeatureVector, Origin
 from schemas.codec import decode_features, decode_late_row
 from schemas.topics import DEAD_LETTERS, LATE_ROWS

@@ -1,1 +1,1 @@
-"""Stream against batch."""
+"""What was served against what was true: the comparison, its causes, and one event explained."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -37,9 +38,29 @@ class BatchRows(msgspec.Struct, frozen=True):
         return self.missing + self.too_old
 
 
+class Counted:
+    """Counts the rows of batch views while tables of events go by, each as `jobs.history.compute.compute` gives it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan, self._found = plan, {view.view: _Count() for view in plan.batch}
+
+    def of(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """``tables``, as they are."""
+        for table in tables:
+            for view in self._plan.batch:
+                self._found[view.view].add(self._plan, view, table)
+            yield table
+
+    def rows(self) -> tuple[BatchRows, ...]:
+        """Of each batch view of the plan, what has gone by."""
+        return tuple(self._found[view.view].rows(view) for view in self._plan.batch)
+
+
 def batch_rows(plan: Plan, table: pa.Table) -> tuple[BatchRows, ...]:
     """Of each batch view of the plan; ``table`` is as `jobs.history.compute.compute` gives it."""
-    return tuple(_of_view(plan, view, table) for view in plan.batch)
+    counted = Counted(plan)
+    list(counted.of([table]))
+    return counted.rows()
 
 
 def warnings(found: Iterable[BatchRows], service: str, what: str = "events") -> Iterator[str]:
@@ -58,22 +79,37 @@ def warnings(found: Iterable[BatchRows], service: str, what: str = "events") -> 
             yield f"batch view '{one.view}': of {one.events:,} {what}, {'; '.join(said)}; {advice}"
 
 
-def _of_view(plan: Plan, view: BatchView, table: pa.Table) -> BatchRows:
-    reasons, as_of = table[incomplete_column(view)], table[as_of_column(view)]
-    used = pc.is_null(reasons)
-    ages = pc.subtract(table[plan.spine_source.time], as_of)
-    stale = pc.and_(used, pc.greater(ages, STALE_MS)) if not view.ttl_ms else pa.array([False] * table.num_rows)
-    keys = table.select(list(view.key)).filter(stale).group_by(list(view.key)).aggregate([])
-    return BatchRows(
-        view=view.view,
-        events=table.num_rows,
-        missing=_count(pc.equal(reasons, MISSING)),
-        too_old=_count(pc.equal(reasons, TOO_OLD)),
-        stale=_count(stale),
-        stale_keys=keys.num_rows,
-        oldest_ms=pc.max(ages.filter(used)).as_py() or 0,
-        ttl_ms=view.ttl_ms,
-    )
+class _Count:
+    """What has been counted of one view."""
+
+    def __init__(self) -> None:
+        self.events = self.missing = self.too_old = self.stale = self.oldest_ms = 0
+        self.stale_keys: set[tuple[Any, ...]] = set()
+
+    def add(self, plan: Plan, view: BatchView, table: pa.Table) -> None:
+        reasons, as_of = table[incomplete_column(view)], table[as_of_column(view)]
+        used = pc.is_null(reasons)
+        ages = pc.subtract(table[plan.spine_source.time], as_of)
+        stale = pc.and_(used, pc.greater(ages, STALE_MS)) if not view.ttl_ms else pa.array([False] * table.num_rows)
+        keys = table.select(list(view.key)).filter(stale).group_by(list(view.key)).aggregate([])
+        self.stale_keys |= set(zip(*(keys[name].to_pylist() for name in view.key), strict=True))
+        self.events += table.num_rows
+        self.missing += _count(pc.equal(reasons, MISSING))
+        self.too_old += _count(pc.equal(reasons, TOO_OLD))
+        self.stale += _count(stale)
+        self.oldest_ms = max(self.oldest_ms, pc.max(ages.filter(used)).as_py() or 0)
+
+    def rows(self, view: BatchView) -> BatchRows:
+        return BatchRows(
+            view=view.view,
+            events=self.events,
+            missing=self.missing,
+            too_old=self.too_old,
+            stale=self.stale,
+            stale_keys=len(self.stale_keys),
+            oldest_ms=self.oldest_ms,
+            ttl_ms=view.ttl_ms,
+        )
 
 
 def _count(holds: pa.ChunkedArray) -> int:

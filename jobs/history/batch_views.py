@@ -22,8 +22,10 @@ from features.service import Service
 from features.sql.quoting import quoted
 from features.times import DAY_MS, Span, day_ms
 from jobs.history.batch_file import TIME, Day, Made, check_definition, days_of, definition_digest, read_days, save
-from jobs.history.compute import Progress, Request
 from jobs.history.files import connect
+from jobs.history.places import Written
+from jobs.history.queries import Progress, Request
+from jobs.history.scans import within_memory
 from jobs.history.tables import File, create_table
 
 SAVE_SECONDS = 2.0
@@ -48,7 +50,7 @@ def compute_days(
     service: Service,
     first_day: date,
     last_day: date,
-    histories: Mapping[str, Path] | None = None,
+    histories: Mapping[str, Written] | None = None,
 ) -> dict[str, pa.Table]:
     """The rows of every batch view of the service for each UTC day, both ends included: key, timestamp and features.
 
@@ -66,7 +68,7 @@ def materialize(
     service: Service,
     first_day: date,
     last_day: date,
-    histories: Mapping[str, Path] | None = None,
+    histories: Mapping[str, Written] | None = None,
     on_progress: Progress | None = None,
     *,
     again: bool = False,
@@ -132,12 +134,12 @@ def _days(first_day: date, last_day: date) -> list[date]:
 
 
 @contextmanager
-def _loaded(service: Service, last_day: date, histories: Mapping[str, Path] | None) -> Iterator[duckdb.DuckDBPyConnection]:
+def _loaded(service: Service, last_day: date, histories: Mapping[str, Written] | None) -> Iterator[duckdb.DuckDBPyConnection]:
     """DuckDB with the rows before the last day of every source that a batch view reads."""
     plan = service.plan
     times = service.event_times
     request = Request(service.folder, plan, Span(end_ms=day_ms(last_day)), histories=histories or {}, event_times=times)
-    with connect() as connection:
+    with within_memory(), connect(resources=service.resources) as connection:
         for source in {view.source: plan.source(view.source) for view in plan.batch}.values():
             _load(connection, request, source)
         yield connection

@@ -1,49 +1,50 @@
-"""Features over history: the plan, run by DuckDB, for every spine row of a time range."""
+"""Features over history: the plan, run by DuckDB, for every spine row of a time range.
+
+Each stage and each batch view is a table of its own, with a row for each query, in order. DuckDB has as much memory as
+`features.service.Resources` say; what does not fit lies on disk. The tables are then read side by side, some rows at a time,
+which get their on-demand features and go on.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 
 import duckdb
-import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from features.errors import SettingError
 from features.inputs import on_demand
 from features.inputs.arrow import from_list, to_list
-from features.plan import BatchView, OnDemand, Plan, Source
-from features.service import Function, Service
-from features.sql.duckdb import features_sql
+from features.plan import BatchView, Plan, Source
+from features.service import Service
+from features.sql.duckdb import windows_sql
 from features.sql.duckdb.batch_views import as_of_column, batch_sql, incomplete_column
 from features.sql.quoting import literal, quoted
-from features.times import EVENT_TIMES, EventTimes, Span
+from features.times import Span
 from jobs.history.batch_file import check_definition
 from jobs.history.files import connect
-from jobs.history.tables import File, create_table
+from jobs.history.labels import LABEL, add_labels
+from jobs.history.places import Written, exactly
+from jobs.history.queries import (
+    LABELS,
+    QUERIES,
+    Progress,
+    Request,
+    Steps,
+    create_labels,
+    create_queries,
+    files_of,
+    requested,
+    tables_of,
+)
+from jobs.history.rows_file import together, write
+from jobs.history.scans import within_memory
+from jobs.history.tables import create_table
 
-WIDE = pa.decimal128(38, 0)
-"""What DuckDB's HUGEINT is in Arrow."""
-Progress = Callable[[str, int, int], None]
-"""Told what begins, how many steps are done, and of how many."""
+__all__ = ["Progress", "compute", "stream_features", "write"]
 
-
-class Request(msgspec.Struct, frozen=True):
-    """Which rows of a project's histories are wanted."""
-
-    folder: Path
-    plan: Plan
-    times: Span
-    events: Path | None = None
-    histories: Mapping[str, Path] = {}
-    event_times: EventTimes = EVENT_TIMES
-
-    def history(self, source: Source) -> Path:
-        """Where the rows of ``source`` are."""
-        return self.histories.get(source.name, self.folder / source.history)
+LONG = 2**63
 
 
 def compute(
@@ -52,88 +53,87 @@ def compute(
     wanted: Sequence[str] | None = None,
     start_ms: int | None = None,
     end_ms: int | None = None,
-    events: Path | None = None,
-    histories: Mapping[str, Path] | None = None,
+    events: Written | None = None,
+    histories: Mapping[str, Written] | None = None,
     threads: int = 2,
     on_progress: Progress | None = None,
 ) -> pa.Table:
+    """What `stream_features` gives, as one table in memory."""
+    return together(
+        stream_features(
+            service,
+            wanted=wanted,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            events=events,
+            histories=histories,
+            threads=threads,
+            on_progress=on_progress,
+        )
+    )
+
+
+def stream_features(
+    service: Service,
+    *,
+    wanted: Sequence[str] | None = None,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+    events: Written | None = None,
+    histories: Mapping[str, Written] | None = None,
+    label: str | None = None,
+    threads: int = 2,
+    on_progress: Progress | None = None,
+) -> Iterator[pa.Table]:
     """The spine's columns and the model's inputs of every spine row with start <= event time < end, in the order of the file.
 
     Then, for each batch view, ``_as_of_<view>`` and ``_incomplete_<view>``: the time of its row, and why there is none to use.
+    Then ``label``, of the column ``<source>.<column>`` in ``label``, null where none is known. A table has up to `BATCH` rows; of
+    no rows there is one table without any.
+
     ``wanted``: other features than the inputs, by full name; those that on-demand functions alone read are computed anyway.
     The rows come from the spine's history or, if given, from the file ``events``. Then the history is what came before
     these: the rows that have an id of the events are left out of it, and a history that does not exist is empty. All
     earlier rows contribute, those before ``start_ms`` too. Times are UTC milliseconds, as is the event time in the result.
 
-    Raises `SettingError` for a file that is not there or does not fit its source.
+    Raises `SettingError` for a file that is not there or does not fit its source, and where DuckDB's memory is too small.
     """
     plan = service.plan
-    request = Request(service.folder, plan, Span(start_ms, end_ms), events, histories or {}, service.event_times)
-    unknown = set(request.histories) - {source.name for source in plan.sources}
-    if unknown:
-        raise SettingError(
-            f"a history belongs to a source of service '{service.name}'; got {', '.join(sorted(unknown))}; "
-            f"use {', '.join(source.name for source in plan.sources)}"
-        )
-    step = _Steps(on_progress, len(_read_sources(plan)) + len(plan.batch) + len(plan.on_demand) + 1)
-    with connect(threads) as connection:
-        for source in _read_sources(plan):
+    request = requested(service, Span(start_ms, end_ms), events, histories, label)
+    sources = _read_sources(plan)
+    parts = len(sources) + len(plan.windows) + len(plan.batch)
+    step = Steps(on_progress, parts + 1)
+    with within_memory(), closing(connect(threads, service.resources)) as connection:
+        if label is not None:
+            add_labels(connection, service, label, request.histories)
+        for source in sources:
             step(f"reading {source.name}")
             required, needed = plan.required(source), _needed(request, source)
-            create_table(connection, source, _files(request, source), required, needed, request.event_times)
-        step("windows")
-        features = _narrow(plan, _columns(connection.sql(features_sql(plan)).to_arrow_table()))
-        spine = _spine(connection, plan)
-        for batch in plan.batch:
+            create_table(connection, source, files_of(request, source), required, needed, request.event_times)
+        step.rows_begin(parts, create_queries(connection, plan))
+        for number, stage in enumerate(plan.windows):
+            step(stage.name)
+            connection.execute(f"CREATE TABLE _stage_{number} AS {windows_sql(plan, stage)}")
+        for number, batch in enumerate(plan.batch):
             step(batch.view)
-            features |= _batch_features(connection, request, batch)
-    for view in plan.on_demand:
-        step(view.view)
-        features |= _on_demand_features(view, service.functions[view.view], spine, features)
-    step("done")
-    rows = [column for batch in plan.batch for column in (as_of_column(batch), incomplete_column(batch))]
-    return pa.table({**_columns(spine), **{name: features[name] for name in (*(wanted or plan.inputs), *rows)}})
-
-
-def write(table: pa.Table, path: Path) -> None:
-    """Write ``table`` as Parquet; a reader sees a whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        pq.write_table(table, unfinished)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-class _Steps:
-    """Counts the steps for whoever watches."""
-
-    def __init__(self, on_progress: Progress | None, total: int) -> None:
-        self.on_progress, self.done, self.total = on_progress, -1, total
-
-    def __call__(self, what: str) -> None:
-        self.done += 1
-        if self.on_progress:
-            self.on_progress(what, self.done, self.total)
+            _create_batch(connection, request, batch, f"_batch_{number}")
+        if label is not None:
+            create_labels(connection, plan)
+        for source in sources:
+            connection.execute(f"DROP TABLE {quoted(source.name)}")
+        names = [column.name for column in plan.spine_source.columns]
+        last = [column for batch in plan.batch for column in (as_of_column(batch), incomplete_column(batch))]
+        last += [LABEL] if label is not None else []
+        for rows in tables_of(connection, _selected(connection, plan, label is not None)):
+            step("rows")
+            yield _with_on_demand(service, rows, names).select([*names, *(wanted or plan.inputs), *last])
+        step("done")
 
 
 def _read_sources(plan: Plan) -> list[Source]:
     """The spine and the windows' sources; a batch view's has been read when the view was made."""
     used = {plan.spine, *(stage.source for stage in plan.windows)}
     return [source for source in plan.sources if source.name in used]
-
-
-def _files(request: Request, source: Source) -> list[File]:
-    history = request.history(source)
-    if source.name != request.plan.spine:
-        return [File(history)]
-    if request.events is None:
-        return [File(history, queries=request.times)]
-    events = File(request.events, queries=request.times)
-    if source.name not in request.histories and not history.exists() and "*" not in history.name:
-        return [events]
-    return [File(history), events]
 
 
 def _needed(request: Request, source: Source) -> Span:
@@ -144,23 +144,8 @@ def _needed(request: Request, source: Source) -> Span:
     return Span(request.times.start_ms + 1 - longest, request.times.end_ms)
 
 
-def _narrow(plan: Plan, features: dict[str, pa.ChunkedArray]) -> dict[str, pa.ChunkedArray]:
-    """Sums of longs as longs; where one of a feature's is beyond 64 bits, they stay decimals of 38 digits."""
-    for feature in plan.window_features:
-        if features[feature.name].type == WIDE:
-            with suppress(pa.ArrowInvalid):
-                features[feature.name] = features[feature.name].cast(pa.int64())
-    return features
-
-
-def _spine(connection: duckdb.DuckDBPyConnection, plan: Plan) -> pa.Table:
-    columns = ", ".join(quoted(column.name) for column in plan.spine_source.columns)
-    spine = quoted(plan.spine)
-    return connection.sql(f"SELECT {columns} FROM {spine} WHERE _row IS NOT NULL ORDER BY _row").to_arrow_table()
-
-
-def _batch_features(connection: duckdb.DuckDBPyConnection, request: Request, view: BatchView) -> dict[str, pa.ChunkedArray]:
-    """What `batch_sql` gives, by column."""
+def _create_batch(connection: duckdb.DuckDBPyConnection, request: Request, view: BatchView, table: str) -> None:
+    """Make a table of what `batch_sql` gives."""
     path, plan = request.folder / view.path, request.plan
     if not path.is_file():
         raise SettingError(
@@ -169,21 +154,50 @@ def _batch_features(connection: duckdb.DuckDBPyConnection, request: Request, vie
         )
     check_definition(path, plan, view, request.times.end_ms)
     try:
-        table = connection.sql(batch_sql(plan, view, f"read_parquet({literal(str(path))})")).to_arrow_table()
+        connection.execute(f"CREATE TABLE {table} AS {batch_sql(plan, view, f'read_parquet({literal(exactly(str(path)))})')}")
+    except duckdb.OutOfMemoryException:
+        raise
     except duckdb.Error as error:
         raise SettingError(
             f"batch view '{view.view}' cannot be read from {path}: {str(error).splitlines()[0]}; remove it, "
             f"and run 'headrace batch-views {plan.service} --from DAY --to DAY'"
         ) from None
-    return _columns(table)
 
 
-def _on_demand_features(
-    view: OnDemand, function: Function, spine: pa.Table, features: Mapping[str, pa.ChunkedArray]
-) -> dict[str, pa.ChunkedArray]:
-    made = on_demand.call(view, function, _columns(spine), features, to_list, spine.num_rows)
-    return {name: from_list(values) for name, values in made.items()}
+def _selected(connection: duckdb.DuckDBPyConnection, plan: Plan, labelled: bool) -> str:
+    """SQL of the queries' own columns and all that was computed of them. Each table has their rows in their order."""
+    tables, columns = [QUERIES], [f"{QUERIES}.{quoted(column.name)}" for column in plan.spine_source.columns]
+    for number, stage in enumerate(plan.windows):
+        tables.append(f"_stage_{number}")
+        columns += _narrow(connection, tables[-1], [feature.name for feature in stage.features])
+    for number, view in enumerate(plan.batch):
+        tables.append(f"_batch_{number}")
+        names = [*(f"{view.view}__{name}" for name in view.features), as_of_column(view), incomplete_column(view)]
+        columns += [f"{tables[-1]}.{quoted(name)}" for name in names]
+    if labelled:
+        tables.append(LABELS)
+        columns.append(f"{LABELS}.{LABEL}")
+    rows = " POSITIONAL JOIN ".join(tables)
+    return f"SELECT {', '.join(columns)} FROM {rows}"
 
 
-def _columns(table: pa.Table) -> dict[str, pa.ChunkedArray]:
-    return dict(zip(table.column_names, table.columns, strict=True))
+def _narrow(connection: duckdb.DuckDBPyConnection, table: str, names: Sequence[str]) -> list[str]:
+    """SQL of a table's features. Sums of longs are longs; where one of a feature's is beyond 64 bits, they stay of 38 digits."""
+    types = {row[0]: row[1] for row in connection.execute(f"DESCRIBE {table}").fetchall()}
+    wide = [name for name in names if types[name] == "HUGEINT"]
+    if not wide:
+        return [f"{table}.{quoted(name)}" for name in names]
+    fits = ", ".join(f"coalesce(bool_and({quoted(name)} BETWEEN -{LONG}::HUGEINT AND {LONG - 1}), true)" for name in wide)
+    (found,) = connection.execute(f"SELECT {fits} FROM {table}").fetchall()
+    longs = {name for name, fit in zip(wide, found, strict=True) if fit}
+    return [f"CAST({table}.{quoted(n)} AS BIGINT) AS {quoted(n)}" if n in longs else f"{table}.{quoted(n)}" for n in names]
+
+
+def _with_on_demand(service: Service, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """The rows with the features that are made of them on demand."""
+    event = {name: rows[name] for name in columns}
+    features = {name: rows[name] for name in rows.column_names if name not in event}
+    for view in service.plan.on_demand:
+        made = on_demand.call(view, service.functions[view.view], event, features, to_list, rows.num_rows)
+        features |= {name: from_list(values) for name, values in made.items()}
+    return pa.table({**event, **features})

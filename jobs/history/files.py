@@ -6,11 +6,11 @@ History, training and scoring read them into tables (`jobs.history.tables`), pub
 
 from __future__ import annotations
 
-import csv
+import tempfile
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import uuid
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from glob import glob
 from pathlib import Path
 
 import duckdb
@@ -18,17 +18,28 @@ import msgspec
 
 from features.errors import SettingError
 from features.plan import Column, ColumnType, Source
+from features.service import Resources
 from features.sql.quoting import literal, quoted
 from features.times import ALWAYS, Span, out_of_bounds
-from jobs.history.json_lines import FAULT, LINE, JsonLines
-from jobs.history.readings import FLOATS, INTEGERS, NUMBER, TIMES, Reading, milliseconds, of_stored, of_text, teach
-
-PARQUET, CSV, LINES = ".parquet", ".csv", (".jsonl", ".ndjson")
-KINDS = (PARQUET, CSV, *LINES)
-CSV_OPTIONS = (
-    "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false"
+from jobs.history.json_lines import FAULT
+from jobs.history.places import Place, Written, place
+from jobs.history.readings import (
+    FLOATS,
+    INTEGERS,
+    NUMBER,
+    TIMES,
+    Reading,
+    milliseconds,
+    of_stored,
+    of_text,
+    of_truth_as_number,
+    teach,
 )
-"""One dialect, and nothing is guessed: an empty field is null, a text that is empty has its quotes."""
+from jobs.history.scans import copied, misfit, readable, scan
+
+RESOURCES = Resources()
+STORED_IN_TYPES = ("parquet", "table")
+"""The kinds of places whose columns have types of their own."""
 PLAIN = INTEGERS | {"UBIGINT", "HUGEINT", "VARCHAR", "BOOLEAN", '"NULL"'}
 SHOWN = 60
 """Characters of a value in an error."""
@@ -40,7 +51,7 @@ LAST_NS = 9_223_372_036_854
 class Rows(msgspec.Struct, frozen=True):
     """The rows of a file, and those within a span of event times, as SQL."""
 
-    path: Path
+    place: Place
     what: str
     """For errors: ``rows of 'payments'``."""
     table: str
@@ -78,9 +89,14 @@ class Rows(msgspec.Struct, frozen=True):
         return reading.value
 
 
-def connect(threads: int = 2) -> duckdb.DuckDBPyConnection:
-    """A DuckDB of its own in memory, in UTC, which keeps the order of rows."""
+def connect(threads: int = 2, resources: Resources = RESOURCES) -> duckdb.DuckDBPyConnection:
+    """A DuckDB of its own in memory, in UTC, which keeps the order of rows; what ``resources`` has no room for, it puts on disk.
+
+    In a folder of this process, which is gone when the process ends.
+    """
+    limit = f"{resources.memory_mb}MiB" if resources.memory_mb else "50%"
     connection = duckdb.connect(config={"threads": threads, "autoinstall_known_extensions": "false"})
+    connection.execute(f"SET memory_limit = '{limit}'; SET temp_directory = {literal(_spill(resources))}")
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")  # it writes to stdout, where commands print JSON
     teach(connection)
@@ -90,25 +106,29 @@ def connect(threads: int = 2) -> duckdb.DuckDBPyConnection:
 def rows_of_source(
     connection: duckdb.DuckDBPyConnection,
     source: Source,
-    path: Path,
+    written: Written,
     required: Collection[str],
     span: Span,
     possible: Span,
     texts: bool = False,
 ) -> Rows:
-    """The rows of a file (a Parquet path may be a glob) with the columns and types of ``source``; none is read yet.
+    """The rows of files, or of a database's table, with the columns and types of ``source``; none of a file is read yet.
 
     With ``texts``, JSON Lines have each line's bytes as ``_text``. Raises `SettingError` for a file that is not there, is of
     another kind, or lacks a column.
     """
     what = f"rows of '{source.name}'"
-    columns = [*source.columns, *_written_arrival(source, path)]
-    table, numbered, types = _table(connection, path, columns, what, texts)
-    readings = {column.name: _reading(source, column, types, path) for column in columns}
+    there = place(written, what)
+    columns = [*source.columns, *_written_arrival(source, there)]
+    if there.kind == "table":
+        table, numbered, types = copied(connection, source, written, there)
+    else:
+        table, numbered, types = scan(connection, there, columns, texts)
+    readings = {column.name: _reading(source, column, types, there) for column in columns}
     moment, rule = readings[source.time].value, readings[source.time].rule
     readings[source.time] = Reading(f"CASE WHEN {within(moment, possible)} THEN {moment} END", rule or "is possible")
     return Rows(
-        path=path,
+        place=there,
         what=what,
         table=table,
         numbered=numbered,
@@ -122,21 +142,25 @@ def rows_of_source(
     )
 
 
-def rows_as_they_are(connection: duckdb.DuckDBPyConnection, path: Path, span: Span) -> Rows:
+def rows_as_they_are(connection: duckdb.DuckDBPyConnection, written: Written, span: Span) -> Rows:
     """The rows of a file of no known source: all its columns, times and days as milliseconds, finer digits cut off.
 
     The first column of times of a Parquet file is the event time. A column of a CSV is numbers where every field is one, or
     truth values; else it is text. Raises `SettingError` for a file that is not there or of another kind, and for a ``span``
     where there is no event time.
     """
-    table, numbered, types = _table(connection, path, (), "events", texts=True)
+    there = place(written, "events")
+    if there.kind == "table":
+        rule = "a table of a database is read as rows of a source"
+        raise misfit(there.text, "events", rule, "no source", "name the topic in definitions.py")
+    table, numbered, types = scan(connection, there, (), texts=True)
     time = next((name for name, found in types.items() if found in TIMES), None)
     if time is None and span != ALWAYS:
         rule = "a span is of event times, and these are known for a topic that a service reads, or a Parquet file with times"
-        raise misfit(path, "events", rule, "neither", "publish it whole, or name the topic in definitions.py")
+        raise misfit(there.text, "events", rule, "neither", "publish it whole, or name the topic in definitions.py")
     moment = milliseconds(quoted(time), types[time]) if time else "NULL"
     return Rows(
-        path=path,
+        place=there,
         what="events",
         table=table,
         numbered=numbered,
@@ -147,7 +171,7 @@ def rows_as_they_are(connection: duckdb.DuckDBPyConnection, path: Path, span: Sp
         moment=moment,
         possible=ALWAYS,
         within=within(moment, span) if time else "true",
-        verbatim=_verbatim(connection, path, table, types) if path.suffix == CSV else frozenset(),
+        verbatim=_verbatim(connection, there, table, types) if there.kind == "csv" else frozenset(),
     )
 
 
@@ -159,7 +183,7 @@ def check(connection: duckdb.DuckDBPyConnection, rows: Rows, names: Collection[s
     """
     refused = _refused(rows, rows.readings if names is None else names)
     counts = ", ".join(["count_if(_within)", *(f"count_if({condition})" for condition in refused.values())])
-    with readable(rows.path):
+    with readable(rows.place):
         (found,) = connection.execute(f"SELECT {counts} FROM ({_with_span(rows, rows.table)})").fetchall()
     for (name, condition), count in zip(refused.items(), found[1:], strict=True):
         if count:
@@ -170,26 +194,22 @@ def check(connection: duckdb.DuckDBPyConnection, rows: Rows, names: Collection[s
 def in_order(connection: duckdb.DuckDBPyConnection, rows: Rows, moment: str) -> bool:
     """Whether the file's rows are in the order of ``moment``, SQL of a time."""
     moments = f"SELECT {moment} AS _at FROM {rows.table}"
-    with readable(rows.path):
+    with readable(rows.place):
         (found,) = connection.execute(
             f"SELECT count_if(_earlier) FROM (SELECT _at < lag(_at) OVER () AS _earlier FROM ({moments}))"
         ).fetchall()
     return not found[0]
 
 
-def misfit(path: Path, what: str, rule: str, got: str, advice: str) -> SettingError:
-    """The error of a file that breaks a rule."""
-    return SettingError(f"{path}, {what}: {rule}; got {got}; {advice}")
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """DuckDB's errors as ours; those of a result that is read in batches are Arrow's."""
+def _spill(resources: Resources) -> str:
+    """A folder that DuckDB makes once it needs it, and removes. Raises `SettingError` where that cannot be."""
+    within = (resources.spill or Path(tempfile.gettempdir())).absolute()
     try:
-        yield
-    except (duckdb.Error, OSError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise SettingError(f"{path} cannot be read: {', '.join(lines[:4])}; fix or replace it") from None
+        within.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        rule = "history.spill_folder is a folder, or one can be made there"
+        raise SettingError(f"{rule}; got {within}: {error.strerror}; name another") from None
+    return str(within / f"headrace-{uuid.uuid4().hex}")
 
 
 @contextmanager
@@ -197,8 +217,10 @@ def refusing(connection: duckdb.DuckDBPyConnection, rows: Rows) -> Iterator[None
     """Where a query of `Rows.checked` ends early: the error that `check` gives."""
     try:
         yield
+    except duckdb.OutOfMemoryException:
+        raise
     except (duckdb.Error, OSError) as error:
-        with readable(rows.path):
+        with readable(rows.place):
             check(connection, rows)
             raise error
 
@@ -209,69 +231,26 @@ def within(time: str, span: Span) -> str:
     return " AND ".join(bounds) or "true"
 
 
-def _table(
-    connection: duckdb.DuckDBPyConnection, path: Path, columns: Collection[Column], what: str, texts: bool
-) -> tuple[str, str, dict[str, str]]:
-    """SQL of a file as a table, the same with its rows' places, and its columns with their DuckDB types."""
-    if path.suffix not in KINDS:
-        raise SettingError(f"events are {', '.join(KINDS)} files; got {path}; convert it")
-    if not glob(str(path)):
-        raise SettingError(f"{what}: no file {path}; put it there, or name another")
-    unreadable = [found for found in glob(str(path)) if not Path(found).is_file()]
-    if unreadable:
-        raise SettingError(f"{what}: events are files; {unreadable[0]} is a folder, or a link to nothing; name a file")
-    name = literal(str(path))
-    if path.suffix == PARQUET:
-        numbered = f"read_parquet({name}, file_row_number = true, filename = '_file')"
-        table, place = f"read_parquet({name})", f"SELECT *, file_row_number + 1 AS _place FROM {numbered}"
-    elif path.suffix == CSV:
-        names, end = _header(path)
-        table = f"read_csv({name}, {CSV_OPTIONS}, new_line = '{end}', columns = {_struct(names)})"
-        place = f"SELECT *, {name} AS _file, row_number() OVER () AS _place FROM {table}"
-    else:
-        lines = JsonLines(path, columns, texts)
-        table = f"_lines_{id(lines)}"
-        connection.register(table, lines)
-        return table, f"(SELECT *, {name} AS _file, {LINE} AS _place FROM {table})", dict.fromkeys(lines.strings, "VARCHAR")
-    with readable(path):
-        described = connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()
-    return table, f"({place})", {row[0]: row[1] for row in described}
-
-
-def _header(path: Path) -> tuple[list[str], str]:
-    """The names in the first line of a CSV, and how DuckDB is told its end."""
-    try:
-        with path.open("rb") as file:
-            first = file.readline().decode("utf-8-sig")
-        names = next(csv.reader([first]), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SettingError(f"{path} cannot be read: a CSV is text in UTF-8; got {error}; convert it") from None
-    if not names or len({*names}) < len(names) or not all(names):
-        got = ",".join(names) or "an empty file"
-        raise misfit(path, "line 1", "the first line of a CSV names each column, once", got, "write such a line")
-    return names, r"\r\n" if first.endswith("\r\n") else r"\n"
-
-
-def _struct(names: Iterable[str]) -> str:
-    """A SQL struct of columns that are text."""
-    return "{" + ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in names) + "}"
-
-
-def _written_arrival(source: Source, path: Path) -> list[Column]:
+def _written_arrival(source: Source, there: Place) -> list[Column]:
     """The column of arrivals as one of times, which whole numbers are too, where it is text and the source does not have it."""
-    if source.arrival is None or path.suffix == PARQUET or source.arrival in {column.name for column in source.columns}:
+    if source.arrival is None or there.kind in STORED_IN_TYPES or source.arrival in {column.name for column in source.columns}:
         return []
     return [Column(source.arrival, ColumnType("timestamp"))]
 
 
-def _reading(source: Source, column: Column, types: Mapping[str, str], path: Path) -> Reading:
+def _reading(source: Source, column: Column, types: Mapping[str, str], there: Place) -> Reading:
     if column.name not in types:
         rule = f"source '{source.name}' has column '{column.name}' of type {column.type}"
         got = f"no such column, but {', '.join(types)}"
-        raise misfit(path, f"rows of '{source.name}'", rule, got, "add it, or change the definition")
-    if path.suffix == PARQUET:
-        return of_stored(column.name, column.type, types[column.name])
-    return of_text(column.name, column.type, "csv" if path.suffix == CSV else "json")
+        raise misfit(there.text, f"rows of '{source.name}'", rule, got, "add it, or change the definition")
+    if there.kind == "lines":
+        return of_text(column.name, column.type, "json")
+    found = types[column.name]
+    if there.kind == "csv" or column.name in there.partitions or (there.kind == "table" and found == "VARCHAR"):
+        return of_text(column.name, column.type, "csv")
+    if there.text.startswith("sqlite:") and column.type.kind == "bool" and found == "BIGINT":
+        return of_truth_as_number(column.name)
+    return of_stored(column.name, column.type, found)
 
 
 def _as_it_is(name: str, found: str) -> Reading:
@@ -286,10 +265,10 @@ def _as_it_is(name: str, found: str) -> Reading:
     return Reading("NULL", f"is a number, a text, a truth value or a time; this is {found}, which goes out as JSON Lines only")
 
 
-def _verbatim(connection: duckdb.DuckDBPyConnection, path: Path, table: str, types: Mapping[str, str]) -> frozenset[str]:
+def _verbatim(connection: duckdb.DuckDBPyConnection, there: Place, table: str, types: Mapping[str, str]) -> frozenset[str]:
     """The columns of a CSV whose fields are all numbers, or all truth values, as JSON writes them."""
     kinds = [f"bool_and({kind})" for name in map(quoted, types) for kind in (_is_number(name), f"{name} IN ('true', 'false')")]
-    with readable(path):
+    with readable(there):
         (found,) = connection.execute(f"SELECT {', '.join(kinds)} FROM {table}").fetchall()
     return frozenset(name for name, *are in zip(types, found[::2], found[1::2], strict=True) if any(are))
 
@@ -304,7 +283,7 @@ def _with_span(rows: Rows, table: str) -> str:
 
 def _refused(rows: Rows, names: Collection[str]) -> dict[str, str]:
     """What to look at, by column: SQL over `_with_span` that holds where a row is refused."""
-    faults = {FAULT: f"{FAULT} IS NOT NULL"} if rows.path.suffix in LINES else {}
+    faults = {FAULT: f"{FAULT} IS NOT NULL"} if rows.place.kind == "lines" else {}
     return faults | {
         name: (f"{reading.value} IS NULL" if name in rows.required else f"{quoted(name)} IS NOT NULL AND {reading.value} IS NULL")
         + ("" if name == rows.time else " AND _within")
@@ -315,7 +294,7 @@ def _refused(rows: Rows, names: Collection[str]) -> dict[str, str]:
 
 def _refusal(connection: duckdb.DuckDBPyConnection, rows: Rows, name: str, condition: str, count: int) -> SettingError:
     """The error for the first of the rows for which ``condition`` holds."""
-    with readable(rows.path):
+    with readable(rows.place):
         (found,) = connection.execute(
             f"SELECT _file, _place, CAST({quoted(name)} AS VARCHAR), {rows.moment} FROM ({_with_span(rows, rows.numbered)}) "
             f"WHERE {condition} ORDER BY _file, _place LIMIT 1"

@@ -7,34 +7,35 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import attrgetter
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.plan import Column
+from jobs.history.places import opened
 
 BATCH = 8192
-TEXT, LINE, FAULT = "_text", "_line", "_fault"
+TEXT, LINE, FAULT, FILE = "_text", "_line", "_fault", "_file"
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding a line raises: of what is no JSON, no UTF-8, or too deep."""
 
 
 class JsonLines:
-    """The lines of a file as a stream of Arrow batches, which can be read any number of times.
+    """The lines of files as a stream of Arrow batches, which can be read any number of times.
 
     A column has each value as it stands in JSON, or the text of a string where the source has a string there; null and what is
-    absent are null. Beside them are ``_line``, counted from 1, ``_fault``, which says why a line is no event, and ``_text``, the
-    line's bytes, where ``texts`` wants them. The columns of a faulty line are null. Blank lines are passed over.
+    absent are null. Beside them are ``_file`` and ``_line``, counted from 1 in it, ``_fault``, which says why a line is no event,
+    and ``_text``, the line's bytes, where ``texts`` wants them. The columns of a faulty line are null. Blank lines
+    are passed over.
     """
 
-    def __init__(self, path: Path, columns: Iterable[Column], texts: bool = False) -> None:
-        self.path = path
+    def __init__(self, files: Sequence[str], columns: Iterable[Column], texts: bool = False) -> None:
+        self.files = files
         self.texts = texts
         self.strings = {column.name: column.type.kind == "string" for column in columns}
-        own = [(LINE, pa.int64()), (FAULT, pa.string()), (TEXT, pa.binary())]
+        own = [(LINE, pa.int64()), (FAULT, pa.string()), (TEXT, pa.binary()), (FILE, pa.string())]
         self._schema = pa.schema([*((name, pa.string()) for name in self.strings), *own])
         fields: list[Any] = [
             (f"c{i}", str | None if is_string else msgspec.Raw, None) for i, is_string in enumerate(self.strings.values())
@@ -48,17 +49,21 @@ class JsonLines:
         return pa.RecordBatchReader.from_batches(self._schema, self._batches()).__arrow_c_stream__(requested_schema)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        first = 1
-        with self.path.open("rb") as file:
-            while lines := list(islice(file, BATCH)):
-                numbers: Sequence[int] = range(first, first + len(lines))
-                first += len(lines)
-                if any(map(bytes.isspace, lines)):
-                    kept = [(number, line) for number, line in zip(numbers, lines, strict=True) if not line.isspace()]
-                    numbers, lines = [number for number, _ in kept], [line for _, line in kept]
-                yield self._batch(lines, numbers)
+        for file in self.files:
+            with opened(file) as stream:
+                yield from self._batches_of(file, stream)
 
-    def _batch(self, lines: list[bytes], numbers: Sequence[int]) -> pa.RecordBatch:
+    def _batches_of(self, file: str, stream: IO[bytes]) -> Iterator[pa.RecordBatch]:
+        first = 1
+        while lines := list(islice(stream, BATCH)):
+            numbers: Sequence[int] = range(first, first + len(lines))
+            first += len(lines)
+            if any(map(bytes.isspace, lines)):
+                kept = [(number, line) for number, line in zip(numbers, lines, strict=True) if not line.isspace()]
+                numbers, lines = [number for number, _ in kept], [line for _, line in kept]
+            yield self._batch(lines, numbers, file)
+
+    def _batch(self, lines: list[bytes], numbers: Sequence[int], file: str) -> pa.RecordBatch:
         faults: list[str | None] = [None] * len(lines)
         try:
             b"".join(lines).decode()
@@ -73,7 +78,12 @@ class JsonLines:
             else:
                 arrays.append(_as_it_stands(pa.array([None if value is None else bytes(value) for value in values], pa.string())))
         texts = [line.strip() for line in lines] if self.texts else [None] * len(lines)
-        arrays += [pa.array(numbers, pa.int64()), pa.array(faults, pa.string()), pa.array(texts, pa.binary())]
+        arrays += [
+            pa.array(numbers, pa.int64()),
+            pa.array(faults, pa.string()),
+            pa.array(texts, pa.binary()),
+            pa.repeat(file, len(lines)),
+        ]
         return pa.record_batch(arrays, self._schema)
 
     def _event(self, text: bytes, place: int, faults: list[str | None]) -> Any:

@@ -3,54 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
-import numpy as np
+import duckdb
 import pyarrow as pa
 
 from features.errors import SettingError
+from features.plan import Column, Source
 from features.service import Service
 from features.sql.quoting import quoted
 from features.times import ALWAYS
 from jobs.history.files import connect
+from jobs.history.places import Written, located
+from jobs.history.scans import within_memory
 from jobs.history.tables import File, create_table
 
 LABEL = "label"
-"""The column that `with_label` adds."""
+"""The column that holds it."""
+KNOWN = "_known"
+"""The table of the labels: ``event_id`` and `LABEL`, in the order in which they arrived."""
 
 
-def labels(service: Service, label: str, histories: Mapping[str, Path] | None = None) -> pa.Table:
+def labels(service: Service, label: str, histories: Mapping[str, Written] | None = None) -> pa.Table:
     """``event_id`` and ``label`` (double) of all history of the source in ``label``, ``<source>.<column>``.
 
     Of all, as a label is known later than its event's time. The source is any of the project, the spine too. Raises
     `SettingError` for an unknown source, and for what is no finite number.
     """
+    with within_memory(), connect(resources=service.resources) as connection:
+        add_labels(connection, service, label, histories or {})
+        return connection.sql(f"SELECT event_id, {LABEL} FROM {KNOWN} ORDER BY _arrival").to_arrow_table()
+
+
+def check_label(service: Service, label: str) -> tuple[Source, Column]:
+    """What ``<source>.<column>`` names. Raises `SettingError` where that is no column of numbers."""
     name, _, column = label.partition(".")
     if name not in service.sources:
         known = ", ".join(sorted(service.sources))
         raise SettingError(f"a label is a column of a source, '<source>.<column>'; got '{label}'; the sources are {known}")
-    source = service.sources[name]
-    kind = source.column(column).type.kind
-    if kind in ("string", "timestamp"):
-        raise SettingError(f"a label is a number; got '{label}' of type {kind}; name a column of numbers or booleans")
-    history = (histories or {}).get(name, service.folder / source.history)
-    with connect() as connection:
-        required = {source.event_id, source.time, column}
-        create_table(connection, source, [File(history)], required, ALWAYS, service.event_times)
-        rows = connection.sql(f"SELECT {quoted(source.event_id)}, CAST({quoted(column)} AS DOUBLE) FROM {quoted(name)}")
-        table = rows.to_arrow_table().rename_columns(["event_id", LABEL])
-    values = table[LABEL].to_numpy()
-    endless = values[~np.isfinite(values)]
-    if len(endless):
-        raise SettingError(f"a label is a finite number; got {endless[0]:g} in {label} ({len(endless)} rows); fix them")
-    return table
+    found = service.sources[name].column(column)
+    if found.type.kind in ("string", "timestamp"):
+        raise SettingError(f"a label is a number; got '{label}' of type {found.type.kind}; name a column of numbers or booleans")
+    return service.sources[name], found
 
 
-def with_label(service: Service, table: pa.Table, label: str, histories: Mapping[str, Path] | None = None) -> pa.Table:
-    """``table``, which has the spine's event ids, and a column `LABEL`, null where none is known; of several the last counts."""
-    if LABEL in table.column_names:
-        raise SettingError(f"the label is the file's column '{LABEL}'; source '{service.plan.spine}' has one too; rename that")
-    known = labels(service, label, histories)
-    newest = dict(zip(known["event_id"].to_pylist(), known[LABEL].to_pylist(), strict=True))
-    found = [newest.get(event) for event in table[service.plan.spine_source.event_id].to_pylist()]
-    return table.append_column(LABEL, pa.array(found, pa.float64()))
+def add_labels(connection: duckdb.DuckDBPyConnection, service: Service, label: str, histories: Mapping[str, Written]) -> None:
+    """Make the table `KNOWN`; raises as `labels` does."""
+    source, column = check_label(service, label)
+    history = histories.get(source.name) or located(service.folder, source.history)
+    required = {source.event_id, source.time, column.name}
+    create_table(connection, source, [File(history)], required, ALWAYS, service.event_times)
+    columns = f"{quoted(source.event_id)} AS event_id, CAST({quoted(column.name)} AS DOUBLE) AS {LABEL}, _arrival"
+    connection.execute(f"CREATE TABLE {KNOWN} AS SELECT {columns} FROM {quoted(source.name)}")
+    connection.execute(f"DROP TABLE {quoted(source.name)}")
+    endless = f"FROM {KNOWN} WHERE NOT isfinite({LABEL})"
+    ((count, first),) = connection.execute(f"SELECT count(*), arg_min({LABEL}, _arrival) {endless}").fetchall()
+    if count:
+        raise SettingError(f"a label is a finite number; got {first:g} in {label} ({count} rows); fix them")
+
+
+def labels_sql(event_id: str, queries: str) -> str:
+    """SQL of the label of each row of ``queries``, in the order of ``_row``; of several the last counts."""
+    newest = f"(SELECT event_id, arg_max({LABEL}, _arrival) AS {LABEL} FROM {KNOWN} GROUP BY event_id)"
+    joined = f"{queries} LEFT JOIN {newest} AS _newest ON _newest.event_id = {queries}.{quoted(event_id)}"
+    return f"SELECT _newest.{LABEL} FROM {joined} ORDER BY {queries}._row"

@@ -69,6 +69,11 @@ def of_text(name: str, wanted: ColumnType, written: Text) -> Reading:
     return WRITTEN[wanted.kind](quoted(name), wanted, written)
 
 
+def of_truth_as_number(name: str) -> Reading:
+    """Of a column of truth values that SQLite, which has none, stores as whole numbers."""
+    return Reading(f"CASE {quoted(name)} WHEN 1 THEN true WHEN 0 THEN false END", "is true or false, which SQLite has as 1 or 0")
+
+
 def sql_type(wanted: ColumnType) -> str:
     """The DuckDB type of a column's values; times are milliseconds."""
     if wanted.kind == "decimal":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from pathlib import Path
 
 import duckdb
 import msgspec
@@ -16,16 +15,18 @@ import msgspec
 from features.plan import Source
 from features.sql.quoting import quoted
 from features.times import EVENT_TIMES, EventTimes, Span
-from jobs.history.files import Rows, check, misfit, refusing, rows_of_source, within
+from jobs.history.files import Rows, check, refusing, rows_of_source, within
+from jobs.history.places import Written
+from jobs.history.scans import misfit
 
 PART = 1 << 40
 """Rows of a later file are numbered from the next multiple of this."""
 
 
 class File(msgspec.Struct, frozen=True):
-    """Rows of a source: Parquet, CSV or JSON lines; a Parquet path may be a glob."""
+    """Rows of a source, in files or in a table of a database."""
 
-    path: Path
+    path: Written
     queries: Span | None = None
     """Event times of the rows that are queries; None: no row is."""
 
@@ -44,37 +45,58 @@ def create_table(
     does not fit the source's types, and an event time that ``times`` does not take, is a `SettingError`.
     """
     possible = times.span(int(time.time() * 1000))
+    found = [rows_of_source(connection, source, file.path, required, rows, possible) for file in files]
+    if len(files) == 1:
+        selected = _by_arrival(source, f"({_selected(source, files[0], found[0], 0)})")
+        _create(connection, source, found[0], source.name, selected)
+    else:
+        _create_of_parts(connection, source, files, found)
+    for copy in (one.table for one in found if one.place.kind == "table"):
+        connection.execute(f"DROP TABLE {copy}")
+
+
+def _create_of_parts(connection: duckdb.DuckDBPyConnection, source: Source, files: Sequence[File], found: Sequence[Rows]) -> None:
+    """The table of several files, of rows that are each in the last one that has their ids."""
+    event_id = quoted(source.event_id)
     parts = [f"_part_{number}" for number, _ in enumerate(files)]
-    for number, (file, part) in enumerate(zip(files, parts, strict=True)):
-        found = rows_of_source(connection, source, file.path, required, rows, possible)
-        _create_part(connection, source, file, found, part, PART * number)
-    table, event_id = quoted(source.name), quoted(source.event_id)
+    for number, (file, its, part) in enumerate(zip(files, found, parts, strict=True)):
+        _create(connection, source, its, part, _selected(source, file, its, PART * number))
     kept = " UNION ALL ".join(
         f"SELECT * FROM {part}" + "".join(f" ANTI JOIN {later} USING ({event_id})" for later in parts[number + 1 :])
         for number, part in enumerate(parts)
     )
-    arrival = "row_number() OVER (ORDER BY _arrives, _place)" if source.arrival else "_place"
-    connection.execute(f"CREATE TABLE {table} AS SELECT * EXCLUDE (_arrives, _place), {arrival} AS _arrival FROM ({kept})")
+    connection.execute(f"CREATE TABLE {quoted(source.name)} AS {_by_arrival(source, f'({kept})')}")
     for part in parts:
         connection.execute(f"DROP TABLE {part}")
 
 
-def _create_part(
-    connection: duckdb.DuckDBPyConnection, source: Source, file: File, rows: Rows, table: str, first_place: int
-) -> None:
-    """The rows of one file as a table, with the places in which they lie and arrive."""
+def _create(connection: duckdb.DuckDBPyConnection, source: Source, rows: Rows, table: str, selected: str) -> None:
+    """A table of rows that are known to fit."""
     if source.arrival is not None and source.arrival not in rows.types:
         rule = f"rows arrive in the order of column '{source.arrival}'"
-        raise misfit(file.path, rows.what, rule, "no such column", "add it")
+        raise misfit(rows.place.text, rows.what, rule, "no such column", "add it")
     if rows.within != "true":
         check(connection, rows, [source.time])  # what is left out of the span is known to be out of it
-    values = ", ".join(f"{rows.checked(column.name)} AS {quoted(column.name)}" for column in source.columns)
     with refusing(connection, rows):
-        connection.execute(
-            f"CREATE TABLE {table} AS SELECT *, {_row(source, file)} AS _row FROM ("
-            f"SELECT {values}, {_arrives(source, rows)} AS _arrives, {first_place} + row_number() OVER () AS _place "
-            f"FROM {rows.table} WHERE {rows.within})"
-        )
+        connection.execute(f"CREATE TABLE {quoted(table)} AS {selected}")
+
+
+def _selected(source: Source, file: File, rows: Rows, first_place: int) -> str:
+    """SQL of the rows of one file, with the places in which they lie and arrive."""
+    values = ", ".join(f"{rows.checked(column.name)} AS {quoted(column.name)}" for column in source.columns)
+    return (
+        f"SELECT *, {_row(source, file)} AS _row FROM ("
+        f"SELECT {values}, {_arrives(source, rows)} AS _arrives, {first_place} + row_number() OVER () AS _place "
+        f"FROM {rows.table} WHERE {rows.within})"
+    )
+
+
+def _by_arrival(source: Source, rows: str) -> str:
+    """SQL of rows with their ``_arrival``. Numbered once they are sorted, which needs less memory than a window."""
+    if source.arrival is None:
+        return f"SELECT * EXCLUDE (_arrives, _place), _place AS _arrival FROM {rows}"
+    ordered = f"(SELECT * FROM {rows} ORDER BY _arrives, _place)"
+    return f"SELECT * EXCLUDE (_arrives, _place), row_number() OVER () AS _arrival FROM {ordered}"
 
 
 def _arrives(source: Source, rows: Rows) -> str:

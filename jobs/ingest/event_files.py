@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from itertools import repeat
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
@@ -15,8 +14,9 @@ import pyarrow as pa
 from features.plan import Source
 from features.sql.quoting import quoted
 from features.times import ALWAYS, EVENT_TIMES, EventTimes, Span
-from jobs.history.files import LINES, Rows, check, connect, in_order, refusing, rows_as_they_are, rows_of_source
+from jobs.history.files import Rows, check, connect, in_order, refusing, rows_as_they_are, rows_of_source
 from jobs.history.json_lines import TEXT
+from jobs.history.places import Written, kind_of
 from jobs.history.readings import TIMES, milliseconds
 
 BATCH_ROWS = 8192
@@ -29,7 +29,7 @@ ARRIVES = "_arrives"
 class Feed(NamedTuple):
     """A file to be published to a topic. ``source`` and ``key`` are None where no plan reads the topic."""
 
-    file: Path
+    file: Written
     topic: str
     source: Source | None = None
     key: str | None = None
@@ -62,7 +62,7 @@ def read(feed: Feed, span: Span = ALWAYS, by_time: bool = False) -> Iterator[Row
     A value of a Parquet or CSV file that does not fit ends them with a `SettingError`. JSON Lines go out as they stand, bad ones
     too, except from a ``span``, in which they are not.
     """
-    lines = feed.file.suffix in LINES
+    lines = kind_of(feed.file) == "lines"
     with connect(threads=1) as connection:
         rows = _rows(connection, _of_lines(feed) if lines else feed, span)
         with refusing(connection, rows):

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from functools import lru_cache
 from operator import itemgetter
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from kafka import KafkaProducer
@@ -23,6 +22,7 @@ from kafka.partitioner.default import DefaultPartitioner, murmur2
 from features.errors import SettingError, StackError
 from features.plan import Plan
 from features.times import ALWAYS, EVENT_TIMES, EventTimes, Span
+from jobs.history.places import Written
 from jobs.ingest.event_files import Feed, read
 
 WINDOW = 20_000
@@ -56,7 +56,7 @@ Due = Callable[[int, Event], float]
 """When the nth event is due, in seconds from the first."""
 
 
-def feed(file: Path, topic: str, plans: Iterable[Plan], times: EventTimes = EVENT_TIMES) -> Feed:
+def feed(file: Written, topic: str, plans: Iterable[Plan], times: EventTimes = EVENT_TIMES) -> Feed:
     """``file`` to ``topic``, as the first plan that reads the topic wants it: keyed as its first windows over the source are.
 
     An event needs what any of the plans needs of it.

@@ -28,6 +28,10 @@ class StreamConfig(msgspec.Struct, frozen=True):
     """Neither restores from the other's checkpoints."""
     rocksdb_memory_mb: int
     """Of an embedded Flink; a cluster has managed memory of its own."""
+    jvm_options: str
+    """Of the JVM of an embedded Flink."""
+    warm_up_ms: int
+    """The longest warm-up of each task of an embedded Flink."""
     cluster: str | None
     """``host:port`` of a running Flink cluster; None: Flink in this process."""
     ready_file: Path | None

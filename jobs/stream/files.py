@@ -14,7 +14,12 @@ from jobs.stream.config import StreamConfig
 
 def checkpoint_folder(job: JobPlan, config: StreamConfig) -> Path:
     """Where the job's checkpoints are: a job of another plan, or of another backend, finds none there."""
-    return config.checkpoints / job.name / job.short_digest / config.state_backend
+    return state_folder(job, config.checkpoints, config.state_backend)
+
+
+def state_folder(job: JobPlan, checkpoints: Path, state_backend: str) -> Path:
+    """The same, by what it is of."""
+    return checkpoints / job.name / job.short_digest / state_backend
 
 
 def sources_file(state: Path) -> Path:

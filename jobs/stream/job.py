@@ -6,7 +6,7 @@ import json
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -16,6 +16,8 @@ import structlog
 
 from features.errors import StackError
 from features.job import JobPlan
+from features.sql.flink.options import History
+from jobs.stream.backfill import await_seam, history_of
 from jobs.stream.config import StreamConfig
 from jobs.stream.files import checkpoint_folder, newest_checkpoint, rocksdb_folder
 from jobs.stream.submit import Places, submit
@@ -42,8 +44,15 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
     services = ",".join(job.services)
     log.info("stream.start", services=services, job=job.short_digest, restored=str(restored or ""), rest=rest)
     known = written(config.kafka, {source.topic for source in job.sources})
-    sources = look(job, config, state, is_restored=restored is not None)
-    sql = msgspec.structs.replace(config.sql, whole_after_ms=sources.whole_after_ms, newest_ms=sources.newest_ms)
+    history = history_of(state, is_restored=restored is not None)
+    sources = look(job, config, state, is_restored=restored is not None, seam=history.seam if history else None)
+    sql = msgspec.structs.replace(
+        config.sql,
+        whole_after_ms=sources.whole_after_ms,
+        newest_ms=sources.newest_ms,
+        history=history,
+        vectors_from_ms=history.seam.until_ms if history else config.sql.vectors_from_ms,
+    )
     config = msgspec.structs.replace(config, sql=sql)
     with rocksdb_folder(job, config) as rocksdb:
         with _java_errors():
@@ -55,10 +64,9 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
         watch = Watch(rest, job_id, partial(ended, rest, job_id) if config.cluster else partial(_is_done, result))
         try:
             if watch.until_running(stop):
-                if config.ready_file:
-                    config.ready_file.write_text(json.dumps({"rest": f"http://{rest}", "job": watch.id}))
                 log.info("stream.running", services=services, job=watch.id)
-                watch.until_end(stop)
+                with _at_seam(history, f"http://{rest}/jobs/{watch.id}", partial(_say_ready, config, rest, watch.id)):
+                    watch.until_end(stop)
         finally:
             if config.cluster:
                 watch.cancel()
@@ -67,6 +75,28 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
     if watch.ended:
         _raise_failure(result)
     log.info("stream.stop", services=services, restarts=watch.restarts)
+
+
+def _say_ready(config: StreamConfig, rest: str, job: str) -> None:
+    if config.ready_file:
+        config.ready_file.write_text(json.dumps({"rest": f"http://{rest}", "job": job}))
+
+
+@contextmanager
+def _at_seam(history: History | None, job: str, then: Callable[[], None]) -> Iterator[None]:
+    """Within, ``then`` is called once the job reads its topics: at once where it was not backfilled."""
+    if history is None:
+        then()
+        yield
+        return
+    is_over = threading.Event()
+    thread = threading.Thread(target=await_seam, args=(history, job, is_over, then), name="seam", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def _is_done(result: Any) -> bool:

@@ -26,6 +26,7 @@ from kafka.errors import KafkaError
 from features.errors import StackError
 from features.job import JobPlan
 from features.plan import Source
+from features.seam import Seam
 from features.times import EventTimes, to_ms
 from jobs.stream.config import StreamConfig
 from jobs.stream.files import sources_file
@@ -52,8 +53,10 @@ class Sources(msgspec.Struct, frozen=True):
     """By source, in event-time mode: the time of the newest event before those that the job goes on with."""
 
 
-def look(job: JobPlan, config: StreamConfig, state: Path, *, is_restored: bool) -> Sources:
+def look(job: JobPlan, config: StreamConfig, state: Path, *, is_restored: bool, seam: Seam | None = None) -> Sources:
     """What Kafka holds of the sources now, and what was known before where the job goes on from a checkpoint; kept in ``state``.
+
+    What was deleted from before the ``seam`` of a backfilled job is in its history.
 
     Raises `StackError` where a topic was deleted and made again since: the checkpoint's offsets are of other records.
     """
@@ -76,6 +79,10 @@ def look(job: JobPlan, config: StreamConfig, state: Path, *, is_restored: bool) 
         raise StackError(
             f"a stream job looks up at Kafka on {config.sql.bootstrap} what its topics hold; it failed: {error!r}; fix that"
         ) from error
+    if seam and not read:
+        whole = {
+            name: None if name in seam.from_ms and at is not None and at < seam.until_ms else at for name, at in whole.items()
+        }
     for name, at in before.whole_after_ms.items():
         whole[name] = max(at, whole.get(name) or at)
     bounds = _times_of(whole)

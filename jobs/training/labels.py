@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,9 +14,10 @@ from features.plan import Plan
 from features.service import Service
 from features.times import DAY_MS
 from jobs.history.labels import labels
+from jobs.history.places import Written
 
 
-def labels_of(service: Service, label: str, task: Task, histories: Mapping[str, Path] | None = None) -> pa.Table:
+def labels_of(service: Service, label: str, task: Task, histories: Mapping[str, Written] | None = None) -> pa.Table:
     """`jobs.history.labels.labels`; raises `SettingError` where they are none of the task."""
     table = labels(service, label, histories)
     values = table["label"].to_numpy()

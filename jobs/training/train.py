@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -23,6 +22,7 @@ from features.sql.duckdb.batch_views import incomplete_column
 from features.times import DAY_MS
 from jobs.history.batch_rows import BatchRows, batch_rows
 from jobs.history.compute import Progress, compute
+from jobs.history.places import Written
 from jobs.training.config import TrainConfig
 from jobs.training.fitted import agreeing_scores
 from jobs.training.labels import labels_of, outcomes
@@ -75,7 +75,7 @@ def train(
     *,
     register: Register,
     name: str | None = None,
-    histories: Mapping[str, Path] | None = None,
+    histories: Mapping[str, Written] | None = None,
     threads: int = 2,
     on_progress: Progress | None = None,
     clock: Callable[[], float] = time.time,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from kafka import OffsetAndMetadata, TopicPartition
 from kafka.errors import FencedInstanceIdError, KafkaError
 
 from features.errors import StackError
-from serving.kafka.batches import Batches
+from serving.kafka.batches import Batches, Record
 from serving.kafka.lease import Lease, LostError
 
 MAX_IN_FLIGHT = 8
@@ -67,10 +67,10 @@ class Delivery:
         except KafkaError as error:
             raise _refused(error) from error
 
-    def add(self, value: bytes, key: bytes | None, partition: int) -> None:
-        """Send one prediction of the poll in hand."""
+    def predict(self, predictions: Sequence[Record]) -> None:
+        """Send the predictions of the poll in hand."""
         try:
-            self._sent.append(self._predictions.add(value, key, partition))
+            self._sent += self._predictions.send(predictions)
         except KafkaError as error:
             raise _refused(error) from error
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from kafka.errors import KafkaError, RetriableError
 from kafka.future import Future
-from kafka.net.compat import KafkaNetClient
 from kafka.protocol.producer import ProduceRequest
+
+from serving.kafka.clients import SendingClient
 
 SHARE = 0.8
 """Of the session: the rest is for a request that is on its way when the lease ends."""
@@ -71,12 +72,12 @@ class Lease:
         """The partitions may be another's, and records that were theirs are still here."""
         self._lost = True
 
-    def client(self, **config: Any) -> KafkaNetClient:
+    def client(self, **config: Any) -> SendingClient:
         """What a producer is given as its ``kafka_client``: it sends records while the lease holds."""
         return _Client(self, **config)
 
 
-class _Client(KafkaNetClient):  # type: ignore[misc]
+class _Client(SendingClient):
     def __init__(self, lease: Lease, **config: Any) -> None:
         super().__init__(**config)
         self._lease = lease

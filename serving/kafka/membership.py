@@ -23,7 +23,7 @@ log = structlog.get_logger()
 class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     """Subscribes ``consumer`` to ``topic``, and notes which partitions the group gives it.
 
-    Kafka calls the listener on a thread of its own, while the scorer polls.
+    The consumer's loop calls the listener, on whichever thread runs it.
     """
 
     def __init__(

@@ -16,14 +16,15 @@ from kafka.errors import FencedInstanceIdError, KafkaError, KafkaTimeoutError
 from features.errors import StackError
 from features.plan import Plan
 from features.service import Service
+from serving.kafka.clients import PollingConsumer, SendingClient, attend
 from serving.kafka.config import SENDER, ScorerConfig
 from serving.kafka.lease import Lease, LostError
-from serving.kafka.loading import Loaded, Loader
 from serving.kafka.membership import FLUSH_SECONDS
 from serving.kafka.scorer import Scorer, check_topics
 from serving.kafka.shadows import Shadows
 from serving.kafka.watch import Watch
 from serving.models.registry import Registry
+from serving.predict.loading import Loaded, Loader
 
 READ_BACK_RECORDS = 10_000
 SHADOW_LINGER_MS = 20
@@ -89,7 +90,9 @@ def run(service: Service, registry: Registry, config: ScorerConfig, stop: thread
             return len(reader.partitions_for_topic(topic) or ())
 
     def open_shadow_producer() -> Any:
-        return KafkaProducer(**{**SENDER, "linger_ms": SHADOW_LINGER_MS}, **config.client)
+        producer = KafkaProducer(**{**SENDER, "linger_ms": SHADOW_LINGER_MS}, **config.client, kafka_client=SendingClient)
+        attend(producer)
+        return producer
 
     loader, loaded = load(service, registry, config, partitions)
     link = Link(partitions)
@@ -137,9 +140,10 @@ def _score(
     """Score with new clients until ``stop``. Raises `LostError` where others have the partitions: nothing in hand is sent."""
     lease = Lease(config.session_ms)
     with ExitStack() as clients:
-        consumer = clients.enter_context(closing(KafkaConsumer(**config.member)))
+        consumer = clients.enter_context(closing(PollingConsumer(**config.member)))
         producer = KafkaProducer(**SENDER, **config.client, kafka_client=lease.client)
         clients.callback(_close, producer)
+        attend(producer)
         scorer = Scorer(plan, watch, shadows, config, consumer, producer, lease, open_reader)
         check_topics(plan, consumer)  # once it has subscribed: a consumer that first saw other topics joins its group twice
         link.producer = producer

@@ -27,7 +27,7 @@ from features.errors import SettingError, StackError
 from features.plan import Plan
 from schemas.codec import encode
 from schemas.topics import DEAD_LETTERS, predictions, room
-from serving.kafka.batches import Batches
+from serving.kafka.batches import Batches, Record
 from serving.kafka.config import PRODUCER_METADATA_MS, ScorerConfig
 from serving.kafka.counts import Counts
 from serving.kafka.dead_letters import DeadLetters
@@ -148,25 +148,25 @@ class Scorer:
         keys = [_key(record, message) for record, message in zip(records, messages, strict=True)] if lineup.canary else ()
         results = lineup.predict(events, keys)
         self._delivery.check()
-        scored = 0
+        scored: list[Record] = []
         for record, result in zip(records, results, strict=True):
             if isinstance(result, UnscorableError):
                 bad.append((record, result))
             elif len(result) + len(record.key or b"") > self._room:
                 bad.append((record, _too_large(result, self._room)))
             else:
-                self._delivery.add(result, record.key, record.partition)
-                scored += 1
+                scored.append(Record(result, record.key, record.partition))
+        self._delivery.predict(scored)
         letters = [letter for record, error in bad if (letter := self._dead.of(record, error))]
         for letter in letters:
             self._delivery.send(DEAD_LETTERS.name, encode(letter), letter.origin.text.encode())
         done = {place: of_one[-1].offset + 1 for place, of_one in polled.items()}
         self._delivery.end_poll(done)
         self._next |= done
-        repeats = sum(map(len, polled.values())) - scored - len(letters)
+        repeats = sum(map(len, polled.values())) - len(scored) - len(letters)
         seconds = time.perf_counter() - began
         skipped = self._shadows.feed(lineup, events, records)
-        self._counts.add(scored=scored, repeats=repeats, dead_letters=len(letters), skipped=skipped, seconds=seconds)
+        self._counts.add(scored=len(scored), repeats=repeats, dead_letters=len(letters), skipped=skipped, seconds=seconds)
 
     def _new(
         self, polled: Mapping[TopicPartition, Sequence[Any]]

@@ -18,7 +18,7 @@ import structlog
 from kafka.errors import KafkaError
 
 from schemas.topics import predictions
-from serving.kafka.batches import Batches
+from serving.kafka.batches import Batches, Record
 from serving.kafka.delivery import MAX_IN_FLIGHT
 from serving.predict.lineup import Lane, Lineup
 from serving.predict.vector import Events, together
@@ -141,12 +141,13 @@ class Shadows:
             self._settle(self._sent.popleft())
 
     def _score_by(self, lane: Lane, poll: Poll, sent: list[tuple[Lane, Any]]) -> None:
-        add = self._batches(lane.alias).add
+        batches, scored = self._batches(lane.alias), list[Record]()
         for record, result in zip(poll.records, poll.lineup.shadow(lane, poll.events), strict=True):
             if isinstance(result, bytes):
-                sent.append((lane, add(result, record.key, record.partition)))
+                scored.append(Record(result, record.key, record.partition))
             else:
                 self._say_once(lane, result)
+        sent += [(lane, future) for future in batches.send(scored)]
 
     def _batches(self, alias: str) -> Batches:
         if self._producer is None:

@@ -23,17 +23,14 @@ from schemas import Deployment
 from schemas.codec import encode
 from schemas.deployment import LogEntry, Placed
 from schemas.topics import DEPLOYMENTS
-from serving.kafka.loading import Failed, Loaded, Loader
 from serving.models.lifecycle import Entry
 from serving.models.registry import Registry
 from serving.models.reports import Report, Serving
+from serving.predict.following import LOOK_SECONDS, RETRY_SECONDS, Following
 from serving.predict.lineup import Lane
+from serving.predict.loading import Failed, Loaded, Loader
 
-LOOK_SECONDS = 0.25
-"""Between two looks at the log: of a promotion's second, this much is waiting at most."""
 REPORT_SECONDS = 5.0
-RETRY_SECONDS = 30.0
-"""Until a version that did not load is tried again: its file may be restored, its topic made."""
 CLOSE_SECONDS = 10.0
 
 log = structlog.get_logger()
@@ -67,8 +64,8 @@ class Watch:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._service, self._instance = service, instance
-        self._registry, self._loader, self._send, self._clock = registry, loader, send, clock
-        self._loaded = loaded
+        self._registry, self._send, self._clock = registry, send, clock
+        self._following = Following(service, registry, loader, loaded)
         self._current = self._taken = loaded
         self._offers: deque[Loaded] = deque(maxlen=1)
         self._news: deque[tuple[Loaded, Offsets]] = deque()
@@ -86,7 +83,7 @@ class Watch:
     def start(self) -> None:
         """Begin to look, if it has not begun."""
         if not self._thread.ident:
-            self._log_failures(())
+            self._following.log_failures(())
             self._thread.start()
 
     def close(self) -> None:
@@ -114,7 +111,7 @@ class Watch:
             self._wake.clear()
             now = time.monotonic()
             try:
-                retry = bool(self._loaded.failed) and now - tried > RETRY_SECONDS
+                retry = self._has_failed and now - tried > RETRY_SECONDS
                 tried = now if self._look(retry) else tried
                 if self._hear() or now - told > REPORT_SECONDS:
                     self._report()
@@ -130,16 +127,16 @@ class Watch:
 
     def _look(self, retry: bool) -> bool:
         """Offer a new lineup where there is something new."""
-        new = self._registry.entries(self._service, after=self._loaded.deployed.seq)
-        if not new and not retry:
-            return False
-        before = self._loaded.failed
+        new, offered = self._following.look(retry)
         self._untold += new
-        self._loaded = self._loader.next(self._registry.deployed(self._service), self._loaded)
-        self._log_failures(before)
-        if new or self._loaded.failed != before:
-            self._offers.append(self._loaded)
-        return True
+        if offered is not None:
+            self._offers.append(offered)
+        return bool(new) or retry
+
+    @property
+    def _has_failed(self) -> bool:
+        loaded = self._following.loaded
+        return bool(loaded and loaded.failed)
 
     def _hear(self) -> bool:
         """Take note of what the loop has taken since, and tell it to the topic."""
@@ -230,12 +227,6 @@ class Watch:
         """The last of the first ``until`` entries that says which version an environment has."""
         entries = self._registry.entries(self._service)[:until]
         return next((entry.seq for entry in reversed(entries) if entry.environment == alias), until)
-
-    def _log_failures(self, before: Sequence[Failed]) -> None:
-        for one in self._loaded.failed:
-            if one not in before:
-                what = {"alias": one.alias, "model": one.placed.model, "version": one.placed.version}
-                log.error("a version is not put in service", service=self._service, **what, error=one.error)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)

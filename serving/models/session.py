@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
 from features.errors import SettingError
+from features.inputs.feeds import Feed
 from features.inputs.onnx import Onnx, Scored, ScoredTable
 from features.inputs.outputs import no_score
 from features.inputs.session import open_session
@@ -29,6 +30,15 @@ class LoadedModel:
         Raises `DefinitionError` for a value that an input does not hold, and what ONNX Runtime raises.
         """
         return self._onnx.score(rows)
+
+    @property
+    def outputs(self) -> dict[str, tuple[str, list[int]]]:
+        """All that the model gives, by name: its type in the Open Inference Protocol, and its shape, -1 for any size."""
+        return self._onnx.outputs
+
+    def run(self, fed: Mapping[str, Feed], names: Sequence[str]) -> list[Feed]:
+        """These outputs for what the model is fed, as tensors. Raises what ONNX Runtime raises."""
+        return self._onnx.tensors(fed, names)
 
     def score_table(self, table: pa.Table, plan: Plan) -> ScoredTable:
         """The same for the rows of a table of features, and why those without a score have none."""

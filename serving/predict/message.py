@@ -77,19 +77,21 @@ def _message_type(plan: Plan, event: Sequence[str], windows: Sequence[str]) -> t
         ("origin", msgspec.Raw),
         ("arrived_at", Int64),
         ("complete", bool),
-        ("event", struct("Event", {name: _value(column(name).type) | None for name in event})),
-        ("features", struct("Features", {name: _feature(types[name]) for name in windows})),
+        ("event", struct("Event", {name: value_type(column(name).type) | None for name in event})),
+        ("features", struct("Features", {name: feature_type(types[name]) for name in windows})),
     ]
     return msgspec.defstruct("Message", fields, gc=False)
 
 
-def _feature(kind: ColumnType) -> Any:
+def feature_type(kind: ColumnType) -> Any:
+    """What a window feature is decoded as."""
     if kind.length:
-        return list[_value(kind)]  # type: ignore[misc]
-    return (int if kind.kind == "int64" else _value(kind)) | None  # a sum of longs may be beyond 64 bits
+        return list[value_type(kind)]  # type: ignore[misc]
+    return (int if kind.kind == "int64" else value_type(kind)) | None  # a sum of longs may be beyond 64 bits
 
 
-def _value(kind: ColumnType) -> Any:
+def value_type(kind: ColumnType) -> Any:
+    """What a value of a column is decoded as."""
     whole = kind.kind == "decimal" and kind.scale == 0  # is written without a point: an int, as in history
     return int | float if whole else TYPES[kind.kind]
 

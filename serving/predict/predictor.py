@@ -39,6 +39,11 @@ class Predictor:
         self._clock = clock
         self._inputs = _inputs(self.needed.inputs)
 
+    @property
+    def model(self) -> LoadedModel:
+        """The model itself."""
+        return self._model
+
     def predict(self, events: Events, rows: ReadRows, tries: float = math.inf) -> list[Result]:
         """The result of each event, in order. The model runs once for all.
 

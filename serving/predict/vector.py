@@ -13,7 +13,7 @@ import msgspec
 
 from features.feast.online import ReadRows
 from features.inputs import on_demand
-from features.inputs.batch_rows import unusable
+from features.inputs.batch_rows import UNREAD, unusable
 from features.inputs.columns import at, check_inputs, features_of, input_columns, list_columns
 from features.plan import BatchView, OnDemand, Plan
 from features.service import Function
@@ -70,6 +70,16 @@ class Vectors:
         """The message with the fields that one of the models needs; raises `UnscorableError`."""
 
     @property
+    def windows(self) -> tuple[str, ...]:
+        """The window features that the messages have, in this order."""
+        return self._windows
+
+    @property
+    def event(self) -> tuple[str, ...]:
+        """The columns of the event that they have, in this order."""
+        return self._event
+
+    @property
     def has_fields(self) -> bool:
         """Whether the messages have any field of events or windows."""
         return bool(self._windows or self._event)
@@ -77,6 +87,12 @@ class Vectors:
     def events(self, messages: Sequence[Any], featured_at: Sequence[int]) -> Events:
         """What was decoded, as columns. ``featured_at`` are the times of the messages' records."""
         return Events(messages, featured_at, *self._as_columns(messages), {}, self._functions)
+
+    def of_rows(
+        self, messages: Sequence[Any], featured_at: Sequence[int], features: Sequence[Vector], event: Sequence[Vector]
+    ) -> Events:
+        """What was not decoded here: rows of the values of `windows` and of `event`, in their order."""
+        return Events(messages, featured_at, _columns(self._windows, features), _columns(self._event, event), {}, self._functions)
 
     def extend(self, events: Events, messages: Sequence[Any]) -> None:
         """Add what was decoded of the same events."""
@@ -140,6 +156,14 @@ class Events:
             self._columns |= _columns([f"{view.view}__{name}" for name in view.features], used)
             self._batch[view.view] = OfBatch(as_of, reasons)
 
+    def leave_out(self, needed: Needed) -> None:
+        """Go on without the rows of the views that could not be looked up: null, and the receipts say why."""
+        for view in needed.batch:
+            if view.view not in self._batch:
+                absent = [None] * len(self)
+                self._columns |= {f"{view.view}__{name}": absent for name in view.features}
+                self._batch[view.view] = OfBatch(absent, [UNREAD] * len(self))
+
     def vectors(self, needed: Needed) -> list[Vector]:
         """The input vectors of a model, a row each, once its batch views are looked up.
 
@@ -147,7 +171,7 @@ class Events:
         """
         if needed.inputs not in self._vectors:
             self._complete(needed)
-            self._vectors[needed.inputs] = list(zip(*(self._columns[name] for name in needed.inputs), strict=True))
+            self._vectors[needed.inputs] = list(zip(*map(self._columns.__getitem__, needed.inputs), strict=True))
         return self._vectors[needed.inputs]
 
     def batch_of(self, needed: Needed) -> tuple[Sequence[dict[str, int]], Sequence[dict[str, str]]]:

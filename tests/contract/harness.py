@@ -130,7 +130,8 @@ class Process:
         line = self._process.stdout.readline()
         assert line, "the operator failed; what it says is above"
         found = msgspec.json.decode(line)
-        names = [*msgspec.json.decode(stream.spec)["carry"], *(f.name for f in stream.stage.features), "_complete", "_late"]
+        names = [*msgspec.json.decode(stream.spec)["carry"], *(f.name for f in stream.stage.features), "_complete"]
+        names += [*(f"_valid_until_{view}" for view in stream.stage.views), "_late"]
         rows = [dict(zip(names, row, strict=True)) for row in found["rows"]]
         vectors = [row for row in rows if row["_late"] is None]
         return Output(

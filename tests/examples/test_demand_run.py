@@ -45,7 +45,7 @@ def test_the_run_adds_up_to_the_bit(project: Path) -> None:
     assert report["adds_up"]
     assert seen["published"] == seen["predictions"] == parity["events"] > 500
     assert (seen["dead_letters"], seen["incomplete"]) == (0, 0)
-    assert {stage["stage"]: stage["differing"] for stage in parity["stages"]} == {
+    assert {stage["name"]: stage["differing"] for stage in parity["stages"]} == {
         "rentals_by_station_bike": 0,
         "rentals_by_station": 0,
         "weather_by_district": 0,

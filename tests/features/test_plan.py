@@ -130,7 +130,7 @@ def test_adding_a_window_is_one_line(fraud: Project, tmp_path: Path) -> None:
     for text in (job_sql(job_plan([after]), options()).text, features_sql(after)):
         assert all(name in text for name in added)
     view = next(o for o in more.service("fraud").objects if o.name == "customer_spend")
-    assert [f.name for f in view.features][-2:] == ["count_60d", "mean_60d"]
+    assert [f.name for f in view.features][-3:] == ["count_60d", "mean_60d", "valid_until"]
 
 
 def test_feast_takes_the_objects_of_the_example(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -163,13 +163,12 @@ def test_settings_are_handed_to_a_process_as_they_are(project: Path, tmp_path: P
 
 
 def test_a_run_has_settings_of_its_own(project: Path) -> None:
-    """Its folder, its service, feature vectors from its first day, and short waits unless the user has set others."""
+    """Its folder, its service, and short waits unless the user has set others."""
     days = RunSettings(service="orders", train_from=date(2026, 1, 1), start=date(2026, 1, 15))
     (project / "headrace.toml").write_text('services = ["others"]\n[stream]\nparallelism = 2\ncheckpoint_interval_ms = 700\n')
     own = settings_of_run(load_settings(project), days)
     assert (own.services, own.run_dir, own.registry) == (("orders",), ".headrace/run", "models")
     assert (own.stream.parallelism, own.stream.checkpoint_interval_ms) == (2, 700)
-    assert own.stream.vectors_from_ms == datetime(2026, 1, 15, tzinfo=UTC).timestamp() * 1000
     assert own.scorer.batch_cache_seconds == 1
     (project / "headrace.toml").unlink()
     assert settings_of_run(load_settings(project), days).stream.checkpoint_interval_ms == 1000

@@ -152,9 +152,9 @@ def test_fields_of_a_later_version_are_passed_over(message: str) -> None:
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_messages_that_lack_a_field_are_refused(message: str) -> None:
-    """A reader takes no message without all fields that it knows."""
+    """A reader takes no message without all fields that it knows, but those that have a default."""
     written = json.loads(encode(MESSAGE[message]))
-    for field in written:
+    for field in (one.encode_name for one in msgspec.structs.fields(MESSAGE[message]) if one.required):
         with pytest.raises(msgspec.ValidationError, match=f"missing required field `{field}`"):
             DECODE[message](json.dumps({k: v for k, v in written.items() if k != field}).encode())
 

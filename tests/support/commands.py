@@ -9,8 +9,8 @@ import typer
 
 from infra.cli.app import app
 
-UNTRIED = {"setup", "docs-cli", "docs-settings"}
-"""Commands that read nothing of a user's."""
+UNTRIED = {"setup", "docs-cli", "docs-settings", "serve"}
+"""Commands that read nothing of a user's, and the one that would go on until it is stopped (see tests/serving/http)."""
 GOOD = {
     "service": "num",
     "services": "num",
@@ -27,6 +27,8 @@ GOOD = {
     "onnx": "models/num/1/model.onnx",
     "start": "2024-05-01",
     "end": "2024-05-03",
+    "event_id": "1",
+    "until": "2024-05-02",
 }
 """Values of arguments and options by their names, in the project of `tests.support.num`; of others it is x."""
 

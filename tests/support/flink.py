@@ -19,6 +19,7 @@ from pyflink.pyflink_gateway_server import get_jvm_opts
 
 from infra.local import jars
 from infra.local.broker import free_ports
+from jobs.stream.submit import WARM_UP
 from tests.support.children import child
 
 HOME = Path(pyflink.__file__).parent
@@ -28,7 +29,7 @@ TASK_MANAGERS = 2
 SLOTS = 2
 """Of each TaskManager: room for two jobs of a parallelism of 2."""
 START_SECONDS = 90
-JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-D{WARM_UP}=0")
 """Jobs of a few seconds: compiling their code well takes longer than they run."""
 CONFIG = """\
 jobmanager.rpc.address: 127.0.0.1

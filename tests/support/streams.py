@@ -93,7 +93,7 @@ def submitted(
     broker: Broker, cluster: Cluster, plans: Plan | Sequence[Plan], folder: Path, **changes: Any
 ) -> Iterator[Submitted]:
     """The one job of ``plans`` on the tests' cluster, over what the topics hold; cancelled after the block."""
-    job = Submitted(_job(plans), _config(broker, plans, folder, cluster=cluster.rest, **changes))
+    job = Submitted(_job(plans), config_of(broker, plans, folder, cluster=cluster.rest, **changes))
     try:
         yield job
     finally:
@@ -104,7 +104,7 @@ def submitted(
 @contextmanager
 def embedded(broker: Broker, plans: Plan | Sequence[Plan], folder: Path, **changes: Any) -> Iterator[BaseProcess]:
     """The one job of ``plans`` in a process and a JVM of its own; both are killed after the block."""
-    arguments = (_job(plans), _config(broker, plans, folder, **changes))
+    arguments = (_job(plans), config_of(broker, plans, folder, **changes))
     process = multiprocessing.get_context("spawn").Process(target=run, args=arguments)
     process.start()
     try:
@@ -126,7 +126,7 @@ def _job(plans: Plan | Sequence[Plan]) -> JobPlan:
     return job_plan([plans] if isinstance(plans, Plan) else plans)
 
 
-def _config(
+def config_of(
     broker: Broker,
     plans: Plan | Sequence[Plan],
     folder: Path,
@@ -135,6 +135,7 @@ def _config(
     ready_file: Path | None = None,
     **changes: Any,
 ) -> StreamConfig:
+    """What the job of ``plans`` is started with, its state below ``folder``; ``changes`` are of its settings."""
     section, address = StreamSettings(**changes), broker.bootstrap
     topics = [DEAD_LETTERS.name, *(plan.features_topic for plan in _job(plans).plans)]
     longest = longest_records({"bootstrap_servers": [address]}, topics)

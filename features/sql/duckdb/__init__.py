@@ -1,6 +1,6 @@
-"""A plan as DuckDB SQL: every window of every query of history, in one statement.
+"""A plan as DuckDB SQL: every window of every query of history, in one statement for each stage, or one for all.
 
-The statement reads one table for each source, under the source's name: its columns, the event time as BIGINT milliseconds,
+A statement reads one table for each source, under the source's name: its columns, the event time as BIGINT milliseconds,
 and ``_arrival`` BIGINT, from 0 to 10^17, which orders rows of equal key and time (rule 3). The spine's table has ``_row``
 BIGINT too: the number of a query, NULL for a row that is only history. The result has ``_row`` and every feature.
 

@@ -6,8 +6,20 @@ from collections.abc import Mapping
 
 import msgspec
 
+from features.seam import Seam
+
 CLIENT = "org.apache.flink.kafka.shaded.org.apache.kafka"
 """Kafka's Java client as Flink's connector has it: what the names of its classes and system properties begin with."""
+
+
+class History(msgspec.Struct, frozen=True):
+    """The history that a job begins with, before its topics."""
+
+    seam: Seam
+    folder: str
+    """Of its files, which every machine of the job sees."""
+    start: str
+    """A name that each submission of the job has for itself."""
 
 
 class JobOptions(msgspec.Struct, frozen=True):
@@ -45,6 +57,8 @@ class JobOptions(msgspec.Struct, frozen=True):
     """By source: events of this time or before may have been deleted before the job could read them (rule 6); absent: none."""
     newest_ms: Mapping[str, int] = {}
     """By source: the time of the newest event that is read already, where the job goes on from a checkpoint."""
+    history: History | None = None
+    """None: the job was not backfilled."""
     client: Mapping[str, str] = {}
     """Properties of Kafka's Java client, beside its address: how Kafka is spoken to, without secrets."""
 

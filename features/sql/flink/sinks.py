@@ -8,7 +8,7 @@ from features.job import JobPlan
 from features.plan import Plan, Source, Stage
 from features.sql.flink.options import JobOptions
 from features.sql.flink.sizes import longest_dead_letter, longest_vector, vector_key
-from features.sql.flink.stages import complete, is_wanted, spine_is_needed_after
+from features.sql.flink.stages import complete, is_wanted, spine_is_needed_after, valid_until
 from features.sql.flink.text import create_table, insert
 from features.sql.flink.types import feature_type, sql_type
 from features.sql.quoting import backquoted, literal
@@ -40,6 +40,7 @@ def vectors(job: JobPlan, plan: Plan, options: JobOptions) -> Sink:
     spine, name = job.spine_source, f"_features_{plan.service}"
     event = _row_type({column.name: sql_type(column.type) for column in spine.columns})
     features = _row_type({f.name: feature_type(plan, stage, f) for stage in plan.windows for f in stage.features})
+    valid = _row_type(dict.fromkeys(plan.views_of_windows, "BIGINT"))
     columns = [
         "`_key` STRING",
         f"`event_id` {sql_type(spine.column(spine.event_id).type)}",
@@ -50,6 +51,7 @@ def vectors(job: JobPlan, plan: Plan, options: JobOptions) -> Sink:
         "`complete` BOOLEAN",
         f"`event` {event}",
         f"`features` {features}",
+        f"`valid_until` {valid}",
     ]
     return Sink(
         create_table(name, columns, {**_kafka(plan.features_topic, longest_vector(plan, options), options), **KEYED_JSON}),
@@ -74,6 +76,7 @@ def _vector(job: JobPlan, plan: Plan) -> list[str]:
         " AND ".join(backquoted(complete(stage)) for stage in stages) or "TRUE",
         _row([column.name for column in spine.columns]),
         _row([feature.name for feature in plan.window_features]) if stages else NO_FEATURES,
+        _row([valid_until(view) for view in plan.views_of_windows]) if stages else NO_FEATURES,
     ]
 
 

@@ -74,6 +74,7 @@ def _rest(plan: Plan) -> int:
     """Bytes of the widest vector of a service whose event has no text, with its key."""
     spine = plan.spine_source
     names = [column.name for column in spine.columns] + [feature.name for feature in plan.window_features]
+    names += plan.views_of_windows
     lists = sum(kind.length for kind in window_types(plan).values())
     values = (len(names) + lists + len(vector_key(plan))) * (VALUE_BYTES + 1)
     return FIXED_BYTES + 2 * len(spine.topic.encode()) + sum(len(name.encode()) + NAME_BYTES for name in names) + values

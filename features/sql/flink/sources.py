@@ -27,9 +27,8 @@ RECORD = (
 def source_table(job: JobPlan, source: Source, options: JobOptions) -> str:
     """The table of a source."""
     columns = [f"{backquoted(column.name)} {sql_type(column.type)}" for column in source.columns]
-    return create_table(
-        source.name, [*columns, *RECORD, *_watermark(source)], {**_kafka(job, source, options), **_end(job, source, options)}
-    )
+    settings = {**_kafka(job, source, options), **_history(source, options), **_end(job, source, options)}
+    return create_table(source.name, [*columns, *RECORD, *_watermark(source)], settings)
 
 
 def _watermark(source: Source) -> tuple[str, str]:
@@ -57,6 +56,23 @@ def _kafka(job: JobPlan, source: Source, options: JobOptions) -> dict[str, str]:
         "headrace-event.max-age-ms": str(options.max_age_days * DAY_MS),
         "headrace-event.value-bytes": str(dead_letter_value_bytes(longest_dead_letter(options))),
         **(_room_in_vectors(job, options) if source.name == job.spine else {}),
+    }
+
+
+def _history(source: Source, options: JobOptions) -> dict[str, str]:
+    """What a backfilled job reads before the topic. A source that no window is over has no files, and waits for the others."""
+    if options.history is None:
+        return {}
+    seam = options.history.seam
+    return {
+        "connector": "headrace-kafka",
+        "quiet.timeout": "0 ms",
+        "quiet.delay": f"{source.delay_ms} ms",
+        "history.folder": options.history.folder,
+        "history.source": source.name,
+        "history.files": str(seam.files if source.name in seam.from_ms else 0),
+        "history.sources": ";".join(sorted(seam.from_ms)),
+        "history.start": options.history.start,
     }
 
 

@@ -91,7 +91,8 @@ def stage_view(step: Step, options: JobOptions) -> str:
     stage, mode = step.stage, MODES[step.job.mode]
     carried = [column.name for column in _columns(step, options) if column.carried]
     out = [backquoted(name) for name in (*carried, *(feature.name for feature in stage.features))]
-    out += [named("`_complete`", complete(stage)), "`_late`", *mode.time_after]
+    out += [named("`_complete`", complete(stage)), *(backquoted(valid_until(view)) for view in stage.views)]
+    out += ["`_late`", *mode.time_after]
     return (
         f"CREATE TEMPORARY VIEW {backquoted(stage.name)} AS\nSELECT\n{lines(out)}\nFROM sliding_windows(\n"
         f"  r => TABLE {backquoted(step.name_of_rows)} PARTITION BY `_key`,\n"
@@ -107,6 +108,7 @@ def spec(step: Step, options: JobOptions) -> dict[str, object]:
         "mode": job.mode,
         "retention": stage.longest_ms + job.lateness_ms,
         "lateness": job.lateness_ms,
+        **({} if options.history is None else {"seam": options.history.seam.until_ms}),
         "whole_from": options.whole_after_ms.get(stage.source),
         "cache": options.cache_bytes,
         "kept": options.kept_bytes,
@@ -143,7 +145,17 @@ def _of_operator(step: Step, options: JobOptions) -> tuple[Column, ...]:
         Column("_is_query", _is_query(step, options), "FALSE"),
         Column("_partition", "`_partition`", "`_partition`", carried=True),
         Column("_offset", "`_offset`", "`_offset`", carried=True),
+        *_id(step, options),
     )
+
+
+def _id(step: Step, options: JobOptions) -> tuple[Column, ...]:
+    """What tells a backfilled job which row of the topic was in its history."""
+    if options.history is None:
+        return ()
+    event_id = step.source.event_id
+    of_spine = backquoted(event_id) if step.is_over_spine else null(sql_type(step.source.column(event_id).type))
+    return (Column("_id", of_spine, backquoted(event_id)),)
 
 
 def _values(step: Step) -> tuple[Column, ...]:
@@ -161,15 +173,21 @@ def _of_vector(step: Step) -> tuple[Column, ...]:
     event = {column.name: sql_type(column.type) for column in job.spine_source.columns}
     features = {feature.name: feature_type(job, stage, feature) for stage in step.before for feature in stage.features}
     whole = {complete(stage): "BOOLEAN" for stage in step.before}
+    valid = {valid_until(view): "BIGINT" for stage in step.before for view in stage.views}
     return (
         Column("_arrived", arrived, null("BIGINT"), carried=True),
-        *(Column(name, backquoted(name), null(of), carried=True) for name, of in {**event, **features, **whole}.items()),
+        *(Column(name, backquoted(name), null(of), carried=True) for name, of in {**event, **features, **whole, **valid}.items()),
     )
 
 
 def complete(stage: Stage) -> str:
     """The column that says whether the windows of ``stage`` are whole (rule 6)."""
     return f"_complete_{stage.name}"
+
+
+def valid_until(view: str) -> str:
+    """The column that says when the next row leaves a window of ``view``; null where no row is in any."""
+    return f"_valid_until_{view}"
 
 
 def _value(column: str) -> str:

@@ -14,7 +14,7 @@
 from infra.local.stack.environments import Environment, aliases_of, make_topic
 from infra.local.stack.folders import Folders
 from infra.local.stack.owner import other_stack
-from infra.local.stack.record import Stack, bootstrap, plans_in_use, read_plan, scorer_name
+from infra.local.stack.record import Stack, bootstrap, plans_in_use, read_plan, scorer_name, writer_name
 from infra.local.stack.services import Served, running, served
 from infra.local.stack.start import up
 from infra.local.stack.status import Row, status
@@ -38,4 +38,5 @@ __all__ = [
     "served",
     "status",
     "up",
+    "writer_name",
 ]

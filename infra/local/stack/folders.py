@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +41,10 @@ class Folders(NamedTuple):
     def checkpoints(self) -> Path:
         """The stream jobs' state."""
         return self.run / "checkpoints"
+
+    def histories(self, job: str) -> Iterator[Path]:
+        """The files of the history that the job of this name is being backfilled with."""
+        return self.checkpoints.glob(f"{job}/*/*/history/*.rows")
 
     @property
     def plans(self) -> Path:

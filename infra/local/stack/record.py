@@ -106,6 +106,16 @@ def scorer_names(service: str, settings: Settings) -> list[str]:
     return [scorer_name(service), *(scorer_name(service, instance) for instance in range(first + 1, first + count))]
 
 
+def writer_name(service: str) -> str:
+    """The process that writes the online rows of a service."""
+    return f"online-{service}"
+
+
+def reader_names(service: str, settings: Settings) -> list[str]:
+    """The processes that read the feature vectors of a service, as the settings say."""
+    return [*scorer_names(service, settings), *([writer_name(service)] if settings.online.write else [])]
+
+
 def role_of(name: str) -> tuple[str, str, int | None]:
     """Of a process called ``name``: what it does, the service that it is named by, and which of its scorers it is."""
     role, _, rest = name.partition("-")
@@ -118,18 +128,19 @@ def process_names(stack: Stack, services: Iterable[str], settings: Settings) -> 
     services = tuple(services)
     kafka = [] if settings.kafka.bootstrap else [KAFKA]
     streams = dict.fromkeys(stream_name(stack.job_of(service) or (service,)) for service in services)
-    return [*kafka, *streams, *(name for service in services for name in scorer_names(service, settings))]
+    return [*kafka, *streams, *(name for service in services for name in reader_names(service, settings))]
 
 
 def surplus(names: Iterable[str], services: Iterable[str], settings: Settings) -> list[str]:
-    """Of the processes called ``names``, the scorers of ``services`` that the settings do not have."""
-    wanted = {name for service in services for name in scorer_names(service, settings)}
-    of_services = {scorer_name(service) for service in services}
+    """Of the processes called ``names``, the scorers and writers of ``services`` that the settings do not have."""
+    services = tuple(services)
+    wanted = {name for service in services for name in reader_names(service, settings)}
+    of_services = {name(service) for service in services for name in (scorer_name, writer_name)}
     return [name for name in names if name not in wanted and name.partition(AT)[0] in of_services]
 
 
 def stop_order(name: str) -> tuple[int, str]:
     """Readers before those who write to them; Kafka last."""
     role = role_of(name)[0]
-    order = ("scorer", "stream", KAFKA)
+    order = ("scorer", "online", "stream", KAFKA)
     return (order.index(role) if role in order else -1, name)

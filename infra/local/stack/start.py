@@ -127,7 +127,7 @@ def _kafka(call: Call, before: Stack | None) -> tuple[Broker | None, str]:
     """The local broker, if Kafka is local, and where Kafka is; its own ports may have been taken since it ended."""
     settings, processes = call.settings, call.processes
     was_local = KAFKA in processes.names()
-    broker = None if settings.kafka.bootstrap else Broker(call.folders.kafka)
+    broker = None if settings.kafka.bootstrap else Broker(call.folders.kafka, jvm=settings.kafka.jvm_options)
     if broker and not processes.running(KAFKA):
         processes.stop(KAFKA)
         broker = broker.on_free_ports()
@@ -201,6 +201,8 @@ def _wait(folders: Folders, processes: Processes, name: str) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while not works(folders, processes, name):
         ended = processes.running(name) is None
+        if next(folders.histories(role_of(name)[1]), None):  # it is being backfilled, however long that takes
+            deadline = time.monotonic() + READY_SECONDS
         if ended or time.monotonic() > deadline:
             what = "ended" if ended else f"was not ready within {READY_SECONDS:.0f} s"
             log = processes.logs / f"{name}.log"

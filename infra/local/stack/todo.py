@@ -30,6 +30,7 @@ SHOWN = 3
 
 REPLACED = "its plan is replaced"
 FEWER = "fewer scorers are wanted"
+NO_WRITER = "online.write is false"
 
 Job = tuple[str, ...]
 """The services of a stream job."""
@@ -107,7 +108,8 @@ def todo(call: Call, before: Stack | None, wanted: Sequence[str], address: str, 
     stop |= _scorers(call, {service: "; ".join(found) for service, found in notes.items()})
     stop |= {stream_name(job): REPLACED for job in replaced}
     stop |= _scorers(call, {service: GONE if lines == [GONE] else REPLACED for service, lines in changed.items()})
-    stop |= dict.fromkeys(surplus(call.processes.names(), plans, call.settings), FEWER)
+    for name in surplus(call.processes.names(), plans, call.settings):
+        stop[name] = FEWER if role_of(name)[0] == "scorer" else NO_WRITER
     others = {service: before.definitions.get(service, "") for service in before.services if service not in names}
     return Todo(plans, {s: plan for s, plan in plans.items() if not any(s in job for job in kept)}, kept, others, stop)
 
@@ -143,9 +145,9 @@ def _notes(call: Call, before: Stack, service: str) -> tuple[str, ...]:
 
 
 def _scorers(call: Call, why: Mapping[str, str]) -> dict[str, str]:
-    """The scorers that there are of these services, and why they are stopped, which ``why`` says by service."""
+    """The scorers and writers that there are of these services, and why they are stopped, which ``why`` says by service."""
     found = {name: role_of(name) for name in call.processes.names()}
-    return {name: why[service] for name, (role, service, _) in found.items() if role == "scorer" and service in why}
+    return {name: why[service] for name, (role, service, _) in found.items() if role in {"scorer", "online"} and service in why}
 
 
 def _refusal(call: Call, before: Stack, changed: Mapping[str, Sequence[str]]) -> str:

@@ -26,7 +26,7 @@ from features.plan import Plan
 from features.service import Service
 from infra.models import registering
 from infra.settings import TrainSettings
-from jobs.audit.parity import compare
+from jobs.audit.compare import compare
 from jobs.history.compute import compute, write
 from jobs.predict.score import score_history
 from jobs.training.split import Split

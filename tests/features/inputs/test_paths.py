@@ -1,10 +1,13 @@
-"""The same events on every path, history → training and batch score, message → scorer: the same inputs and scores, to the bit."""
+"""The same events on every path, history → training and batch score, message → scorer, request → HTTP: the same inputs and
+scores, to the bit.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -29,6 +32,7 @@ from serving.models.registry import Registry
 from serving.models.session import load_model
 from serving.predict.predictor import Predictor
 from serving.predict.vector import Vectors
+from tests.serving.http.support import serving
 from tests.support.models import stumps
 
 pytestmark = pytest.mark.core
@@ -78,7 +82,7 @@ recent = StreamFeatureView(
 )
 order = RequestSource(
     name="order",
-    schema=[Field(name="price", dtype=Float64), Field(name="size", dtype=Int64), Field(name="whole", dtype=Int64)],
+    schema=[Field(name="price", dtype=Float64), Field(name="size", dtype=Int64), Field(name="whole", dtype=Float64)],
 )
 
 
@@ -191,6 +195,7 @@ class Paths(NamedTuple):
     batch_scores: Floats
     predictions: list[Prediction]
     """Without those of what comes before `ROWS`."""
+    over_http: list[Prediction]
     early: list[Prediction]
     """Of `BEFORE`, whose rows online are of their future."""
 
@@ -210,6 +215,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
     registry = Registry(folder / "models")
     onnx = stumps([0.01 * (place + 1) for place in range(len(columns))])
     registry.register(admit(onnx, plan, name="orders", created_at=0))
+    registry.set_alias("orders", "production", 1)
     model = registry.get("orders", 1)
     start = int(MIDNIGHT.timestamp() * 1000)
     history = compute(service, start_ms=start)
@@ -229,6 +235,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
         history,
         scored["score"].to_numpy(),
         predicted(history),
+        over_http(service, folder / "models", history),
         predicted(compute(service, end_ms=start)),
     )
 
@@ -248,6 +255,35 @@ def message(service: Service, row: dict[str, Any]) -> bytes:
     features = {f.name: row[f.name] for f in plan.window_features}
     vector = FeatureVector(row["id"], row["at"], plan.short_digest, Origin("orders", 0, 0), 0, True, event, features)
     return msgspec.json.Encoder(decimal_format="number").encode(vector)
+
+
+def over_http(service: Service, models: Path, table: pa.Table) -> list[Prediction]:
+    """What the HTTP service says of the rows, asked with each event as it is published, and with its window features."""
+    plan = service.plan
+    asked = [
+        {
+            "event": {c.name: row[c.name] for c in plan.spine_source.columns},
+            "features": {f.name: row[f.name] for f in plan.window_features},
+        }
+        for row in table.to_pylist()
+    ]
+    body = msgspec.json.Encoder(decimal_format="number").encode({"rows": asked})
+    with serving([service], models) as running:
+        answer = running.ask("POST", "/v1/predict/orders", raw=body)
+    assert answer.status == 200, answer.body
+    assert answer.json["errors"] == 0
+    return [msgspec.convert(one, Prediction) for one in answer.json["predictions"]]
+
+
+def test_http_has_the_scorers_predictions(paths: Paths) -> None:
+    """Inputs, batch rows and scores; what differs is where the event came from, and when."""
+
+    def plain(prediction: Prediction) -> Prediction:
+        receipt = msgspec.structs.replace(prediction.receipt, origin=None, arrived_at=0, featured_at=0, scored_at=0)
+        return msgspec.structs.replace(prediction, receipt=receipt)
+
+    assert [repr(plain(one)) for one in paths.over_http] == [repr(plain(one)) for one in paths.predictions]
+    assert [one.score for one in paths.over_http] == paths.batch_scores.tolist()
 
 
 def test_inputs_are_the_same_bits(paths: Paths) -> None:

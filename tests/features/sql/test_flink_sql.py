@@ -6,11 +6,14 @@ import json
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
 from features.job import job_plan
 from features.plan import Column, ColumnType, Mode, Plan, Source, Stage, WindowFeature
+from features.seam import seam_at
 from features.sql.flink import Job, JobOptions, job_sql
+from features.sql.flink.options import History
 from tests.features.sql import golden
 from tests.support.options import options
 
@@ -79,6 +82,25 @@ def test_a_stage_over_the_spine_after_another_source_has_all_rows() -> None:
     assert select(job, "payments_by_card_rows")["_is_query"] == "`at` >= 5"
     assert "`at` >= 5" in statement(job, "INSERT INTO `_features_other`")  # it takes the rows before they are left out
     assert "`at` >= 5" not in statement(job, "INSERT INTO `_features_risk`")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_backfilled_job_differs_in_its_sources_and_in_the_ids_of_rows(mode: Mode) -> None:
+    """Each source is told of the histories; a stage is told of ids, and which time the seam is; nothing else changes."""
+    of = msgspec.structs.replace(plan(stage("reports", "card")), mode=mode)
+    history = History(seam_at(job_plan([of]), 7, files=2), "/a folder", "start")
+    plain, job = sql_of(of, options()), sql_of(of, options(history=history))
+    for source, files in (("payments", 0), ("reports", 2)):
+        table = statement(job, f"CREATE TEMPORARY TABLE `{source}`")
+        assert "'connector' = 'headrace-kafka'" in table
+        assert f"'history.files' = '{files}'" in table
+        assert "'history.sources' = 'reports'" in table
+    assert select(job, "reports_by_card_rows")["_id"] == "CAST(NULL AS BIGINT)", "the spine contributes nothing"
+    changed = set(job.text.splitlines()) - set(plain.text.splitlines())
+    assert {line.split("=")[0].split("(")[0].strip() for line in changed} <= {
+        *(f"'history.{name}'" for name in ("folder", "source", "files", "sources", "start")),
+        *("'quiet.timeout'", "'quiet.delay'", "'connector'", "spec", "CAST", "`id` AS `_id`,"),
+    }
 
 
 def test_without_vectors_from_every_event_has_a_vector() -> None:
@@ -248,8 +270,11 @@ def test_services_of_one_job_each_have_their_columns() -> None:
     assert f"'{one.short_digest}'" in own
     assert "  `_complete_payments_by_card` AND `_complete_payments_by_shop`,\n" in risk
     assert "  `_complete_payments_by_card`,\n" in own
-    assert "ROW(`payments_card__sum`)\nFROM `payments_by_card`\n" in own  # it does not wait for the other's stage
-    assert "ROW(`payments_card__sum`, `payments_shop__sum`)\nFROM `payments_by_shop`\n" in risk
+    assert "  ROW(`_valid_until_payments_card`, `_valid_until_payments_shop`)\n" in risk
+    its_stage = "ROW(`payments_card__sum`),\n  ROW(`_valid_until_payments_card`)\nFROM `payments_by_card`\n"
+    assert its_stage in own  # it does not wait for the other's
+    assert "ROW(`payments_card__sum`, `payments_shop__sum`),\n" in risk
+    assert "FROM `payments_by_shop`\n" in risk
 
 
 def test_services_of_one_job_write_a_bad_event_once() -> None:

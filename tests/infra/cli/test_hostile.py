@@ -33,7 +33,7 @@ Run = Callable[..., tuple[int, str]]
 
 READERS = ("plan", "features", "score", "train")
 """Commands that read definitions and settings, and need no Kafka."""
-CLIENTS = ("publish", "replay", "tail", "up", "run", "scorer", "stream")
+CLIENTS = ("audit", "explain", "publish", "replay", "tail", "up", "run", "scorer", "stream", "online")
 """Commands that need one."""
 WITH_ALL = ("is binary", "is a folder", "ends the process", "has an unknown key")
 """Of the broken files, those with which every command is tried; all others with one that reads them."""
@@ -187,6 +187,15 @@ def test_an_out_that_cannot_be_written(out: str, project: Path, tried: Run) -> N
     code, line = tried("features", "num", "--out", out)
     assert code == 2
     assert out in line
+
+
+@pytest.mark.parametrize("out", ["data", "picture", "picture.pdf", "definitions.py/b.png", f"{'x' * 300}.png"])
+def test_a_picture_that_cannot_be_written(out: str, tried: Run) -> None:
+    """Said before Kafka is asked: a folder, another kind of file, below a file, of a name too long."""
+    for words in (("audit", "num"), ("explain", "num", "1")):
+        code, line = tried(*words, "--out", out)
+        assert (code, "127.0.0.1" in line) == (2, False)
+        assert out in line
 
 
 @pytest.mark.parametrize("command", CLIENTS)

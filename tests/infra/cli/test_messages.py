@@ -21,7 +21,10 @@ pytestmark = pytest.mark.core
 
 ORIGIN = Origin("num", 0, 1)
 KINDS: dict[str, tuple[type, Any]] = {
-    "features.num": (FeatureVector, {"event": {"k": "a"}, "features": {"totals__sum_v": 1.5, "totals__last_2_d": [1.5, 2]}}),
+    "features.num": (
+        FeatureVector,
+        {"event": {"k": "a"}, "features": {"totals__sum_v": 1.5, "totals__last_2_d": [1.5, 2]}, "valid_until": {"totals": 1}},
+    ),
     "predictions.num": (
         Prediction,
         {"receipt": {"inputs": {"totals__sum_v": 1.5}, "batch_as_of": {}, "incomplete": {}}, "outputs": {"label": "x"}},
@@ -58,7 +61,7 @@ def whole(kind: type, given: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         inner = field.type
-        if inner is Origin:
+        if inner in (Origin, Origin | None):
             made[field.name] = msgspec.to_builtins(ORIGIN)
         elif inner is Receipt:
             made[field.name] = whole(Receipt, given.get(field.name, {}))

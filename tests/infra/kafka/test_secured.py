@@ -184,7 +184,7 @@ def test_both_clients_speak_each_mechanism(kafka: SecuredKafka, echo: list[str],
     kafka.grant(user, ("READ", "topic", topic), ("WRITE", "topic", topic))
     properties = {"bootstrap.servers": str(settings.bootstrap), **settings.properties()}
     done = subprocess.run(
-        [*echo, *jvm_options(properties).split(), "Echo", topic, f"by {user}"],
+        [*echo, *jvm_options("", properties).split(), "Echo", topic, f"by {user}"],
         input="".join(f"{key}={value}\n" for key, value in properties.items()),
         env={**os.environ, **kafka.environment(user)},
         capture_output=True,

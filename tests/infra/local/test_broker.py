@@ -42,6 +42,11 @@ def test_an_identity_that_begins_with_a_dash_is_no_option(tmp_path: Path, monkey
     assert "cluster.id=-A" in (tmp_path / "data" / "meta.properties").read_text()
 
 
+def test_its_jvm_has_the_options_that_were_given(tmp_path: Path) -> None:
+    """Settings can give it more memory, or another collector."""
+    assert {"-Xmx300m", "-XX:+UseParallelGC"} <= set(Broker(tmp_path, jvm="-Xmx300m -XX:+UseParallelGC").prepare())
+
+
 def test_a_restart_keeps_topics_records_and_port(tmp_path: Path) -> None:
     """The same folder is the same broker."""
     with Broker(tmp_path) as first:

@@ -47,7 +47,7 @@ def test_the_run_adds_up_and_ends_by_itself(project: Path) -> None:
     seen = report["seen"]
     assert seen["published"] == seen["predictions"] > 1000
     assert (seen["dead_letters"], seen["incomplete"]) == (0, 0)
-    assert {stage["stage"]: stage["differing"] - stage["explained"] for stage in report["parity"]["stages"]} == {
+    assert {stage["name"]: stage["differing"] - stage["causes"]["late_row"] for stage in report["parity"]["stages"]} == {
         "transactions_by_customer_id": 0,
         "labels_by_terminal_id": 0,
     }

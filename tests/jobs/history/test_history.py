@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -245,10 +245,25 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     """A reader sees the whole old file until the whole new one is there."""
     path = tmp_path / "out.parquet"
     write(pa.table({"a": [1]}), path)
-    with pytest.raises(AttributeError):
-        write(None, path)  # type: ignore[arg-type]
+
+    def broken() -> Iterator[pa.Table]:
+        yield pa.table({"a": [2]})
+        raise SettingError("no more")
+
+    with pytest.raises(SettingError, match="no more"):
+        write(broken(), path)
     assert pq.read_table(path).to_pydict() == {"a": [1]}
     assert [file.name for file in tmp_path.iterdir()] == ["out.parquet"]
+
+
+def test_a_column_is_of_one_type_in_the_whole_file(tmp_path: Path) -> None:
+    """As in one table, whatever its first rows are: of whole numbers and then others, it holds doubles."""
+    path, columns = tmp_path / "out.parquet", ([None], [1, None], [True], [2.5])
+    written = write((pa.table({"a": values, "b": [1] * len(values)}) for values in columns), path)
+    table = pq.read_table(path)
+    assert (written.rows, written.columns) == (table.num_rows, 2)
+    assert table.schema == pa.schema([("a", pa.float64()), ("b", pa.int64())])
+    assert table["a"].to_pylist() == [None, 1.0, None, 1.0, 2.5]
 
 
 def test_other_features_than_the_inputs_can_be_had(small: Service) -> None:

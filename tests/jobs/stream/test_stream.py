@@ -23,7 +23,8 @@ from features.plan import Plan
 from features.service import Service
 from features.times import DAY_MS
 from infra.local.broker import Broker
-from jobs.audit.parity import compare, ledger_of
+from jobs.audit.compare import compare
+from jobs.audit.ledger import ledger_of
 from jobs.history.compute import compute
 from jobs.ingest.publish import publish
 from schemas import Origin
@@ -144,6 +145,23 @@ def test_a_killed_job_goes_on_at_another_parallelism(broker: Broker, small: Serv
     """Killed with its JVM, and restored with fewer subtasks; the files of its RocksDB are where they are wiped."""
     plan = stopped_and_restored(broker, small, partial(embedded, broker), tmp_path, "rocksdb", parallelism=(2, 1))
     assert (tmp_path / plan.service / "rocksdb").is_dir()
+
+
+def test_a_warm_up_leaves_nothing(broker: Broker, small: Service, tmp_path: Path) -> None:
+    """A job that has warmed up, and says that it is ready, has written nothing; its windows then hold real rows alone."""
+    plan, ready = own_topics(broker, small.plan), tmp_path / "ready"
+    with embedded(broker, plan, tmp_path, bounded=False, ready_file=ready, warm_up_ms=500) as job:
+        while not ready.exists():
+            assert job.is_alive()
+            time.sleep(0.1)
+        assert not list(records(broker, plan.features_topic))
+        assert not late_rows(broker, plan)
+        publish_history(broker, small.folder, plan)
+        batch = compute(small)
+        await_vectors(broker, plan, batch.num_rows)
+    customers, _ = compare(plan, batch, of_history(vectors(broker, plan))).stages  # the other one has late labels
+    assert customers.differing == 0
+    assert not dead_letters(broker, plan)
 
 
 def stopped_and_restored(

@@ -13,6 +13,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from infra.local.broker import Broker
 from serving.kafka import membership as module
+from serving.kafka.clients import PollingConsumer
 from serving.kafka.config import READER
 from serving.kafka.lease import Lease
 from serving.kafka.membership import Membership
@@ -33,7 +34,7 @@ def topic(broker: Broker) -> str:
 def consumer(broker: Broker, topic: str) -> Iterator[KafkaConsumer]:
     """A static member of a group, whose joins take longer than a poll."""
     member = {"group_id": topic, "group_instance_id": f"{topic}.0", "metadata_max_age_ms": 300}
-    made = KafkaConsumer(bootstrap_servers=broker.bootstrap, **member, **READER)
+    made = PollingConsumer(bootstrap_servers=broker.bootstrap, **member, **READER)
     coordinator = made._coordinator
     join = coordinator._do_join_and_sync_async
 

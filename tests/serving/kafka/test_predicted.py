@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from kafka import TopicPartition
 from kafka.errors import CommitFailedError, KafkaError, KafkaTimeoutError
 
 from features.errors import StackError
+from serving.kafka.batches import Record
 from serving.kafka.delivery import COMMIT_SECONDS, MAX_IN_FLIGHT, Delivery
 from serving.kafka.lease import Lease, LostError
 from serving.kafka.predicted import Predicted
@@ -82,10 +83,11 @@ class Wire:
         self.now = 0.0
         self.lease = Lease(10_000, lambda: self.now)
 
-    def add(self, value: bytes, key: bytes | None, partition: int) -> Sent:
-        """Take a prediction."""
-        self.sent.append(Sent(self))
-        return self.sent[-1]
+    def send(self, records: Sequence[Record]) -> list[Sent]:
+        """Take the predictions of a poll."""
+        sent = [Sent(self) for _ in records]
+        self.sent += sent
+        return sent
 
     def commit_async(self, offsets: dict[TopicPartition, Any], callback: Callable[..., None]) -> None:
         """Take a commit."""
@@ -107,7 +109,7 @@ def test_offset_is_committed_when_all_before_it_is_acknowledged() -> None:
     wire = Wire()
     delivery = wire.delivery()
     for offset in (10, 20):
-        delivery.add(b"", b"", 0)
+        delivery.predict([Record(b"", b"", 0)])
         delivery.end_poll({PLACE: offset})
     wire.sent[1].is_done = True
     wire.now = COMMIT_SECONDS
@@ -133,8 +135,7 @@ def test_refused_record_is_fatal_even_where_later_ones_were_taken() -> None:
     """Its offset is never committed: after a restart it is predicted."""
     wire = Wire()
     delivery = wire.delivery()
-    for _ in range(2):
-        delivery.add(b"", b"", 0)
+    delivery.predict([Record(b"", b"", 0)] * 2)
     delivery.end_poll({PLACE: 10})
     wire.sent[0].error = KafkaTimeoutError("too late")
     for sent in wire.sent:
@@ -149,9 +150,9 @@ def test_polls_on_their_way_are_bounded() -> None:
     """One more than the bound waits for the oldest."""
     delivery = Wire().delivery()
     for offset in range(MAX_IN_FLIGHT):
-        delivery.add(b"", b"", 0)
+        delivery.predict([Record(b"", b"", 0)])
         delivery.end_poll({PLACE: offset})
-    delivery.add(b"", b"", 0)
+    delivery.predict([Record(b"", b"", 0)])
     with pytest.raises(StackError, match="still on its way"):
         delivery.end_poll({PLACE: MAX_IN_FLIGHT})
 

@@ -32,7 +32,7 @@ CREATE TEMPORARY TABLE `transactions` (
   'headrace-event.max-ahead-ms' = '3600000',
   'headrace-event.max-age-ms' = '1576800000000',
   'headrace-event.value-bytes' = '6283008',
-  'headrace-event.vector-bytes' = '1044848',
+  'headrace-event.vector-bytes' = '1044729',
   'scan.topic-partition-discovery.interval' = '10000 ms',
   'scan.watermark.idle-timeout' = '10000 ms'
 );
@@ -78,7 +78,8 @@ CREATE TEMPORARY TABLE `_features_fraud` (
   `arrived_at` BIGINT,
   `complete` BOOLEAN,
   `event` ROW<`transaction_id` BIGINT, `event_time` BIGINT, `customer_id` BIGINT, `terminal_id` BIGINT, `amount` DECIMAL(12, 2)>,
-  `features` ROW<`customer_spend__count_1d` BIGINT, `customer_spend__mean_1d` DOUBLE, `customer_spend__count_7d` BIGINT, `customer_spend__mean_7d` DOUBLE, `customer_spend__count_30d` BIGINT, `customer_spend__mean_30d` DOUBLE, `terminal_risk__count_1d` BIGINT, `terminal_risk__mean_1d` DOUBLE, `terminal_risk__count_7d` BIGINT, `terminal_risk__mean_7d` DOUBLE, `terminal_risk__count_30d` BIGINT, `terminal_risk__mean_30d` DOUBLE>
+  `features` ROW<`customer_spend__count_1d` BIGINT, `customer_spend__mean_1d` DOUBLE, `customer_spend__count_7d` BIGINT, `customer_spend__mean_7d` DOUBLE, `customer_spend__count_30d` BIGINT, `customer_spend__mean_30d` DOUBLE, `terminal_risk__count_1d` BIGINT, `terminal_risk__mean_1d` DOUBLE, `terminal_risk__count_7d` BIGINT, `terminal_risk__mean_7d` DOUBLE, `terminal_risk__count_30d` BIGINT, `terminal_risk__mean_30d` DOUBLE>,
+  `valid_until` ROW<`customer_spend` BIGINT, `terminal_risk` BIGINT>
 ) WITH (
   'connector' = 'kafka',
   'topic' = 'features.fraud',
@@ -102,7 +103,8 @@ CREATE TEMPORARY TABLE `_features_limits` (
   `arrived_at` BIGINT,
   `complete` BOOLEAN,
   `event` ROW<`transaction_id` BIGINT, `event_time` BIGINT, `customer_id` BIGINT, `terminal_id` BIGINT, `amount` DECIMAL(12, 2)>,
-  `features` ROW<`customer_spend__count_1d` BIGINT, `customer_spend__mean_1d` DOUBLE>
+  `features` ROW<`customer_spend__count_1d` BIGINT, `customer_spend__mean_1d` DOUBLE>,
+  `valid_until` ROW<`customer_spend` BIGINT>
 ) WITH (
   'connector' = 'kafka',
   'topic' = 'features.limits',
@@ -193,6 +195,7 @@ SELECT
   `customer_spend__count_30d`,
   `customer_spend__mean_30d`,
   `_complete` AS `_complete_transactions_by_customer_id`,
+  `_valid_until_customer_spend`,
   `_late`
 FROM sliding_windows(
   r => TABLE `transactions_by_customer_id_rows` PARTITION BY `_key`,
@@ -221,7 +224,8 @@ SELECT
   `customer_spend__mean_7d`,
   `customer_spend__count_30d`,
   `customer_spend__mean_30d`,
-  `_complete_transactions_by_customer_id`
+  `_complete_transactions_by_customer_id`,
+  `_valid_until_customer_spend`
 FROM `transactions_by_customer_id`
 WHERE `_late` IS NULL
 UNION ALL
@@ -245,7 +249,8 @@ SELECT
   CAST(NULL AS DOUBLE) AS `customer_spend__mean_7d`,
   CAST(NULL AS BIGINT) AS `customer_spend__count_30d`,
   CAST(NULL AS DOUBLE) AS `customer_spend__mean_30d`,
-  CAST(NULL AS BOOLEAN) AS `_complete_transactions_by_customer_id`
+  CAST(NULL AS BOOLEAN) AS `_complete_transactions_by_customer_id`,
+  CAST(NULL AS BIGINT) AS `_valid_until_customer_spend`
 FROM `labels`
 WHERE `_reason` IS NULL;
 
@@ -266,6 +271,7 @@ SELECT
   `customer_spend__count_30d`,
   `customer_spend__mean_30d`,
   `_complete_transactions_by_customer_id`,
+  `_valid_until_customer_spend`,
   `terminal_risk__count_1d`,
   `terminal_risk__mean_1d`,
   `terminal_risk__count_7d`,
@@ -273,10 +279,11 @@ SELECT
   `terminal_risk__count_30d`,
   `terminal_risk__mean_30d`,
   `_complete` AS `_complete_labels_by_terminal_id`,
+  `_valid_until_terminal_risk`,
   `_late`
 FROM sliding_windows(
   r => TABLE `labels_by_terminal_id_rows` PARTITION BY `_key`,
-  spec => '{"mode": "arrival", "retention": 2764800000, "lateness": 172800000, "whole_from": null, "cache": 0, "kept": 67108864, "values": ["_value_is_fraud"], "features": [{"name": "terminal_risk__count_1d", "function": "count", "parameter": null, "value": 0, "window": 86400000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_1d", "function": "mean", "parameter": null, "value": 0, "window": 86400000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_7d", "function": "count", "parameter": null, "value": 0, "window": 604800000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_7d", "function": "mean", "parameter": null, "value": 0, "window": 604800000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_30d", "function": "count", "parameter": null, "value": 0, "window": 2592000000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_30d", "function": "mean", "parameter": null, "value": 0, "window": 2592000000, "fill": 0.0, "view": "terminal_risk"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount", "customer_spend__count_1d", "customer_spend__mean_1d", "customer_spend__count_7d", "customer_spend__mean_7d", "customer_spend__count_30d", "customer_spend__mean_30d", "_complete_transactions_by_customer_id"]}',
+  spec => '{"mode": "arrival", "retention": 2764800000, "lateness": 172800000, "whole_from": null, "cache": 0, "kept": 67108864, "values": ["_value_is_fraud"], "features": [{"name": "terminal_risk__count_1d", "function": "count", "parameter": null, "value": 0, "window": 86400000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_1d", "function": "mean", "parameter": null, "value": 0, "window": 86400000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_7d", "function": "count", "parameter": null, "value": 0, "window": 604800000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_7d", "function": "mean", "parameter": null, "value": 0, "window": 604800000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_30d", "function": "count", "parameter": null, "value": 0, "window": 2592000000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_30d", "function": "mean", "parameter": null, "value": 0, "window": 2592000000, "fill": 0.0, "view": "terminal_risk"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount", "customer_spend__count_1d", "customer_spend__mean_1d", "customer_spend__count_7d", "customer_spend__mean_7d", "customer_spend__count_30d", "customer_spend__mean_30d", "_complete_transactions_by_customer_id", "_valid_until_customer_spend"]}',
   uid => 'labels_by_terminal_id'
 );
 
@@ -290,7 +297,8 @@ SELECT
   `_arrived`,
   `_complete_transactions_by_customer_id` AND `_complete_labels_by_terminal_id`,
   ROW(`transaction_id`, `event_time`, `customer_id`, `terminal_id`, `amount`),
-  ROW(`customer_spend__count_1d`, `customer_spend__mean_1d`, `customer_spend__count_7d`, `customer_spend__mean_7d`, `customer_spend__count_30d`, `customer_spend__mean_30d`, `terminal_risk__count_1d`, `terminal_risk__mean_1d`, `terminal_risk__count_7d`, `terminal_risk__mean_7d`, `terminal_risk__count_30d`, `terminal_risk__mean_30d`)
+  ROW(`customer_spend__count_1d`, `customer_spend__mean_1d`, `customer_spend__count_7d`, `customer_spend__mean_7d`, `customer_spend__count_30d`, `customer_spend__mean_30d`, `terminal_risk__count_1d`, `terminal_risk__mean_1d`, `terminal_risk__count_7d`, `terminal_risk__mean_7d`, `terminal_risk__count_30d`, `terminal_risk__mean_30d`),
+  ROW(`_valid_until_customer_spend`, `_valid_until_terminal_risk`)
 FROM `labels_by_terminal_id`
 WHERE `_late` IS NULL;
 
@@ -304,7 +312,8 @@ SELECT
   `_arrived`,
   `_complete_transactions_by_customer_id`,
   ROW(`transaction_id`, `event_time`, `customer_id`, `terminal_id`, `amount`),
-  ROW(`customer_spend__count_1d`, `customer_spend__mean_1d`)
+  ROW(`customer_spend__count_1d`, `customer_spend__mean_1d`),
+  ROW(`_valid_until_customer_spend`)
 FROM `transactions_by_customer_id`
 WHERE `_late` IS NULL;
 

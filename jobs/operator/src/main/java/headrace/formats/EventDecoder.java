@@ -2,6 +2,7 @@ package headrace.formats;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import headrace.warmup.Samples;
 import java.io.IOException;
 import java.io.Serializable;
 import java.math.BigDecimal;
@@ -50,6 +51,7 @@ final class EventDecoder {
      */
     record Room(long vectorBytes, List<String> inVector, int valueBytes) implements Serializable {}
 
+    private final RowType rowType;
     private final Rules rules;
     private final LongSupplier clock;
     private final List<String> names;
@@ -65,6 +67,7 @@ final class EventDecoder {
             JsonFactory.builder().enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).build();
 
     EventDecoder(RowType type, Rules rules, LongSupplier clock) {
+        rowType = type;
         this.rules = rules;
         this.clock = clock;
         names = type.getFieldNames();
@@ -82,6 +85,14 @@ final class EventDecoder {
         }
         mostCopies = Arrays.stream(copies).max().orElse(0);
         time = positions.get(rules.time());
+    }
+
+    /** An event that is good, with a value in each column. */
+    byte[] sample() {
+        RowType event = new RowType(rowType.getFields().subList(0, width));
+        GenericRowData row = Samples.row(event.getChildren(), 1);
+        row.setField(time, clock.getAsLong());
+        return new VectorSerializationSchema(event).opened().serialize(row);
     }
 
     GenericRowData decode(byte[] value) {

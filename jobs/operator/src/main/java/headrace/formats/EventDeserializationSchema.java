@@ -1,5 +1,6 @@
 package headrace.formats;
 
+import headrace.warmup.WarmUp;
 import org.apache.flink.api.common.serialization.DeserializationSchema;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.table.data.RowData;
@@ -23,6 +24,8 @@ final class EventDeserializationSchema implements DeserializationSchema<RowData>
     @Override
     public void open(InitializationContext context) {
         decoder = new EventDecoder(type, rules, System::currentTimeMillis);
+        byte[] sample = decoder.sample();
+        WarmUp.run("decoding of " + type.getFieldNames(), number -> decoder.decode(sample));
     }
 
     @Override

@@ -1,5 +1,7 @@
 package headrace.formats;
 
+import headrace.warmup.Samples;
+import headrace.warmup.WarmUp;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import org.apache.flink.api.common.serialization.SerializationSchema;
@@ -38,10 +40,18 @@ final class VectorSerializationSchema implements SerializationSchema<RowData> {
 
     @Override
     public void open(InitializationContext context) {
+        opened();
+        RowData sample = Samples.row(type.getChildren(), 1);
+        WarmUp.run("encoding of " + type.getFieldNames(), number -> serialize(sample));
+    }
+
+    /** Ready to serialize. */
+    VectorSerializationSchema opened() {
         whole = object(type, (row, position) -> row);
         // Shortest digits that give the double back, and quickly (Schubfach).
         factory = JsonFactory.builder().enable(StreamWriteFeature.USE_FAST_DOUBLE_WRITER).build();
         out = new DataOutputSerializer(1024);
+        return this;
     }
 
     @Override

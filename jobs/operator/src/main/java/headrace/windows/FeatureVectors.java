@@ -16,6 +16,7 @@ final class FeatureVectors {
     private final KeptValues kept;
     private final Object[] fills;
     private final Object[] vector;
+    private final ValidUntil validUntil;
     private final long longest;
 
     FeatureVectors(Stage stage, Layout layout, RowTree rows) {
@@ -30,7 +31,8 @@ final class FeatureVectors {
         last = new LastValues(stage, layout, rows);
         kept = new KeptValues(stage, layout, rows);
         fills = Arrays.stream(stage.features).map(this::fill).toArray();
-        vector = new Object[stage.features.length + 1];
+        vector = new Object[stage.resultFields()];
+        validUntil = new ValidUntil(stage);
         longest = stage.windows[stage.windows.length - 1];
     }
 
@@ -48,7 +50,10 @@ final class FeatureVectors {
         kept.open(key);
     }
 
-    /** The features at {@code time}, then whether they are complete (rule 6); overwritten by the next call. */
+    /**
+     * The features at {@code time}, whether they are complete (rule 6), until when those of each view are valid; overwritten by
+     * the next call.
+     */
     Object[] at(long time) {
         return at(time, 0);
     }
@@ -59,20 +64,20 @@ final class FeatureVectors {
         layout.clear(state);
         last.clear();
         kept.moveTo(time, longerThan);
+        validUntil.clear();
         long through = time;
         for (int window = 0; window < stage.windows.length; window++) { // they nest: each goes on where the last one ended
             if (stage.windows[window] <= longerThan) {
                 continue;
             }
             long after = time - stage.windows[window];
-            if (layout.slots > 0) {
-                rows.fold(state, after, through);
-            }
+            validUntil.oldest(window, rows.fold(state, after, through));
             last.extendTo(window, after, through);
             results(window);
             through = after;
         }
         vector[stage.features.length] = isWholeAfter(time - longest);
+        validUntil.write(vector, stage.features.length + 1);
         return vector;
     }
 

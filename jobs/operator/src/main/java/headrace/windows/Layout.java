@@ -85,6 +85,11 @@ final class Layout {
         return new Layout(stage.values, kinds);
     }
 
+    /** For one value that is never aggregated. */
+    static Layout of(Value value) {
+        return new Layout(new Value[] {value}, List.of(EnumSet.noneOf(Partial.Kind.class)));
+    }
+
     /** For times, and nothing else. */
     static Layout ofTimes() {
         return new Layout(new Value[0], List.of());

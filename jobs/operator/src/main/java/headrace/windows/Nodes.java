@@ -13,6 +13,9 @@ import java.util.Arrays;
  * </pre>
  */
 final class Nodes {
+    /** No time: there is no row. */
+    static final long NO_ROW = Long.MAX_VALUE;
+
     private static final int NO_BLOCK = 0;
     private static final int ROWS = 4; // of a leaf, behind its count; the entries of a node too
 
@@ -96,11 +99,9 @@ final class Nodes {
         setOldest();
     }
 
-    /** Adds the partials of the rows in (after, through] to {@code state}; all are older than what it has seen. */
-    void fold(long[] state, long after, long through) {
-        if (head.newestBelow() > after) {
-            fold(state, head.root(), head.level(), after, through);
-        }
+    /** Adds the partials of the rows in (after, through] to {@code state}; gives the oldest's time: see {@link RowTree#fold}. */
+    long fold(long[] state, long after, long through) {
+        return head.newestBelow() > after ? fold(state, head.root(), head.level(), after, through) : NO_ROW;
     }
 
     /** Shows the rows in (after, through] to {@code visitor}, newest first, until it has enough: then false. */
@@ -246,27 +247,33 @@ final class Nodes {
         return summary;
     }
 
-    private void fold(long[] state, long node, int level, long after, long through) {
+    private long fold(long[] state, long node, int level, long after, long through) {
         byte[] block = blocks.get(node);
+        long oldest = NO_ROW;
         for (int i = count(block) - 1; i >= 0 && last(block, i) > after; i--) {
             if (first(block, i) > through) {
                 continue;
             }
             if (first(block, i) > after && last(block, i) <= through) {
                 layout.merge(state, block, entry(i));
+                oldest = first(block, i);
             } else if (level > 1) {
-                fold(state, id(block, i), level - 1, after, through);
+                oldest = Math.min(oldest, fold(state, id(block, i), level - 1, after, through));
             } else {
-                foldLeaf(state, blocks.get(id(block, i)), after, through);
+                oldest = Math.min(oldest, foldLeaf(state, blocks.get(id(block, i)), after, through));
             }
         }
+        return oldest;
     }
 
-    private void foldLeaf(long[] state, byte[] leaf, long after, long through) {
+    private long foldLeaf(long[] state, byte[] leaf, long after, long through) {
         int row = ROWS + (layout.countThrough(leaf, ROWS, count(leaf), through) - 1) * layout.row;
+        long oldest = NO_ROW;
         for (; row >= ROWS && Layout.time(leaf, row) > after; row -= layout.row) {
             layout.add(state, leaf, row);
+            oldest = Layout.time(leaf, row);
         }
+        return oldest;
     }
 
     private boolean visit(RowTree.Visitor visitor, long node, int level, long after, long through) {

@@ -144,6 +144,11 @@ final class RowTree {
         return layout.isQuery(block, row);
     }
 
+    /** A word of the row at {@code row} of a block, as a visitor sees it. */
+    long value(byte[] block, int row, int word) {
+        return layout.value(block, row, word);
+    }
+
     /** Forgets some of the rows that are too old once there is a row of {@code time}. */
     void advance(long time) {
         head.setNewest(Math.max(newest(), time));
@@ -167,17 +172,24 @@ final class RowTree {
         watcher.inserted(row);
     }
 
-    /** Adds the partials of the rows in (after, through] to {@code state}; all are older than what it has seen. */
-    void fold(long[] state, long after, long through) {
+    /**
+     * Adds the partials of the rows in (after, through] to {@code state}; all are older than what it has seen.
+     *
+     * @return the time of the oldest of them; {@link Nodes#NO_ROW} where there is none
+     */
+    long fold(long[] state, long after, long through) {
         byte[] bytes = head.bytes();
         int i = layout.countThrough(bytes, TreeHead.TIP, head.tipRows(), through) - 1;
-        int at = tipRow(i);
+        int newest = tipRow(i);
+        int at = newest;
         for (; i >= 0 && Layout.time(bytes, at) > after; i--, at -= layout.row) {
             layout.add(state, bytes, at);
         }
-        if (i < 0) {
-            nodes.fold(state, after, through);
+        long below = i < 0 ? nodes.fold(state, after, through) : Nodes.NO_ROW;
+        if (below != Nodes.NO_ROW || at == newest) {
+            return below;
         }
+        return Layout.time(bytes, at + layout.row);
     }
 
     /** Shows the rows in (after, through] to {@code visitor}, newest first, until it has enough: then false. */

@@ -2,6 +2,8 @@ package headrace.windows;
 
 import static org.apache.flink.table.annotation.ArgumentTrait.SET_SEMANTIC_TABLE;
 
+import headrace.warmup.WarmUp;
+import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
@@ -94,6 +96,7 @@ public final class SlidingWindows extends ProcessTableFunction<RowData> implemen
     @Override
     public void open(FunctionContext context) {
         start(context.getMetricGroup(), RowTree.LEAF_ROWS, RowTree.FANOUT);
+        WarmUp.run("windows over " + Arrays.toString(stage.views), new MadeUpRows(stage, row -> {}));
     }
 
     /** With blocks of these sizes: see {@link RowTree}. */
@@ -118,7 +121,11 @@ public final class SlidingWindows extends ProcessTableFunction<RowData> implemen
             @ArgumentHint(name = "spec") String spec) {
         current.read(stage, r);
         turn.open(context.timeContext(Long.class), state, current.key);
-        mode.arrive(current, turn);
+        if (current.isHistory()) {
+            turn.process(current, turn.watermark()); // all of it precedes the first row of the topic, in both modes
+        } else if (!turn.isRepeat(current)) {
+            mode.arrive(current, turn);
+        }
         turn.close();
     }
 

@@ -10,6 +10,7 @@ import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.ObjectMap
  * in milliseconds, sizes in bytes.
  *
  * @param retention how long rows are kept: the longest window and the allowed lateness
+ * @param seam of a backfilled job: rows before this time may come from its history and from the topic; else null
  * @param wholeFrom rows of this time or before may have been deleted before the job could read them; null: none were
  * @param cache the size of the cache of blocks; 0: none
  * @param kept how much memory {@link KeptValues} may use
@@ -20,6 +21,7 @@ record Spec(
         @JsonProperty("mode") Mode.Name mode,
         @JsonProperty("retention") long retention,
         @JsonProperty("lateness") long lateness,
+        @JsonProperty("seam") Long seam,
         @JsonProperty("whole_from") Long wholeFrom,
         @JsonProperty("cache") long cache,
         @JsonProperty("kept") long kept,

@@ -19,7 +19,7 @@ import org.apache.flink.table.types.logical.RowType;
  * One keyed step of the plan: a {@link Spec} bound to the columns of its table.
  *
  * <p>The table has {@code _time BIGINT, _contributes BOOLEAN, _is_query BOOLEAN, _partition INT, _offset BIGINT}, {@code _key} if
- * something is kept of a key in memory, the aggregated columns and the carried ones, in any order.
+ * something is kept of a key in memory, {@code _id} in a backfilled job, the aggregated columns and the carried ones, in any order.
  */
 final class Stage implements Serializable {
     private static final long serialVersionUID = 1L;
@@ -32,12 +32,21 @@ final class Stage implements Serializable {
         private static final long serialVersionUID = 1L;
     }
 
+    /** The columns of its table. */
+    final RowType table;
+
     final Mode.Name mode;
     final long retention;
     final long lateness;
 
     /** Rows of this time or before may never have come; the least long where all have. */
     final long wholeFrom;
+
+    /** Rows before this time may come from the history and from the topic; the least long where there is no history. */
+    final long seam;
+
+    /** The column of a row's id; null where there is no history. */
+    final Value id;
 
     final long cache;
     final long kept;
@@ -61,10 +70,13 @@ final class Stage implements Serializable {
 
     private Stage(Spec spec, DataType table) {
         RowType type = (RowType) table.getLogicalType();
+        this.table = type;
         mode = spec.mode();
         retention = spec.retention();
         lateness = spec.lateness();
         wholeFrom = spec.wholeFrom() == null ? Long.MIN_VALUE : spec.wholeFrom();
+        seam = spec.seam() == null ? Long.MIN_VALUE : spec.seam();
+        id = spec.seam() == null ? null : value(type, DataType.getFieldDataTypes(table), "_id", false);
         cache = spec.cache();
         kept = spec.kept();
         time = position(type, "_time");
@@ -78,7 +90,7 @@ final class Stage implements Serializable {
         TreeSet<Long> lengths = new TreeSet<>();
         spec.features().forEach(feature -> lengths.add(feature.window()));
         windows = lengths.stream().mapToLong(Long::longValue).toArray();
-        List<String> named = spec.features().stream().map(Spec.Feature::view).distinct().toList();
+        List<String> named = views(spec);
         views = named.toArray(String[]::new);
         features =
                 spec.features().stream()
@@ -99,7 +111,10 @@ final class Stage implements Serializable {
         return new Stage(Spec.parse(spec), table);
     }
 
-    /** The output's columns: the carried ones, the features, {@code _complete}, and {@code _late}, an entry in the ledger. */
+    /**
+     * The output's columns: the carried ones, the features, {@code _complete}, {@code _valid_until_} of each view, and {@code _late},
+     * an entry in the ledger.
+     */
     static DataType output(String text, DataType table) {
         Spec spec = Spec.parse(text);
         RowType type = (RowType) table.getLogicalType();
@@ -113,8 +128,21 @@ final class Stage implements Serializable {
             fields.add(DataTypes.FIELD(feature.name(), type(feature, values)));
         }
         fields.add(DataTypes.FIELD("_complete", DataTypes.BOOLEAN()));
+        for (String view : views(spec)) {
+            fields.add(DataTypes.FIELD("_valid_until_" + view, DataTypes.BIGINT()));
+        }
         fields.add(DataTypes.FIELD("_late", LateRow.TYPE));
         return DataTypes.ROW(fields).bridgedTo(RowData.class);
+    }
+
+    /** The views, in the order of their first features. */
+    private static List<String> views(Spec spec) {
+        return spec.features().stream().map(Spec.Feature::view).distinct().toList();
+    }
+
+    /** How many values a feature vector has: the features, whether they are complete, until when each view is valid. */
+    int resultFields() {
+        return features.length + 1 + views.length;
     }
 
     /** The type of a feature's value. */
@@ -149,11 +177,15 @@ final class Stage implements Serializable {
         List<DataType> columns = DataType.getFieldDataTypes(table);
         Value[] values = new Value[spec.values().size()];
         for (int i = 0; i < values.length; i++) {
-            int position = position(type, spec.values().get(i));
-            int words = type.getTypeAt(position).is(LogicalTypeRoot.VARCHAR) ? 2 : 1;
-            values[i] = new Value(position, columns.get(position).nullable(), spec.isOnlyCounted(i) ? 0 : words);
+            values[i] = value(type, columns, spec.values().get(i), spec.isOnlyCounted(i));
         }
         return values;
+    }
+
+    private static Value value(RowType type, List<DataType> columns, String name, boolean isOnlyCounted) {
+        int position = position(type, name);
+        int words = type.getTypeAt(position).is(LogicalTypeRoot.VARCHAR) ? 2 : 1;
+        return new Value(position, columns.get(position).nullable(), isOnlyCounted ? 0 : words);
     }
 
     private static int position(RowType table, String name) {

@@ -1,5 +1,6 @@
 package headrace.windows;
 
+import headrace.seam.History;
 import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.utils.ProjectedRowData;
@@ -23,6 +24,9 @@ final class StagedRow {
     /** The carried columns: a view of the row that was read. */
     RowData carry;
 
+    /** The words of the row's id; only of a row that contributes, from before the seam. */
+    final long[] id;
+
     private final ProjectedRowData carried;
 
     StagedRow(Stage stage) {
@@ -32,7 +36,21 @@ final class StagedRow {
         }
         this.words = new long[words];
         nulls = new boolean[stage.values.length];
+        id = new long[stage.id == null ? 0 : stage.id.words()];
         carried = ProjectedRowData.from(stage.carry);
+    }
+
+    /** One of so many words, and nothing else. */
+    StagedRow(int words) {
+        this.words = new long[words];
+        nulls = new boolean[1];
+        id = new long[0];
+        carried = null;
+    }
+
+    /** Whether the row is of the history that a job was backfilled with. */
+    boolean isHistory() {
+        return partition == History.PARTITION;
     }
 
     void read(Stage stage, RowData row) {
@@ -42,6 +60,9 @@ final class StagedRow {
         partition = row.getInt(stage.partition);
         offset = row.getLong(stage.offset);
         key = stage.key != null ? stage.key.of(row) : null;
+        if (contributes && time < stage.seam) {
+            stage.id.read(row, id, 0);
+        }
         int at = 0;
         for (int i = 0; contributes && i < nulls.length; i++) {
             Value column = stage.values[i];

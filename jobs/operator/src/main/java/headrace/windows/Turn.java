@@ -15,7 +15,7 @@ final class Turn {
     /** Timers that clear a key are set on the last millisecond of a minute: many fall on one, and few others do. */
     private static final long MINUTE = 60_000;
 
-    private final int features;
+    private final int fields;
     private final Windower windower;
     private final StateBlocks blocks;
     private final LedgerMetrics[] metrics;
@@ -28,9 +28,9 @@ final class Turn {
         this.windower = windower;
         this.metrics = metrics;
         this.output = output;
-        features = stage.features.length;
+        fields = stage.resultFields();
         blocks = new StateBlocks(stage.key, stage.cache);
-        results = new GenericRowData(features + 2);
+        results = new GenericRowData(fields + 1);
     }
 
     /** Begins; {@code key} is null where it is not known, or nothing is kept of it in memory. */
@@ -75,6 +75,11 @@ final class Turn {
         setClearing(windower.clear(blocks, time));
     }
 
+    /** Whether a row has been counted before, as one of the history that the job was backfilled with. */
+    boolean isRepeat(StagedRow row) {
+        return windower.isRepeat(blocks, row);
+    }
+
     /** Puts a row into the windows; {@code watermark} is as {@link Windower#step} wants it. */
     void process(StagedRow row, long watermark) {
         Object[] vector = windower.step(blocks, row, watermark);
@@ -89,12 +94,12 @@ final class Turn {
         }
     }
 
-    /** Emits the carried columns, the features and whether they are complete, the entry in the ledger. */
+    /** Emits the carried columns, the feature vector, the entry in the ledger. */
     private void emit(StagedRow row, Object[] vector, LateRow late) {
-        for (int i = 0; i <= features; i++) {
+        for (int i = 0; i < fields; i++) {
             results.setField(i, vector == null ? null : vector[i]);
         }
-        results.setField(features + 1, late == null ? null : late.row());
+        results.setField(fields, late == null ? null : late.row());
         output.accept(joined.replace(row.carry, results));
     }
 }

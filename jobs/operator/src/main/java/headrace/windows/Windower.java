@@ -17,6 +17,12 @@ final class Windower {
 
     private final FeatureVectors vectors;
     private final LateRows lateRows;
+
+    /** Null where the job was not backfilled. */
+    private final SeamIds ids;
+
+    private final long seam;
+    private final Object[] noVector;
     private Blocks blocks;
     private long watermark;
     private long expires;
@@ -35,6 +41,9 @@ final class Windower {
         queries = new RowTree(Layout.ofTimes(), stage.lateness + 1, Blocks.QUERIES, leafRows, fanout);
         vectors = new FeatureVectors(stage, layout, rows);
         lateRows = new LateRows(stage, vectors, rows, queries);
+        ids = stage.id == null ? null : new SeamIds(stage, leafRows, fanout);
+        seam = stage.seam;
+        noVector = new Object[stage.resultFields()];
     }
 
     /**
@@ -47,6 +56,9 @@ final class Windower {
         open(blocks, watermark);
         lateRows.clear();
         expires = NOTHING;
+        if (row.isHistory()) {
+            return history(row);
+        }
         if (row.contributes) {
             insert(row);
         }
@@ -58,6 +70,27 @@ final class Windower {
             noteQuery(row);
         }
         return vector;
+    }
+
+    /** A row of history is late for nothing, and a query only so that a later stage gets it: its vector has no values. */
+    private Object[] history(StagedRow row) {
+        boolean isQuery = row.isQuery;
+        if (row.contributes) {
+            row.isQuery = false;
+            boolean first = rows.isEmpty();
+            rows.advance(row.time);
+            rows.insert(row);
+            rows.save();
+            noteExpiry(first, rows);
+            ids.add(blocks, row);
+            row.isQuery = isQuery;
+        }
+        return isQuery ? noVector : null;
+    }
+
+    /** Whether {@code row}, of the topic, was in the history, and so has been counted. */
+    boolean isRepeat(Blocks blocks, StagedRow row) {
+        return ids != null && ids.has(blocks, row);
     }
 
     private void open(Blocks blocks, long watermark) {
@@ -138,7 +171,11 @@ final class Windower {
     long clear(Blocks blocks, long watermark) {
         open(blocks, watermark);
         openQueries();
-        return Math.min(clear(rows), clear(queries));
+        long next = Math.min(clear(rows), clear(queries));
+        if (ids != null && (next == NOTHING || watermark >= seam + retention)) {
+            ids.clear(blocks);
+        }
+        return next;
     }
 
     private long clear(RowTree tree) {

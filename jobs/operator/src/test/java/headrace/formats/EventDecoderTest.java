@@ -3,6 +3,7 @@ package headrace.formats;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -54,6 +55,16 @@ class EventDecoderTest {
     static EventDecoder decoder(EventDecoder.Room room, long age) {
         Set<String> timestamps = Set.of("at", "seen");
         return new EventDecoder(TYPE, new EventDecoder.Rules(Set.of("id", "shop"), "at", timestamps, AHEAD, age, room), () -> NOW);
+    }
+
+    /** What a decoder warms up with is a good event with a value in every column. */
+    @Test
+    void theSampleIsGood() {
+        GenericRowData row = decoder.decode(decoder.sample());
+        for (int i = 0; i < REASON; i++) {
+            assertNotNull(row.getField(i), TYPE.getFieldNames().get(i));
+        }
+        assertNull(row.getField(REASON));
     }
 
     /** Every column of a good event comes out with its type, and the diagnostics are null. */

@@ -81,6 +81,11 @@ final class Harness {
         }
     }
 
+    /** What comes out of a stream, as a line of input has it. */
+    static JsonNode output(Map<String, Object> stream) throws Exception {
+        return JSON.valueToTree(new Harness(JSON.valueToTree(stream)).run());
+    }
+
     private Harness(JsonNode stream) throws Exception {
         this.stream = stream;
         List<DataTypes.Field> columns = new ArrayList<>();

@@ -38,15 +38,20 @@ abstract class OneKey {
         return step(time, false, true);
     }
 
+    /** Until when the features of each view of a vector are valid. */
+    final Object[] validUntil(Object[] vector) {
+        return Arrays.copyOfRange(vector, stage.features.length + 1, vector.length);
+    }
+
     final Object[] step(long time, boolean contributes, boolean isQuery, Object... values) {
         Object[] vector = windower.step(blocks, Stages.row(stage, time, contributes, isQuery, values), watermark);
         return vector == null ? null : Values.external(stage, vector);
     }
 
-    /** Expects these features, complete. */
+    /** Expects these features, complete, whatever they are valid until. */
     static void assertVector(Object[] got, Object... expected) {
         Object[] complete = Arrays.copyOf(expected, expected.length + 1);
         complete[expected.length] = true;
-        assertArrayEquals(complete, got);
+        assertArrayEquals(complete, Arrays.copyOf(got, complete.length));
     }
 }

@@ -18,6 +18,7 @@ final class Stages {
     private long longest;
     private long lateness = 1_000_000;
     private Long wholeFrom;
+    private Long seam;
 
     private Stages() {
         columns.add(DataTypes.FIELD("_key", DataTypes.BIGINT()));
@@ -97,11 +98,18 @@ final class Stages {
         return this;
     }
 
+    /** Backfilled until this time, with ids of this type. */
+    Stages seam(long milliseconds, DataType id) {
+        seam = milliseconds;
+        columns.add(DataTypes.FIELD("_id", id));
+        return this;
+    }
+
     String spec() {
         String spec =
-                "{'mode': '%s', 'retention': %d, 'lateness': %d, 'whole_from': %d, 'cache': 0, 'kept': 1000000, 'values': %s,"
+                "{'mode': '%s', 'retention': %d, 'lateness': %d, 'seam': %d, 'whole_from': %d, 'cache': 0, 'kept': 1000000, 'values': %s,"
                         + " 'features': %s, 'carry': %s}";
-        return String.format(spec, mode, longest + lateness, lateness, wholeFrom, values, features, carry).replace('\'', '"');
+        return String.format(spec, mode, longest + lateness, lateness, seam, wholeFrom, values, features, carry).replace('\'', '"');
     }
 
     DataType table() {

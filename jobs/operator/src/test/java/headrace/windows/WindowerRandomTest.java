@@ -249,6 +249,10 @@ class WindowerRandomTest {
                 incomplete++;
                 return;
             }
+            for (int v = 0; v < stage.views.length; v++) {
+                long length = stage.views[v].equals("near") ? SHORT : LONG;
+                assertEquals(validUntil(time, length), got[functions.size() + 1 + v], where);
+            }
             Map<Long, List<Object>> windows = new HashMap<>();
             Map<Long, Oracle> oracles = new HashMap<>();
             for (long length : List.of(SHORT, LONG)) {
@@ -260,6 +264,16 @@ class WindowerRandomTest {
                 long length = lengths.get(f);
                 check(function, oracles.get(length), got[f], () -> where + " " + function + " of " + windows.get(length));
             }
+        }
+
+        /** When the oldest row of the window leaves it. */
+        private Long validUntil(long at, long length) {
+            return history.stream()
+                    .map(Fact::time)
+                    .filter(time -> at - length < time && time <= at)
+                    .min(Long::compare)
+                    .map(oldest -> oldest + length)
+                    .orElse(null);
         }
 
         private static List<Object> window(List<Fact> history, long at, long length) {

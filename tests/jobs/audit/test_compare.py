@@ -8,9 +8,9 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from features.errors import SettingError
 from features.plan import Column, ColumnType, Plan, Source, Stage, WindowFeature
-from jobs.audit.parity import Ledger, compare, ledger_of
+from jobs.audit.compare import compare
+from jobs.audit.ledger import Ledger, Place, ledger_of
 from schemas import FeatureVector, LateRow, Origin
 
 pytestmark = pytest.mark.core
@@ -32,13 +32,19 @@ def _plan(kind: str = "int64", function: str = "count") -> Plan:
     return Plan("s", "events", sources, (windows,), (), (), ("risk__n",), "arrival", 0)
 
 
-def _vector(value: Any) -> FeatureVector:
+def _vector(value: Any, plan: Plan | None = None) -> FeatureVector:
     origin = Origin("events", 0, 0)
-    return FeatureVector(1, 2_000, "p", origin, 5_000, True, {"id": 1, "at": 2_000, "key": 7, "value": 0}, {"risk__n": value})
+    event, plan = {"id": 1, "at": 2_000, "key": 7, "value": 0}, (plan or _plan()).short_digest
+    return FeatureVector(1, 2_000, plan, origin, 5_000, True, event, {"risk__n": value})
 
 
-def _batch(value: Any, event: int = 1) -> pa.Table:
-    return pa.table({"id": [event], "risk__n": [value]})
+def _batch(value: Any, *events: int) -> pa.Table:
+    ids = events or (1,)
+    return pa.table({"id": ids, "at": [2_000] * len(ids), "key": [7] * len(ids), "risk__n": [value] * len(ids)})
+
+
+def _of(event: int, value: Any, **changes: Any) -> FeatureVector:
+    return msgspec.structs.replace(_vector(value), event_id=event, **changes)
 
 
 def test_equal_values_do_not_differ() -> None:
@@ -62,14 +68,14 @@ def test_a_difference_is_unexplained_by_itself() -> None:
     """A value that differs, with no row that came late, is a defect and is shown."""
     parity = compare(_plan(), _batch(3), [_vector(2)])
     assert parity.unexplained == 1
-    assert "event 1 risk__n: stream 2, batch 3" in parity.stages[0].examples[0]
+    assert parity.features[0].examples == ["event 1 risk__n: served 2, history 3"]
 
 
 @pytest.mark.parametrize(("time", "explained"), [(1_000, 0), (1_001, 1), (2_000, 1), (2_001, 0)])
 def test_a_late_row_of_the_window_explains(time: int, explained: int) -> None:
     """A row in (t - window, t] that the ledger has explains a difference; one beside it doesn't."""
     (stage,) = compare(_plan(), _batch(3), [_vector(2)], _ledger(time)).stages
-    assert (stage.differing, stage.explained) == (1, explained)
+    assert (stage.differing, stage.causes["late_row"]) == (1, explained)
     assert len(stage.examples) == 1 - explained
 
 
@@ -82,22 +88,24 @@ def test_late_rows_of_other_keys_and_views_explain_nothing() -> None:
 
 def test_late_rows_explain_no_more_values_than_they_changed() -> None:
     """Three differences and a late row that changed one value: two are a defect; where not all were counted, none is known."""
-    vectors = [_vector(2)] * 3
-    assert compare(_plan(), _batch(3), vectors, _ledger(1_500)).unexplained == 2
-    assert compare(_plan(), _batch(3), vectors, _ledger(1_500, 1_600)).unexplained == 1
-    assert compare(_plan(), _batch(3), vectors, _ledger(1_500, counted=False)).unexplained == 0
+    vectors, batch = [_of(event, 2) for event in (1, 2, 3)], _batch(3, 1, 2, 3)
+    assert compare(_plan(), batch, vectors, _ledger(1_500)).unexplained == 2
+    assert compare(_plan(), batch, vectors, _ledger(1_500, 1_600)).unexplained == 1
+    assert compare(_plan(), batch, vectors, _ledger(1_500, counted=False)).unexplained == 0
 
 
 def test_a_vector_that_is_not_complete_says_so_itself() -> None:
-    """What was forgotten before the event came is not a defect in arrival mode."""
-    incomplete = msgspec.structs.replace(_vector(2), complete=False)
-    assert compare(_plan(), _batch(3), [incomplete, _vector(2)], {}).unexplained == 1
+    """What was gone before the event came is no defect, in either mode (rule 6), and takes nothing from the late rows."""
+    vectors = [_of(1, 2, complete=False), _of(2, 2), _of(3, 2)]
+    (stage,) = compare(_plan(), _batch(3, 1, 2, 3), vectors, _ledger(1_500)).stages
+    assert (stage.causes["incomplete"], stage.causes["late_row"], stage.unexplained) == (1, 1, 1)
 
 
-def test_nothing_is_excused_in_event_time_mode() -> None:
-    """Without a ledger, each difference is a defect."""
-    incomplete = msgspec.structs.replace(_vector(2), complete=False)
-    assert compare(_plan(), _batch(3), [incomplete, _vector(2)]).unexplained == 2
+def test_another_plan_explains_what_its_vectors_differ_in() -> None:
+    """A vector of other definitions is compared all the same: its equal values are counted as such."""
+    vectors = [_of(event, value, plan="other") for event, value in ((1, 2), (2, 3))]
+    (stage,) = compare(_plan(), _batch(3, 1, 2), vectors).stages
+    assert (stage.values, stage.differing, stage.causes["changed_definition"], stage.unexplained) == (2, 1, 1, 0)
 
 
 def test_an_entry_that_was_written_twice_counts_once() -> None:
@@ -105,19 +113,24 @@ def test_an_entry_that_was_written_twice_counts_once() -> None:
     origin = Origin("labels", 0, 0)
     entry = LateRow("risk", "labels", origin, 1_500, 10, 1, 1, True)
     ledger = ledger_of(_plan(), [entry, entry], {origin: {"key": 7}})
-    assert ledger["labels", "risk", (7,)].values == 1
+    assert ledger[Place("labels", "risk", (7,))].values == 1
 
 
 def test_only_sums_and_means_of_floats_may_be_an_ulp_off() -> None:
     """Rule 7: 1e-12 relative for those; to the bit for all else."""
     close = 1.0 + 2**-50
-    assert compare(_plan("float64", "mean"), _batch(1.0), [_vector(close)]).unexplained == 0
-    assert compare(_plan("float64", "max"), _batch(1.0), [_vector(close)]).unexplained == 1
-    assert compare(_plan("int64", "mean"), _batch(1.0), [_vector(close)]).unexplained == 1
-    assert compare(_plan("float64", "mean"), _batch(1.0), [_vector(1.0 + 1e-11)]).unexplained == 1
+
+    def unexplained(kind: str, function: str, value: float) -> int:
+        plan = _plan(kind, function)
+        return compare(plan, _batch(1.0), [_vector(value, plan)]).unexplained
+
+    assert unexplained("float64", "mean", close) == 0
+    assert unexplained("float64", "max", close) == 1
+    assert unexplained("int64", "mean", close) == 1
+    assert unexplained("float64", "mean", 1.0 + 1e-11) == 1
 
 
-def test_an_event_without_batch_row_is_refused() -> None:
-    """A vector that the batch lacks would pass unseen."""
-    with pytest.raises(SettingError, match="there is none for 1"):
-        compare(_plan(), _batch(3, event=2), [_vector(3)])
+def test_an_event_that_history_lacks_is_told() -> None:
+    """It is counted and named, and its values are not taken for equal ones."""
+    found = compare(_plan(), _batch(3, 2), [_vector(3)])
+    assert (found.events, found.not_in_history, found.not_in_history_ids, found.features) == (0, 1, [1], [])

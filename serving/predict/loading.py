@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -19,6 +20,9 @@ from serving.models.registry import Registry
 from serving.models.session import load_model
 from serving.predict.lineup import Lane, Lineup, no_rows
 from serving.predict.predictor import Predictor
+
+OpenStore = Callable[[Path, Sequence[Any], Sequence[BatchView]], ReadRows]
+"""Opens the online store of a project's folder, with its definitions, for these views: `open_online_store`, say."""
 
 log = structlog.get_logger()
 
@@ -43,11 +47,18 @@ class Loaded(NamedTuple):
 class Loader:
     """Makes the lineups of one service. ``partitions`` gives how many partitions a topic has, 0 where there is none."""
 
-    def __init__(self, service: Service, registry: Registry, cache: tuple[float, int], partitions: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        registry: Registry,
+        cache: tuple[float, int],
+        partitions: Callable[[str], int],
+        open_store: OpenStore = open_online_store,
+    ) -> None:
         self._service = service
         self._registry = registry
         self._partitions = partitions
-        self._store, self._shadow_store = Store(service, cache), Store(service, cache)
+        self._store, self._shadow_store = Store(service, cache, open_store), Store(service, cache, open_store)
 
     def first(self, deployed: Deployed) -> Loaded:
         """The lineup to start with: of production the newest version in the log that loads.
@@ -56,7 +67,7 @@ class Loader:
         """
         if deployed.production is None:
             raise SettingError(
-                f"a scorer serves what is in production; service '{deployed.service}' has no model there; "
+                f"what serves is what is in production; service '{deployed.service}' has no model there; "
                 "train one, and put it there with 'headrace models promote'"
             )
         failed: list[Failed] = []
@@ -129,9 +140,10 @@ class Loader:
 class Store:
     """The online store, as one thread reads it: opened where a model needs a batch view that none before needed."""
 
-    def __init__(self, service: Service, cache: tuple[float, int]) -> None:
+    def __init__(self, service: Service, cache: tuple[float, int], open_store: OpenStore) -> None:
         self._service = service
         self._cache = cache
+        self._open = open_store
         self._views: tuple[BatchView, ...] = ()
         self.read: ReadRows = no_rows
 
@@ -141,7 +153,7 @@ class Store:
         if not new:
             return
         every = (*self._views, *new)
-        self.read = Cached(open_online_store(self._service.folder, self._service.objects, every), *self._cache)
+        self.read = Cached(self._open(self._service.folder, self._service.objects, every), *self._cache)
         self._views = every
 
 

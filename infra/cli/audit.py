@@ -1,0 +1,114 @@
+"""``headrace audit``: whether what was served is what history says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from features.times import moment_text
+from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible, warn
+from infra.cli.options import (
+    FromOption,
+    HistoryOption,
+    PictureOption,
+    ServiceArgument,
+    ToOption,
+    histories,
+    picture_file,
+    span,
+)
+
+if TYPE_CHECKING:
+    from features.plan import Plan
+    from jobs.audit.audit import Audit
+
+
+@app.command(epilog="Example: headrace audit SERVICE --from 2026-01-08 --to 2026-01-15 --out audit.html")
+def audit(
+    service: ServiceArgument,
+    start: FromOption = None,
+    end: ToOption = None,
+    history: HistoryOption = None,
+    out: PictureOption = None,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare what was served, by the receipts, with what was true, by history.
+
+    Every value that differs has a cause: a row or a batch row that came late, another definition, or what the receipt itself says
+    is incomplete. The exit code is 1 where a value differs without one. Without --from and --to, all receipts are compared.
+    """
+    from infra.cli import show
+    from infra.config import with_settings
+    from infra.kafka import rights
+    from infra.local import stack, topics
+    from infra.settings import load_settings
+    from schemas.topics import predictions
+
+    times, others, where = span(start, end), histories(history), folder(project)
+    if out is not None:
+        picture_file(out)
+    settings = load_settings(where)
+    client, reader = (of(stack.bootstrap(where, settings)) for of in (settings.kafka.client, settings.kafka.reader))
+    with interruptible(lambda: "nothing was written"), show.progress() as on_progress, topics.connected(client):
+        topics.require(client, predictions(service).name)
+        from features.definitions.load import load  # slow: after all that is quickly refused
+        from jobs.audit.audit import audit
+
+        loaded = with_settings(load(where).service(service), settings)
+        rights.require(client, rights.of_audit(loaded.plan))
+        found = audit(loaded, reader, times, others, on_progress)
+        if out is not None:
+            from jobs.audit.over_time import draw
+
+            draw(found, out)
+    if as_json:
+        show.json(_as_json(found))
+    else:
+        _print(found)
+        if out is not None:
+            show.out.print(f"\n→ {show.escape(str(out))}")
+    for line in _warnings(found, loaded.plan):
+        warn(line)
+    if found.found.unexplained:
+        raise typer.Exit(1)
+
+
+def _as_json(found: Audit) -> dict[str, Any]:
+    import msgspec
+
+    from infra.cli import comparisons
+
+    return {**msgspec.to_builtins(found), "found": comparisons.as_json(found.found)}
+
+
+def _print(found: Audit) -> None:
+    from infra.cli import comparisons, show
+    from jobs.audit.over_time import summary
+
+    show.out.print(f"[bold]service {show.escape(found.service)}[/], {moment_text(found.start)} to {moment_text(found.end)} UTC")
+    show.out.print(f"  {summary(found)}\n")
+    comparisons.print_features("What was served, held against history", found.found)
+
+
+def _warnings(found: Audit, plan: Plan) -> list[str]:
+    """What was not compared."""
+    said = []
+    if found.found.not_in_history:
+        said.append(
+            f"history has none of {found.found.not_in_history:,} events that were served: they are not compared; "
+            "bring it up to date, or name it with --history SOURCE=FILE"
+        )
+    if found.without_receipt:
+        said.append(f"{found.without_receipt:,} events have a feature vector and no prediction: see 'headrace tail dead_letters'")
+    if found.unreadable:
+        said.append(f"{found.unreadable:,} records of {plan.predictions_topic} are no predictions: who else writes to it?")
+    if found.never_served:
+        said.append(f"{found.never_served:,} events of history were never served: they were not published, or are not scored yet")
+    if found.late_rows_gone:
+        said.append(
+            f"of {found.late_rows:,} late rows, Kafka no longer has {found.late_rows_gone:,}: they explain nothing here; "
+            f"keep {', '.join(sorted({source.topic for source in plan.sources}))} as long as late_rows"
+        )
+    return said

@@ -1,0 +1,78 @@
+"""``headrace serve``: predictions over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.cli.app import HERE, ProjectOption, app, folder
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+    from serving.http.tokens import Tokens
+
+
+@app.command(epilog="Example: headrace serve orders --project DIR --port 8080")
+def serve(
+    services: Annotated[
+        list[str] | None, typer.Argument(help="Services; none: those of headrace.toml.", show_default=False)
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="The address to listen on; none: http.host.", metavar="ADDRESS", show_default=False)
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="The port to listen on; none: http.port.", metavar="N", show_default=False)
+    ] = None,
+    project: ProjectOption = HERE,
+) -> None:
+    """Serve predictions over HTTP, of the models in production.
+
+    A request has the event, and the service looks up batch features in the online store, calls the on-demand functions, and
+    scores: neither Kafka nor Flink is on that way. The models are those that the deployment log has in production, and
+    follow it.
+    """
+    from features.definitions.load import load  # slow
+    from infra.cli import show
+    from infra.config import http_config, with_settings
+    from infra.models import registry_of
+    from infra.settings import load_settings
+    from serving.http.run import check, run
+
+    where = folder(project)
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = load_settings(where, **({"http": given} if given else {}))
+    config, tokens = http_config(settings.http, where), tokens_of(where, settings)
+    check(config, tokens)  # before what is slow
+    with show.steps() as on_step:
+        on_step("reading definitions.py")
+        loaded = load(where)
+        names = services or settings.services or tuple(loaded.services)
+        found = [with_settings(loaded.service(name), settings) for name in dict.fromkeys(names)]
+
+    def say(address: str, stop: Callable[[], None]) -> None:
+        show.out.print(f"serving {', '.join(service.name for service in found)} on [cyan]{address}[/]; stop it with Ctrl-C")
+
+    run(found, registry_of(where, settings), config, tokens, say)
+
+
+def tokens_of(project: Path, settings: Settings) -> Tokens:
+    """The bearer tokens of the environment and of the file. Raises `SettingError` for a file that is none."""
+    from features.errors import SettingError
+    from infra.http_settings import TOKENS
+    from serving.http.tokens import Tokens, parse
+
+    found = []
+    if settings.http.tokens:
+        found.append(parse(settings.http.tokens.get_secret_value(), TOKENS))
+    if settings.http.tokens_file:
+        file = project / settings.http.tokens_file
+        try:
+            found.append(parse(file.read_text(), str(file)))
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingError(f"http.tokens_file is a text of tokens; {file} gave: {error}; fix its path") from None
+        if not found[-1]:
+            raise SettingError(f"http.tokens_file has a token a line; {file} has none; make one with 'openssl rand -hex 32'")
+    return Tokens(token for one in found for token in one)

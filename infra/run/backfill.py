@@ -1,0 +1,84 @@
+"""A backfill: the history of services whose stream jobs are to begin with full windows, put where the jobs find it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from features.errors import StackError
+from features.job import JobPlan, job_plans
+from features.plan import Plan
+from features.seam import seam_at
+from infra.local import stack
+from infra.settings import Settings, run_folder
+from jobs.history.backfill import write_history
+from jobs.history.places import Written
+from jobs.stream.backfill import history_folder, record
+from jobs.stream.files import newest_checkpoint, state_folder
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What a job begins with."""
+
+    services: tuple[str, ...]
+    from_ms: int
+    """The time of the first row that can matter."""
+    until_ms: int
+    rows: dict[str, int]
+    """How many rows are loaded, by source."""
+
+
+def load_history(
+    project: Path,
+    settings: Settings,
+    plans: Sequence[Plan],
+    until_ms: int,
+    histories: Mapping[str, Written] | None = None,
+    on_step: Callable[[str], None] = lambda step: None,
+) -> list[Loaded]:
+    """Put the history of ``plans`` before ``until_ms`` where their stream jobs, which do not run yet, find it when they start.
+
+    Raises `StackError` where a service runs, or has a checkpoint of this plan; `SettingError` for a file that does not fit.
+    """
+    running = {one.service for one in stack.running(project, settings)} & {plan.service for plan in plans}
+    if running:
+        raise StackError(
+            f"a backfill is the beginning of a stream job; {', '.join(sorted(running))} runs already; run 'headrace down' first"
+        )
+    checkpoints = stack.Folders(run_folder(project, settings)).checkpoints
+    jobs = {job: state_folder(job, checkpoints, settings.stream.state_backend) for job in job_plans(plans)}
+    for job, state in jobs.items():
+        if newest_checkpoint(state):
+            raise StackError(
+                f"a backfill is the beginning of a stream job; that of {', '.join(job.services)} has a checkpoint, from which "
+                "'headrace up' goes on; to begin anew, delete the checkpoints with 'headrace down --wipe'"
+            )
+    return [_load(project, settings, job, state, until_ms, histories, on_step) for job, state in jobs.items() if job.windows]
+
+
+def _load(
+    project: Path,
+    settings: Settings,
+    job: JobPlan,
+    state: Path,
+    until_ms: int,
+    histories: Mapping[str, Written] | None,
+    on_step: Callable[[str], None],
+) -> Loaded:
+    folder = history_folder(state)
+    shutil.rmtree(folder, ignore_errors=True)
+    seam = seam_at(job, until_ms, settings.stream.parallelism)
+    rows = write_history(
+        job,
+        seam,
+        project,
+        folder,
+        histories=histories,
+        times=settings.stream.event_times,
+        on_source=lambda name: on_step(f"reading the history of {name}"),
+    )
+    record(state, seam)
+    return Loaded(job.services, min(seam.from_ms.values()), until_ms, rows)

@@ -1,0 +1,118 @@
+"""What has a scheduler run a command each day: a line for cron, a timer for systemd, a CronJob for Kubernetes.
+
+Headrace has no scheduler. A command's words are quoted as the program reads them that runs it; times are UTC.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+Format = Literal["cron", "systemd", "kubernetes"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+IN_THE_IMAGE = "/project"
+"""Where the project lies in a container."""
+
+
+class Daily(NamedTuple):
+    """A command that runs each day."""
+
+    name: str
+    """Of the job: lower-case letters, digits and hyphens."""
+    what: str
+    """In a few words, for people."""
+    command: tuple[str, ...]
+    """Program and arguments."""
+    project: Path
+    hour: int
+    minute: int
+
+
+def cron(job: Daily) -> str:
+    """Lines for ``crontab -e``. Cron ends a command at a percent sign; what the command prints is cron's mail."""
+    line = shlex.join(job.command).replace("%", r"\%")
+    return f"# {job.what}\nCRON_TZ=UTC\n{job.minute} {job.hour} * * * {line}\n"
+
+
+def systemd(job: Daily) -> str:
+    """Two units, each below the name of its file. A day that the machine was off for is made up for at the next start."""
+    folder = str(job.project).replace("%", "%%")
+    return f"""\
+# /etc/systemd/system/{job.name}.service
+[Unit]
+Description={job.what}
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=oneshot
+WorkingDirectory={folder}
+ExecStart={" ".join(map(_systemd_word, job.command))}
+
+# /etc/systemd/system/{job.name}.timer
+[Unit]
+Description={job.what}, daily
+
+[Timer]
+OnCalendar=*-*-* {job.hour:02}:{job.minute:02}:00 UTC
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+def _systemd_word(word: str) -> str:
+    """systemd.service(5): a percent sign begins a specifier, a dollar sign a variable."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return escaped if word and not set(word) & set(" \t\"'\\;") else f'"{escaped}"'
+
+
+def kubernetes(job: Daily, image: str) -> str:
+    """A CronJob for ``kubectl apply -f -``; ``image`` has Headrace, and the project in /project."""
+    quoted: Callable[[object], str] = lambda value: json.dumps(value, ensure_ascii=False)  # noqa: E731 - JSON is YAML
+    return f"""\
+# {job.what}
+apiVersion: batch/v1
+kind: CronJob
+metadata:
+  name: {job.name}
+spec:
+  schedule: "{job.minute} {job.hour} * * *"
+  timeZone: Etc/UTC
+  concurrencyPolicy: Forbid
+  jobTemplate:
+    spec:
+      backoffLimit: 3
+      template:
+        spec:
+          restartPolicy: Never
+          containers:
+            - name: {job.name}
+              image: {quoted(image)}
+              workingDir: {IN_THE_IMAGE}
+              command: {quoted(list(job.command))}
+"""
+
+
+def units(text: str) -> dict[str, str]:
+    """What `systemd` gives, by the name of each file.
+
+    >>> units("# /etc/systemd/system/a.service\\n[Unit]\\n")
+    {'a.service': '[Unit]\\n'}
+    """
+    found: dict[str, str] = {}
+    for part in text.split("# /etc/systemd/system/")[1:]:
+        name, _, rest = part.partition("\n")
+        found[name] = rest.strip("\n") + "\n"
+    return found
+
+
+def batch_views(service: str, program: Sequence[str], project: Path, hour: int, minute: int) -> Daily:
+    """The daily rows of a service's batch views, computed and written to the online store."""
+    name = "headrace-batch-views-" + "".join(letter if letter.isalnum() else "-" for letter in service.lower()).strip("-")
+    command = (*program, "batch-views", service, "--push", "--project", str(project))
+    return Daily(name, f"Headrace: the daily rows of service {service}, to the online store", command, project, hour, minute)

@@ -1,0 +1,91 @@
+"""What a comparison of served and true values comes to: how many values of each feature differ, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, get_args
+
+import msgspec
+
+Cause = Literal["late_row", "late_batch_row", "changed_definition", "incomplete", "unexplained"]
+CAUSES: tuple[Cause, ...] = get_args(Cause)
+"""Why a served value is not the true one. ``late_row``: the stream job's ledger has a row of its window that came too late.
+``late_batch_row``: the online store got the row of its batch view after the event. ``changed_definition``: another plan gave it.
+``incomplete``: the vector or the receipt said that something was missing. The last is a defect."""
+UNEXPLAINED: Cause = "unexplained"
+EXAMPLES = 10
+"""Unexplained differences that are shown of a feature, and events that are named."""
+
+
+class Compared(msgspec.Struct):
+    """The comparison of a feature's values, or of all those of a stage or view."""
+
+    name: str
+    of: str
+    """The stage, batch view or on-demand view that it is a feature of."""
+    values: int = 0
+    differing: int = 0
+    causes: dict[Cause, int] = msgspec.field(default_factory=lambda: dict.fromkeys(CAUSES, 0))
+    examples: list[str] = msgspec.field(default_factory=list)
+    """The first differences that nothing explains."""
+
+    @property
+    def unexplained(self) -> int:
+        """Differences that are a defect."""
+        return self.causes[UNEXPLAINED]
+
+    def add(self, other: Compared) -> None:
+        """Count the other's values too."""
+        self.values += other.values
+        self.differing += other.differing
+        self.causes = {cause: self.causes[cause] + other.causes[cause] for cause in CAUSES}
+        self.examples = [*self.examples, *other.examples][:EXAMPLES]
+
+
+class Hour(msgspec.Struct):
+    """The values of the events of one hour."""
+
+    values: int = 0
+    causes: dict[Cause, int] = msgspec.field(default_factory=dict)
+    """How many differ, by cause; a cause of none is absent."""
+
+
+class Comparison(msgspec.Struct):
+    """Served values held against true ones."""
+
+    events: int = 0
+    """Events that were served and are in history."""
+    not_in_history: int = 0
+    """Events that were served and are not in history: nothing is known of their values."""
+    not_in_history_ids: list[int | str] = msgspec.field(default_factory=list)
+    """The first of them."""
+    features: list[Compared] = msgspec.field(default_factory=list)
+    hours: dict[int, Hour] = msgspec.field(default_factory=dict)
+    """By the UTC milliseconds of its start; an hour without a value is absent."""
+
+    @property
+    def differing(self) -> int:
+        """Differences, over all features."""
+        return sum(feature.differing for feature in self.features)
+
+    @property
+    def unexplained(self) -> int:
+        """Differences that are a defect, over all features."""
+        return sum(feature.unexplained for feature in self.features)
+
+    @property
+    def stages(self) -> tuple[Compared, ...]:
+        """The features of each stage or view, taken together."""
+        return tuple(together(feature for feature in self.features if feature.of == of) for of in self._stages())
+
+    def _stages(self) -> Iterable[str]:
+        return dict.fromkeys(feature.of for feature in self.features)
+
+
+def together(features: Iterable[Compared]) -> Compared:
+    """Features of one stage as one."""
+    first, *others = features
+    found = Compared(first.of, first.of)
+    for feature in (first, *others):
+        found.add(feature)
+    return found

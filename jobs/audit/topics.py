@@ -1,0 +1,131 @@
+"""Kafka's topics as an audit reads them: from a time on, from the newest back, and single records by their origin.
+
+``client`` is always what a kafka-python client is given.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from itertools import chain
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+
+from features.errors import StackError
+from schemas import Origin
+
+READER: dict[str, Any] = {"enable_auto_commit": False, "allow_auto_create_topics": False, "max_poll_records": 5000}
+POLL_MS = 1000
+STUCK_SECONDS = 30.0
+BLOCK = 20_000
+"""Records of a partition that are read at once, from the newest back."""
+NEAR = 5000
+"""Records that are read over, rather than sought past."""
+OnRead = Callable[[int, int], None]
+"""Told how many records have been read, of how many."""
+
+
+def read(client: Mapping[str, Any], topic: str, start_ms: int | None = None, on_read: OnRead | None = None) -> Iterator[Any]:
+    """The records of a topic, written at ``start_ms`` or later, up to its end as of now; none of a topic that is not there."""
+    with closing(KafkaConsumer(**client, **READER)) as consumer:
+        places = _places(consumer, topic)
+        begins, ends = _begins(consumer, places, start_ms), consumer.end_offsets(places) if places else {}
+        yield from _between(consumer, begins, ends, on_read)
+
+
+def newest_first(client: Mapping[str, Any], topic: str, on_read: OnRead | None = None) -> Iterator[Any]:
+    """The records of a topic by blocks: the newest block of each partition before the ones before."""
+    with closing(KafkaConsumer(**client, **READER)) as consumer:
+        places = _places(consumer, topic)
+        if not places:
+            return
+        firsts, ends = consumer.beginning_offsets(places), dict(consumer.end_offsets(places))
+        total, done = sum(ends[place] - firsts[place] for place in places), 0
+        while any(ends[place] > firsts[place] for place in places):
+            begins = {place: max(firsts[place], ends[place] - BLOCK) for place in places}
+            yield from _between(consumer, begins, ends)
+            done += sum(ends[place] - begins[place] for place in places)
+            if on_read:
+                on_read(done, total)
+            ends = begins
+
+
+def records_at(client: Mapping[str, Any], origins: Iterable[Origin], on_read: OnRead | None = None) -> Iterator[Any]:
+    """The records that lie at ``origins``, as far as Kafka still has them."""
+    wanted: dict[TopicPartition, set[int]] = {}
+    for origin in origins:
+        wanted.setdefault(TopicPartition(origin.topic, origin.partition), set()).add(origin.offset)
+    total, done = sum(map(len, wanted.values())), 0
+    with closing(KafkaConsumer(**client, **READER)) as consumer:
+        for place, offsets in wanted.items():
+            if place.partition not in (consumer.partitions_for_topic(place.topic) or ()):
+                continue
+            first, end = consumer.beginning_offsets([place])[place], consumer.end_offsets([place])[place]
+            for run in _runs(sorted(offset for offset in offsets if first <= offset < end)):
+                for record in _between(consumer, {place: run[0]}, {place: run[-1] + 1}):
+                    if record.offset in offsets:
+                        done += 1
+                        yield record
+                if on_read:
+                    on_read(done, total)
+
+
+def written_at(client: Mapping[str, Any], topic: str, partition: int, written_ms: int, most: int = BLOCK) -> Iterator[Any]:
+    """The first records of a partition that were written at ``written_ms`` or later."""
+    with closing(KafkaConsumer(**client, **READER)) as consumer:
+        place = TopicPartition(topic, partition)
+        if partition not in (consumer.partitions_for_topic(topic) or ()):
+            return
+        consumer.assign([place])
+        begins, end = _begins(consumer, [place], written_ms), consumer.end_offsets([place])[place]
+        yield from _between(consumer, begins, {place: min(end, begins[place] + most)})
+
+
+def _runs(offsets: Sequence[int]) -> Iterator[list[int]]:
+    """Offsets that lie near each other, together."""
+    run: list[int] = []
+    for offset in offsets:
+        if run and offset - run[-1] > NEAR:
+            yield run
+            run = []
+        run.append(offset)
+    if run:
+        yield run
+
+
+def _places(consumer: Any, topic: str) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+
+
+def _begins(consumer: Any, places: Sequence[TopicPartition], start_ms: int | None) -> dict[TopicPartition, int]:
+    """Where to begin: a partition without a record of that time or later begins at its end."""
+    if not places or start_ms is None:
+        return dict(consumer.beginning_offsets(places)) if places else {}
+    found, ends = consumer.offsets_for_times(dict.fromkeys(places, start_ms)), consumer.end_offsets(places)
+    return {place: ends[place] if found.get(place) is None else found[place].offset for place in places}
+
+
+def _between(
+    consumer: Any, begins: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], on_read: OnRead | None = None
+) -> Iterator[Any]:
+    """The records between two offsets of each partition. Raises `StackError` where Kafka stops giving them."""
+    left = {place: end for place, end in ends.items() if begins[place] < end}
+    if not left:
+        return
+    consumer.assign(list(left))
+    for place in left:
+        consumer.seek(place, begins[place])
+    total, since = sum(end - begins[place] for place, end in left.items()), time.monotonic()
+    while unread := [place for place in left if consumer.position(place) < left[place]]:
+        consumer.pause(*(set(left) - set(unread)))
+        for record in chain.from_iterable(consumer.poll(timeout_ms=POLL_MS).values()):
+            since = time.monotonic()
+            if record.offset < left[TopicPartition(record.topic, record.partition)]:
+                yield record
+        if on_read:
+            on_read(sum(min(consumer.position(place), end) - begins[place] for place, end in left.items()), total)
+        if time.monotonic() - since > STUCK_SECONDS:
+            topics = ", ".join(sorted({place.topic for place in unread}))
+            raise StackError(f"Kafka gave no record of {topics} in {STUCK_SECONDS:.0f} s; see 'headrace status', and try again")

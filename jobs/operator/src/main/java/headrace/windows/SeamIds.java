@@ -1,0 +1,94 @@
+package headrace.windows;
+
+import headrace.state.Blocks;
+import java.util.Arrays;
+
+/**
+ * The ids of a key's rows of history, with their times: a row that the topic has too counts once (docs/backfill.md).
+ *
+ * <p>They are kept as the rows are, in a {@link RowTree} of their own, and forgotten with them, or once no window holds a row from
+ * before the seam. A row from behind the seam never looks at them.
+ */
+final class SeamIds {
+    private final Stage stage;
+    private final Value id;
+    private final StagedRow row;
+    private final RowTree ids;
+    private final long[] wanted;
+
+    SeamIds(Stage stage, int leafRows, int fanout) {
+        this.stage = stage;
+        id = new Value(0, stage.id.type(), stage.id.words());
+        row = new StagedRow(stage.id.words());
+        wanted = new long[stage.id.words()];
+        ids = new RowTree(Layout.of(id), stage.retention, Blocks.ROWS, leafRows, fanout);
+    }
+
+    /** Notes a row of history. */
+    void add(Blocks blocks, StagedRow contributing) {
+        open(blocks);
+        row.time = contributing.time;
+        System.arraycopy(contributing.id, 0, row.words, 0, row.words.length);
+        ids.advance(row.time);
+        ids.insert(row);
+        ids.save();
+    }
+
+    /** Whether {@code live}, of the topic, has been counted as a row of history. */
+    boolean has(Blocks blocks, StagedRow live) {
+        if (!live.contributes || live.time >= stage.seam || live.isHistory()) {
+            return false;
+        }
+        open(blocks);
+        return !ids.visit((block, at) -> !isOf(live, block, at), live.time - 1, live.time);
+    }
+
+    private boolean isOf(StagedRow live, byte[] block, int at) {
+        for (int w = 0; w < wanted.length; w++) {
+            wanted[w] = ids.value(block, at, w);
+        }
+        return Arrays.equals(wanted, live.id);
+    }
+
+    /** Forgets all of a key. */
+    void clear(Blocks blocks) {
+        open(blocks);
+        if (!ids.isEmpty()) {
+            ids.clear();
+        }
+    }
+
+    private void open(Blocks blocks) {
+        ids.open(new Aside(blocks), Long.MIN_VALUE);
+    }
+
+    /** Blocks with numbers of their own among those of the same key; the head is one of them. */
+    private record Aside(Blocks blocks) implements Blocks {
+        private static final long FIRST = 1L << 61;
+
+        @Override
+        public byte[] get(long id) {
+            return blocks.get(FIRST + id);
+        }
+
+        @Override
+        public void put(long id, byte[] block) {
+            blocks.put(FIRST + id, block);
+        }
+
+        @Override
+        public void put(long id, byte[] block, int used) {
+            blocks.put(FIRST + id, Arrays.copyOf(block, used));
+        }
+
+        @Override
+        public void remove(long id) {
+            blocks.remove(FIRST + id);
+        }
+
+        @Override
+        public Object key() {
+            return blocks.key();
+        }
+    }
+}

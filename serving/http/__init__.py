@@ -1,0 +1,1 @@
+"""The HTTP service: predictions on demand, from batch features and what the request says."""

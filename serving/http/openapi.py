@@ -1,0 +1,245 @@
+"""The service's OpenAPI description, of what serves now, and the page that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from features.inputs.columns import window_types
+from features.plan import ColumnType
+from serving.http.config import HttpConfig
+from serving.http.problems import PROBLEM, ProblemError
+from serving.http.rows import Rows
+from serving.http.served import Served
+
+Schema = dict[str, Any]
+OPENAPI = "3.0.3"
+"""What the page of swagger-ui-bundle 1.1 shows."""
+JSON, BINARY = "application/json", "application/octet-stream"
+LONG: Schema = {"type": "integer", "format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1}
+MOMENT: Schema = {
+    "anyOf": [{"type": "integer", "format": "int64", "minimum": 0}, {"type": "string", "format": "date-time"}],
+    "description": "UTC milliseconds, or ISO 8601 with an offset",
+}
+NAMES: dict[str, Schema] = {
+    "int64": LONG,
+    "float64": {"type": "number"},
+    "string": {"type": "string"},
+    "bool": {"type": "boolean"},
+}
+VERSIONS = ("", "/versions/{version}")
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>headrace</title>
+<link rel="stylesheet" href="docs/swagger-ui.css"><link rel="icon" href="docs/favicon-32x32.png"></head>
+<body><div id="page"></div><script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script></body></html>
+"""
+START = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#page", deepLinking: true, validatorUrl: null})\n'
+POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
+
+
+class Docs:
+    """``/openapi.json`` and ``/docs``."""
+
+    def __init__(self, served: Mapping[str, Served], config: HttpConfig, *, has_tokens: bool) -> None:
+        self._served, self._config, self._has_tokens = served, config, has_tokens
+
+    async def description(self, request: Request) -> Response:
+        """``/openapi.json``."""
+        return Response(msgspec.json.encode(self.document()), media_type=JSON)
+
+    async def page(self, request: Request) -> Response:
+        """``/docs``: nothing on it comes from elsewhere."""
+        if _assets() is None:
+            raise ProblemError(
+                404, "the page is of the package swagger-ui-bundle; pip install 'headrace[http]'; see /openapi.json"
+            )
+        return Response(PAGE, media_type="text/html", headers={"content-security-policy": POLICY})
+
+    async def asset(self, request: Request) -> Response:
+        """``/docs/{file}``."""
+        name, folder = request.path_params["file"], _assets()
+        if name == "start.js":
+            return Response(START, media_type="text/javascript")
+        if folder is None or name not in ASSETS:
+            raise ProblemError(404, f"the page has no file '{name}'")
+        return FileResponse(folder / name)
+
+    def document(self) -> dict[str, Any]:
+        """The description."""
+        paths: dict[str, Any] = {
+            "/healthz": {"get": _operation("Whether the process answers", "health", {"200": _any()})},
+            "/readyz": {"get": _operation("Whether every service has a warm model", "health", {"200": _any(), "503": _any()})},
+            "/metrics": {
+                "get": _operation("Metrics for Prometheus", "health", {"200": {**_ok(), "content": {"text/plain": {}}}}, "read")
+            },
+            "/v1/models": {"get": _operation("What serves now", "models", {"200": _any()}, "read")},
+        }
+        for name, one in self._served.items():
+            if one.now is not None:
+                paths[f"/v1/predict/{name}"] = {"post": self._predict(name, one, one.now.rows)}
+        paths |= _inference()
+        made: Schema = {
+            "openapi": OPENAPI,
+            "info": {"title": "Headrace", "version": "1", "description": "Predictions, by the models in production."},
+            "paths": paths,
+            "components": {"schemas": {"Problem": _PROBLEM, "Prediction": _PREDICTION, "Tensor": _TENSOR}},
+        }
+        if self._has_tokens:
+            made["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            made["security"] = [{"token": []}]
+        return made
+
+    def _predict(self, name: str, one: Served, rows: Rows) -> dict[str, Any]:
+        event = {
+            "type": "object",
+            "required": list(rows.needed),
+            "properties": {column: _column(kind, column in rows.keys) for column, kind in rows.types.items()},
+        }
+        if not rows.needed:
+            del event["required"]  # OpenAPI 3.0 has no empty list there
+        row: dict[str, Any] = {"type": "object", "required": ["event"], "properties": {"event": event}}
+        if rows.windows:
+            types = window_types(one.service.plan)
+            row["required"].append("features")
+            row["properties"]["features"] = {
+                "type": "object",
+                "required": list(rows.windows),
+                "properties": {feature: _feature(types[feature]) for feature in rows.windows},
+            }
+        body = {
+            "type": "object",
+            "required": ["rows"],
+            "properties": {"rows": {"type": "array", "maxItems": self._config.max_rows, "items": row}},
+        }
+        answer = {
+            "type": "object",
+            "required": ["predictions", "errors", "degraded"],
+            "properties": {
+                "predictions": {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}},
+                "errors": {"type": "integer"},
+                "degraded": {"type": "boolean"},
+            },
+        }
+        made = _operation(
+            f"Predictions of {name}", "predict", {"200": {**_ok(), "content": {JSON: {"schema": answer}}}}, "predict"
+        )
+        return {**made, "requestBody": {"required": True, "content": {JSON: {"schema": body}}}}
+
+
+def _assets() -> Path | None:
+    """The folder of the page's files; None where the package is not installed."""
+    found = find_spec("swagger_ui_bundle")
+    places = found.submodule_search_locations if found else None
+    return next((file.parent for place in places or () for file in Path(place).glob("vendor/*/swagger-ui-bundle.js")), None)
+
+
+def _inference() -> dict[str, Any]:
+    """The paths of the Open Inference Protocol."""
+    tensor = {"$ref": "#/components/schemas/Tensor"}
+    request = {
+        "type": "object",
+        "required": ["inputs"],
+        "properties": {
+            "id": {"type": "string"},
+            "parameters": {"type": "object"},
+            "inputs": {"type": "array", "items": tensor},
+            "outputs": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["name"],
+                    "properties": {"name": {"type": "string"}, "parameters": {"type": "object"}},
+                },
+            },
+        },
+    }
+    paths: dict[str, Any] = {
+        "/v2": {"get": _operation("What the server is", "v2", {"200": _any()})},
+        "/v2/health/live": {"get": _operation("Whether the process answers", "v2", {"200": _any()})},
+        "/v2/health/ready": {"get": _operation("Whether every service has a warm model", "v2", {"200": _any(), "503": _any()})},
+        "/v2/repository/index": {"post": _operation("The versions that serve", "v2", {"200": _any()}, "read")},
+    }
+    for version in VERSIONS:
+        path = f"/v2/models/{{model}}{version}"
+        names = ["model", *(["version"] if version else [])]
+        given = [{"name": one, "in": "path", "required": True, "schema": {"type": "string"}} for one in names]
+        of = " of a version" if version else ""
+        infer = _operation(f"A model's outputs{of}", "v2", {"200": {**_ok(), "content": {JSON: {}, BINARY: {}}}}, "predict")
+        infer["requestBody"] = {"required": True, "content": {JSON: {"schema": request}}}
+        paths[path] = {"get": _operation(f"Inputs and outputs{of}", "v2", {"200": _any()}, "read"), "parameters": given}
+        paths[f"{path}/ready"] = {"get": _operation(f"Whether it serves{of}", "v2", {"200": _any()}, "read"), "parameters": given}
+        paths[f"{path}/infer"] = {"post": infer, "parameters": given}
+    return paths
+
+
+def _operation(summary: str, tag: str, responses: dict[str, Any], scope: str | None = None) -> dict[str, Any]:
+    """An operation, with the errors that any may have as problem details."""
+    problem = {"description": "A problem", "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    made: dict[str, Any] = {
+        "summary": summary,
+        "tags": [tag],
+        "responses": {**responses, "4XX": problem, "503": problem} | responses,
+    }
+    if scope is None:
+        made["security"] = []
+    return made
+
+
+def _ok() -> dict[str, Any]:
+    return {"description": "As it should be"}
+
+
+def _any() -> dict[str, Any]:
+    return {**_ok(), "content": {JSON: {}}}
+
+
+def _column(kind: ColumnType, is_key: bool) -> dict[str, Any]:
+    made: dict[str, Any] = dict(MOMENT) if kind.kind == "timestamp" else dict(NAMES.get(kind.kind, {"type": "number"}))
+    if kind.kind == "decimal":
+        made["description"] = str(kind)
+    return made if is_key else {**made, "nullable": True}
+
+
+def _feature(kind: ColumnType) -> dict[str, Any]:
+    one = dict(LONG) if kind.kind == "timestamp" else dict(NAMES.get(kind.kind, {"type": "number"}))
+    return {"type": "array", "items": one} if kind.length else {**one, "nullable": True}
+
+
+_TEXT, _INTEGER = {"type": "string"}, {"type": "integer"}
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "request_id"],
+    "properties": {"type": _TEXT, "title": _TEXT, "status": _INTEGER, "detail": _TEXT, "request_id": _TEXT},
+}
+_PREDICTION = {
+    "type": "object",
+    "description": "As on the topic of predictions (docs/messages.md), or the event's id and an error.",
+    "required": ["event_id"],
+    "properties": {
+        "event_id": {"anyOf": [_INTEGER, _TEXT]},
+        "event_time": _INTEGER,
+        "score": {"type": "number"},
+        "receipt": {"type": "object"},
+        "outputs": {"type": "object"},
+        "error": _TEXT,
+    },
+}
+_TENSOR = {
+    "type": "object",
+    "required": ["name", "shape", "datatype"],
+    "properties": {
+        "name": _TEXT,
+        "shape": {"type": "array", "items": _INTEGER},
+        "datatype": _TEXT,
+        "parameters": {"type": "object"},
+        "data": {"type": "array", "items": {}},
+    },
+}

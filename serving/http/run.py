@@ -1,0 +1,154 @@
+"""The HTTP service from its start to its end."""
+
+from __future__ import annotations
+
+import gc
+import ipaddress
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import structlog
+import uvicorn
+
+from features.errors import SettingError, StackError
+from features.service import Service
+from serving.http.app import application
+from serving.http.config import HttpConfig
+from serving.http.metrics import Metrics
+from serving.http.predict import deliver
+from serving.http.scoring import Scoring
+from serving.http.served import Served
+from serving.http.tokens import Tokens
+from serving.models.registry import Registry
+
+BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+LOG_LINES: list[Any] = [
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+    structlog.processors.JSONRenderer(),
+]
+"""One JSON object a line."""
+
+log = structlog.get_logger()
+
+
+def check(config: HttpConfig, tokens: Tokens) -> None:
+    """Refuse to listen to others than this machine without tokens and TLS: raises `SettingError`."""
+    has_tls = config.tls_certificate_file is not None
+    if is_loopback(config.host) or (tokens and has_tls):
+        return
+    missing = " and ".join(what for what, is_there in (("tokens", bool(tokens)), ("TLS", has_tls)) if not is_there)
+    raise SettingError(
+        f"http.host other than this machine's loopback needs tokens and TLS; got {config.host} without {missing}; set "
+        "http.tokens_file and http.tls_certificate_file, or listen on 127.0.0.1 behind a proxy"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody beyond this machine can reach it.
+
+    >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "example.org")]
+    [True, True, True, False, False]
+    """
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def run(
+    services: Sequence[Service],
+    registry: Registry,
+    config: HttpConfig,
+    tokens: Tokens,
+    on_listen: Callable[[str, Callable[[], None]], None] = lambda address, stop: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; then answer what was taken. ``on_listen`` is told the address, and given what stops it.
+
+    Raises `SettingError` where the settings do not allow it, `StackError` where the address is taken.
+    """
+    check(config, tokens)
+    if not structlog.is_configured():
+        structlog.configure(processors=LOG_LINES)
+    listening = _listen(config)
+    metrics = Metrics()
+    served = {service.name: _served(service, registry, config, metrics) for service in services}
+    server = uvicorn.Server(_uvicorn(config, application(served, config, tokens, metrics)))
+    for one in served.values():
+        one.start()
+    gc.collect()
+    gc.freeze()  # Feast's and ONNX Runtime's modules live for good: no look at them in the middle of a request
+    try:
+        host, port = listening.getsockname()[:2]
+        address = f"{'https' if config.tls_certificate_file else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+        on_listen(address, lambda: setattr(server, "should_exit", True))
+        with _signals_caught():
+            server.run([listening])
+    finally:
+        for one in served.values():
+            one.close()
+        gc.unfreeze()
+        log.info("stop")
+
+
+def _served(service: Service, registry: Registry, config: HttpConfig, metrics: Metrics) -> Served:
+    rows, seconds = metrics.batch_rows.labels(service.name), metrics.batch_seconds.labels(service.name)
+
+    def observe(count: int, took: float) -> None:
+        rows.observe(count)
+        seconds.observe(took)
+
+    return Served(service, registry, config, Scoring(service.name, config.max_rows, config.on_store_error, deliver, observe))
+
+
+@contextmanager
+def _signals_caught() -> Iterator[None]:
+    """Within, SIGTERM is raised as SIGINT is, and ends the block: uvicorn raises a signal anew once it has ended as it should."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with suppress(KeyboardInterrupt):
+            yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _listen(config: HttpConfig) -> socket.socket:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    made = socket.socket(family)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((config.host, config.port))
+    except OSError as error:
+        made.close()
+        raise StackError(
+            f"the HTTP service listens on {config.host}:{config.port}, which gave: {error.strerror}; give another --port"
+        ) from None
+    made.listen(BACKLOG)
+    return made
+
+
+def _uvicorn(config: HttpConfig, app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=config.shutdown_seconds,
+        ssl_certfile=config.tls_certificate_file,
+        ssl_keyfile=config.tls_key_file,
+    )

@@ -1,0 +1,92 @@
+"""The online store, read within a bound of time, whatever it does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as TooLongError
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+import structlog
+
+from features.feast.keys import Key, UnheldKeyError
+from features.feast.online import ReadRows, Row, open_online_store
+from features.plan import BatchView
+from serving.predict.loading import OpenStore
+
+PAUSE_SECONDS = 1.0
+"""After a failure nothing is read for so long: who asks has the answer for a store that is down, at once."""
+
+log = structlog.get_logger()
+
+
+_Wanted = tuple["Future[Sequence[Row | None]]", BatchView, Sequence[Key]]
+
+
+class StoreDownError(Exception):
+    """The online store gave no rows in time."""
+
+
+class Within:
+    """Rows as ``read`` gives them, within ``seconds``; raises `StoreDownError` where it gives none by then.
+
+    ``read`` runs on a thread of its own, since no client of a store can be trusted to give up. As long as it has not come back,
+    nothing else is read.
+    """
+
+    def __init__(self, read: ReadRows, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._read = read
+        self._seconds = seconds
+        self._clock = clock
+        self._wanted: SimpleQueue[_Wanted] = SimpleQueue()
+        self._under_way: Future[Sequence[Row | None]] | None = None
+        Thread(target=self._work, name="online-store", daemon=True).start()  # it may hang: nobody waits for its end
+        self._again_at = clock()
+        self._said = ""
+
+    def __call__(self, view: BatchView, keys: Sequence[Key]) -> Sequence[Row | None]:
+        """The row of each key, in their order."""
+        if self._clock() < self._again_at or (self._under_way is not None and not self._under_way.done()):
+            raise StoreDownError(self._said)
+        self._under_way = Future()
+        self._wanted.put((self._under_way, view, keys))
+        try:
+            rows = self._under_way.result(self._seconds)
+        except UnheldKeyError:
+            raise
+        except TooLongError:
+            raise self._down(f"it did not answer within {self._seconds * 1000:.0f} ms") from None
+        except Exception as error:  # each online store has errors of its own
+            raise self._down(f"{type(error).__name__}: {error}") from error
+        if self._said:
+            log.info("the online store answers again")
+            self._said = ""
+        return rows
+
+    def _work(self) -> None:
+        while True:
+            future, view, keys = self._wanted.get()
+            try:
+                future.set_result(self._read(view, keys))
+            except BaseException as error:  # is raised where it is waited for
+                future.set_exception(error)
+
+    def _down(self, why: str) -> StoreDownError:
+        self._again_at = self._clock() + PAUSE_SECONDS
+        if not self._said:
+            log.error("the online store is down", error=why)
+        self._said = why
+        return StoreDownError(why)
+
+
+def opening_within(seconds: float) -> OpenStore:
+    """Opens the online store, to be read within so many seconds each time."""
+
+    def opened(folder: Path, objects: Sequence[Any], views: Sequence[BatchView]) -> ReadRows:
+        return Within(open_online_store(folder, objects, views), seconds)
+
+    return opened

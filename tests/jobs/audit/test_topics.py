@@ -1,0 +1,66 @@
+"""How an audit reads Kafka: all records once, from a time on, from the newest back, and single ones by their place."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+from kafka import KafkaProducer
+
+from infra.local.broker import Broker
+from jobs.audit import topics
+from schemas import Origin
+
+pytestmark = pytest.mark.stack
+
+TOPIC, PARTITIONS, RECORDS, WRITTEN_MS = "audit-topics", 3, 60, 1_700_000_000_000
+
+
+@pytest.fixture(scope="module")
+def client(broker: Broker) -> dict[str, str]:
+    """What a consumer is given; on the topic are sixty records, a second apart, over three partitions in turn."""
+    broker.create_topics({TOPIC: PARTITIONS})
+    with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
+        for number in range(RECORDS):
+            at = WRITTEN_MS + 1000 * number
+            producer.send(TOPIC, str(number).encode(), partition=number % PARTITIONS, timestamp_ms=at)
+        producer.flush()
+    return {"bootstrap_servers": broker.bootstrap}
+
+
+def test_a_topic_is_read_from_a_time_on(client: dict[str, str]) -> None:
+    """To its end, with how far it is; a topic that is not there has no records."""
+    told = list[tuple[int, int]]()
+    found = [int(record.value) for record in topics.read(client, TOPIC, on_read=lambda *seen: told.append(seen))]
+    assert sorted(found) == list(range(RECORDS))
+    assert told[-1] == (RECORDS, RECORDS)
+    assert sorted(int(record.value) for record in topics.read(client, TOPIC, WRITTEN_MS + 54_500)) == [55, 56, 57, 58, 59]
+    assert list(topics.read(client, TOPIC, WRITTEN_MS + 10**9)) == []
+    assert list(topics.read(client, "no-such-topic", 5)) == []
+
+
+def test_a_topic_is_read_from_the_newest_back(client: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Block by block, each record once, so that a search for a new one ends soon."""
+    monkeypatch.setattr(topics, "BLOCK", 4)
+    told = list[tuple[int, int]]()
+    found = [int(record.value) for record in topics.newest_first(client, TOPIC, lambda *seen: told.append(seen))]
+    assert sorted(found) == list(range(RECORDS))
+    assert sorted(found[:12]) == list(range(48, 60))
+    assert told == [(done, RECORDS) for done in (12, 24, 36, 48, 60)]
+    assert list(topics.newest_first(client, "no-such-topic")) == []
+
+
+def test_records_are_read_by_their_places(client: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Near ones and far ones; a place that Kafka does not have gives none."""
+    monkeypatch.setattr(topics, "NEAR", 3)
+    there = [Origin(TOPIC, 0, 0), Origin(TOPIC, 0, 2), Origin(TOPIC, 0, 19), Origin(TOPIC, 2, 7)]
+    gone = [Origin(TOPIC, 0, 20), Origin(TOPIC, 9, 0), Origin("no-such-topic", 0, 0)]
+    found = {Origin(r.topic, r.partition, r.offset): int(r.value) for r in topics.records_at(client, [*there, *gone])}
+    assert found == dict(zip(there, (0, 6, 57, 23), strict=True))
+
+
+def test_a_vector_is_found_by_when_it_was_written(client: dict[str, str]) -> None:
+    """From its time on, and no further than so many records."""
+    found = topics.written_at(client, TOPIC, 1, WRITTEN_MS + 1000 * 31, most=2)
+    assert [int(record.value) for record in found] == [31, 34]
+    assert list(topics.written_at(client, TOPIC, 9, WRITTEN_MS)) == []

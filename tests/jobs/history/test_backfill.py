@@ -1,0 +1,118 @@
+"""What a backfill reads of a history, and how it writes it down for Flink."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pytest
+
+from features.errors import SettingError
+from features.job import job_plan
+from features.seam import seam_at
+from jobs.history.backfill import write_history
+from tests.support.orders import COLUMNS, HOUR, PLAN
+
+pytestmark = pytest.mark.core
+
+UNTIL_MS = 1_700_000_000_000
+WRITTEN = Path(__file__).parents[3] / "jobs" / "operator" / "src" / "test" / "resources" / "orders-0.rows"
+"""What `HistoryFileTest` reads."""
+JOB = job_plan([PLAN])
+ARROW = {
+    "int64": pa.int64(),
+    "timestamp": pa.int64(),
+    "float64": pa.float64(),
+    "decimal": pa.decimal128(12, 2),
+    "bool": pa.bool_(),
+    "string": pa.string(),
+}
+
+
+def order(number: int, at: int, **columns: object) -> dict[str, object]:
+    """A row of the history."""
+    row = {"id": number, "at": at, "shop": 7, "price": 1.5, "tax": 0.25, "size": number, "web": number % 2 == 0, "kind": "süß"}
+    return row | columns
+
+
+def history(folder: Path, *rows: dict[str, object]) -> Path:
+    """The rows in a file."""
+    file = folder / "orders of old.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    """The rows of a file of one frame, by Arrow; what stands in the place of a null is of no account."""
+    bytes_, at = file.read_bytes(), 0
+
+    def take(length: int) -> bytes:
+        nonlocal at
+        at += length
+        assert at <= len(bytes_)
+        return bytes_[at - length : at]
+
+    names = take(struct.unpack("<i", take(4))[0]).decode().split("\n")
+    rows, length = struct.unpack("<ii", take(8))
+    assert length == len(bytes_) - at
+    columns = {}
+    for name in names:
+        kind = ARROW[COLUMNS[name].kind]
+        bits = (rows + 7) // 8
+        buffers = [take(bits) if take(1) == b"\1" else None]
+        if kind == pa.string():
+            buffers.append(take(4 * (rows + 1)))
+            buffers.append(take(struct.unpack_from("<i", buffers[1], 4 * rows)[0]))
+        else:
+            buffers.append(take(bits if kind == pa.bool_() else rows * kind.bit_width // 8))
+        wrapped = [buffer if buffer is None else pa.py_buffer(buffer) for buffer in buffers]
+        columns[name] = pa.Array.from_buffers(kind, rows, wrapped)
+    assert at == len(bytes_)
+    return pa.table(columns).to_pylist()
+
+
+def test_a_frame_is_what_the_operator_reads(tmp_path: Path) -> None:
+    """Every type, nulls and the order of rows are those of the file that the operator's own test reads."""
+    nothing = {"price": None, "tax": None, "size": None, "web": None, "kind": None}
+    file = history(
+        tmp_path,
+        order(3, UNTIL_MS - 1, **nothing),
+        order(1, UNTIL_MS - 5, tax=-12.34, kind=""),
+        order(2, UNTIL_MS - 5),
+    )
+    assert write_history(JOB, seam_at(JOB, UNTIL_MS, 1), tmp_path, tmp_path / "out", histories={"orders": file}) == {"orders": 3}
+    written = read(tmp_path / "out" / "orders-0.rows")
+    assert [row["id"] for row in written] == [1, 2, 3]
+    assert written[1]["kind"] == "süß"
+    assert set(written[2].values()) == {3, UNTIL_MS - 1, 7, None}
+    assert written == read(WRITTEN)
+
+
+def test_only_rows_that_can_still_matter_are_read(tmp_path: Path) -> None:
+    """From the longest window and the allowed lateness before the seam, and to before the seam."""
+    job = job_plan([msgspec.structs.replace(PLAN, lateness_ms=500)])
+    seam = seam_at(job, UNTIL_MS, 1)
+    assert seam.from_ms == {"orders": UNTIL_MS - HOUR - 500}
+    times = (seam.from_ms["orders"] - 1, seam.from_ms["orders"], UNTIL_MS - 1, UNTIL_MS)
+    file = history(tmp_path, *(order(number, at) for number, at in enumerate(times)))
+    assert write_history(job, seam, tmp_path, tmp_path / "out", histories={"orders": file}) == {"orders": 2}
+
+
+def test_rows_of_one_time_are_in_one_file(tmp_path: Path) -> None:
+    """Files are read side by side, and rows of one time have an order."""
+    file = history(tmp_path, *(order(number, UNTIL_MS - 1 - number // 2) for number in range(20)))
+    seam = seam_at(JOB, UNTIL_MS, 3)
+    assert write_history(JOB, seam, tmp_path, tmp_path / "out", histories={"orders": file}) == {"orders": 20}
+    written = [(tmp_path / "out" / f"orders-{number}.rows").read_bytes() for number in range(3)]
+    for at in range(UNTIL_MS - 10, UNTIL_MS):
+        assert [one.count(at.to_bytes(8, "little")) for one in written].count(2) == 1
+
+
+def test_a_history_of_no_window_is_refused(tmp_path: Path) -> None:
+    """A file that would be read for nothing is a mistake."""
+    with pytest.raises(SettingError, match="a backfill reads the sources that windows are over: orders; got returns"):
+        write_history(JOB, seam_at(JOB, UNTIL_MS, 1), tmp_path, tmp_path, histories={"returns": tmp_path / "x.jsonl"})
