@@ -219,7 +219,12 @@ class SeamTest {
         }
 
         private static boolean isComplete(JsonNode vector) {
-            return vector.get(vector.size() - 2).booleanValue();
+            for (JsonNode value : vector) {
+                if (value.isBoolean()) { // nothing else in it is
+                    return value.booleanValue();
+                }
+            }
+            return false;
         }
 
         /** By the id of the query. */
