@@ -16,7 +16,12 @@ from kafka import KafkaConsumer, TopicPartition
 from features.errors import StackError
 from schemas import Origin
 
-READER: dict[str, Any] = {"enable_auto_commit": False, "allow_auto_create_topics": False, "max_poll_records": 5000}
+READER: dict[str, Any] = {
+    "enable_auto_commit": False,
+    "allow_auto_create_topics": False,
+    "max_poll_records": 5000,
+    "auto_offset_reset": "earliest",  # what retention deletes meanwhile is passed over, and not all up to the end
+}
 POLL_MS = 1000
 STUCK_SECONDS = 30.0
 BLOCK = 20_000
@@ -60,7 +65,7 @@ def records_at(client: Mapping[str, Any], origins: Iterable[Origin], on_read: On
     total, done = sum(map(len, wanted.values())), 0
     with closing(KafkaConsumer(**client, **READER)) as consumer:
         for place, offsets in wanted.items():
-            if place.partition not in (consumer.partitions_for_topic(place.topic) or ()):
+            if place not in _places(consumer, place.topic):
                 continue
             first, end = consumer.beginning_offsets([place])[place], consumer.end_offsets([place])[place]
             for run in _runs(sorted(offset for offset in offsets if first <= offset < end)):
@@ -76,9 +81,8 @@ def written_at(client: Mapping[str, Any], topic: str, partition: int, written_ms
     """The first records of a partition that were written at ``written_ms`` or later."""
     with closing(KafkaConsumer(**client, **READER)) as consumer:
         place = TopicPartition(topic, partition)
-        if partition not in (consumer.partitions_for_topic(topic) or ()):
+        if place not in _places(consumer, topic):
             return
-        consumer.assign([place])
         begins, end = _begins(consumer, [place], written_ms), consumer.end_offsets([place])[place]
         yield from _between(consumer, begins, {place: min(end, begins[place] + most)})
 
@@ -96,7 +100,9 @@ def _runs(offsets: Sequence[int]) -> Iterator[list[int]]:
 
 
 def _places(consumer: Any, topic: str) -> list[TopicPartition]:
-    return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+    places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+    consumer.assign(places)  # of another topic than it is assigned to, kafka-python 3.0.12 may forget the leaders
+    return places
 
 
 def _begins(consumer: Any, places: Sequence[TopicPartition], start_ms: int | None) -> dict[TopicPartition, int]:
@@ -115,17 +121,20 @@ def _between(
     if not left:
         return
     consumer.assign(list(left))
+    consumer.resume(*left)  # one that was paused stays so, although it is assigned anew
     for place in left:
         consumer.seek(place, begins[place])
     total, since = sum(end - begins[place] for place, end in left.items()), time.monotonic()
     while unread := [place for place in left if consumer.position(place) < left[place]]:
         consumer.pause(*(set(left) - set(unread)))
-        for record in chain.from_iterable(consumer.poll(timeout_ms=POLL_MS).values()):
-            since = time.monotonic()
+        polled = consumer.poll(timeout_ms=POLL_MS)
+        for record in chain.from_iterable(polled.values()):
             if record.offset < left[TopicPartition(record.topic, record.partition)]:
                 yield record
         if on_read:
             on_read(sum(min(consumer.position(place), end) - begins[place] for place, end in left.items()), total)
-        if time.monotonic() - since > STUCK_SECONDS:
+        if polled:
+            since = time.monotonic()  # the time that the reader of these records took is not Kafka's
+        elif time.monotonic() - since > STUCK_SECONDS:
             topics = ", ".join(sorted({place.topic for place in unread}))
             raise StackError(f"Kafka gave no record of {topics} in {STUCK_SECONDS:.0f} s; see 'headrace status', and try again")
