@@ -1,4 +1,4 @@
-"""Kafka's topics as an audit reads them: from a time on, from the newest back, and single records by their origin.
+"""Kafka's topics as they are read once: from a time on, from the newest back, and single records by their origin.
 
 ``client`` is always what a kafka-python client is given.
 """
@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 from features.errors import StackError
+from jobs.history.json_lines import UNREADABLE
 from schemas import Origin
 
 READER: dict[str, Any] = {
@@ -30,6 +32,8 @@ NEAR = 5000
 """Records that are read over, rather than sought past."""
 OnRead = Callable[[int, int], None]
 """Told how many records have been read, of how many."""
+Message = TypeVar("Message")
+decode_event = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def read(client: Mapping[str, Any], topic: str, start_ms: int | None = None, on_read: OnRead | None = None) -> Iterator[Any]:
@@ -37,7 +41,7 @@ def read(client: Mapping[str, Any], topic: str, start_ms: int | None = None, on_
     with closing(KafkaConsumer(**client, **READER)) as consumer:
         places = _places(consumer, topic)
         begins, ends = _begins(consumer, places, start_ms), consumer.end_offsets(places) if places else {}
-        yield from _between(consumer, begins, ends, on_read)
+        yield from between(consumer, begins, ends, on_read)
 
 
 def newest_first(client: Mapping[str, Any], topic: str, on_read: OnRead | None = None) -> Iterator[Any]:
@@ -50,7 +54,7 @@ def newest_first(client: Mapping[str, Any], topic: str, on_read: OnRead | None =
         total, done = sum(ends[place] - firsts[place] for place in places), 0
         while any(ends[place] > firsts[place] for place in places):
             begins = {place: max(firsts[place], ends[place] - BLOCK) for place in places}
-            yield from _between(consumer, begins, ends)
+            yield from between(consumer, begins, ends)
             done += sum(ends[place] - begins[place] for place in places)
             if on_read:
                 on_read(done, total)
@@ -69,12 +73,18 @@ def records_at(client: Mapping[str, Any], origins: Iterable[Origin], on_read: On
                 continue
             first, end = consumer.beginning_offsets([place])[place], consumer.end_offsets([place])[place]
             for run in _runs(sorted(offset for offset in offsets if first <= offset < end)):
-                for record in _between(consumer, {place: run[0]}, {place: run[-1] + 1}):
+                for record in between(consumer, {place: run[0]}, {place: run[-1] + 1}):
                     if record.offset in offsets:
                         done += 1
                         yield record
                 if on_read:
                     on_read(done, total)
+
+
+def rows_of(client: Mapping[str, Any], origins: Iterable[Origin], on_read: OnRead | None = None) -> dict[Origin, dict[str, Any]]:
+    """The events that lie at ``origins``, as far as Kafka still has them."""
+    found = ((origin_of(record), decoded(decode_event, record.value)) for record in records_at(client, origins, on_read))
+    return {origin: event for origin, event in found if event is not None}
 
 
 def written_at(client: Mapping[str, Any], topic: str, partition: int, written_ms: int, most: int = BLOCK) -> Iterator[Any]:
@@ -84,7 +94,22 @@ def written_at(client: Mapping[str, Any], topic: str, partition: int, written_ms
         if place not in _places(consumer, topic):
             return
         begins, end = _begins(consumer, [place], written_ms), consumer.end_offsets([place])[place]
-        yield from _between(consumer, begins, {place: min(end, begins[place] + most)})
+        yield from between(consumer, begins, {place: min(end, begins[place] + most)})
+
+
+def origin_of(record: Any) -> Origin:
+    """Where a record lies."""
+    return Origin(record.topic, record.partition, record.offset)
+
+
+def decoded(decode: Callable[[bytes], Message], value: bytes | None) -> Message | None:
+    """A message; None where the record is none: anybody may write to a topic."""
+    if value is None:
+        return None
+    try:
+        return decode(value)
+    except UNREADABLE:
+        return None
 
 
 def _runs(offsets: Sequence[int]) -> Iterator[list[int]]:
@@ -113,7 +138,7 @@ def _begins(consumer: Any, places: Sequence[TopicPartition], start_ms: int | Non
     return {place: ends[place] if found.get(place) is None else found[place].offset for place in places}
 
 
-def _between(
+def between(
     consumer: Any, begins: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], on_read: OnRead | None = None
 ) -> Iterator[Any]:
     """The records between two offsets of each partition. Raises `StackError` where Kafka stops giving them."""
