@@ -65,6 +65,14 @@ class Head(msgspec.Struct):
     event_time: int
 
 
+class Whole(msgspec.Struct):
+    """The part of a feature vector that says whether its windows were whole."""
+
+    event_id: int | str
+    complete: bool
+
+
+decode_whole = msgspec.json.Decoder(Whole).decode
 decode_head = msgspec.json.Decoder(Head).decode
 
 
@@ -85,7 +93,7 @@ def audit(
         whole = _whole(service, span, spool)
         late, gone = _read_ledger(service.plan, client, whole, spool, on_progress)
         history = _history_counts(service, whole, histories)
-        tally = Tally(service.plan, service.functions, lambda one: _was_whole(service.plan, client, one))
+        tally = Tally(service.plan, service.functions, Vectors(service.plan, client).was_whole)
         served, counts = 0, spool.counts(HOUR_MS)
         parts = list(spans(whole, counts, history))
         for number, part in enumerate(parts):
@@ -223,10 +231,27 @@ def vector_of(plan: Plan, client: Mapping[str, Any], one: Served) -> FeatureVect
     return None
 
 
-def _was_whole(plan: Plan, client: Mapping[str, Any], one: Served) -> bool:
-    """A vector that Kafka no longer has excuses nothing."""
-    vector = vector_of(plan, client, one)
-    return vector is None or vector.complete
+class Vectors:
+    """Whether the windows of events were whole, by their feature vectors: those that lie together are read together."""
+
+    def __init__(self, plan: Plan, client: Mapping[str, Any]) -> None:
+        self._plan, self._client = plan, client
+        self._read: dict[int, dict[tuple[int | str, int], bool]] = {}
+        """By partition, of the records that were read last: by event and Kafka's timestamp."""
+
+    def was_whole(self, one: Served) -> bool:
+        """A vector that Kafka no longer has excuses nothing."""
+        wanted = one.event_id, one.featured_at
+        if wanted not in self._read.get(one.partition, {}):
+            self._read[one.partition] = dict(self._from(one))
+        return self._read[one.partition].get(wanted, True)
+
+    def _from(self, one: Served) -> Iterator[tuple[tuple[int | str, int], bool]]:
+        """The vectors of a partition from that of ``one`` on."""
+        for record in written_at(self._client, self._plan.features_topic, one.partition, one.featured_at):
+            head = decoded(decode_whole, record.value)
+            if head is not None:
+                yield (head.event_id, record.timestamp), head.complete
 
 
 def _history_counts(service: Service, whole: Span, histories: Mapping[str, Written] | None) -> dict[int, int]:

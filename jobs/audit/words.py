@@ -19,8 +19,12 @@ WHY: dict[Cause, str] = {
 }
 
 
+VALUE_COLUMNS = ("feature", "what it is", "rows", "served", "by history", "why they differ")
+"""The columns of `value_rows`."""
+
+
 def value_rows(explained: Explanation) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """Feature, what it is, rows in its window, as served, by history, why they differ."""
+    """Each feature, as it was served and by history; ``rows``: in its window."""
     for value in explained.values:
         rows = "" if value.rows is None else f"{value.rows:,}"
         served = text(value.served) if value.was_served else "–"
