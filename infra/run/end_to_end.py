@@ -255,7 +255,7 @@ def _silence_seconds(run: Run) -> float:
     return (run.settings.stream.idle_timeout_ms + plan.delay_ms) / 1000 if plan.mode == "event_time" else 0.0
 
 
-def _publisher(run: Run, span: Span, rate: float | None = None) -> Publisher:
+def _publisher(run: Run, span: Span, rate: float) -> Publisher:
     plan, folder = run.service.plan, run.service.folder
     times = run.settings.stream.event_times
     return Publisher([feed(located(folder, s.history), s.topic, [plan], times) for s in plan.sources], span, run.client, rate)
