@@ -66,7 +66,7 @@ def features(service: Service, data: Path, out: Path) -> None:
 
 
 def features_by_sql(data: Path, out: Path) -> None:
-    """What a user would write: windows by RANGE, the labels' beside the transactions that ask for them, and a join."""
+    """What a user would write: windows by RANGE, the labels' beside the transactions, which are their queries, and a join."""
     frames = ",\n".join(
         f"d{days} AS (PARTITION BY {{key}} ORDER BY event_time RANGE BETWEEN INTERVAL {days * DAY_MS - 1} MILLISECONDS PRECEDING "
         "AND CURRENT ROW)"
@@ -82,11 +82,11 @@ def features_by_sql(data: Path, out: Path) -> None:
             SELECT *, {spend}, amount::DOUBLE AS own_amount, CAST(isodow(event_time) >= 6 AS BIGINT) AS weekend,
                 CAST(hour(event_time) <= 6 AS BIGINT) AS night
             FROM {transactions} WINDOW {frames.format(key="customer_id")}
-        ), asked AS (
+        ), wanted AS (
             SELECT terminal_id, event_time, is_fraud, NULL AS transaction_id FROM {labels}
             UNION ALL SELECT terminal_id, event_time, NULL, transaction_id FROM {transactions}
         ), risk AS (
-            SELECT transaction_id, {risk} FROM asked WINDOW {frames.format(key="terminal_id")} QUALIFY transaction_id IS NOT NULL
+            SELECT transaction_id, {risk} FROM wanted WINDOW {frames.format(key="terminal_id")} QUALIFY transaction_id IS NOT NULL
         )
         SELECT * FROM spend JOIN risk USING (transaction_id) ORDER BY transaction_id
     """

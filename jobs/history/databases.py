@@ -105,7 +105,7 @@ def _telling(written: Written) -> Iterator[None]:
         raise
     except (OSError, duckdb.Error, Exception) as error:
         said = " ".join(str(error).split())[:300]
-        raise SettingError(f"{shown(written)} cannot be read: {said}; see to the table, the address and the rights") from None
+        raise SettingError(f"{shown(written)} cannot be read: {said}; fix the table, the address or the rights") from None
 
 
 def _columns(cursor: Any, where: Address) -> list[str]:

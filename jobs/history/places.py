@@ -141,7 +141,7 @@ def _in_store(url: str) -> list[str]:
     try:
         found = [path] if files.isfile(path) else sorted(files.glob(path)) if has_magic(path) else []
     except Exception as error:  # a store's errors have no common type
-        raise SettingError(f"{url} cannot be read: {_first_line(error)}; see to the address and the rights") from None
+        raise SettingError(f"{url} cannot be read: {_first_line(error)}; fix the address or the rights") from None
     return [f"{protocol}://{str(file).lstrip('/')}" for file in found]
 
 

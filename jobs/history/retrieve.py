@@ -14,7 +14,7 @@ from features.inputs import on_demand
 from features.inputs.arrow import floats, from_list, to_list
 from features.times import EventTimes
 from jobs.history.entity_rows import arrow, key_column, milliseconds
-from jobs.history.feast_views import Asked, Function, Named
+from jobs.history.feast_views import Function, Named, Wanted
 from jobs.history.files import connect
 from jobs.history.point_in_time import Features, queries_of, rows_as_of, windows_as_of
 
@@ -23,7 +23,7 @@ WIDE = pa.decimal128(38, 0)
 
 
 def retrieve(
-    folder: Path, wanted: Asked, rows: pd.DataFrame, moments: pa.Array, threads: int, event_times: EventTimes
+    folder: Path, wanted: Wanted, rows: pd.DataFrame, moments: pa.Array, threads: int, event_times: EventTimes
 ) -> pa.Table:
     """The columns of ``wanted``, a row for each of ``rows``, in their order and in the types that their views declare.
 
@@ -40,7 +40,7 @@ def retrieve(
     return pa.table({column.name: _declared(column, found[column.feature]) for column in wanted.columns})
 
 
-def _keys(wanted: Asked, rows: pd.DataFrame) -> dict[str, pa.Array]:
+def _keys(wanted: Wanted, rows: pd.DataFrame) -> dict[str, pa.Array]:
     """The columns of ``rows`` that hold keys, each in the type of what is keyed by it."""
     found = {}
     for joined in wanted.joined:

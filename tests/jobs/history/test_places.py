@@ -193,7 +193,7 @@ def test_a_definitions_path_is_relative_to_the_project(shop: Path) -> None:
     [
         ("sqlite:///none.db#orders", r"no database none.db, of sqlite:///none.db#orders; put it there"),
         ("sqlite:///{shop}", r"a table is named after '#'; got sqlite:.*; write sqlite:.*#orders"),
-        ("sqlite:///{shop}#parcels", r"a shop.db#parcels cannot be read: .*no such table: parcels .*; see to the table"),
+        ("sqlite:///{shop}#parcels", r"a shop.db#parcels cannot be read: .*no such table: parcels .*; fix the table"),
         ("sqlite://shop.db#x", r"an SQLite file has three slashes before its path; got sqlite://shop.db#x"),
         ("postgresql://me:hidden@127.0.0.1:1/x#y", r"a password is in the environment alone; got one in postgresql://me:…@127"),
         ("postgresql://me@h/x?password=hidden&a=b#y", r"a password is in the environment alone; got .*password=…&a=b#y; set PG"),
