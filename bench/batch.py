@@ -12,10 +12,9 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import duckdb
 import msgspec
@@ -25,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from bench.common import EXAMPLE, handbook_data, row
+from bench.common import EXAMPLE, handbook_data, row, timed
 from bench.report import table
 from features.definitions.load import load
 from features.plan import Stage
@@ -38,7 +37,6 @@ from jobs.history.rows_file import write
 THREADS = 2
 RUNS = 2
 DAYS = (1, 7, 30)
-T = TypeVar("T")
 
 
 def rows(data: Path) -> list[dict[str, Any]]:
@@ -178,13 +176,6 @@ def peak(data: Path, megabytes: int) -> None:
 def best_of(runs: int, run: Callable[[], object]) -> float:
     """The fewest seconds of some runs."""
     return min(timed(run)[0] for _ in range(runs))
-
-
-def timed(run: Callable[[], T]) -> tuple[float, T]:
-    """Seconds, and the result."""
-    began = time.perf_counter()
-    result = run()
-    return time.perf_counter() - began, result
 
 
 def main() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.util
 import multiprocessing
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, TopicPartition
 
@@ -21,6 +22,7 @@ from jobs.ingest.publish import Event, feed, merged, publish
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "fraud"
 DATA = EXAMPLE / "data"
+T = TypeVar("T")
 
 
 def row(
@@ -28,6 +30,13 @@ def row(
 ) -> dict[str, Any]:
     """One line of the result."""
     return {"name": name, "value": value, "unit": unit, "goal": goal, "better": better, "baseline": baseline}
+
+
+def timed(run: Callable[[], T]) -> tuple[float, T]:
+    """Seconds, and the result."""
+    began = time.perf_counter()
+    result = run()
+    return time.perf_counter() - began, result
 
 
 def simulation() -> ModuleType:
