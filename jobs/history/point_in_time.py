@@ -19,7 +19,7 @@ from features.sql.duckdb import windows_sql
 from features.sql.duckdb.batch_views import batch_sql
 from features.sql.quoting import literal, quoted
 from features.times import EVENT_TIMES, EventTimes, Span
-from jobs.history.places import Place
+from jobs.history.places import Place, history_of
 from jobs.history.readings import TIMES, milliseconds
 from jobs.history.scans import readable
 from jobs.history.tables import File, create_table
@@ -129,7 +129,7 @@ def _needed(folder: Path, over: Sequence[Windows]) -> tuple[Source, list[File], 
     used = {source.time, source.event_id, *keys, *(feature.column for windows in over for feature in windows.features)}
     columns = tuple(column for column in source.columns if column.name in used)
     narrow = msgspec.structs.replace(source, columns=columns)
-    return narrow, [File(folder / source.history)], {source.event_id, *keys}
+    return narrow, [File(history_of(source, folder, {}))], {source.event_id, *keys}
 
 
 def _span(over: Sequence[Windows], queries: pa.Table) -> Span:

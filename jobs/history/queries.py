@@ -16,7 +16,7 @@ from features.service import Service
 from features.sql.quoting import quoted
 from features.times import EVENT_TIMES, EventTimes, Span
 from jobs.history.labels import LABEL, check_label, labels_sql
-from jobs.history.places import Written, is_there, located
+from jobs.history.places import Written, history_of, is_there
 from jobs.history.tables import File
 
 QUERIES = "_queries"
@@ -39,7 +39,7 @@ class Request(msgspec.Struct, frozen=True):
 
     def history(self, source: Source) -> Written:
         """Where the rows of ``source`` are."""
-        return self.histories.get(source.name) or located(self.folder, source.history)
+        return history_of(source, self.folder, self.histories)
 
 
 class Steps:
