@@ -12,6 +12,7 @@ from features.errors import StackError
 from features.job import JobPlan, job_plans
 from features.plan import Plan
 from features.seam import seam_at
+from infra.config import resources_of
 from infra.local import stack
 from infra.settings import Settings, run_folder
 from jobs.history.backfill import write_history
@@ -78,6 +79,7 @@ def _load(
         folder,
         histories=histories,
         times=settings.stream.event_times,
+        resources=resources_of(settings.history, project),
         on_source=lambda name: on_step(f"reading the history of {name}"),
     )
     record(state, seam)
