@@ -20,6 +20,7 @@ from features.sql.duckdb.batch_views import batch_sql
 from features.sql.quoting import literal, quoted
 from features.times import EVENT_TIMES, EventTimes, Span
 from jobs.history.places import Place, history_of
+from jobs.history.queries import narrowed
 from jobs.history.readings import TIMES, milliseconds
 from jobs.history.scans import readable
 from jobs.history.tables import File, create_table
@@ -141,7 +142,7 @@ def _span(over: Sequence[Windows], queries: pa.Table) -> Span:
 
 def _one_by_one(connection: duckdb.DuckDBPyConnection, number: int, windows: Windows) -> Features:
     """The windows of each query, over the rows of their keys alone."""
-    rows, queries = f"_rows_{number}", f"_queries_{number}"
+    rows, queries, table = f"_rows_{number}", f"_queries_{number}", f"_windows_{number}"
     own = [name for name, _ in windows.key]
     keys = [f"{_key_column(theirs)} AS {quoted(name)}" for name, theirs in windows.key]
     known = " AND ".join(f"{name} IS NOT NULL" for name in (AT, *(_key_column(theirs) for _, theirs in windows.key)))
@@ -155,9 +156,12 @@ def _one_by_one(connection: duckdb.DuckDBPyConnection, number: int, windows: Win
     source = msgspec.structs.replace(windows.source, name=rows)
     stage = Stage(rows, tuple(own), windows.features)
     sql = windows_sql(_plan(queries, (source,), (stage,)), stage)
-    table = connection.sql(f"SELECT * FROM (SELECT {ROW} FROM {QUERIES}) LEFT JOIN ({sql}) USING ({ROW}) ORDER BY {ROW}")
-    found = table.to_arrow_table()
-    return {feature.name: found[feature.name] for feature in windows.features}
+    joined = f"SELECT * FROM (SELECT {ROW} FROM {QUERIES}) LEFT JOIN ({sql}) USING ({ROW}) ORDER BY {ROW}"
+    connection.execute(f"CREATE TEMP TABLE {table} AS {joined}")
+    names = [feature.name for feature in windows.features]
+    found = connection.sql(f"SELECT {', '.join(narrowed(connection, table, names))} FROM {table}").to_arrow_table()
+    connection.execute(f"DROP TABLE {table}")
+    return {name: found[name] for name in names}
 
 
 def _plan(queries: str, sources: tuple[Source, ...], stages: tuple[Stage, ...]) -> Plan:
