@@ -188,6 +188,7 @@ def _stored(
     from feast import FileSource
 
     from jobs.history.feast_job import Stored
+    from jobs.history.feast_views import files_of
     from jobs.history.files import connect
     from jobs.history.places import Place
     from jobs.history.scans import readable
@@ -198,12 +199,12 @@ def _stored(
     bounds: Mapping[str, datetime | None] = dict(zip((">=", "<="), span, strict=True))
     within = [f"{_utc(quoted(time))} {sign} {_moment(end)}" for sign, end in bounds.items() if end is not None]
     where = f" WHERE {' AND '.join(within)}" if within else ""
-    path = folder / source.path
+    files = files_of(folder, source.path)
 
     def table() -> pa.Table:
         names = ", ".join(map(quoted, dict.fromkeys(columns)))
-        with connect(config.offline_store.threads) as connection, readable(Place(str(path), "parquet")):
-            return connection.sql(f"SELECT {names} FROM read_parquet({literal(str(path))}){where} {rest}").to_arrow_table()
+        with connect(config.offline_store.threads) as connection, readable(Place(files, "parquet")):
+            return connection.sql(f"SELECT {names} FROM read_parquet({literal(files)}){where} {rest}").to_arrow_table()
 
     return Stored(folder, table)
 

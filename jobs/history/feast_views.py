@@ -15,6 +15,7 @@ from features.errors import SettingError
 from features.feast.functions import whole
 from features.feast.hooks import is_windowed
 from features.plan import BatchView, OnDemand, Source, WindowFeature
+from jobs.history.places import exactly
 from jobs.history.point_in_time import Joined, Key, Windows
 
 
@@ -128,17 +129,25 @@ def _joined(folder: Path, view: Any, name: str, features: Sequence[str], registr
     return Joined(kept, _key(keys, view), stored, source.created_timestamp_column)
 
 
-def _file(folder: Path, view: Any, path: str) -> str:
-    """The files of a view, as DuckDB reads them."""
+def files_of(folder: Path, path: str) -> str:
+    """What a Feast source's path names, as DuckDB reads it: a URL, a file, the files below a folder, or those of a glob."""
     if "://" in path:
         return path
     found = folder / path
-    if "*" not in path and not found.exists():
+    if not found.exists():
+        return str(found)
+    return exactly(str(found)) + ("/**/*.parquet" if found.is_dir() else "")
+
+
+def _file(folder: Path, view: Any, path: str) -> str:
+    """The files of a view. Raises `SettingError` where there are none."""
+    found = folder / path
+    if "://" not in path and "*" not in path and not found.exists():
         raise SettingError(
             f"view '{view.name}': its rows are in {found}; got no such file; put it there, for a batch view with "
             "'headrace batch-views SERVICE --from DAY --to DAY'"
         )
-    return str(found / "**" / "*.parquet" if found.is_dir() else found)
+    return files_of(folder, path)
 
 
 def _key(names: Sequence[str], view: Any) -> Key:
