@@ -6,7 +6,6 @@ import gc
 import ipaddress
 import signal
 import socket
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -16,6 +15,7 @@ import uvicorn
 
 from features.errors import SettingError, StackError
 from features.service import Service
+from features.signals import signals_to
 from serving.http.app import application
 from serving.http.config import HttpConfig
 from serving.http.metrics import Metrics
@@ -110,16 +110,8 @@ def _served(service: Service, registry: Registry, config: HttpConfig, metrics: M
 @contextmanager
 def _signals_caught() -> Iterator[None]:
     """Within, SIGTERM is raised as SIGINT is, and ends the block: uvicorn raises a signal anew once it has ended as it should."""
-    if threading.current_thread() is not threading.main_thread():
+    with signals_to(signal.default_int_handler), suppress(KeyboardInterrupt):
         yield
-        return
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        with suppress(KeyboardInterrupt):
-            yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _listen(config: HttpConfig) -> socket.socket:
