@@ -14,7 +14,7 @@ Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
 @contextmanager
 def signals_to(handler: Handler) -> Iterator[None]:
-    """Within, SIGTERM and SIGINT go to ``handler``. Nothing changes in a thread other than the main one, which alone may set it."""
+    """Within, SIGTERM and SIGINT go to ``handler``. Nothing changes outside the main thread, which alone may set it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
