@@ -62,6 +62,7 @@ FEAST = {
     "features/feast/keys.py",
     "features/feast/online.py",
     "features/feast/online_guarded.py",
+    "features/feast/online_redis.py",
     "features/feast/online_stores.py",
     "features/feast/online_windows.py",
     "jobs/history/feast_job.py",
