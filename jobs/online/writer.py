@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ class Writer:
                 counts.unreadable += 1
         for view, some in rows.items():
             if some:
-                counts.written += _until_it_works(lambda view=view, some=some: self._write(view, some), stop)  # type: ignore[misc]
+                counts.written += _until_it_works(partial(self._write, view, some), stop)
         counts.vectors += len(values)
 
 
