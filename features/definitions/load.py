@@ -37,7 +37,7 @@ FEAST_TYPES: dict[str, FeastType] = {
     "bool": Bool,
     "timestamp": Int64,
 }
-KINDS: dict[str, type | tuple[type, ...]] = {
+KINDS: dict[str, type] = {
     "entity": Entity,
     "source": KafkaSource,
     "request source": RequestSource,
@@ -46,7 +46,6 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "on-demand view": OnDemandFeatureView,
     "service": FeatureService,
 }
-DEFINITIONS = (Entity, KafkaSource, RequestSource, StreamFeatureView, OnDemandFeatureView, BatchFeatureView, FeatureService)
 
 
 class Project(msgspec.Struct, frozen=True):
@@ -118,7 +117,7 @@ def _compiled(objects: tuple[Any, ...], plans: Mapping[str, Plan]) -> list[Any]:
 def _objects(folder: Path) -> tuple[Any, ...]:
     """The Feast objects that the project's definitions bind to a name; each once, though it may have two names."""
     names = vars(definitions_file.run(folder)).items()
-    values = [value for name, value in names if not name.startswith("_") and isinstance(value, DEFINITIONS)]
+    values = [value for name, value in names if not name.startswith("_") and isinstance(value, tuple(KINDS.values()))]
     return tuple({id(value): value for value in values}.values())
 
 
