@@ -16,7 +16,7 @@ from features.plan import VALID_UNTIL
 class FreshRedisOnlineStoreConfig(RedisOnlineStoreConfig):  # type: ignore[misc]
     """The settings of Feast's store."""
 
-    type: Literal["features.feast.online_stores.FreshRedisOnlineStore"] = "features.feast.online_stores.FreshRedisOnlineStore"  # type: ignore[assignment]
+    type: Literal["features.feast.online_stores.FreshRedisOnlineStore"] = "features.feast.online_stores.FreshRedisOnlineStore"
 
 
 class FreshRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]

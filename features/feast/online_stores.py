@@ -27,7 +27,7 @@ Found = tuple[datetime | None, dict[str, Any] | None]
 class FreshSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):  # type: ignore[misc]
     """The settings of Feast's store."""
 
-    type: Literal["features.feast.online_stores.FreshSqliteOnlineStore"] = "features.feast.online_stores.FreshSqliteOnlineStore"  # type: ignore[assignment]
+    type: Literal["features.feast.online_stores.FreshSqliteOnlineStore"] = "features.feast.online_stores.FreshSqliteOnlineStore"
 
 
 class FreshSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]
