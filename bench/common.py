@@ -14,7 +14,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 
 from features.plan import Plan
-from features.times import ALWAYS
+from features.times import ALWAYS, Span
 from infra.local.broker import Broker
 from jobs.ingest.publish import Event, feed, merged, publish
 
@@ -68,9 +68,9 @@ def publish_history(broker: Broker, folder: Path, plan: Plan) -> None:
     publish(history_events(folder, plan), {"bootstrap_servers": broker.bootstrap})
 
 
-def history_events(folder: Path, plan: Plan) -> Iterator[Event]:
+def history_events(folder: Path, plan: Plan, span: Span = ALWAYS) -> Iterator[Event]:
     """The histories of all sources of ``plan`` below ``folder``, merged in order of event time."""
-    return merged([feed(folder / source.history, source.topic, [plan]) for source in plan.sources], ALWAYS)
+    return merged([feed(folder / source.history, source.topic, [plan]) for source in plan.sources], span)
 
 
 def polled(bootstrap: str, topic: str) -> Iterator[list[Any]]:
