@@ -23,18 +23,11 @@ from serving.http.predict import deliver
 from serving.http.scoring import Scoring
 from serving.http.served import Served
 from serving.http.tokens import Tokens
+from serving.log_lines import log_as_json
 from serving.models.registry import Registry
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
-LOG_LINES: list[Any] = [
-    structlog.processors.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-    structlog.processors.format_exc_info,
-    structlog.processors.JSONRenderer(),
-]
-"""One JSON object a line."""
-
 log = structlog.get_logger()
 
 
@@ -69,13 +62,14 @@ def run(
     tokens: Tokens,
     on_listen: Callable[[str, Callable[[], None]], None] = lambda address, stop: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; then answer what was taken. ``on_listen`` is told the address, and given what stops it.
+    """Serve until SIGTERM or SIGINT; then finish the requests that were taken.
+
+    ``on_listen`` is told the address, and given what stops it.
 
     Raises `SettingError` where the settings do not allow it, `StackError` where the address is taken.
     """
     check(config, tokens)
-    if not structlog.is_configured():
-        structlog.configure(processors=LOG_LINES)
+    log_as_json()
     listening = _listen(config)
     metrics = Metrics()
     served = {service.name: _served(service, registry, config, metrics) for service in services}

@@ -23,19 +23,13 @@ from serving.kafka.membership import FLUSH_SECONDS
 from serving.kafka.scorer import Scorer, check_topics
 from serving.kafka.shadows import Shadows
 from serving.kafka.watch import Watch
+from serving.log_lines import log_as_json
 from serving.models.registry import Registry
 from serving.predict.loading import Loaded, Loader
 
 READ_BACK_RECORDS = 10_000
 SHADOW_LINGER_MS = 20
 """Nobody waits for a shadow's predictions, and fuller batches cost less."""
-
-LOG_LINES: list[Any] = [
-    structlog.processors.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-    structlog.processors.JSONRenderer(),
-]
-"""One JSON object a line, where the caller has not configured structlog."""
 
 log = structlog.get_logger()
 
@@ -78,8 +72,7 @@ def run(service: Service, registry: Registry, config: ScorerConfig, stop: thread
     Raises `HeadraceError`: at the start where model, plan, topics or online store do not fit, later where Kafka takes no record.
     """
     stop = stop or threading.Event()
-    if not structlog.is_configured():
-        structlog.configure(processors=LOG_LINES)
+    log_as_json()
     plan = service.plan
 
     def open_reader() -> closing[Any]:
