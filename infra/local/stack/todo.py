@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from features.errors import SettingError, StackError
+from features.errors import StackError
 from features.plan import Plan
 from infra.local.processes import Processes
 from infra.local.stack.definitions import GONE, Definitions
@@ -175,10 +175,5 @@ def _check_models(call: Call, plans: Iterable[Plan]) -> None:
 
     registry = registry_of(call.project, call.settings)
     for plan in concerned:
-        placed = registry.deployed(plan.service).production
-        if placed is None:
-            raise SettingError(
-                f"a scorer serves what is in production; service '{plan.service}' has no model there; put one there with "
-                "'headrace models promote'"
-            )
+        placed = registry.deployed(plan.service).must_have_production()
         check_model(registry.get(placed.model, placed.version).manifest, plan)
