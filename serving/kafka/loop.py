@@ -1,7 +1,7 @@
 """The event loop of kafka-python, for a client of which a little is wanted very often.
 
-kafka-python 3.0.12 runs a consumer's I/O on a thread, which a poll calls three times (coordinator, fetch, wait): each time a write
-to a socket, two changes of threads and of Python's lock. Beside that each read and each write registers its socket with the
+kafka-python 3.0.12 runs a consumer's I/O on a thread, which a poll calls three times (coordinator, fetch, wait): each time a
+write to a socket, two changes of threads and of Python's lock. Beside that each read and each write registers its socket with the
 selector anew, and a write waits for a turn of the loop. Of a poll with one record that was most of the CPU (docs/benchmarks.md).
 So here
 
