@@ -21,7 +21,7 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 from rich.console import Console
 
-from bench.common import EXAMPLE, handbook_data, process, row
+from bench.common import EXAMPLE, handbook_data, history_events, process, row
 from features.job import job_plan
 from features.plan import Plan
 from features.seam import Seam, seam_at
@@ -80,7 +80,7 @@ def _published(broker: Broker, service: Service, folder: Path) -> tuple[int, flo
     first = min(_seam(plan).from_ms.values())
     began = time.monotonic()
     with _job(broker, plan, folder, vectors_from_ms=UNTIL_MS):
-        sent = publish(merged(_feeds(service, plan), Span(first, UNTIL_MS)), client).events
+        sent = publish(history_events(service.folder, plan, Span(first, UNTIL_MS)), client).events
         caught_up(client, plan, f"{GROUP}.{plan.service}")
         return sent, _exact(broker, service, plan) - began
 
@@ -110,10 +110,6 @@ def _own(broker: Broker, service: Service, name: str) -> Plan:
     return plan
 
 
-def _feeds(service: Service, plan: Plan) -> list[Any]:
-    return [feed(service.folder / source.history, source.topic, [plan]) for source in plan.sources]
-
-
 @contextmanager
 def _job(broker: Broker, plan: Plan, folder: Path, **changes: Any) -> Iterator[None]:
     settings = StreamSettings(checkpoint_interval_ms=1000, **changes)
@@ -124,12 +120,14 @@ def _job(broker: Broker, plan: Plan, folder: Path, **changes: Any) -> Iterator[N
 
 def _exact(broker: Broker, service: Service, plan: Plan) -> float:
     """Send one live event, and give the moment at which its vector is there; raises where that is not history's."""
-    live = next(merged(_feeds(service, plan)[:1], Span(UNTIL_MS, UNTIL_MS + DAY_MS)))
+    spine = plan.spine_source
+    of_spine = feed(service.folder / spine.history, spine.topic, [plan])
+    live = next(merged([of_spine], Span(UNTIL_MS, UNTIL_MS + DAY_MS)))
     publish(iter([live]), {"bootstrap_servers": broker.bootstrap})
     vector = _first(broker, plan)
     now = time.monotonic()
     table = compute(service, wanted=[f.name for f in plan.window_features], start_ms=live.time, end_ms=live.time + 1)
-    expected = next(one for one in table.to_pylist() if one[plan.spine_source.event_id] == vector.event_id)
+    expected = next(one for one in table.to_pylist() if one[spine.event_id] == vector.event_id)
     assert vector.complete
     for feature in plan.window_features:
         got, want = vector.features[feature.name], expected[feature.name]

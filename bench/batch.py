@@ -12,10 +12,9 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import duckdb
 import msgspec
@@ -25,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from bench.common import EXAMPLE, handbook_data, row
+from bench.common import EXAMPLE, handbook_data, row, timed
 from bench.report import table
 from features.definitions.load import load
 from features.plan import Stage
@@ -38,7 +37,6 @@ from jobs.history.rows_file import write
 THREADS = 2
 RUNS = 2
 DAYS = (1, 7, 30)
-T = TypeVar("T")
 
 
 def rows(data: Path) -> list[dict[str, Any]]:
@@ -66,7 +64,7 @@ def features(service: Service, data: Path, out: Path) -> None:
 
 
 def features_by_sql(data: Path, out: Path) -> None:
-    """What a user would write: windows by RANGE, the labels' beside the transactions that ask for them, and a join."""
+    """What a user would write: windows by RANGE, the labels' beside the transactions, which are their queries, and a join."""
     frames = ",\n".join(
         f"d{days} AS (PARTITION BY {{key}} ORDER BY event_time RANGE BETWEEN INTERVAL {days * DAY_MS - 1} MILLISECONDS PRECEDING "
         "AND CURRENT ROW)"
@@ -82,11 +80,11 @@ def features_by_sql(data: Path, out: Path) -> None:
             SELECT *, {spend}, amount::DOUBLE AS own_amount, CAST(isodow(event_time) >= 6 AS BIGINT) AS weekend,
                 CAST(hour(event_time) <= 6 AS BIGINT) AS night
             FROM {transactions} WINDOW {frames.format(key="customer_id")}
-        ), asked AS (
+        ), wanted AS (
             SELECT terminal_id, event_time, is_fraud, NULL AS transaction_id FROM {labels}
             UNION ALL SELECT terminal_id, event_time, NULL, transaction_id FROM {transactions}
         ), risk AS (
-            SELECT transaction_id, {risk} FROM asked WINDOW {frames.format(key="terminal_id")} QUALIFY transaction_id IS NOT NULL
+            SELECT transaction_id, {risk} FROM wanted WINDOW {frames.format(key="terminal_id")} QUALIFY transaction_id IS NOT NULL
         )
         SELECT * FROM spend JOIN risk USING (transaction_id) ORDER BY transaction_id
     """
@@ -178,13 +176,6 @@ def peak(data: Path, megabytes: int) -> None:
 def best_of(runs: int, run: Callable[[], object]) -> float:
     """The fewest seconds of some runs."""
     return min(timed(run)[0] for _ in range(runs))
-
-
-def timed(run: Callable[[], T]) -> tuple[float, T]:
-    """Seconds, and the result."""
-    began = time.perf_counter()
-    result = run()
-    return time.perf_counter() - began, result
 
 
 def main() -> None:

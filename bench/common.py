@@ -5,22 +5,24 @@ from __future__ import annotations
 import importlib.util
 import multiprocessing
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, TopicPartition
 
 from features.plan import Plan
-from features.times import ALWAYS
+from features.times import ALWAYS, Span
 from infra.local.broker import Broker
 from jobs.ingest.publish import Event, feed, merged, publish
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "fraud"
 DATA = EXAMPLE / "data"
+T = TypeVar("T")
 
 
 def row(
@@ -28,6 +30,13 @@ def row(
 ) -> dict[str, Any]:
     """One line of the result."""
     return {"name": name, "value": value, "unit": unit, "goal": goal, "better": better, "baseline": baseline}
+
+
+def timed(run: Callable[[], T]) -> tuple[float, T]:
+    """Seconds, and the result."""
+    began = time.perf_counter()
+    result = run()
+    return time.perf_counter() - began, result
 
 
 def simulation() -> ModuleType:
@@ -68,9 +77,9 @@ def publish_history(broker: Broker, folder: Path, plan: Plan) -> None:
     publish(history_events(folder, plan), {"bootstrap_servers": broker.bootstrap})
 
 
-def history_events(folder: Path, plan: Plan) -> Iterator[Event]:
+def history_events(folder: Path, plan: Plan, span: Span = ALWAYS) -> Iterator[Event]:
     """The histories of all sources of ``plan`` below ``folder``, merged in order of event time."""
-    return merged([feed(folder / source.history, source.topic, [plan]) for source in plan.sources], ALWAYS)
+    return merged([feed(folder / source.history, source.topic, [plan]) for source in plan.sources], span)
 
 
 def polled(bootstrap: str, topic: str) -> Iterator[list[Any]]:

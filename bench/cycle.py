@@ -3,7 +3,7 @@
     python -m bench cycle
 
 A cycle is one poll with records, and all that is done for it. Vectors come at a steady rate from this process; the scorer, or the
-bare loop, works in one of its own, where timers ask the CPU clock of each thread. A batch view in SQLite, 17 inputs, 100 trees.
+bare loop, works in one of its own, where timers read the CPU clock of each thread. A batch view in SQLite, 17 inputs, 100 trees.
 """
 
 from __future__ import annotations

@@ -8,9 +8,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-import time
 import warnings
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from bench.common import EXAMPLE, handbook_data, row
+from bench.common import EXAMPLE, handbook_data, row, timed
 from bench.report import table
 from features.definitions.load import load
 from features.inputs.arrow import floats
@@ -62,13 +60,6 @@ def rows(data: Path, count: int = ROWS) -> list[dict[str, Any]]:
         row("get_historical_features, exact windows from history", round(count / took), "rows/s", baseline=round(count / theirs)),
         row("the values that Feast's file store joins, computed for all events before", round(before, 1), "s", better="lower"),
     ]
-
-
-def timed(run: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds, and the result."""
-    began = time.perf_counter()
-    result = run()
-    return time.perf_counter() - began, result
 
 
 def _project(folder: Path, store: str, data: Path) -> Path:

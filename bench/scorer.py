@@ -29,9 +29,10 @@ from rich.console import Console
 from bench.common import EXAMPLE, process, rate, row, times
 from features.plan import Plan
 from infra.config import scorer_config
+from infra.kafka.settings import KafkaSettings
 from infra.local import jars
 from infra.local.broker import Broker
-from infra.settings import KafkaSettings, ScorerSettings
+from infra.settings import ScorerSettings
 from schemas import FeatureVector, Origin
 from schemas.codec import encode
 from schemas.topics import DEAD_LETTERS

@@ -1,4 +1,4 @@
-"""Predictions over HTTP by a real load generator: what one core answers flat out, and how soon at a steady rate.
+"""Predictions over HTTP by a real load generator: what one core gives flat out, and how soon at a steady rate.
 
     python -m bench.serve
 
@@ -35,8 +35,13 @@ from serving.models.admit import admit
 from serving.models.registry import Registry
 
 SERVICE, CUSTOMERS = "fraud", 5000
-INPUTS = ("transaction_amount__amount", "transaction_flags__weekend", "transaction_flags__night")
-INPUTS += ("customer_profile__mean_amount", "customer_profile__transactions_per_day")
+INPUTS = (
+    "transaction_amount__amount",
+    "transaction_flags__weekend",
+    "transaction_flags__night",
+    "customer_profile__mean_amount",
+    "customer_profile__transactions_per_day",
+)
 SERVER, CLIENT = "0", "1"
 """The cores."""
 WARM_SECONDS, SECONDS = 2, 7

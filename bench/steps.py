@@ -2,7 +2,7 @@
 
     python -m bench.steps
 
-The scorer reads a full topic on a thread of this process; the functions that are its steps are wrapped in timers, which are asked
+The scorer reads a full topic on a thread of this process; the functions that are its steps are wrapped in timers, which are read
 once a poll, and for a send once a record. The rest of the process is kafka-python's own threads.
 """
 
@@ -24,9 +24,10 @@ from bench.common import row
 from bench.scorer import PARTITIONS, SERVICE, fill, make_project, wait_for
 from features.definitions.load import load
 from infra.config import scorer_config
+from infra.kafka.settings import KafkaSettings
 from infra.local import jars
 from infra.local.broker import Broker
-from infra.settings import KafkaSettings, ScorerSettings
+from infra.settings import ScorerSettings
 from schemas.topics import DEAD_LETTERS, DEPLOYMENTS
 from serving.kafka.batches import Batches
 from serving.kafka.delivery import Delivery

@@ -201,6 +201,11 @@ class Plan(msgspec.Struct, frozen=True, dict=True):
         return tuple(dict.fromkeys((source.time, source.event_id, *(name for key in keys for name in key))))
 
     @property
+    def longest_ms(self) -> int:
+        """The longest window of all stages; 0 without one."""
+        return max((stage.longest_ms for stage in self.windows), default=0)
+
+    @property
     def window_features(self) -> tuple[WindowFeature, ...]:
         """All windows' features, in the order of the stages."""
         return tuple(f for w in self.windows for f in w.features)

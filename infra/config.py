@@ -11,7 +11,7 @@ import msgspec
 from features.service import Resources
 from infra.http_settings import HttpSettings
 from infra.section import Section
-from infra.settings import OnlineSettings, ScorerSettings, Settings, StreamSettings
+from infra.settings import HistorySettings, OnlineSettings, ScorerSettings, Settings, StreamSettings
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 if TYPE_CHECKING:
@@ -103,9 +103,13 @@ def sql_options(
 
 def with_settings(service: Service, settings: Settings) -> Service:
     """``service`` with what the settings say of the files that it reads, and of what reading them may take."""
-    history = settings.history
-    resources = Resources(history.memory_mb, service.folder / history.spill_folder if history.spill_folder else None)
+    resources = resources_of(settings.history, service.folder)
     return msgspec.structs.replace(service, event_times=settings.stream.event_times, resources=resources)
+
+
+def resources_of(section: HistorySettings, project: Path) -> Resources:
+    """What reading the histories of ``project`` may take."""
+    return Resources(section.memory_mb, project / section.spill_folder if section.spill_folder else None)
 
 
 def scorer_config(

@@ -21,8 +21,8 @@ class HttpSettings(Section):
     port: int = Field(default=8080, ge=0, le=65_535)
     """The port to listen on; 0: a free one."""
     tokens: SecretStr | None = None
-    """Bearer tokens, a secret: `TOKEN SCOPE[,SCOPE]`, several with semicolons, of the scopes read, predict and publish. It is
-    read from the environment only."""
+    """Bearer tokens, a secret: `TOKEN SCOPE[,SCOPE]`, several with semicolons, of the scopes read and predict. It is read
+    from the environment only."""
     tokens_file: Path | None = None
     """A file of bearer tokens, a line for each, relative to the project; none and no `tokens`: everybody may do everything."""
     tls_certificate_file: Path | None = None
@@ -38,7 +38,7 @@ class HttpSettings(Section):
     deadline_ms: int = Field(default=1000, ge=1)
     """How long a request waits for its predictions; then it is refused (503)."""
     store_timeout_ms: int = Field(default=100, ge=1)
-    """How long the online store may take; then it is down, for a second, and after that until it answers."""
+    """How long the online store may take; then it is down, for a second, and after that until it gives rows."""
     on_store_error: Literal["refuse", "fill"] = "refuse"
     """What a request has when the online store is down: `refuse`, an error (503), or `fill`, predictions from null for every
     batch feature that is not cached, marked `degraded`."""
@@ -49,7 +49,7 @@ class HttpSettings(Section):
     shutdown_seconds: int = Field(default=30, ge=0)
     """How long requests that are in work may take once the service is to stop."""
     docs: bool = True
-    """Whether there is an OpenAPI page, `/docs`; neither it nor `/openapi.json` asks for a token."""
+    """Whether there is an OpenAPI page, `/docs`; neither it nor `/openapi.json` needs a token."""
 
     @model_validator(mode="after")
     def _files_go_together(self) -> Self:

@@ -38,10 +38,14 @@ def cron(job: Daily) -> str:
 
 
 def systemd(job: Daily) -> str:
-    """Two units, each below the name of its file. A day that the machine was off for is made up for at the next start."""
+    """The two `units`, each below the name of its file."""
+    return "\n".join(f"# /etc/systemd/system/{name}\n{text}" for name, text in units(job).items())
+
+
+def units(job: Daily) -> dict[str, str]:
+    """A service and its timer, by the names of their files. A day that the machine was off for is made up at the next start."""
     folder = str(job.project).replace("%", "%%")
-    return f"""\
-# /etc/systemd/system/{job.name}.service
+    service = f"""\
 [Unit]
 Description={job.what}
 Wants=network-online.target
@@ -51,8 +55,8 @@ After=network-online.target
 Type=oneshot
 WorkingDirectory={folder}
 ExecStart={" ".join(map(_systemd_word, job.command))}
-
-# /etc/systemd/system/{job.name}.timer
+"""
+    timer = f"""\
 [Unit]
 Description={job.what}, daily
 
@@ -63,6 +67,7 @@ Persistent=true
 [Install]
 WantedBy=timers.target
 """
+    return {f"{job.name}.service": service, f"{job.name}.timer": timer}
 
 
 def _systemd_word(word: str) -> str:
@@ -96,19 +101,6 @@ spec:
               workingDir: {IN_THE_IMAGE}
               command: {quoted(list(job.command))}
 """
-
-
-def units(text: str) -> dict[str, str]:
-    """What `systemd` gives, by the name of each file.
-
-    >>> units("# /etc/systemd/system/a.service\\n[Unit]\\n")
-    {'a.service': '[Unit]\\n'}
-    """
-    found: dict[str, str] = {}
-    for part in text.split("# /etc/systemd/system/")[1:]:
-        name, _, rest = part.partition("\n")
-        found[name] = rest.strip("\n") + "\n"
-    return found
 
 
 def batch_views(service: str, program: Sequence[str], project: Path, hour: int, minute: int) -> Daily:

@@ -1,4 +1,6 @@
-"""Settings: every key with its type, default, bounds and meaning, and nowhere else; docs/settings.md is made of this file.
+"""Settings: every key with its type, default, bounds and meaning, and nowhere else; docs/settings.md is made of them.
+
+The longest sections, ``[http]`` and ``[kafka]``, are files of their own: `infra.http_settings`, `infra.kafka.settings`.
 
 The command line overrides the environment (``HEADRACE_…``), which overrides the project's ``headrace.toml``, key by key. A key of
 the file is a path of the model; its environment variable is that path in capitals, joined by two underscores: ``kafka.bootstrap``

@@ -13,7 +13,7 @@ class Receipt(msgspec.Struct, frozen=True):
     """What is needed to compute the same score again, and when each step was done. Times are UTC milliseconds."""
 
     origin: Origin | None
-    """Where the event lies in Kafka; None where the prediction was asked for over HTTP."""
+    """Where the event lies in Kafka; None where the prediction was wanted over HTTP."""
     plan: str
     """The first 12 hex digits of the plan's digest."""
     model: str
@@ -33,7 +33,7 @@ class Receipt(msgspec.Struct, frozen=True):
     scored_at: int
     incomplete: dict[str, str] = {}
     """For each batch view without a row to use, why: ``missing``, ``too_old`` (beyond the view's ttl), ``too_new`` (of a time
-    after the event's) or ``unread`` (the online store did not answer, and the HTTP service is to score all the same).
+    after the event's) or ``unread`` (the online store could not be read, and the HTTP service is to score all the same).
     """
 
 

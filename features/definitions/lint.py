@@ -6,7 +6,7 @@ An argument of Feast 0.67's objects is compiled, for people alone (description, 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -120,23 +120,23 @@ SOURCE = (
     *FILE,
 )
 REQUEST = (Unused("timestamp_field", "an event's time is its source's", "leave timestamp_field out of a RequestSource"),)
+UNUSED = {
+    "service": SERVICE,
+    "source": SOURCE,
+    "request source": REQUEST,
+    "stream view": STREAM,
+    "batch view": BATCH,
+    "on-demand view": ON_DEMAND,
+}
+"""By the kind of object, as `TAGS` are."""
 
 
-def check(objects: Iterable[Any], kinds: Mapping[str, type | tuple[type, ...]]) -> None:
+def check(objects: Iterable[Any], kinds: Mapping[str, type]) -> None:
     """Raises `DefinitionError` for the first object that says what is not done; ``kinds`` are classes, by what we call them."""
-    kind_of: Callable[[Any], str] = lambda one: next(kind for kind, of in kinds.items() if isinstance(one, of))  # noqa: E731
-    unused = {
-        "service": SERVICE,
-        "source": SOURCE,
-        "request source": REQUEST,
-        "stream view": STREAM,
-        "batch view": BATCH,
-        "on-demand view": ON_DEMAND,
-    }
     for one in objects:
-        kind = kind_of(one)
+        kind = next(kind for kind, of in kinds.items() if isinstance(one, of))
         where = f"{kind} '{one.name}'"
-        for rule in unused.get(kind, ()):
+        for rule in UNUSED.get(kind, ()):
             _check(where, one, rule)
         _check_tags(where, kind, getattr(one, "tags", None) or {})
         for field in getattr(one, "schema", None) or ():

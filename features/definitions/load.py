@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from copy import copy
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ FEAST_TYPES: dict[str, FeastType] = {
     "bool": Bool,
     "timestamp": Int64,
 }
-KINDS: dict[str, type | tuple[type, ...]] = {
+KINDS: dict[str, type] = {
     "entity": Entity,
     "source": KafkaSource,
     "request source": RequestSource,
@@ -46,7 +47,6 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "on-demand view": OnDemandFeatureView,
     "service": FeatureService,
 }
-DEFINITIONS = (Entity, KafkaSource, RequestSource, StreamFeatureView, OnDemandFeatureView, BatchFeatureView, FeatureService)
 
 
 class Project(msgspec.Struct, frozen=True):
@@ -118,7 +118,7 @@ def _compiled(objects: tuple[Any, ...], plans: Mapping[str, Plan]) -> list[Any]:
 def _objects(folder: Path) -> tuple[Any, ...]:
     """The Feast objects that the project's definitions bind to a name; each once, though it may have two names."""
     names = vars(definitions_file.run(folder)).items()
-    values = [value for name, value in names if not name.startswith("_") and isinstance(value, DEFINITIONS)]
+    values = [value for name, value in names if not name.startswith("_") and isinstance(value, tuple(KINDS.values()))]
     return tuple({id(value): value for value in values}.values())
 
 
@@ -205,8 +205,11 @@ def _derive_schema(view: StreamFeatureView, declared: Declared) -> None:
     view.features = [Field(name=f.name.removeprefix(f"{view.name}__"), dtype=_feast_type(f, source)) for f in features]
     lint.check_schema(f"view '{view.name}'", given, {field.name: str(field.dtype) for field in view.features})
     view.entity_columns = [Field(name=key.name, dtype=FEAST_TYPES[key.type.kind]) for key in keys]
+    # Services over the whole view share its projection. Until when values are valid is a feature of the view, and in no service.
     view.projection.features = list(view.features)
     view.features.append(Field(name=VALID_UNTIL, dtype=Int64))
+    view.projection = copy(view.projection)
+    view.projection.features = view.features
 
 
 def _check_request_types(view: OnDemandFeatureView, plans: Iterable[Plan]) -> None:

@@ -32,7 +32,6 @@ def install() -> None:
     FeatureStore.get_feature_view = _of_any_kind(FeatureStore.get_feature_view)
     OnDemandFeatureView.infer_features = _without_made_up_values(OnDemandFeatureView.infer_features)
     StreamFeatureView.to_proto = _features_in_order(StreamFeatureView.to_proto)
-    StreamFeatureView.from_proto = classmethod(_without_time(StreamFeatureView.from_proto.__func__))
     StreamFeatureView.__eq__ = _equal(StreamFeatureView.__eq__, _windows)
     BatchFeatureView.__eq__ = _equal(BatchFeatureView.__eq__, _sql)
     BatchFeatureView._schema_or_udf_changed = _changed(BatchFeatureView._schema_or_udf_changed, _sql)
@@ -67,7 +66,7 @@ def _with_windows(original: Callable[..., None]) -> Callable[..., None]:
         original(self, sources, entities, views, on_demand, streams, services, *others)
         for projection in (projection for service in services for projection in service.feature_view_projections):
             projection.desired_features = []  # likewise: they are its features by now
-            projection.features = _but_for_time(projection.features)
+            projection.features = [field for field in projection.features if field.name != VALID_UNTIL]
 
     return _make_inferences
 
@@ -159,23 +158,6 @@ def _features_in_order(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return proto
 
     return to_proto
-
-
-def _without_time(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Until when a view's values are valid is a feature of the view, which is in no service; read back, it would be in each."""
-
-    @wraps(original)
-    def from_proto(cls: Any, *given: Any, **options: Any) -> Any:
-        view = original(cls, *given, **options)
-        if is_windowed(view):
-            view.projection.features = _but_for_time(view.features)
-        return view
-
-    return from_proto
-
-
-def _but_for_time(fields: list[Any]) -> list[Any]:
-    return [field for field in fields if field.name != VALID_UNTIL]
 
 
 def _equal(original: Callable[[Any, Any], bool], declared: Callable[[Any], Any]) -> Callable[[Any, Any], bool]:

@@ -1,4 +1,4 @@
-"""What Feast calls the rows of a batch view: the view's definition, and entity keys, whose bytes hold their types."""
+"""What Feast calls the rows of a view: the views' definitions, and entity keys, whose bytes hold their types."""
 
 from __future__ import annotations
 
@@ -26,10 +26,17 @@ class Definition(NamedTuple):
     """A key of the right types, to try the store with."""
 
 
+def tables(objects: Iterable[Any]) -> dict[str, Any]:
+    """The views that have rows in the online store, by name. An entity or a service may have the name of a view."""
+    from feast import StreamFeatureView
+    from feast.batch_feature_view import BatchFeatureView
+
+    return {one.name: one for one in objects if isinstance(one, (BatchFeatureView, StreamFeatureView))}
+
+
 def definition(objects: Iterable[Any], view: BatchView) -> Definition:
     """Of a project's objects what ``view`` is; raises `SettingError` for an entity without the type of a key."""
     from feast import Entity
-    from feast.batch_feature_view import BatchFeatureView
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
 
@@ -44,8 +51,7 @@ def definition(objects: Iterable[Any], view: BatchView) -> Definition:
             raise UnheldKeyError(f"no online store holds the key {key} of batch view '{view.view}': {error}") from None
         return EntityKey(join_keys=view.key, entity_values=values)
 
-    table = next(o for o in objects if isinstance(o, BatchFeatureView) and o.name == view.view)
-    return Definition(table, entity_key, tuple("" if field == "string_val" else 0 for field in fields))
+    return Definition(tables(objects)[view.view], entity_key, tuple("" if field == "string_val" else 0 for field in fields))
 
 
 def _field(entity: Any) -> str:

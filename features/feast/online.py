@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from filelock import FileLock
 
 from features.errors import SettingError
-from features.feast.keys import Definition, Key, definition
+from features.feast.keys import Definition, Key, definition, tables
 from features.plan import BatchView
 from features.service import Service
 from schemas.features import Value
@@ -84,8 +84,9 @@ def open_for_writing(service: Service) -> WriteRows:
 def clear_online(service: Service) -> None:
     """Forget the online rows of every view of the service: newer ones would keep out those of a replay of the past."""
     store = applied_store(service)
-    names = {*service.plan.views_of_windows, *(view.view for view in service.plan.batch)}
-    views = [_with_order(one) for one in service.objects if one.name in names]
+    names = (*service.plan.views_of_windows, *(view.view for view in service.plan.batch))
+    of_project = tables(service.objects)
+    views = [_with_order(of_project[name]) for name in names]
     provider = store._get_provider()
     provider.update_infra(store.project, views, [], [], [], partial=True)
     # SQLite has dropped their tables, and clients go on reading.
@@ -121,7 +122,10 @@ def _python(value: Any) -> Any:
 
 
 def _write(store: Any, of: Definition, view: BatchView, rows: pa.Table) -> int:
-    """Write those of the rows that are not older than what the store has of their keys."""
+    """Write those of the rows that are not older than what the store has of their keys.
+
+    It is the row's own time that is compared, and not an `ORDER` beside it, because ``feast materialize`` writes these rows, too.
+    """
     from feast.type_map import python_values_to_proto_values
 
     keys = list(zip(*(rows[name].to_pylist() for name in view.key), strict=True))
@@ -161,11 +165,10 @@ def applied_store(service: Service) -> Any:
 
     They alone have rows there. Feast 0.67 calls on-demand functions with made-up values, and fails where one gives null.
     """
-    from feast import Entity, StreamFeatureView
-    from feast.batch_feature_view import BatchFeatureView
+    from feast import Entity
 
     store = _store(service.folder)
-    objects = [one for one in service.objects if isinstance(one, (Entity, BatchFeatureView, StreamFeatureView))]
+    objects = [*(one for one in service.objects if isinstance(one, Entity)), *tables(service.objects).values()]
     lock = service.folder / ".headrace" / "feast.lock"
     lock.parent.mkdir(exist_ok=True)
     with FileLock(lock), warnings.catch_warnings():  # writers that start at once would write over each other's registry

@@ -1,20 +1,18 @@
-"""Writers for which no older row comes over a newer one, however many write at once: the store itself compares, as it writes.
+"""Writers for which no older row comes over a newer one.
 
-SQLite takes the write lock before it reads. Redis runs a script, which nothing interrupts.
+In SQLite and Redis however many write at once: SQLite takes the write lock before it reads; Redis runs a script, which nothing
+interrupts.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-from features.feast.online import ORDER, database
-
-if TYPE_CHECKING:
-    from features.feast.online_windows import StoredRow, WriteRows
+from features.feast.online import ORDER, database, is_sqlite
 
 ROWS_A_SCRIPT = 200
 """While Redis runs a script it does nothing else: some 2 ms."""
@@ -42,7 +40,32 @@ return written
 first field is the row's order."""
 
 
-def sqlite_writer(store: Any) -> WriteRows:
+class StoredRow(NamedTuple):
+    """A row as the store has it."""
+
+    key: Any
+    """Feast's `EntityKey`."""
+    event_time: int
+    offset: int
+    values: dict[str, bytes]
+    """The bytes of Feast's `Value` by name: `ORDER` first, then `VALID_UNTIL`, then the view's features."""
+
+
+WriteRows = Callable[[Any, Sequence[StoredRow]], int]
+"""Writes rows, each of another key, to the table of a Feast view, but none over a newer one; gives how many were written."""
+
+
+def guarded_writer(store: Any) -> WriteRows:
+    """The writer for the store's type: for SQLite and Redis one that is atomic; else one that reads, compares and writes."""
+    config = store.config.online_store
+    if is_sqlite(config):
+        return _sqlite_writer(store)
+    if str(getattr(config, "redis_type", "")).endswith(("redis", "redis_sentinel")):
+        return _redis_writer(store)
+    return _read_and_write(store)
+
+
+def _sqlite_writer(store: Any) -> WriteRows:
     """Writes to the tables of Feast's SQLite store."""
     from feast.infra.key_encoding_utils import serialize_entity_key
     from feast.infra.online_stores.sqlite import _table_id
@@ -56,11 +79,11 @@ def sqlite_writer(store: Any) -> WriteRows:
     def write(table: Any, rows: Sequence[StoredRow]) -> int:
         name = _quoted(_table_id(config.project, table, config.registry.enable_online_feature_view_versioning))
         by_key = {serialize_entity_key(row.key, config.entity_key_serialization_version): row for row in rows}
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
             kept = _orders(connection, name, list(by_key))
             new = [
-                (key, row) for key, row in by_key.items() if key not in kept or place(kept[key]) <= (row.event_time, row.offset)
+                (key, row) for key, row in by_key.items() if key not in kept or _place(kept[key]) <= (row.event_time, row.offset)
             ]
             connection.executemany(
                 f"INSERT INTO {name} (entity_key, feature_name, value, event_ts) VALUES (?, ?, ?, ?) "
@@ -72,16 +95,12 @@ def sqlite_writer(store: Any) -> WriteRows:
                     for feature, value in row.values.items()
                 ],
             )
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
         return len(new)
 
     return write
 
 
-def place(order: bytes) -> tuple[int, int]:
+def _place(order: bytes) -> tuple[int, int]:
     """A row's event time and offset, of the bytes of Feast's `Value` of a short text: tag and length come first, a byte each."""
     time, _, offset = order[2:].partition(b" ")
     return int(time), int(offset)
@@ -102,7 +121,7 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def redis_writer(store: Any) -> WriteRows:
+def _redis_writer(store: Any) -> WriteRows:
     """Writes to the hashes of Feast's Redis store."""
     from feast.infra.online_stores.helpers import _mmh3, _redis_key, compute_versioned_name
     from feast.infra.online_stores.redis import Timestamp
@@ -127,5 +146,31 @@ def redis_writer(store: Any) -> WriteRows:
             ttl = config.online_store.key_ttl_seconds or 0
             written += int(guard(keys=keys, args=[len(names), ttl, *names, *values]))
         return written
+
+    return write
+
+
+def _read_and_write(store: Any) -> WriteRows:
+    """For any other store of Feast's: right as long as a key has one writer at a time, as a partition has."""
+    from feast.protos.feast.types.Value_pb2 import Value as Proto
+
+    provider, config = store._get_provider(), store.config
+
+    def write(table: Any, rows: Sequence[StoredRow]) -> int:
+        stored = provider.online_read(config, table, [row.key for row in rows], [ORDER])
+        kept = [_place(values[ORDER].SerializeToString()) if values and ORDER in values else None for _, values in stored]
+        new = [
+            (
+                row.key,
+                {name: Proto.FromString(value) for name, value in row.values.items()},
+                datetime.fromtimestamp(row.event_time / 1000, UTC),
+                None,
+            )
+            for row, before in zip(rows, kept, strict=True)
+            if before is None or before <= (row.event_time, row.offset)
+        ]
+        if new:
+            provider.online_write_batch(config, table, new, None)
+        return len(new)
 
     return write

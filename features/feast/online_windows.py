@@ -7,13 +7,12 @@ one, and SQLite keeps whole seconds; so a row also has its place in the order of
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from features.feast.keys import Key
-from features.feast.online import ORDER, ROWS_A_WRITE, applied_store, is_sqlite
-from features.feast.online_guarded import place, redis_writer, sqlite_writer
+from features.feast.keys import Key, tables
+from features.feast.online import ORDER, ROWS_A_WRITE, applied_store
+from features.feast.online_guarded import StoredRow, guarded_writer
 from features.inputs.columns import window_types
 from features.plan import VALID_UNTIL, ColumnType, Stage
 from features.service import Service
@@ -39,19 +38,6 @@ class WindowRow(NamedTuple):
     """In the order of the view's features."""
 
 
-class StoredRow(NamedTuple):
-    """A row as the store has it."""
-
-    key: Any
-    """Feast's `EntityKey`."""
-    event_time: int
-    offset: int
-    values: dict[str, bytes]
-    """The bytes of Feast's `Value` by name: `ORDER` first, then `VALID_UNTIL`, then the view's features."""
-
-
-WriteRows = Callable[[Any, Sequence[StoredRow]], int]
-"""Writes rows, each of another key, to the table of a Feast view, but none over a newer one; gives how many were written."""
 WriteWindows = Callable[[str, Iterable[WindowRow]], int]
 """Writes rows of a stream view, which may have several of a key; gives how many were written, the newest of each key at most."""
 
@@ -62,9 +48,9 @@ def open_windows_for_writing(service: Service) -> WriteWindows:
     Raises `SettingError` where feature_store.yaml describes no store that can be written.
     """
     store = applied_store(service)
-    write = _writer(store)
+    write = guarded_writer(store)
     views = {view: _Encoder(service, stage, view) for stage in service.plan.windows for view in online_views(service, stage)}
-    tables = {one.name: one for one in service.objects if one.name in views}
+    of_project = tables(service.objects)
 
     def write_windows(view: str, rows: Iterable[WindowRow]) -> int:
         newest: dict[Key, WindowRow] = {}
@@ -74,15 +60,15 @@ def open_windows_for_writing(service: Service) -> WriteWindows:
                 newest[row.key] = row
         encode = views[view]
         stored = [encode(row) for row in newest.values() if None not in row.key]
-        return sum(write(tables[view], stored[first : first + ROWS_A_WRITE]) for first in range(0, len(stored), ROWS_A_WRITE))
+        return sum(write(of_project[view], stored[first : first + ROWS_A_WRITE]) for first in range(0, len(stored), ROWS_A_WRITE))
 
     return write_windows
 
 
 def online_views(service: Service, stage: Stage) -> tuple[str, ...]:
     """The views of a stage that have rows in the online store: all but those with ``online=False``."""
-    offline = {one.name for one in service.objects if not getattr(one, "online", True)}
-    return tuple(view for view in stage.views if view not in offline)
+    of_project = tables(service.objects)
+    return tuple(view for view in stage.views if of_project[view].online)
 
 
 class _Encoder:
@@ -133,41 +119,3 @@ def _encoder(proto: Any, kind: ColumnType) -> Callable[[Any], bytes]:
 
         return whole
     return lambda value: b"" if value is None else proto(**{field: value}).SerializeToString()
-
-
-def _writer(store: Any) -> WriteRows:
-    """The guarded writer of the store's type: one that is atomic for SQLite and Redis; else by read, compare and write."""
-    config = store.config.online_store
-    if is_sqlite(config):
-        return sqlite_writer(store)
-    if str(getattr(config, "redis_type", "")).endswith(("redis", "redis_sentinel")):
-        return redis_writer(store)
-    return _read_and_write(store)
-
-
-def _read_and_write(store: Any) -> WriteRows:
-    """For any other store of Feast's: right as long as a key has one writer at a time, as a partition has."""
-    from feast.protos.feast.types.Value_pb2 import Value as Proto
-
-    provider, config = store._get_provider(), store.config
-
-    def write(table: Any, rows: Sequence[StoredRow]) -> int:
-        if not rows:
-            return 0
-        stored = provider.online_read(config, table, [row.key for row in rows], [ORDER])
-        kept = [place(values[ORDER].SerializeToString()) if values and ORDER in values else None for _, values in stored]
-        new = [
-            (
-                row.key,
-                {name: Proto.FromString(value) for name, value in row.values.items()},
-                datetime.fromtimestamp(row.event_time / 1000, UTC),
-                None,
-            )
-            for row, before in zip(rows, kept, strict=True)
-            if before is None or before <= (row.event_time, row.offset)
-        ]
-        if new:
-            provider.online_write_batch(config, table, new, None)
-        return len(new)
-
-    return write

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
@@ -21,7 +24,18 @@ from infra.cli.options import (
 
 if TYPE_CHECKING:
     from features.plan import Plan
+    from features.service import Service
     from jobs.audit.audit import Audit
+    from jobs.history.compute import Progress
+
+
+class Audited(NamedTuple):
+    """A service whose topics can be read."""
+
+    service: Service
+    reader: dict[str, Any]
+    """What a kafka-python consumer is given."""
+    on_progress: Progress
 
 
 @app.command(epilog="Example: headrace audit SERVICE --from 2026-01-08 --to 2026-01-15 --out audit.html")
@@ -40,24 +54,11 @@ def audit(
     is incomplete. The exit code is 1 where a value differs without one. Without --from and --to, all receipts are compared.
     """
     from infra.cli import show
-    from infra.config import with_settings
-    from infra.kafka import rights
-    from infra.local import stack, topics
-    from infra.settings import load_settings
-    from schemas.topics import predictions
 
-    times, others, where = span(start, end), histories(history), folder(project)
-    if out is not None:
-        picture_file(out)
-    settings = load_settings(where)
-    client, reader = (of(stack.bootstrap(where, settings)) for of in (settings.kafka.client, settings.kafka.reader))
-    with interruptible(lambda: "nothing was written"), show.progress() as on_progress, topics.connected(client):
-        topics.require(client, predictions(service).name)
-        from features.definitions.load import load  # slow: after all that is quickly refused
+    times, others = span(start, end), histories(history)
+    with audited(service, folder(project), out) as (loaded, reader, on_progress):
         from jobs.audit.audit import audit
 
-        loaded = with_settings(load(where).service(service), settings)
-        rights.require(client, rights.of_audit(loaded.plan))
         found = audit(loaded, reader, times, others, on_progress)
         if out is not None:
             from jobs.audit.over_time import draw
@@ -73,6 +74,32 @@ def audit(
         warn(line)
     if found.found.unexplained:
         raise typer.Exit(1)
+
+
+@contextmanager
+def audited(service: str, where: Path, out: Path | None) -> Iterator[Audited]:
+    """Within, the topics of a service of the project are read; ``out``: the picture that is to be drawn of them.
+
+    Raises `SettingError` where it cannot be drawn, there is no such service or topic, or a right to read is missing.
+    """
+    from infra.cli import show
+    from infra.config import with_settings
+    from infra.kafka import rights
+    from infra.local import stack, topics
+    from infra.settings import load_settings
+    from schemas.topics import predictions
+
+    if out is not None:
+        picture_file(out)
+    settings = load_settings(where)
+    client, reader = (of(stack.bootstrap(where, settings)) for of in (settings.kafka.client, settings.kafka.reader))
+    with interruptible(lambda: "nothing was written"), show.progress() as on_progress, topics.connected(client):
+        topics.require(client, predictions(service).name)
+        from features.definitions.load import load  # slow: after all that is quickly refused
+
+        loaded = with_settings(load(where).service(service), settings)
+        rights.require(client, rights.of_audit(loaded.plan))
+        yield Audited(loaded, reader, on_progress)
 
 
 def _as_json(found: Audit) -> dict[str, Any]:

@@ -6,18 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from infra.cli import show
+from jobs.audit.comparison import CAUSE_NAMES, CAUSES, UNEXPLAINED
 
 if TYPE_CHECKING:
     from jobs.audit.comparison import Cause, Compared, Comparison
-
-COLUMNS: dict[Cause, str] = {
-    "late_row": "late row",
-    "late_batch_row": "late batch row",
-    "changed_definition": "other definition",
-    "incomplete": "incomplete",
-    "unexplained": "unexplained",
-}
-"""What the causes are called in tables."""
 
 
 def print_stages(title: str, found: Comparison) -> None:
@@ -50,14 +42,14 @@ def _compared(one: Compared) -> dict[str, Any]:
 
 
 def _print(title: str, what: str, found: Sequence[Compared]) -> None:
-    columns = (what, "values", "differing", *COLUMNS.values())
-    rows = [(one.name, f"{one.values:,}", f"{one.differing:,}", *(_count(one, cause) for cause in COLUMNS)) for one in found]
+    columns = (what, "values", "differing", *CAUSE_NAMES.values())
+    rows = [(one.name, f"{one.values:,}", f"{one.differing:,}", *(_count(one, cause) for cause in CAUSES)) for one in found]
     show.table(title, columns, rows, right=columns[1:])
 
 
 def _count(one: Compared, cause: Cause) -> str:
     count = one.causes[cause]
-    if cause != "unexplained":
+    if cause != UNEXPLAINED:
         return f"{count:,}"
     return f"[{'red' if count else 'green'}]{count:,}[/]"
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.times import utc_ms
-from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible, note
-from infra.cli.options import HistoryOption, PictureOption, ServiceArgument, histories, picture_file
+from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, note
+from infra.cli.audit import audited
+from infra.cli.options import HistoryOption, PictureOption, ServiceArgument, histories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,27 +38,14 @@ def explain(
     An event that was never served is explained by history alone. With --json, all rows of the windows are printed.
     """
     from infra.cli import show
-    from infra.config import with_settings
-    from infra.kafka import rights
-    from infra.local import stack, topics
-    from infra.settings import load_settings
-    from schemas.topics import predictions
 
-    since, others, where = utc_ms(at), histories(history), folder(project)
-    if out is not None:
-        picture_file(out)
-    settings = load_settings(where)
-    client, reader = (of(stack.bootstrap(where, settings)) for of in (settings.kafka.client, settings.kafka.reader))
-    with interruptible(lambda: "nothing was written"), show.progress() as on_progress, topics.connected(client):
-        topics.require(client, predictions(service).name)
-        from features.definitions.load import load  # slow: after all that is quickly refused
+    since, others = utc_ms(at), histories(history)
+    with audited(service, folder(project), out) as (loaded, reader, on_progress):
         from jobs.audit import explain as job
         from jobs.audit.find import find_prediction
         from jobs.audit.rows import event_id_of
 
-        loaded = with_settings(load(where).service(service), settings)
         wanted = event_id_of(loaded.plan, event_id)
-        rights.require(client, rights.of_audit(loaded.plan))
         found = find_prediction(loaded.plan, reader, wanted, since, on_progress)
         explained = job.explain(loaded, reader, wanted, found, others, on_progress)
         if out is not None:
@@ -78,13 +66,13 @@ def explain(
 
 def _print(explained: Explanation, rows: int) -> None:
     from infra.cli import show
-    from jobs.audit.words import value_rows
+    from jobs.audit.words import VALUE_COLUMNS, value_rows
 
     for line in _head(explained):
         show.out.print(line)
-    columns = ("feature", "what it is", "rows", "served", "by history", "why they differ")
+    rows_of_values = [tuple(map(show.escape, row)) for row in value_rows(explained)]
     show.out.print()
-    show.table("Values", columns, [tuple(map(show.escape, row)) for row in value_rows(explained)], right=columns[2:5])
+    show.table("Values", VALUE_COLUMNS, rows_of_values, right=VALUE_COLUMNS[2:5])
     for stage in explained.windows:
         show.out.print()
         _print_stage(explained, stage, rows)

@@ -184,12 +184,13 @@ def _records(of: Service, settings: Settings, receipts: str | None) -> Iterator[
         return of_file(receipts)
     from infra.kafka import rights
     from infra.local import stack, topics
+    from jobs.audit.topics import read
 
     topic = of.plan.predictions_topic
     client, reader = (made(stack.bootstrap(of.folder, settings)) for made in (settings.kafka.client, settings.kafka.reader))
     rights.require(client, rights.of_reader(topic))
     topics.require(client, topic)
-    return of_topic(reader, topic)
+    return of_topic(read(reader, topic))
 
 
 def _label(service: str, settings: Settings) -> str:

@@ -78,12 +78,12 @@ def span_text(span: Span) -> str:
 
 
 def parquet_file(out: Path) -> Path:
-    """``--out``, seen to before hours of work: a Parquet file that can be written. Raises `SettingError`."""
+    """``--out``, checked before hours of work: a Parquet file that can be written. Raises `SettingError`."""
     return _file(out, "a Parquet file", (".parquet",))
 
 
 def picture_file(out: Path) -> Path:
-    """``--out``, seen to before any work: a picture that can be drawn and written. Raises `SettingError`."""
+    """``--out``, checked before any work: a picture that can be drawn and written. Raises `SettingError`."""
     from jobs.audit import drawing
 
     drawing.require()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,11 +11,12 @@ from features.errors import StackError
 from features.job import JobPlan, job_plans
 from features.plan import Plan
 from features.seam import seam_at
+from infra.config import resources_of
 from infra.local import stack
 from infra.settings import Settings, run_folder
 from jobs.history.backfill import write_history
 from jobs.history.places import Written
-from jobs.stream.backfill import history_folder, record
+from jobs.stream.backfill import forget, history_folder, record
 from jobs.stream.files import newest_checkpoint, state_folder
 
 
@@ -68,16 +68,16 @@ def _load(
     histories: Mapping[str, Written] | None,
     on_step: Callable[[str], None],
 ) -> Loaded:
-    folder = history_folder(state)
-    shutil.rmtree(folder, ignore_errors=True)
+    forget(state)
     seam = seam_at(job, until_ms, settings.stream.parallelism)
     rows = write_history(
         job,
         seam,
         project,
-        folder,
+        history_folder(state),
         histories=histories,
         times=settings.stream.event_times,
+        resources=resources_of(settings.history, project),
         on_source=lambda name: on_step(f"reading the history of {name}"),
     )
     record(state, seam)

@@ -6,10 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import msgspec
 from features.errors import SettingError, StackError
 from features.feast.online import clear_online
 from features.service import Service
+from features.signals import signals_to
 from features.times import Span, day_ms, day_of
 from infra.config import GROUP, with_settings
 from infra.local import stack
@@ -89,18 +89,9 @@ def execute(project: Path, settings: Settings, on_step: OnStep, on_seen: OnSeen)
     return report
 
 
-@contextmanager
-def undisturbed() -> Iterator[None]:
+def undisturbed() -> AbstractContextManager[None]:
     """Within, a second Ctrl-C, or SIGTERM, is not heard: it would leave processes behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return signals_to(signal.SIG_IGN)
 
 
 def run_days(project: Path, settings: Settings) -> RunSettings:
@@ -255,7 +246,7 @@ def _silence_seconds(run: Run) -> float:
     return (run.settings.stream.idle_timeout_ms + plan.delay_ms) / 1000 if plan.mode == "event_time" else 0.0
 
 
-def _publisher(run: Run, span: Span, rate: float | None = None) -> Publisher:
+def _publisher(run: Run, span: Span, rate: float) -> Publisher:
     plan, folder = run.service.plan, run.service.folder
     times = run.settings.stream.event_times
     return Publisher([feed(located(folder, s.history), s.topic, [plan], times) for s in plan.sources], span, run.client, rate)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import sys
-import time
 from collections.abc import Iterable
 from multiprocessing.connection import Connection
 from typing import Any
@@ -14,8 +13,6 @@ from features.errors import HeadraceError, StackError
 from features.times import Span
 from jobs.ingest.event_files import Feed
 from jobs.ingest.publish import at_rate, merged, publish
-
-LOOK_SECONDS = 0.25
 
 
 class Publisher:
@@ -42,11 +39,6 @@ class Publisher:
             said = self._complaint.recv() if self._complaint.poll() else ""
             raise StackError(f"the publisher failed: {said or f'its process ended with exit code {code}'}")
         return code == 0
-
-    def wait(self) -> None:
-        """Return when every event has been sent."""
-        while not self.done():
-            time.sleep(LOOK_SECONDS)
 
     def close(self) -> None:
         """End it, if it has not ended."""

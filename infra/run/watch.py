@@ -16,7 +16,8 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from features.errors import StackError
 from features.plan import Plan
 from jobs.audit.ledger import Ledger, ledger_of
-from schemas import FeatureVector, Origin
+from jobs.audit.topics import READER, between, rows_of
+from schemas import FeatureVector
 from schemas.codec import decode_features, decode_late_row
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
@@ -146,26 +147,14 @@ class Watch:
     def ledger(self) -> Ledger:
         """What came late since the watch began, as far as the stream job has said so by now."""
         entries = [decode_late_row(record.value) for record in self._records(LATE_ROWS.name)]
-        origins = {entry.origin for entry in entries}
-        events = {}
-        for topic in {origin.topic for origin in origins} & set(self._topics):
-            for record in self._records(topic):
-                origin = Origin(topic, record.partition, record.offset)
-                if origin in origins:
-                    events[origin] = msgspec.json.decode(record.value)
-        return ledger_of(self._plan, entries, events)
+        ours = {entry.origin for entry in entries if entry.origin.topic in self._topics}
+        return ledger_of(self._plan, entries, rows_of(self._client, ours))
 
     def _records(self, topic: str) -> Iterator[Any]:
         """The topic's records from where the watch began to where it ends now."""
         partitions = self._topics[topic]
-        ends = self._counter.end_offsets(partitions)
-        with closing(KafkaConsumer(**self._client, enable_auto_commit=False, max_poll_records=5000)) as consumer:
-            consumer.assign(partitions)
-            for partition in partitions:
-                consumer.seek(partition, self._start[partition])
-            while any(consumer.position(partition) < end for partition, end in ends.items()):
-                for records in consumer.poll(timeout_ms=1000).values():
-                    yield from records
+        with closing(KafkaConsumer(**self._client, **READER)) as consumer:
+            yield from between(consumer, self._start, self._counter.end_offsets(partitions))
 
     def _read_dead_letters(self) -> None:
         """Take note of what was refused: by the keys, as a dead letter may be written again."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -20,13 +19,14 @@ from features.times import Span, moment_text
 from jobs.audit.compare import HOUR_MS, Tally
 from jobs.audit.comparison import Comparison
 from jobs.audit.ledger import entries_of, keys_of
+from jobs.audit.rows import History
 from jobs.audit.served import Served
 from jobs.audit.spool import BATCH, Receipt, Refused, Spool
-from jobs.audit.topics import OnRead, read, records_at, written_at
+from jobs.audit.topics import OnRead, decoded, read, rows_of, written_at
 from jobs.history.compute import Progress, compute
-from jobs.history.files import connect, rows_of_source
-from jobs.history.places import Written, located
-from schemas import FeatureVector, LateRow, Origin
+from jobs.history.files import connect, refusing
+from jobs.history.places import Written
+from schemas import FeatureVector, LateRow
 from schemas.codec import decode_dead_letter, decode_features, decode_late_row, decode_prediction
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
@@ -65,8 +65,15 @@ class Head(msgspec.Struct):
     event_time: int
 
 
+class Whole(msgspec.Struct):
+    """The part of a feature vector that says whether its windows were whole."""
+
+    event_id: int | str
+    complete: bool
+
+
+decode_whole = msgspec.json.Decoder(Whole).decode
 decode_head = msgspec.json.Decoder(Head).decode
-Message = TypeVar("Message")
 
 
 def audit(
@@ -86,7 +93,7 @@ def audit(
         whole = _whole(service, span, spool)
         late, gone = _read_ledger(service.plan, client, whole, spool, on_progress)
         history = _history_counts(service, whole, histories)
-        tally = Tally(service.plan, service.functions, lambda one: _was_whole(service.plan, client, one))
+        tally = Tally(service.plan, service.functions, Vectors(service.plan, client).was_whole)
         served, counts = 0, spool.counts(HOUR_MS)
         parts = list(spans(whole, counts, history))
         for number, part in enumerate(parts):
@@ -142,9 +149,8 @@ def _compare(service: Service, part: Span, histories: Mapping[str, Written] | No
     """Compare a part; gives the number of events that were served in it."""
     plan = service.plan
     served = spool.served(part)
-    longest = max((stage.longest_ms for stage in plan.windows), default=0)
     table = compute(service, wanted=all_features(plan), start_ms=part.start_ms, end_ms=part.end_ms, histories=histories)
-    tally.add(table, served, lambda places: spool.ledger(places, longest, part))
+    tally.add(table, served, lambda places: spool.ledger(places, plan.longest_ms, part))
     return len(served)
 
 
@@ -156,14 +162,14 @@ def _read_receipts(service: Service, client: Mapping[str, Any], span: Span, spoo
 
     def receipts() -> Iterator[Receipt]:
         nonlocal unreadable
-        for record in read(client, plan.predictions_topic, since, _told(on_progress, f"reading {plan.predictions_topic}")):
+        for record in read(client, plan.predictions_topic, since, told(on_progress, f"reading {plan.predictions_topic}")):
             head = decoded(decode_prediction, record.value)
             unreadable += head is None
             if head is not None and head.event_time in span:
                 yield Receipt(str(head.event_id), head.event_time, record.partition, record.value)
 
     def refused() -> Iterator[Refused]:
-        for record in read(client, DEAD_LETTERS.name, since, _told(on_progress, f"reading {DEAD_LETTERS.name}")):
+        for record in read(client, DEAD_LETTERS.name, since, told(on_progress, f"reading {DEAD_LETTERS.name}")):
             letter = decoded(decode_dead_letter, record.value)
             ours = letter is not None and letter.origin.topic == plan.features_topic
             head = decoded(decode_head, letter.value) if letter is not None and ours else None
@@ -173,16 +179,6 @@ def _read_receipts(service: Service, client: Mapping[str, Any], span: Span, spoo
     spool.add_receipts(receipts())
     spool.add_refused(refused())
     return unreadable
-
-
-def decoded(decode: Callable[[bytes], Message], value: bytes | None) -> Message | None:
-    """A message; None where the record is none: anybody may write to a topic."""
-    if value is None:
-        return None
-    try:
-        return decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
 
 
 def _whole(service: Service, span: Span, spool: Spool) -> Span:
@@ -201,22 +197,11 @@ def _read_ledger(
     plan: Plan, client: Mapping[str, Any], whole: Span, spool: Spool, on_progress: Progress | None
 ) -> tuple[int, int]:
     """The entries whose rows may lie in a window of the span; gives their number, and that of those whose row is gone."""
-    longest = max((stage.longest_ms for stage in plan.windows), default=0)
-    near, views, read_in, known = Span((whole.start_ms or 0) - longest, whole.end_ms), keys_of(plan), 0, 0
-    topics = {source.name: source.topic for source in plan.sources}
-
-    def entries() -> Iterator[LateRow]:
-        for record in read(client, LATE_ROWS.name, None, _told(on_progress, f"reading {LATE_ROWS.name}")):
-            entry = decoded(decode_late_row, record.value)
-            if entry is None or (entry.source, entry.view) not in views or topics[entry.source] != entry.origin.topic:
-                continue
-            if entry.event_time in near:
-                yield entry
-
-    left = entries()
+    near, read_in, known = Span((whole.start_ms or 0) - plan.longest_ms, whole.end_ms), 0, 0
+    left = late_in(plan, client, near, on_read=told(on_progress, f"reading {LATE_ROWS.name}"))
     while some := list(islice(left, BATCH)):
         origins = {entry.origin for entry in some}
-        rows = rows_of(client, origins, _told(on_progress, "finding late rows"))
+        rows = rows_of(client, origins, told(on_progress, "finding late rows"))
         found = list(entries_of(plan, some, rows))
         spool.add_late(found)
         read_in += len({(entry.origin, entry.view) for entry in some})
@@ -224,12 +209,17 @@ def _read_ledger(
     return spool.late_rows() + read_in - known, read_in - known
 
 
-def rows_of(client: Mapping[str, Any], origins: Iterable[Origin], on_read: OnRead | None = None) -> dict[Origin, dict[str, Any]]:
-    """The events that lie at ``origins``, as far as Kafka still has them."""
-    return {
-        Origin(record.topic, record.partition, record.offset): msgspec.json.decode(record.value)
-        for record in records_at(client, origins, on_read)
-    }
+def late_in(
+    plan: Plan, client: Mapping[str, Any], span: Span, since: int | None = None, on_read: OnRead | None = None
+) -> Iterator[LateRow]:
+    """The ledger's entries of the plan's views whose rows are of ``span``, of those written at ``since`` or later."""
+    views, topics = keys_of(plan), {source.name: source.topic for source in plan.sources}
+    for record in read(client, LATE_ROWS.name, since, on_read):
+        entry = decoded(decode_late_row, record.value)
+        if entry is None or (entry.source, entry.view) not in views or topics[entry.source] != entry.origin.topic:
+            continue
+        if entry.event_time in span:
+            yield entry
 
 
 def vector_of(plan: Plan, client: Mapping[str, Any], one: Served) -> FeatureVector | None:
@@ -241,24 +231,41 @@ def vector_of(plan: Plan, client: Mapping[str, Any], one: Served) -> FeatureVect
     return None
 
 
-def _was_whole(plan: Plan, client: Mapping[str, Any], one: Served) -> bool:
-    """A vector that Kafka no longer has excuses nothing."""
-    vector = vector_of(plan, client, one)
-    return vector is None or vector.complete
+class Vectors:
+    """Whether the windows of events were whole, by their feature vectors: those that lie together are read together."""
+
+    def __init__(self, plan: Plan, client: Mapping[str, Any]) -> None:
+        self._plan, self._client = plan, client
+        self._read: dict[int, dict[tuple[int | str, int], bool]] = {}
+        """By partition, of the records that were read last: by event and Kafka's timestamp."""
+
+    def was_whole(self, one: Served) -> bool:
+        """A vector that Kafka no longer has excuses nothing."""
+        wanted = one.event_id, one.featured_at
+        if wanted not in self._read.get(one.partition, {}):
+            self._read[one.partition] = dict(self._from(one))
+        return self._read[one.partition].get(wanted, True)
+
+    def _from(self, one: Served) -> Iterator[tuple[tuple[int | str, int], bool]]:
+        """The vectors of a partition from that of ``one`` on."""
+        for record in written_at(self._client, self._plan.features_topic, one.partition, one.featured_at):
+            head = decoded(decode_whole, record.value)
+            if head is not None:
+                yield (head.event_id, record.timestamp), head.complete
 
 
 def _history_counts(service: Service, whole: Span, histories: Mapping[str, Written] | None) -> dict[int, int]:
     """How many events the spine's history has, by hour."""
-    source = service.plan.spine_source
-    path = (histories or {}).get(source.name, located(service.folder, source.history))
-    possible = service.event_times.span(int(time.time() * 1000))
+    history = History(service, histories or {})
     with connect() as connection:
-        rows = rows_of_source(connection, source, path, {source.event_id}, whole, possible)
-        found = connection.execute(
-            f"SELECT {rows.moment} // {HOUR_MS} * {HOUR_MS}, count(*) FROM {rows.table} WHERE {rows.within} GROUP BY 1"
-        ).fetchall()
+        rows = history.rows(connection, service.plan.spine_source, whole)
+        with refusing(connection, rows):
+            found = connection.execute(
+                f"SELECT {rows.moment} // {HOUR_MS} * {HOUR_MS}, count(*) FROM {rows.table} WHERE {rows.within} GROUP BY 1"
+            ).fetchall()
     return {int(hour): int(count) for hour, count in found}
 
 
-def _told(on_progress: Progress | None, step: str) -> OnRead | None:
+def told(on_progress: Progress | None, step: str) -> OnRead | None:
+    """Progress of one step."""
     return None if on_progress is None else lambda done, total: on_progress(step, done, total)

@@ -62,6 +62,7 @@ class _Span:
         self._lists = columns_of(self._plan)
         self._of_event: dict[tuple[Any, str], Difference] = {(one.served.event_id, one.feature): one for one in differences}
         self._known: dict[tuple[Any, str], Cause | None] = {}
+        self._vectors: dict[Any, bool] = {}
         self._ledger = ledger_of({place for one in differences for place in self._places(one)}) if differences else {}
 
     def cause(self, one: Difference) -> Cause | None:
@@ -91,7 +92,13 @@ class _Span:
         if missed and missed.in_window(feature, one.event_time) and self._used.get(place, 0) < missed.values:
             self._used[place] = self._used.get(place, 0) + count
             return "late_row"
-        return "incomplete" if one.whole is None and not self._was_whole(one) else UNEXPLAINED
+        return "incomplete" if one.whole is None and not self._whole(one) else UNEXPLAINED
+
+    def _whole(self, one: Served) -> bool:
+        """By the event's feature vector, which is looked up once, whatever number of its values differ."""
+        if one.event_id not in self._vectors:
+            self._vectors[one.event_id] = self._was_whole(one)
+        return self._vectors[one.event_id]
 
     def _of_batch(self, event: _Event, view: BatchView) -> Cause:
         """The row online may come after the event, or be of its future; then the receipt says so."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal, get_args
 
 import msgspec
@@ -12,6 +11,14 @@ CAUSES: tuple[Cause, ...] = get_args(Cause)
 """Why a served value is not the true one. ``late_row``: the stream job's ledger has a row of its window that came too late.
 ``late_batch_row``: the online store got the row of its batch view after the event. ``changed_definition``: another plan gave it.
 ``incomplete``: the vector or the receipt said that something was missing. The last is a defect."""
+CAUSE_NAMES: dict[Cause, str] = {
+    "late_row": "late row",
+    "late_batch_row": "late batch row",
+    "changed_definition": "other definition",
+    "incomplete": "incomplete",
+    "unexplained": "unexplained",
+}
+"""What the causes are called in tables and pictures."""
 UNEXPLAINED: Cause = "unexplained"
 EXAMPLES = 10
 """Unexplained differences that are shown of a feature, and events that are named."""
@@ -76,16 +83,7 @@ class Comparison(msgspec.Struct):
     @property
     def stages(self) -> tuple[Compared, ...]:
         """The features of each stage or view, taken together."""
-        return tuple(together(feature for feature in self.features if feature.of == of) for of in self._stages())
-
-    def _stages(self) -> Iterable[str]:
-        return dict.fromkeys(feature.of for feature in self.features)
-
-
-def together(features: Iterable[Compared]) -> Compared:
-    """Features of one stage as one."""
-    first, *others = features
-    found = Compared(first.of, first.of)
-    for feature in (first, *others):
-        found.add(feature)
-    return found
+        found: dict[str, Compared] = {}
+        for feature in self.features:
+            found.setdefault(feature.of, Compared(feature.of, feature.of)).add(feature)
+        return tuple(found.values())

@@ -11,7 +11,7 @@ from features.times import DAY_MS, duration_text
 from jobs.audit.drawing import Table, figure, write
 from jobs.audit.explain import Explanation, Value, Windows
 from jobs.audit.rows import Row
-from jobs.audit.words import batch_sentence, sentences, stage_columns, stage_rows, stage_title, text, value_rows
+from jobs.audit.words import VALUE_COLUMNS, batch_sentence, sentences, stage_columns, stage_rows, stage_title, text, value_rows
 
 IN, OUT, LATE, OWN, WINDOW = "#2563eb", "#9ca3af", "#dc2626", "#111827", "#dbeafe"
 MOST_ROWS, MOST_NAMES = 50, 3
@@ -36,9 +36,7 @@ def draw(explained: Explanation, out: Path) -> None:
         if explained.batch:
             _batch(axes[-1], explained)
         drawing.suptitle(title, x=0.01, ha="left", fontweight="bold")
-        values = Table(
-            "Values", ("feature", "what it is", "rows", "served", "by history", "why they differ"), list(value_rows(explained))
-        )
+        values = Table("Values", VALUE_COLUMNS, list(value_rows(explained)))
         rows = [
             Table(stage_title(stage), stage_columns(stage), list(stage_rows(explained, stage, MOST_ROWS)))
             for stage in explained.windows

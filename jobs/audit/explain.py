@@ -20,7 +20,7 @@ from features.times import duration_text, moment_text
 from jobs.audit.compare import Tally
 from jobs.audit.comparison import Cause
 from jobs.audit.find import Arrived, late_after, published
-from jobs.audit.ledger import Missed, Place
+from jobs.audit.ledger import added
 from jobs.audit.rows import History, Row
 from jobs.audit.served import Served, of_prediction
 from jobs.audit.values import kinds_of
@@ -188,11 +188,7 @@ def _compared(
         values = {**vector.features, **served.values}
         served = msgspec.structs.replace(served, values=values, whole=vector.complete)
     tally = Tally(service.plan, service.functions)
-    ledger: dict[Place, Missed] = {}
-    for entry in late:
-        missed = ledger.setdefault(entry.place, Missed())
-        missed.times = sorted([*missed.times, entry.event_time])
-        missed.values += entry.values
+    ledger = added((one.place, one.event_time, one.values) for one in late)
     return {one.feature: cause for one, cause in tally.add(table, [served], lambda places: ledger)}, served
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from features.plan import Plan
-from jobs.audit.audit import decoded, vector_of
-from jobs.audit.ledger import Place, key_in, keys_of
+from features.times import Span
+from jobs.audit.audit import late_in, told, vector_of
+from jobs.audit.ledger import Place, entries_of, keys_of
 from jobs.audit.served import Served
-from jobs.audit.topics import OnRead, newest_first, read, records_at
+from jobs.audit.topics import decode_event, decoded, newest_first, origin_of, read, records_at, rows_of
 from jobs.history.compute import Progress
 from schemas import FeatureVector, Origin, Prediction
-from schemas.codec import decode_late_row, decode_prediction
-from schemas.topics import LATE_ROWS
+from schemas.codec import decode_prediction
 
 Event = Mapping[str, Any]
 """The columns of an event."""
@@ -43,9 +42,8 @@ def find_prediction(
 ) -> tuple[Prediction, int] | None:
     """The prediction of an event, and its partition: the newest first, or from those written at ``at_ms`` on."""
     topic = plan.predictions_topic
-    told: OnRead | None = None if on_progress is None else lambda done, total: on_progress(f"reading {topic}", done, total)
-    written = msgspec.json.encode(event_id)
-    records = newest_first(client, topic, told) if at_ms is None else read(client, topic, at_ms, told)
+    written, on_read = msgspec.json.encode(event_id), told(on_progress, f"reading {topic}")
+    records = newest_first(client, topic, on_read) if at_ms is None else read(client, topic, at_ms, on_read)
     for record in records:
         found = decoded(decode_prediction, record.value) if record.value and written in record.value else None
         if found is not None and found.event_id == event_id:
@@ -60,36 +58,34 @@ def published(
     vector = vector_of(plan, client, one)
     if vector is not None:
         return vector, vector.event
-    origins = [] if origin is None else [origin]
-    return None, next((msgspec.json.decode(record.value) for record in records_at(client, origins)), None)
+    return None, None if origin is None else rows_of(client, [origin]).get(origin)
 
 
 def late_after(plan: Plan, client: Mapping[str, Any], prediction: Prediction, event: Mapping[str, Any]) -> list[Arrived]:
     """The late rows in the event's windows that came after the event, by the stream job's ledger."""
     keys = keys_of(plan)
-    at, longest = prediction.event_time, max((stage.longest_ms for stage in plan.windows), default=0)
-    entries = {}
-    for record in read(client, LATE_ROWS.name, max(0, prediction.receipt.featured_at - CLOCKS_MS)):
-        entry = decoded(decode_late_row, record.value)
-        if entry is not None and (entry.source, entry.view) in keys and at - longest < entry.event_time <= at:
-            entries[entry.origin, entry.view] = entry
-    records = {
-        Origin(record.topic, record.partition, record.offset): record
-        for record in records_at(client, {origin for origin, _ in entries})
-    }
-    found = []
-    for (origin, view), entry in entries.items():
-        record, source = records.get(origin), plan.source(entry.source)
-        if record is None or not _after(prediction, origin, record.timestamp):
-            continue
-        row = msgspec.json.decode(record.value)
-        key = keys[entry.source, view]
-        place = Place(source.name, view, key_in(source, key, row))
-        if place.key == tuple(event[name] for name in key) and source.topic == origin.topic:
-            values = entry.changed if entry.counted else math.inf
-            arrived = Arrived(place, origin, row[source.event_id], entry.event_time, record.timestamp, entry.late_ms, values)
-            found.append(arrived)
-    return found
+    at, since = prediction.event_time, max(0, prediction.receipt.featured_at - CLOCKS_MS)
+    near = list(late_in(plan, client, Span(at - plan.longest_ms + 1, at + 1), since))
+    late = {(entry.origin, entry.view): entry.late_ms for entry in near}
+    rows: dict[Origin, Event] = {}
+    arrived: dict[Origin, int] = {}
+    for record in records_at(client, {entry.origin for entry in near}):
+        origin, row = origin_of(record), decoded(decode_event, record.value)
+        if row is not None and _after(prediction, origin, record.timestamp):
+            rows[origin], arrived[origin] = row, record.timestamp
+    return [
+        Arrived(
+            place=one.place,
+            origin=one.origin,
+            event_id=rows[one.origin][plan.source(one.place.source).event_id],
+            event_time=one.event_time,
+            arrived_at=arrived[one.origin],
+            late_ms=late[one.origin, one.place.view],
+            values=one.values,
+        )
+        for one in entries_of(plan, near, rows)
+        if one.place.key == tuple(event[name] for name in keys[one.place.source, one.place.view])
+    ]
 
 
 def _after(prediction: Prediction, origin: Origin, arrived_at: int) -> bool:

@@ -73,9 +73,14 @@ def key_in(source: Source, columns: Iterable[str], event: Mapping[str, Any]) -> 
 
 def ledger_of(plan: Plan, entries: Iterable[LateRow], events: Mapping[Origin, Mapping[str, Any]]) -> Ledger:
     """The ledger in the form that a comparison wants. ``entries``: as read, repeats included; ``events``: as in `entries_of`."""
+    return added((entry.place, entry.event_time, entry.values) for entry in entries_of(plan, entries, events))
+
+
+def added(rows: Iterable[tuple[Place, int, float]]) -> Ledger:
+    """A ledger of late rows: the place, the event time, and what `Missed` says of values, of each."""
     ledger: dict[Place, Missed] = {}
-    for entry in entries_of(plan, entries, events):
-        missed = ledger.setdefault(entry.place, Missed())
-        insort(missed.times, entry.event_time)
-        missed.values += entry.values
+    for place, event_time, values in rows:
+        missed = ledger.setdefault(place, Missed())
+        insort(missed.times, event_time)
+        missed.values += values
     return ledger

@@ -11,7 +11,7 @@ from typing import Any
 from features.times import DAY_MS, moment_text
 from jobs.audit.audit import Audit
 from jobs.audit.compare import HOUR_MS
-from jobs.audit.comparison import CAUSES, Cause
+from jobs.audit.comparison import CAUSE_NAMES, CAUSES, Cause
 from jobs.audit.drawing import Table, figure, write
 
 COLORS: dict[Cause, str] = {
@@ -35,7 +35,7 @@ def draw(audit: Audit, out: Path) -> None:
         _over_time(above, audit)
         _by_feature(below, audit)
         drawing.suptitle(title, x=0.01, ha="left", fontweight="bold")
-        columns = ("feature", "values", "differing", *(cause.replace("_", " ") for cause in CAUSES))
+        columns = ("feature", "values", "differing", *CAUSE_NAMES.values())
         rows = [
             (one.name, f"{one.values:,}", f"{one.differing:,}", *(f"{one.causes[cause]:,}" for cause in CAUSES))
             for one in found.features
@@ -75,7 +75,7 @@ def _over_time(axes: Any, audit: Audit) -> None:
     for cause in CAUSES:
         shares = [100 * bars[at][cause] / values[at] for at in times]
         if any(shares):
-            label = f"{cause.replace('_', ' ')}: {sum(bars[at][cause] for at in times):,}"
+            label = f"{CAUSE_NAMES[cause]}: {sum(bars[at][cause] for at in times):,}"
             moments = [datetime.fromtimestamp(at / 1000, UTC) for at in times]
             width = size / DAY_MS * 0.9
             axes.bar(moments, shares, bottom=bottom, width=width, align="edge", color=COLORS[cause], label=label)

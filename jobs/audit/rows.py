@@ -15,7 +15,7 @@ from features.service import Service
 from features.sql.quoting import quoted
 from features.times import ALWAYS, Span
 from jobs.history.files import Rows, connect, refusing, rows_of_source
-from jobs.history.places import Written, located
+from jobs.history.places import Written, history_of
 
 BESIDE = 3
 """Rows that are shown before the longest window, and after the event."""
@@ -41,7 +41,7 @@ class History(msgspec.Struct, frozen=True):
 
     def rows(self, connection: Any, source: Source, span: Span) -> Rows:
         """The rows of a source within a span of event times; none is read yet."""
-        path = self.histories.get(source.name, located(self.service.folder, source.history))
+        path = history_of(source, self.service.folder, self.histories)
         possible = self.service.event_times.span(int(time.time() * 1000))
         required = set(self.service.plan.required(source))
         return rows_of_source(connection, source, path, required, span, possible)

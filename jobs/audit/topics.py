@@ -1,4 +1,4 @@
-"""Kafka's topics as an audit reads them: from a time on, from the newest back, and single records by their origin.
+"""Kafka's topics as they are read once: from a time on, from the newest back, and single records by their origin.
 
 ``client`` is always what a kafka-python client is given.
 """
@@ -9,14 +9,21 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 from features.errors import StackError
+from jobs.history.json_lines import UNREADABLE
 from schemas import Origin
 
-READER: dict[str, Any] = {"enable_auto_commit": False, "allow_auto_create_topics": False, "max_poll_records": 5000}
+READER: dict[str, Any] = {
+    "enable_auto_commit": False,
+    "allow_auto_create_topics": False,
+    "max_poll_records": 5000,
+    "auto_offset_reset": "earliest",  # what retention deletes meanwhile is passed over, and not all up to the end
+}
 POLL_MS = 1000
 STUCK_SECONDS = 30.0
 BLOCK = 20_000
@@ -25,6 +32,8 @@ NEAR = 5000
 """Records that are read over, rather than sought past."""
 OnRead = Callable[[int, int], None]
 """Told how many records have been read, of how many."""
+Message = TypeVar("Message")
+decode_event = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def read(client: Mapping[str, Any], topic: str, start_ms: int | None = None, on_read: OnRead | None = None) -> Iterator[Any]:
@@ -32,7 +41,7 @@ def read(client: Mapping[str, Any], topic: str, start_ms: int | None = None, on_
     with closing(KafkaConsumer(**client, **READER)) as consumer:
         places = _places(consumer, topic)
         begins, ends = _begins(consumer, places, start_ms), consumer.end_offsets(places) if places else {}
-        yield from _between(consumer, begins, ends, on_read)
+        yield from between(consumer, begins, ends, on_read)
 
 
 def newest_first(client: Mapping[str, Any], topic: str, on_read: OnRead | None = None) -> Iterator[Any]:
@@ -45,7 +54,7 @@ def newest_first(client: Mapping[str, Any], topic: str, on_read: OnRead | None =
         total, done = sum(ends[place] - firsts[place] for place in places), 0
         while any(ends[place] > firsts[place] for place in places):
             begins = {place: max(firsts[place], ends[place] - BLOCK) for place in places}
-            yield from _between(consumer, begins, ends)
+            yield from between(consumer, begins, ends)
             done += sum(ends[place] - begins[place] for place in places)
             if on_read:
                 on_read(done, total)
@@ -60,11 +69,11 @@ def records_at(client: Mapping[str, Any], origins: Iterable[Origin], on_read: On
     total, done = sum(map(len, wanted.values())), 0
     with closing(KafkaConsumer(**client, **READER)) as consumer:
         for place, offsets in wanted.items():
-            if place.partition not in (consumer.partitions_for_topic(place.topic) or ()):
+            if place not in _places(consumer, place.topic):
                 continue
             first, end = consumer.beginning_offsets([place])[place], consumer.end_offsets([place])[place]
             for run in _runs(sorted(offset for offset in offsets if first <= offset < end)):
-                for record in _between(consumer, {place: run[0]}, {place: run[-1] + 1}):
+                for record in between(consumer, {place: run[0]}, {place: run[-1] + 1}):
                     if record.offset in offsets:
                         done += 1
                         yield record
@@ -72,15 +81,35 @@ def records_at(client: Mapping[str, Any], origins: Iterable[Origin], on_read: On
                     on_read(done, total)
 
 
+def rows_of(client: Mapping[str, Any], origins: Iterable[Origin], on_read: OnRead | None = None) -> dict[Origin, dict[str, Any]]:
+    """The events that lie at ``origins``, as far as Kafka still has them."""
+    found = ((origin_of(record), decoded(decode_event, record.value)) for record in records_at(client, origins, on_read))
+    return {origin: event for origin, event in found if event is not None}
+
+
 def written_at(client: Mapping[str, Any], topic: str, partition: int, written_ms: int, most: int = BLOCK) -> Iterator[Any]:
     """The first records of a partition that were written at ``written_ms`` or later."""
     with closing(KafkaConsumer(**client, **READER)) as consumer:
         place = TopicPartition(topic, partition)
-        if partition not in (consumer.partitions_for_topic(topic) or ()):
+        if place not in _places(consumer, topic):
             return
-        consumer.assign([place])
         begins, end = _begins(consumer, [place], written_ms), consumer.end_offsets([place])[place]
-        yield from _between(consumer, begins, {place: min(end, begins[place] + most)})
+        yield from between(consumer, begins, {place: min(end, begins[place] + most)})
+
+
+def origin_of(record: Any) -> Origin:
+    """Where a record lies."""
+    return Origin(record.topic, record.partition, record.offset)
+
+
+def decoded(decode: Callable[[bytes], Message], value: bytes | None) -> Message | None:
+    """A message; None where the record is none: anybody may write to a topic."""
+    if value is None:
+        return None
+    try:
+        return decode(value)
+    except UNREADABLE:
+        return None
 
 
 def _runs(offsets: Sequence[int]) -> Iterator[list[int]]:
@@ -96,7 +125,9 @@ def _runs(offsets: Sequence[int]) -> Iterator[list[int]]:
 
 
 def _places(consumer: Any, topic: str) -> list[TopicPartition]:
-    return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+    places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+    consumer.assign(places)  # of another topic than it is assigned to, kafka-python 3.0.12 may forget the leaders
+    return places
 
 
 def _begins(consumer: Any, places: Sequence[TopicPartition], start_ms: int | None) -> dict[TopicPartition, int]:
@@ -107,7 +138,7 @@ def _begins(consumer: Any, places: Sequence[TopicPartition], start_ms: int | Non
     return {place: ends[place] if found.get(place) is None else found[place].offset for place in places}
 
 
-def _between(
+def between(
     consumer: Any, begins: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], on_read: OnRead | None = None
 ) -> Iterator[Any]:
     """The records between two offsets of each partition. Raises `StackError` where Kafka stops giving them."""
@@ -115,17 +146,20 @@ def _between(
     if not left:
         return
     consumer.assign(list(left))
+    consumer.resume(*left)  # one that was paused stays so, although it is assigned anew
     for place in left:
         consumer.seek(place, begins[place])
     total, since = sum(end - begins[place] for place, end in left.items()), time.monotonic()
     while unread := [place for place in left if consumer.position(place) < left[place]]:
         consumer.pause(*(set(left) - set(unread)))
-        for record in chain.from_iterable(consumer.poll(timeout_ms=POLL_MS).values()):
-            since = time.monotonic()
+        polled = consumer.poll(timeout_ms=POLL_MS)
+        for record in chain.from_iterable(polled.values()):
             if record.offset < left[TopicPartition(record.topic, record.partition)]:
                 yield record
         if on_read:
             on_read(sum(min(consumer.position(place), end) - begins[place] for place, end in left.items()), total)
-        if time.monotonic() - since > STUCK_SECONDS:
+        if polled:
+            since = time.monotonic()  # the time that the reader of these records took is not Kafka's
+        elif time.monotonic() - since > STUCK_SECONDS:
             topics = ", ".join(sorted({place.topic for place in unread}))
             raise StackError(f"Kafka gave no record of {topics} in {STUCK_SECONDS:.0f} s; see 'headrace status', and try again")

@@ -19,8 +19,12 @@ WHY: dict[Cause, str] = {
 }
 
 
+VALUE_COLUMNS = ("feature", "what it is", "rows", "served", "by history", "why they differ")
+"""The columns of `value_rows`."""
+
+
 def value_rows(explained: Explanation) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """Feature, what it is, rows in its window, as served, by history, why they differ."""
+    """Each feature, as it was served and by history; ``rows``: in its window."""
     for value in explained.values:
         rows = "" if value.rows is None else f"{value.rows:,}"
         served = text(value.served) if value.was_served else "–"
@@ -93,9 +97,9 @@ def stage_rows(explained: Explanation, stage: Windows, most: int) -> Iterator[tu
 def batch_sentence(explained: Explanation, row: BatchRow) -> str:
     """Which row of a batch view the event had, of which window, and which it should have had."""
     key = ", ".join(f"{name} {text(value)}" for name, value in row.key.items())
-    true = f"none is to be used ({row.incomplete})" if row.incomplete else _batch_row(explained, row.as_of)
-    made = f", made of all {row.source} before that" if row.as_of is not None else ""
-    said = f"batch view {row.view} of {key}: by history {true}{made}"
+    made = f"{_batch_row(explained, row.as_of)}, made of all {row.source} before that"
+    true = f"none is to be used ({row.incomplete})" if row.incomplete else made
+    said = f"batch view {row.view} of {key}: by history {true}"
     if explained.prediction is None:
         return said
     if (row.served_as_of, row.served_incomplete) == (row.as_of, row.incomplete):

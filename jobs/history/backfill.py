@@ -18,10 +18,12 @@ from features.errors import SettingError
 from features.job import JobPlan
 from features.plan import ColumnType, Source
 from features.seam import Seam
+from features.service import Resources
 from features.sql.quoting import quoted
 from features.times import EVENT_TIMES, EventTimes, Span
-from jobs.history.files import connect
-from jobs.history.places import Written, located
+from jobs.history.files import RESOURCES, connect
+from jobs.history.places import Written, history_of
+from jobs.history.scans import within_memory
 from jobs.history.tables import File, create_table
 
 FRAME_ROWS = 4096
@@ -37,6 +39,7 @@ def write_history(
     histories: Mapping[str, Written] | None = None,
     times: EventTimes = EVENT_TIMES,
     threads: int = 2,
+    resources: Resources = RESOURCES,
     on_source: Callable[[str], None] = lambda name: None,
 ) -> dict[str, int]:
     """Write the rows of each source of the ``seam`` into ``folder``; gives how many there are, by source.
@@ -53,12 +56,12 @@ def write_history(
         )
     folder.mkdir(parents=True, exist_ok=True)
     counts: dict[str, int] = {}
-    with connect(threads) as connection:
+    with within_memory(), connect(threads, resources) as connection:
         for name, from_ms in seam.from_ms.items():
             on_source(name)
             source = _narrowed(job, job.source(name))
             required = {column for plan in job.plans for column in plan.required(job.source(name))}
-            file = File(given.get(name, located(project, source.history)))
+            file = File(history_of(source, project, given))
             create_table(connection, source, [file], required, Span(from_ms, seam.until_ms), times)
             selected = ", ".join(quoted(column.name) for column in source.columns)
             for number in range(seam.files):

@@ -259,7 +259,7 @@ def _rows_to_push(service: Service, view: BatchView, since: date | None, day: da
     if since is None:
         return rows
     keys = ", ".join(quoted(key) for key in view.key)
-    with connect() as connection:
+    with connect(resources=service.resources) as connection:
         newest = f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {quoted(view.timestamp)} DESC) = 1"
         return connection.sql(f"SELECT * FROM rows {newest}").to_arrow_table()
 

@@ -35,6 +35,7 @@ from jobs.history.queries import (
     create_labels,
     create_queries,
     files_of,
+    narrowed,
     requested,
     tables_of,
 )
@@ -43,8 +44,6 @@ from jobs.history.scans import within_memory
 from jobs.history.tables import create_table
 
 __all__ = ["Progress", "compute", "stream_features", "write"]
-
-LONG = 2**63
 
 
 def compute(
@@ -169,7 +168,7 @@ def _selected(connection: duckdb.DuckDBPyConnection, plan: Plan, labelled: bool)
     tables, columns = [QUERIES], [f"{QUERIES}.{quoted(column.name)}" for column in plan.spine_source.columns]
     for number, stage in enumerate(plan.windows):
         tables.append(f"_stage_{number}")
-        columns += _narrow(connection, tables[-1], [feature.name for feature in stage.features])
+        columns += narrowed(connection, tables[-1], [feature.name for feature in stage.features])
     for number, view in enumerate(plan.batch):
         tables.append(f"_batch_{number}")
         names = [*(f"{view.view}__{name}" for name in view.features), as_of_column(view), incomplete_column(view)]
@@ -179,18 +178,6 @@ def _selected(connection: duckdb.DuckDBPyConnection, plan: Plan, labelled: bool)
         columns.append(f"{LABELS}.{LABEL}")
     rows = " POSITIONAL JOIN ".join(tables)
     return f"SELECT {', '.join(columns)} FROM {rows}"
-
-
-def _narrow(connection: duckdb.DuckDBPyConnection, table: str, names: Sequence[str]) -> list[str]:
-    """SQL of a table's features. Sums of longs are longs; where one of a feature's is beyond 64 bits, they stay of 38 digits."""
-    types = {row[0]: row[1] for row in connection.execute(f"DESCRIBE {table}").fetchall()}
-    wide = [name for name in names if types[name] == "HUGEINT"]
-    if not wide:
-        return [f"{table}.{quoted(name)}" for name in names]
-    fits = ", ".join(f"coalesce(bool_and({quoted(name)} BETWEEN -{LONG}::HUGEINT AND {LONG - 1}), true)" for name in wide)
-    (found,) = connection.execute(f"SELECT {fits} FROM {table}").fetchall()
-    longs = {name for name, fit in zip(wide, found, strict=True) if fit}
-    return [f"CAST({table}.{quoted(n)} AS BIGINT) AS {quoted(n)}" if n in longs else f"{table}.{quoted(n)}" for n in names]
 
 
 def _with_on_demand(service: Service, rows: pa.Table, columns: Sequence[str]) -> pa.Table:

@@ -103,9 +103,9 @@ def _telling(written: Written) -> Iterator[None]:
         yield
     except (SettingError, duckdb.OutOfMemoryException):
         raise
-    except (OSError, duckdb.Error, Exception) as error:
+    except Exception as error:  # the errors of drivers have no common type
         said = " ".join(str(error).split())[:300]
-        raise SettingError(f"{shown(written)} cannot be read: {said}; see to the table, the address and the rights") from None
+        raise SettingError(f"{shown(written)} cannot be read: {said}; fix the table, the address or the rights") from None
 
 
 def _columns(cursor: Any, where: Address) -> list[str]:
@@ -118,7 +118,7 @@ def _query(cursor: Any, where: Address, columns: Sequence[str], order: Sequence[
     ordered = ", ".join(map(quoted, order))
     if where.scheme != "sqlite":
         return f"SELECT {', '.join(map(quoted, columns))} FROM {where.sql}" + (f" ORDER BY {ordered}" if order else "")
-    types = [_stored_type(cursor, where, column) for column in columns]
+    types = _stored_types(cursor, where, columns)
     sample = [f"{SAMPLES[kind]} AS {quoted(name)}" for name, kind in zip(columns, types, strict=True)]
     values = [
         f"CAST({quoted(name)} AS REAL) AS {quoted(name)}" if kind == "real" else quoted(name)
@@ -128,10 +128,15 @@ def _query(cursor: Any, where: Address, columns: Sequence[str], order: Sequence[
     return f"SELECT 1 AS _sample, {', '.join(sample)} UNION ALL {rows} ORDER BY 1 DESC" + (f", {ordered}" if order else "")
 
 
-def _stored_type(cursor: Any, where: Address, column: str) -> str:
-    """The type of an SQLite column's values: there, each value has its own."""
-    cursor.execute(f"SELECT DISTINCT typeof({quoted(column)}) FROM {where.sql}")
-    found = {row[0] for row in cursor.fetchall()} - {"null"}
+def _stored_types(cursor: Any, where: Address, columns: Sequence[str]) -> list[str]:
+    """The types of the values of an SQLite table's columns: there, each value has its own."""
+    cursor.execute(f"SELECT {', '.join(f'group_concat(DISTINCT typeof({quoted(name)}))' for name in columns)} FROM {where.sql}")
+    return [_stored_type(where, name, found or "") for name, found in zip(columns, cursor.fetchone(), strict=True)]
+
+
+def _stored_type(where: Address, column: str, written: str) -> str:
+    """The one type that values of the types in ``written``, with commas, can have. Raises `SettingError` where there is none."""
+    found = set(written.split(",")) - {"null", ""}
     if found <= {"integer"}:
         return "integer"
     if found <= {"integer", "real"}:

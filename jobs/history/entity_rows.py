@@ -1,4 +1,4 @@
-"""Rows whose features are wanted, as Feast calls them: a dataframe, as it is, and what of it is asked with."""
+"""Rows whose features are wanted, as Feast calls them: a dataframe, as it is, and the columns of it that queries have."""
 
 from __future__ import annotations
 
@@ -112,5 +112,5 @@ def check_names(columns: Iterable[str], features: Iterable[str]) -> None:
     taken = [name for name in features if name in known]
     if taken:
         raise SettingError(
-            f"entity rows have no column of a feature's name; got '{taken[0]}'; rename it, or ask with full_feature_names=True"
+            f"entity rows have no column of a feature's name; got '{taken[0]}'; rename it, or set full_feature_names=True"
         )

@@ -42,7 +42,7 @@ class Retrieved(RetrievalJob):  # type: ignore[misc]
 
     @property
     def metadata(self) -> RetrievalMetadata | None:
-        """What was asked for."""
+        """What was wanted."""
         return self._metadata
 
     def features(self) -> pa.Table:

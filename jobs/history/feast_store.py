@@ -40,7 +40,7 @@ class HeadraceOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
 
 
 class HeadraceOfflineStore(OfflineStore):  # type: ignore[misc]
-    """What Feast asks of history."""
+    """What Feast calls for history."""
 
     @staticmethod
     def get_historical_features(
@@ -59,7 +59,7 @@ class HeadraceOfflineStore(OfflineStore):  # type: ignore[misc]
         """
         from jobs.history import entity_rows
         from jobs.history.feast_job import Retrieved
-        from jobs.history.feast_views import asked
+        from jobs.history.feast_views import wanted_of
         from jobs.history.retrieve import retrieve
 
         if entity_df is None:
@@ -71,7 +71,7 @@ class HeadraceOfflineStore(OfflineStore):  # type: ignore[misc]
         rows = entity_df if isinstance(entity_df, pd.DataFrame) else _selected(config, entity_df, registry, project)
         time = entity_rows.time_column(rows)
         times = entity_rows.times(rows, time)
-        wanted = asked(folder, feature_views, feature_refs, registry, project, full_feature_names)
+        wanted = wanted_of(folder, feature_views, feature_refs, registry, project, full_feature_names)
         entity_rows.check_names(map(str, rows.columns), [column.name for column in wanted.columns])
         first, last = (pd.Timestamp(end.as_py(), unit="ms", tz="UTC") for end in pc.min_max(times).values())
         metadata = RetrievalMetadata(
@@ -188,6 +188,7 @@ def _stored(
     from feast import FileSource
 
     from jobs.history.feast_job import Stored
+    from jobs.history.feast_views import files_of
     from jobs.history.files import connect
     from jobs.history.places import Place
     from jobs.history.scans import readable
@@ -198,12 +199,12 @@ def _stored(
     bounds: Mapping[str, datetime | None] = dict(zip((">=", "<="), span, strict=True))
     within = [f"{_utc(quoted(time))} {sign} {_moment(end)}" for sign, end in bounds.items() if end is not None]
     where = f" WHERE {' AND '.join(within)}" if within else ""
-    path = folder / source.path
+    files = files_of(folder, source.path)
 
     def table() -> pa.Table:
         names = ", ".join(map(quoted, dict.fromkeys(columns)))
-        with connect(config.offline_store.threads) as connection, readable(Place(str(path), "parquet")):
-            return connection.sql(f"SELECT {names} FROM read_parquet({literal(str(path))}){where} {rest}").to_arrow_table()
+        with connect(config.offline_store.threads) as connection, readable(Place(files, "parquet")):
+            return connection.sql(f"SELECT {names} FROM read_parquet({literal(files)}){where} {rest}").to_arrow_table()
 
     return Stored(folder, table)
 

@@ -1,4 +1,4 @@
-"""What of Feast's views is asked for, from its registry: windows, joins and on-demand functions, as the plan has them."""
+"""What of Feast's views is wanted, from its registry: windows, joins and on-demand functions, as the plan has them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from features.errors import SettingError
 from features.feast.functions import whole
 from features.feast.hooks import is_windowed
 from features.plan import BatchView, OnDemand, Source, WindowFeature
+from jobs.history.places import exactly
 from jobs.history.point_in_time import Joined, Key, Windows
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Wanted(msgspec.Struct, frozen=True):
     """What a call of get_historical_features is to give."""
 
     windows: tuple[Windows, ...]
@@ -47,9 +48,9 @@ class Function(msgspec.Struct, frozen=True):
     feast: Any
 
 
-def asked(
+def wanted_of(
     folder: Path, feature_views: Sequence[Any], feature_refs: Iterable[str], registry: Any, project: str, full_names: bool
-) -> Asked:
+) -> Wanted:
     """What ``feature_refs``, ``<view>:<feature>``, name. Raises `SettingError` and `DefinitionError`."""
     wanted: dict[str, list[str]] = {}
     for ref in dict.fromkeys(feature_refs):
@@ -75,11 +76,11 @@ def asked(
         shown = f"{view.partition('@')[0]}__{feature}" if full_names else feature
         full = f"{view}__{feature}"
         columns.setdefault(shown, Named(shown, full, types[full]))
-    return Asked(tuple(_united(windows)), tuple(joined), tuple(functions), tuple(columns.values()))
+    return Wanted(tuple(_united(windows)), tuple(joined), tuple(functions), tuple(columns.values()))
 
 
 def _windows(view: Any, name: str, features: Sequence[str], registry: Any, project: str, entities: dict[str, str]) -> Windows:
-    """The windows of a stream view, under the name by which it is asked for."""
+    """The windows of a stream view, under the name by which it is wanted."""
     from features.definitions.load import source_of
 
     source = source_of(_newest(view.stream_source, registry, project))
@@ -111,7 +112,7 @@ def _joined(folder: Path, view: Any, name: str, features: Sequence[str], registr
     if not isinstance(source, FileSource):
         raise SettingError(
             f"view '{view.name}': this offline store reads the rows of a view from Parquet files; got {type(source).__name__}; "
-            "give it a FileSource, or ask for the view in a project with another offline store"
+            "give it a FileSource, or read the view in a project with another offline store"
         )
     keys = tuple(column.name for column in view.entity_columns)
     kept = BatchView(
@@ -128,17 +129,25 @@ def _joined(folder: Path, view: Any, name: str, features: Sequence[str], registr
     return Joined(kept, _key(keys, view), stored, source.created_timestamp_column)
 
 
-def _file(folder: Path, view: Any, path: str) -> str:
-    """The files of a view, as DuckDB reads them."""
+def files_of(folder: Path, path: str) -> str:
+    """What a Feast source's path names, as DuckDB reads it: a URL, a file, the files below a folder, or those of a glob."""
     if "://" in path:
         return path
     found = folder / path
-    if "*" not in path and not found.exists():
+    if not found.exists():
+        return str(found)
+    return exactly(str(found)) + ("/**/*.parquet" if found.is_dir() else "")
+
+
+def _file(folder: Path, view: Any, path: str) -> str:
+    """The files of a view. Raises `SettingError` where there are none."""
+    found = folder / path
+    if "://" not in path and "*" not in path and not found.exists():
         raise SettingError(
             f"view '{view.name}': its rows are in {found}; got no such file; put it there, for a batch view with "
             "'headrace batch-views SERVICE --from DAY --to DAY'"
         )
-    return str(found / "**" / "*.parquet" if found.is_dir() else found)
+    return files_of(folder, path)
 
 
 def _key(names: Sequence[str], view: Any) -> Key:

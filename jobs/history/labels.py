@@ -13,7 +13,7 @@ from features.service import Service
 from features.sql.quoting import quoted
 from features.times import ALWAYS
 from jobs.history.files import connect
-from jobs.history.places import Written, located
+from jobs.history.places import Written, history_of
 from jobs.history.scans import within_memory
 from jobs.history.tables import File, create_table
 
@@ -49,9 +49,8 @@ def check_label(service: Service, label: str) -> tuple[Source, Column]:
 def add_labels(connection: duckdb.DuckDBPyConnection, service: Service, label: str, histories: Mapping[str, Written]) -> None:
     """Make the table `KNOWN`; raises as `labels` does."""
     source, column = check_label(service, label)
-    history = histories.get(source.name) or located(service.folder, source.history)
     required = {source.event_id, source.time, column.name}
-    create_table(connection, source, [File(history)], required, ALWAYS, service.event_times)
+    create_table(connection, source, [File(history_of(source, service.folder, histories))], required, ALWAYS, service.event_times)
     columns = f"{quoted(source.event_id)} AS event_id, CAST({quoted(column.name)} AS DOUBLE) AS {LABEL}, _arrival"
     connection.execute(f"CREATE TABLE {KNOWN} AS SELECT {columns} FROM {quoted(source.name)}")
     connection.execute(f"DROP TABLE {quoted(source.name)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from glob import glob, has_magic
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -12,6 +12,7 @@ import duckdb
 import msgspec
 
 from features.errors import SettingError
+from features.plan import Source
 
 PARQUET, CSV, LINES = ".parquet", ".csv", (".jsonl", ".ndjson")
 KINDS = (PARQUET, CSV, *LINES)
@@ -44,6 +45,11 @@ def located(folder: Path, written: Written) -> Written:
     if scheme == "sqlite" and rest.startswith("/") and not rest.startswith("//"):
         return f"sqlite:///{(folder / rest[1:]).absolute()}"
     return str(folder / rest) if scheme == "file" else text
+
+
+def history_of(source: Source, folder: Path, given: Mapping[str, Written]) -> Written:
+    """Where the rows of ``source`` are: the place that is ``given`` for it, else its own history as seen from ``folder``."""
+    return given.get(source.name) or located(folder, source.history)
 
 
 def is_table(written: Written) -> bool:
@@ -141,7 +147,7 @@ def _in_store(url: str) -> list[str]:
     try:
         found = [path] if files.isfile(path) else sorted(files.glob(path)) if has_magic(path) else []
     except Exception as error:  # a store's errors have no common type
-        raise SettingError(f"{url} cannot be read: {_first_line(error)}; see to the address and the rights") from None
+        raise SettingError(f"{shown(url)} cannot be read: {_first_line(error)}; fix the address or the rights") from None
     return [f"{protocol}://{str(file).lstrip('/')}" for file in found]
 
 

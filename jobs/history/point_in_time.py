@@ -19,7 +19,8 @@ from features.sql.duckdb import windows_sql
 from features.sql.duckdb.batch_views import batch_sql
 from features.sql.quoting import literal, quoted
 from features.times import EVENT_TIMES, EventTimes, Span
-from jobs.history.places import Place
+from jobs.history.places import Place, history_of
+from jobs.history.queries import narrowed
 from jobs.history.readings import TIMES, milliseconds
 from jobs.history.scans import readable
 from jobs.history.tables import File, create_table
@@ -96,11 +97,11 @@ def rows_as_of(connection: duckdb.DuckDBPyConnection, wanted: Iterable[Joined], 
     found = Features()
     connection.register(QUERIES, queries)
     for joined in wanted:
-        keys = ", ".join(f"{_asked(theirs)} AS {quoted(own)}" for own, theirs in joined.key) or f"1 AS {EVERYBODY}"
+        keys = ", ".join(f"{_key_column(theirs)} AS {quoted(own)}" for own, theirs in joined.key) or f"1 AS {EVERYBODY}"
         view = msgspec.structs.replace(joined.view, key=joined.view.key or (EVERYBODY,), timestamp=TIME)
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW _asking AS SELECT {ROW}, {AT}, {keys} FROM {QUERIES}")
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW _wanted AS SELECT {ROW}, {AT}, {keys} FROM {QUERIES}")
         with readable(Place(joined.view.path, "parquet")):
-            sql = batch_sql(_plan("_asking", (), ()), view, _newest_created(connection, joined))
+            sql = batch_sql(_plan("_wanted", (), ()), view, _newest_created(connection, joined))
             table = connection.sql(sql).to_arrow_table()
         found |= {name: table[name] for name in (f"{view.view}__{feature}" for feature in view.features)}
     connection.unregister(QUERIES)
@@ -129,7 +130,7 @@ def _needed(folder: Path, over: Sequence[Windows]) -> tuple[Source, list[File], 
     used = {source.time, source.event_id, *keys, *(feature.column for windows in over for feature in windows.features)}
     columns = tuple(column for column in source.columns if column.name in used)
     narrow = msgspec.structs.replace(source, columns=columns)
-    return narrow, [File(folder / source.history)], {source.event_id, *keys}
+    return narrow, [File(history_of(source, folder, {}))], {source.event_id, *keys}
 
 
 def _span(over: Sequence[Windows], queries: pa.Table) -> Span:
@@ -140,31 +141,34 @@ def _span(over: Sequence[Windows], queries: pa.Table) -> Span:
 
 
 def _one_by_one(connection: duckdb.DuckDBPyConnection, number: int, windows: Windows) -> Features:
-    """The windows of each query, over the rows of the keys that are asked for."""
-    rows, asking = f"_rows_{number}", f"_asking_{number}"
+    """The windows of each query, over the rows of their keys alone."""
+    rows, queries, table = f"_rows_{number}", f"_queries_{number}", f"_windows_{number}"
     own = [name for name, _ in windows.key]
-    keys = [f"{_asked(theirs)} AS {quoted(name)}" for name, theirs in windows.key]
-    known = " AND ".join(f"{name} IS NOT NULL" for name in (AT, *(_asked(theirs) for _, theirs in windows.key)))
+    keys = [f"{_key_column(theirs)} AS {quoted(name)}" for name, theirs in windows.key]
+    known = " AND ".join(f"{name} IS NOT NULL" for name in (AT, *(_key_column(theirs) for _, theirs in windows.key)))
     connection.execute(
-        f"CREATE TEMP VIEW {asking} AS SELECT {ROW}, {ROW} AS _arrival, {AT}, {', '.join(keys)} FROM {QUERIES} WHERE {known}"
+        f"CREATE TEMP VIEW {queries} AS SELECT {ROW}, {ROW} AS _arrival, {AT}, {', '.join(keys)} FROM {QUERIES} WHERE {known}"
     )
     connection.execute(
         f"CREATE TEMP VIEW {rows} AS SELECT * FROM {quoted(windows.source.name)} "
-        f"SEMI JOIN {asking} USING ({', '.join(map(quoted, own))})"
+        f"SEMI JOIN {queries} USING ({', '.join(map(quoted, own))})"
     )
     source = msgspec.structs.replace(windows.source, name=rows)
     stage = Stage(rows, tuple(own), windows.features)
-    sql = windows_sql(_plan(asking, (source,), (stage,)), stage)
-    table = connection.sql(f"SELECT * FROM (SELECT {ROW} FROM {QUERIES}) LEFT JOIN ({sql}) USING ({ROW}) ORDER BY {ROW}")
-    found = table.to_arrow_table()
-    return {feature.name: found[feature.name] for feature in windows.features}
+    sql = windows_sql(_plan(queries, (source,), (stage,)), stage)
+    joined = f"SELECT * FROM (SELECT {ROW} FROM {QUERIES}) LEFT JOIN ({sql}) USING ({ROW}) ORDER BY {ROW}"
+    connection.execute(f"CREATE TEMP TABLE {table} AS {joined}")
+    names = [feature.name for feature in windows.features]
+    found = connection.sql(f"SELECT {', '.join(narrowed(connection, table, names))} FROM {table}").to_arrow_table()
+    connection.execute(f"DROP TABLE {table}")
+    return {name: found[name] for name in names}
 
 
-def _plan(asking: str, sources: tuple[Source, ...], stages: tuple[Stage, ...]) -> Plan:
+def _plan(queries: str, sources: tuple[Source, ...], stages: tuple[Stage, ...]) -> Plan:
     """A plan whose spine are the queries, of which no stage is a view."""
     columns = (Column(AT, ColumnType("timestamp")), Column(ROW, ColumnType("int64")))
-    spine = Source(asking, "", columns, AT, ROW, "", 0)
-    return Plan("", asking, (spine, *sources), stages, (), (), (), "event_time", 0)
+    spine = Source(queries, "", columns, AT, ROW, "", 0)
+    return Plan("", queries, (spine, *sources), stages, (), (), (), "event_time", 0)
 
 
 def queries_of(times: pa.Array, keys: Mapping[str, pa.Array]) -> pa.Table:
@@ -173,5 +177,5 @@ def queries_of(times: pa.Array, keys: Mapping[str, pa.Array]) -> pa.Table:
     return pa.table({ROW: pa.array(range(len(times)), pa.int64()), AT: times, **named})
 
 
-def _asked(name: str) -> str:
+def _key_column(name: str) -> str:
     return quoted(f"{OF}{name}")

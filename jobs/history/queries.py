@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -16,13 +16,14 @@ from features.service import Service
 from features.sql.quoting import quoted
 from features.times import EVENT_TIMES, EventTimes, Span
 from jobs.history.labels import LABEL, check_label, labels_sql
-from jobs.history.places import Written, is_there, located
+from jobs.history.places import Written, history_of, is_there
 from jobs.history.tables import File
 
 QUERIES = "_queries"
 """The table of the spine's rows that are queries, in order; ``_row`` is a row's number."""
 LABELS = "_labels"
 """The table of their labels, in the same order."""
+LONG = 2**63
 Progress = Callable[[str, int, int], None]
 """Told what begins, how many steps are done, and of how many."""
 
@@ -39,7 +40,7 @@ class Request(msgspec.Struct, frozen=True):
 
     def history(self, source: Source) -> Written:
         """Where the rows of ``source`` are."""
-        return self.histories.get(source.name) or located(self.folder, source.history)
+        return history_of(source, self.folder, self.histories)
 
 
 class Steps:
@@ -101,6 +102,18 @@ def create_queries(connection: duckdb.DuckDBPyConnection, plan: Plan) -> int:
 def create_labels(connection: duckdb.DuckDBPyConnection, plan: Plan) -> None:
     """Make the table `LABELS`, once `jobs.history.labels.add_labels` has read them."""
     connection.execute(f"CREATE TABLE {LABELS} AS {labels_sql(plan.spine_source.event_id, QUERIES)}")
+
+
+def narrowed(connection: duckdb.DuckDBPyConnection, table: str, names: Sequence[str]) -> list[str]:
+    """SQL of a table's features. Sums of longs are longs; where one of a feature's is beyond 64 bits, they stay of 38 digits."""
+    types = {row[0]: row[1] for row in connection.execute(f"DESCRIBE {table}").fetchall()}
+    wide = [name for name in names if types[name] == "HUGEINT"]
+    if not wide:
+        return [f"{table}.{quoted(name)}" for name in names]
+    fits = ", ".join(f"coalesce(bool_and({quoted(name)} BETWEEN -{LONG}::HUGEINT AND {LONG - 1}), true)" for name in wide)
+    (found,) = connection.execute(f"SELECT {fits} FROM {table}").fetchall()
+    longs = {name for name, fit in zip(wide, found, strict=True) if fit}
+    return [f"CAST({table}.{quoted(n)} AS BIGINT) AS {quoted(n)}" if n in longs else f"{table}.{quoted(n)}" for n in names]
 
 
 def tables_of(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.Table]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -14,16 +13,13 @@ from features.inputs import on_demand
 from features.inputs.arrow import floats, from_list, to_list
 from features.times import EventTimes
 from jobs.history.entity_rows import arrow, key_column, milliseconds
-from jobs.history.feast_views import Asked, Function, Named
+from jobs.history.feast_views import Function, Named, Wanted
 from jobs.history.files import connect
 from jobs.history.point_in_time import Features, queries_of, rows_as_of, windows_as_of
 
-WIDE = pa.decimal128(38, 0)
-"""What DuckDB's HUGEINT is in Arrow."""
-
 
 def retrieve(
-    folder: Path, wanted: Asked, rows: pd.DataFrame, moments: pa.Array, threads: int, event_times: EventTimes
+    folder: Path, wanted: Wanted, rows: pd.DataFrame, moments: pa.Array, threads: int, event_times: EventTimes
 ) -> pa.Table:
     """The columns of ``wanted``, a row for each of ``rows``, in their order and in the types that their views declare.
 
@@ -34,13 +30,12 @@ def retrieve(
     with connect(threads) as connection:
         found = windows_as_of(connection, folder, wanted.windows, queries, event_times)
         found |= rows_as_of(connection, wanted.joined, queries)
-    found = {name: _plain(values) for name, values in found.items()}
     for function in wanted.on_demand:
         found |= _on_demand(function, rows, found)
     return pa.table({column.name: _declared(column, found[column.feature]) for column in wanted.columns})
 
 
-def _keys(wanted: Asked, rows: pd.DataFrame) -> dict[str, pa.Array]:
+def _keys(wanted: Wanted, rows: pd.DataFrame) -> dict[str, pa.Array]:
     """The columns of ``rows`` that hold keys, each in the type of what is keyed by it."""
     found = {}
     for joined in wanted.joined:
@@ -50,14 +45,6 @@ def _keys(wanted: Asked, rows: pd.DataFrame) -> dict[str, pa.Array]:
         for own, theirs in windows.key:
             found[theirs] = key_column(rows, theirs, windows.view, own, windows.source.column(own).type)
     return found
-
-
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Sums of longs as longs where they fit, decimals as the nearest doubles."""
-    if column.type == WIDE:
-        with suppress(pa.ArrowInvalid):
-            return column.cast(pa.int64())
-    return floats(pa.table({"": column}))[""]
 
 
 def _on_demand(function: Function, rows: pd.DataFrame, features: Features) -> Features:
@@ -82,14 +69,20 @@ def _given(rows: pd.DataFrame, name: str) -> pa.ChunkedArray:
 
 def _by_feast(function: Function, given: Mapping[str, pa.ChunkedArray], features: Features) -> Features:
     """Feast calls a pandas function with columns under their short and their full names."""
-    read = {name: features[full] for name, full in function.view.feature_inputs}
-    full = {full: features[full] for _, full in function.view.feature_inputs}
+    full = {full: _plain(features[full]) for _, full in function.view.feature_inputs}
+    read = {name: full[feature] for name, feature in function.view.feature_inputs}
     made = function.feast.feature_transformation.transform_arrow(pa.table({**given, **read, **full}), function.feast.features)
     return {f"{function.view.view}__{name}": made[name] for name in function.view.outputs}
 
 
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Decimals as the nearest doubles."""
+    return floats(pa.table({"": column}))[""]
+
+
 def _declared(column: Named, values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Values in the type that the view declares."""
+    values = values if pa.types.is_integer(column.type) else _plain(values)  # a decimal may be a whole number beyond 2^53
     try:
         return values.cast(column.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

@@ -26,8 +26,6 @@ class _View(NamedTuple):
     """Places among the columns of the event."""
     features: tuple[int, ...]
     """Places among the features."""
-    valid_until: int
-    """The place among the times."""
 
 
 class _Origin(msgspec.Struct, gc=False):
@@ -47,9 +45,8 @@ class RowsOf:
                 view,
                 tuple(map(event.index, stage.key)),
                 tuple(features.index(feature.name) for feature in stage.features if feature.view == view),
-                place,
             )
-            for place, (stage, view) in enumerate(stages)
+            for stage, view in stages
         )
         fields: list[tuple[str, Any]] = [
             ("event_time", int),
@@ -71,14 +68,13 @@ class RowsOf:
         if message.plan != self._plan:
             raise OtherPlanError(f"computed by plan '{message.plan}'; this service's is '{self._plan}'")
         event, features = msgspec.structs.astuple(message.event), msgspec.structs.astuple(message.features)
-        times = msgspec.structs.astuple(message.valid_until)
-        for view in self.views:
+        for view, until in zip(self.views, msgspec.structs.astuple(message.valid_until), strict=True):
             rows[view.name].append(
                 WindowRow(
                     tuple([event[place] for place in view.key]),
                     message.event_time,
                     message.origin.offset,
-                    times[view.valid_until],
+                    until,
                     tuple([features[place] for place in view.features]),
                 )
             )

@@ -5,11 +5,11 @@ So a row is written at least once. One that comes again, or late, or from anothe
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from kafka.errors import CommitFailedError, IllegalGenerationError, KafkaError, 
 from features.errors import StackError
 from features.feast.online_windows import WriteWindows, open_windows_for_writing
 from features.service import Service
+from features.signals import stopped_by_signals
 from jobs.online.vectors import OtherPlanError, RowsOf
 
 POLL_MS = 500
@@ -65,7 +66,7 @@ def run(service: Service, config: WriterConfig, stop: threading.Event | None = N
     writer = Writer(RowsOf(service), open_windows_for_writing(service))
     topic = service.plan.features_topic
     log.info("start", service=service.plan.service, plan=service.plan.short_digest, views=writer.views)
-    with _stopped_by_signals(stop), _kafka_errors(config), closing(_consumer(config, topic)) as consumer:
+    with stopped_by_signals(stop), _kafka_errors(config), closing(_consumer(config, topic)) as consumer:
         reported = time.monotonic()
         while not stop.is_set():
             polled = consumer.poll(timeout_ms=POLL_MS)
@@ -107,7 +108,7 @@ class Writer:
                 counts.unreadable += 1
         for view, some in rows.items():
             if some:
-                counts.written += _until_it_works(lambda view=view, some=some: self._write(view, some), stop)  # type: ignore[misc]
+                counts.written += _until_it_works(partial(self._write, view, some), stop)
         counts.vectors += len(values)
 
 
@@ -156,16 +157,3 @@ def _kafka_errors(config: WriterConfig) -> Iterator[None]:
     except KafkaError as error:
         address = ",".join(config.client["bootstrap_servers"])
         raise StackError(f"Kafka at {address} failed: {error!r}; fix that and start 'headrace online' again") from error
-
-
-@contextmanager
-def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import urllib.request
 import uuid
@@ -23,6 +24,7 @@ import structlog
 from features.errors import StackError
 from features.seam import Seam
 from features.sql.flink.options import History
+from jobs.stream.files import keep
 
 LOOK_SECONDS = 0.1
 
@@ -36,10 +38,13 @@ def history_folder(state: Path) -> Path:
 
 def record(state: Path, seam: Seam) -> None:
     """Note that the job whose checkpoints are in ``state`` begins with the files that are in its `history_folder`."""
-    file = _file(state)
-    unfinished = file.with_suffix(".unfinished")
-    unfinished.write_bytes(msgspec.json.encode(seam))
-    unfinished.replace(file)
+    keep(_file(state), seam)
+
+
+def forget(state: Path) -> None:
+    """Take back what was noted, and delete the files: before others are written, which are of no use until all are there."""
+    _file(state).unlink(missing_ok=True)
+    shutil.rmtree(history_folder(state), ignore_errors=True)
 
 
 def recorded(state: Path) -> Seam | None:
@@ -67,23 +72,23 @@ def history_of(state: Path, *, is_restored: bool) -> History | None:
 def await_seam(history: History, job: str, is_over: threading.Event, then: Callable[[], None]) -> None:
     """Wait until all of the history is in a checkpoint of the job at the URL ``job``; call ``then``, and delete the files.
 
-    Asks for the checkpoint as soon as it would do. Returns early where ``is_over`` is set.
+    Requests the checkpoint as soon as it would do. Returns early where ``is_over`` is set.
     """
     folder = Path(history.folder)
-    asked = False
+    requested = False
     while not (folder / f"{history.start}.kept").exists():
         if is_over.wait(LOOK_SECONDS):
             return
-        if not asked and (folder / f"{history.start}.sent").exists():
-            asked = True
-            _ask_for_checkpoint(job)
+        if not requested and (folder / f"{history.start}.sent").exists():
+            requested = True
+            _request_checkpoint(job)
     log.info("stream.backfilled", until_ms=history.seam.until_ms)
     then()
     for file in folder.iterdir():
         file.unlink()
 
 
-def _ask_for_checkpoint(job: str) -> None:
+def _request_checkpoint(job: str) -> None:
     body = json.dumps({"checkpointType": "CONFIGURED"}).encode()
     request = urllib.request.Request(f"{job}/checkpoints", body, {"Content-Type": "application/json"})  # noqa: S310
     try:

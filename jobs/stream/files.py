@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from features.job import JobPlan
 from jobs.stream.config import StreamConfig
 
@@ -25,6 +27,14 @@ def state_folder(job: JobPlan, checkpoints: Path, state_backend: str) -> Path:
 def sources_file(state: Path) -> Path:
     """Beside the checkpoints in ``state``: what is known of the topics that they are of."""
     return state / "sources.json"
+
+
+def keep(file: Path, value: msgspec.Struct) -> None:
+    """Write ``value`` into ``file`` as JSON, all of it or nothing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_suffix(".unfinished")
+    unfinished.write_bytes(msgspec.json.encode(value))
+    unfinished.replace(file)
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

@@ -51,7 +51,7 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
         whole_after_ms=sources.whole_after_ms,
         newest_ms=sources.newest_ms,
         history=history,
-        vectors_from_ms=history.seam.until_ms if history else config.sql.vectors_from_ms,
+        vectors_from_ms=_vectors_from_ms(config, history),
     )
     config = msgspec.structs.replace(config, sql=sql)
     with rocksdb_folder(job, config) as rocksdb:
@@ -75,6 +75,12 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
     if watch.ended:
         _raise_failure(result)
     log.info("stream.stop", services=services, restarts=watch.restarts)
+
+
+def _vectors_from_ms(config: StreamConfig, history: History | None) -> int | None:
+    """The time from which events get vectors: of a backfilled job not before the seam."""
+    wanted = config.sql.vectors_from_ms
+    return wanted if history is None else max(history.seam.until_ms, wanted or 0)
 
 
 def _say_ready(config: StreamConfig, rest: str, job: str) -> None:

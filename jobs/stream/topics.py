@@ -29,7 +29,7 @@ from features.plan import Source
 from features.seam import Seam
 from features.times import EventTimes, to_ms
 from jobs.stream.config import StreamConfig
-from jobs.stream.files import sources_file
+from jobs.stream.files import keep, sources_file
 
 SAMPLE = 1000
 """Records at an end of a partition that say what time it is there, and how far out of order."""
@@ -91,21 +91,13 @@ def look(job: JobPlan, config: StreamConfig, state: Path, *, is_restored: bool, 
     sources = Sources(before.topic_ids | ids, begins, bounds, _times_of(newest))
     for name, at in sources.whole_after_ms.items():
         log.warning("stream.incomplete", source=name, whole_after_ms=at, note="older records were deleted before they were read")
-    _keep(sources, state)
+    keep(sources_file(state), sources)
     return sources
 
 
 def _known(state: Path) -> Sources:
     file = sources_file(state)
     return msgspec.json.decode(file.read_bytes(), type=Sources) if file.is_file() else Sources()
-
-
-def _keep(sources: Sources, state: Path) -> None:
-    file = sources_file(state)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_suffix(".unfinished")
-    unfinished.write_bytes(msgspec.json.encode(sources))
-    unfinished.replace(file)
 
 
 def _times_of(sources: Mapping[str, int | None]) -> dict[str, int]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
 from prometheus_client import generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,10 +14,11 @@ from serving.http.config import HttpConfig
 from serving.http.edge import Edge
 from serving.http.gate import Gate
 from serving.http.inference import Inference
+from serving.http.media import json_response
 from serving.http.metrics import Metrics
 from serving.http.openapi import Docs
-from serving.http.predict import JSON, Predict
-from serving.http.served import Served
+from serving.http.predict import Predict
+from serving.http.served import Served, all_ready
 from serving.http.tokens import Scope, Tokens
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -87,23 +87,18 @@ class Health:
         self._served = served
 
     async def live(self, request: Request) -> Response:
-        """``/healthz``: the process answers."""
-        return _json({"status": "ok"})
+        """``/healthz``: the process lives."""
+        return json_response({"status": "ok"})
 
     async def ready(self, request: Request) -> Response:
         """``/readyz``: every service has a model that is warm; 503 until then."""
         states = {name: "ready" if one.now else one.reason for name, one in self._served.items()}
-        is_ready = self.is_ready
-        return _json({"ready": is_ready, "services": states}, 200 if is_ready else 503)
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether every service has a model that is warm."""
-        return bool(self._served) and all(one.now for one in self._served.values())
+        is_ready = all_ready(self._served)
+        return json_response({"ready": is_ready, "services": states}, 200 if is_ready else 503)
 
     async def models(self, request: Request) -> Response:
         """``/v1/models``: what serves now."""
-        return _json(
+        return json_response(
             {
                 "models": [
                     {
@@ -126,7 +121,3 @@ def _metrics(metrics: Metrics) -> Endpoint:
         return Response(generate_latest(metrics.registry), headers={"content-type": PROMETHEUS})
 
     return endpoint
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status, media_type=JSON)

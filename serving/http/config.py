@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-StoreAnswer = Literal["refuse", "fill"]
+OnStoreError = Literal["refuse", "fill"]
 
 
 class HttpConfig(msgspec.Struct, frozen=True):
@@ -24,10 +24,10 @@ class HttpConfig(msgspec.Struct, frozen=True):
     max_concurrency: int
     """The most requests for predictions that may be in work."""
     deadline_ms: int
-    """A request for predictions has its answer by then, or an error."""
+    """A request for predictions has its predictions by then, or an error."""
     store_timeout_ms: int
     """How long the online store may take."""
-    on_store_error: StoreAnswer
+    on_store_error: OnStoreError
     batch_cache_seconds: float
     batch_cache_rows: int
     shutdown_seconds: int

@@ -30,7 +30,7 @@ class Edge:
         self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """Answer one request."""
+        """Respond to one request."""
         if scope["type"] != "http":
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close"})
@@ -49,13 +49,13 @@ class Edge:
         try:
             await self._app(scope, receive, send_on)
         except ProblemError as error:
-            await _answer(scope, send_on, error.status, error.detail, error.headers)
+            await _respond(scope, send_on, error.status, error.detail, error.headers)
         except HTTPException as error:
             detail = _unrouted(scope, error)
-            await _answer(scope, send_on, error.status_code, detail, dict(error.headers or {}))
+            await _respond(scope, send_on, error.status_code, detail, dict(error.headers or {}))
         except Exception:
             log.exception("a request failed", path=scope["path"], request_id=scope["request_id"])
-            await _answer(scope, send_on, 500, "a fault of the service; its log has the request's id", {})
+            await _respond(scope, send_on, 500, "a fault of the service; its log has the request's id", {})
         finally:
             self._count(scope, status, time.perf_counter() - began)
 
@@ -86,7 +86,7 @@ def _unrouted(scope: dict[str, Any], error: HTTPException) -> str:
     return str(error.detail)
 
 
-async def _answer(scope: dict[str, Any], send: Any, status: int, detail: str, headers: dict[str, str]) -> None:
+async def _respond(scope: dict[str, Any], send: Any, status: int, detail: str, headers: dict[str, str]) -> None:
     more = {"error": detail} if scope["path"].startswith(INFERENCE) else {}
     body = problem_body(status, detail, scope["request_id"], **more)
     made = [(name.lower().encode(), value.encode()) for name, value in headers.items()]

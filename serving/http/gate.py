@@ -38,11 +38,7 @@ class Gate:
     def admit(self) -> Iterator[None]:
         """Within, the request is in work. Raises `ProblemError`, 429, where too many are."""
         if self._in_work >= self._config.max_concurrency:
-            raise ProblemError(
-                429,
-                f"at most {self._config.max_concurrency} requests are in work at once (http.max_concurrency); try again later",
-                retry_after=RETRY_SECONDS,
-            )
+            raise too_many(self._config.max_concurrency)
         self._in_work += 1
         self._metrics.in_work.set(self._in_work)
         try:
@@ -74,6 +70,12 @@ class Gate:
         except ClientDisconnect:
             raise ProblemError(400, "the body ended early") from None
         return b"".join(parts)
+
+
+def too_many(most: int) -> ProblemError:
+    """What a request has beyond ``most`` of them."""
+    detail = f"at most {most} requests are in work at once (http.max_concurrency); try again later"
+    return ProblemError(429, detail, retry_after=RETRY_SECONDS)
 
 
 def _too_long(most: int) -> ProblemError:

@@ -1,6 +1,6 @@
 """The Open Inference Protocol, version 2: a model's own tensors in and out, as JSON or with the binary extension.
 
-What is asked is the model alone: no batch features, no functions. The models are the versions that serve, by their names.
+It is the model alone: no batch features, no functions. The models are the versions that serve, by their names.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from features.inputs.signature import Tensor
 from serving.http import tensors
 from serving.http.config import HttpConfig
 from serving.http.gate import RETRY_SECONDS, Gate
+from serving.http.media import BINARY, JSON, json_response
 from serving.http.problems import ProblemError
-from serving.http.served import Served
+from serving.http.served import Served, all_ready
 from serving.models.session import LoadedModel
 from serving.predict.lineup import Lane
 
-JSON, BINARY = "application/json", "application/octet-stream"
 HEADER = "inference-header-content-length"
 """How long the JSON is that stands before the binary tensors."""
 
@@ -67,35 +67,37 @@ class Inference:
 
     async def server(self, request: Request) -> Response:
         """``GET /v2``."""
-        return _json(
+        return json_response(
             {"name": "headrace", "version": version("headrace"), "extensions": ["binary_tensor_data", "model_repository"]}
         )
 
     async def live(self, request: Request) -> Response:
         """``GET /v2/health/live``."""
-        return _json({"live": True})
+        return json_response({"live": True})
 
     async def ready(self, request: Request) -> Response:
         """``GET /v2/health/ready``: every service has a model that is warm."""
-        is_ready = bool(self._served) and all(one.now for one in self._served.values())
-        return _json({"ready": is_ready}, 200 if is_ready else 503)
+        is_ready = all_ready(self._served)
+        return json_response({"ready": is_ready}, 200 if is_ready else 503)
 
     async def index(self, request: Request) -> Response:
         """``POST /v2/repository/index``: the versions that serve."""
-        lanes = {(lane.placed.model, lane.placed.version): None for lane in self._lanes()}
-        return _json([{"name": name, "version": str(number), "state": "READY", "reason": ""} for name, number in sorted(lanes)])
+        lanes = {(lane.placed.model, lane.placed.version) for lane in self._lanes()}
+        return json_response(
+            [{"name": name, "version": str(number), "state": "READY", "reason": ""} for name, number in sorted(lanes)]
+        )
 
     async def model_ready(self, request: Request) -> Response:
         """``GET /v2/models/{model}[/versions/{version}]/ready``."""
         lane = self._lane(request)
-        return _json({"name": lane.placed.model, "ready": True})
+        return json_response({"name": lane.placed.model, "ready": True})
 
     async def metadata(self, request: Request) -> Response:
         """``GET /v2/models/{model}[/versions/{version}]``."""
         lane = self._lane(request)
         model = lane.predictor.model
         versions = {one.placed.version for one in self._lanes() if one.placed.model == lane.placed.model}
-        return _json(
+        return json_response(
             {
                 "name": lane.placed.model,
                 "versions": [str(number) for number in sorted(versions)],
@@ -117,13 +119,13 @@ class Inference:
         if request.headers.get("content-encoding", "identity") != "identity":
             raise ProblemError(415, "a body is sent as it is; got one with Content-Encoding; send it without")
         with self._gate.admit():
-            asked, raw = _parted(await self._gate.body(request), request.headers.get(HEADER))
+            infer, raw = _parted(await self._gate.body(request), request.headers.get(HEADER))
             model = lane.predictor.model
-            fed, rows = self._fed(model, asked, raw)
-            names = [one.name for one in asked.outputs] or list(model.outputs)
-            _check_names(names, asked.outputs, model)
-            found = await self._run(model, fed, names, rows, began + self._seconds(asked))
-        return _answer(lane, asked, names, found)
+            fed, rows = self._fed(model, infer, raw)
+            names = [one.name for one in infer.outputs] or list(model.outputs)
+            _check_names(names, infer.outputs, model)
+            found = await self._run(model, fed, names, rows, began + self._seconds(infer))
+        return _response(lane, infer, names, found)
 
     def _lanes(self) -> list[Lane]:
         return [lane for one in self._served.values() if one.now for lane in one.now.lineup.lanes]
@@ -137,27 +139,27 @@ class Inference:
         wanted = name if number is None else f"{name} version {number}"
         raise ProblemError(404, f"no model '{wanted}' serves here; POST /v2/repository/index lists those that do")
 
-    def _seconds(self, asked: Infer) -> float:
-        """Until when there is an answer: as the settings say, or sooner, as the parameter ``timeout`` does, in microseconds."""
-        timeout, most = asked.parameters.get("timeout"), self._config.deadline_ms / 1000
+    def _seconds(self, infer: Infer) -> float:
+        """Until when there are outputs: as the settings say, or sooner, as the parameter ``timeout`` does, in microseconds."""
+        timeout, most = infer.parameters.get("timeout"), self._config.deadline_ms / 1000
         return min(most, timeout / 1_000_000) if isinstance(timeout, int) and timeout > 0 else most
 
-    def _fed(self, model: LoadedModel, asked: Infer, raw: bytes) -> tuple[dict[str, tensors.Array], int]:
+    def _fed(self, model: LoadedModel, infer: Infer, raw: bytes) -> tuple[dict[str, tensors.Array], int]:
         """What the model is fed, and its rows. Raises `ProblemError` for what it does not take."""
         wanted = {one.name: one for one in model.manifest.signature.inputs}
-        given = [one.name for one in asked.inputs]
+        given = [one.name for one in infer.inputs]
         if sorted(given) != sorted(wanted):
             raise ProblemError(
                 400, f"the model takes each of its inputs once: {', '.join(wanted)}; got {', '.join(given) or 'none'}"
             )
-        rows = {_rows(one, wanted[one.name]) for one in asked.inputs}
+        rows = {_rows(one, wanted[one.name]) for one in infer.inputs}
         if len(rows) != 1:
             raise ProblemError(400, f"inputs have as many rows as one another; got {sorted(rows)}")
         count = rows.pop()
         if count > self._config.max_rows:
             raise ProblemError(413, f"a request has at most {self._config.max_rows} rows (http.max_rows); got {count}")
         fed, place = {}, 0
-        for one in asked.inputs:
+        for one in infer.inputs:
             size = one.parameters.get("binary_data_size")
             if size is None:
                 data = None if one.data is msgspec.UNSET else one.data
@@ -181,7 +183,7 @@ class Inference:
             async with asyncio.timeout(until - time.monotonic()):
                 return await asyncio.to_thread(model.run, fed, names)
         except TimeoutError:
-            raise ProblemError(503, "the model had no answer within the request's time", retry_after=RETRY_SECONDS) from None
+            raise ProblemError(503, "the model gave nothing within the request's time", retry_after=RETRY_SECONDS) from None
         except Exception as error:  # ONNX Runtime's errors have no common type
             raise ProblemError(422, f"the model failed: {type(error).__name__}: {error}") from None
 
@@ -224,8 +226,8 @@ def _empty(datatype: str, shape: Sequence[int]) -> tensors.Array:
     return np.empty([0, *(max(size, 0) for size in shape[1:])], tensors.DTYPES[datatype])
 
 
-def _answer(lane: Lane, asked: Infer, names: Sequence[str], found: Sequence[tensors.Array]) -> Response:
-    default, chosen = asked.parameters.get("binary_data_output", False), {one.name: one.parameters for one in asked.outputs}
+def _response(lane: Lane, infer: Infer, names: Sequence[str], found: Sequence[tensors.Array]) -> Response:
+    default, chosen = infer.parameters.get("binary_data_output", False), {one.name: one.parameters for one in infer.outputs}
     outputs, parts = [], []
     for name, values in zip(names, found, strict=True):
         told: dict[str, Any] = {"name": name, "datatype": tensors.datatype_of(values), "shape": list(values.shape)}
@@ -235,14 +237,10 @@ def _answer(lane: Lane, asked: Infer, names: Sequence[str], found: Sequence[tens
         else:
             told["data"] = tensors.to_json(values)
         outputs.append(told)
-    answer: dict[str, Any] = {"model_name": lane.placed.model, "model_version": str(lane.placed.version), "outputs": outputs}
-    if asked.id:
-        answer["id"] = asked.id
-    body = msgspec.json.encode(answer)
+    head: dict[str, Any] = {"model_name": lane.placed.model, "model_version": str(lane.placed.version), "outputs": outputs}
+    if infer.id:
+        head["id"] = infer.id
+    body = msgspec.json.encode(head)
     if not parts:
         return Response(body, media_type=JSON)
     return Response(b"".join([body, *parts]), media_type=BINARY, headers={HEADER: str(len(body))})
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status, media_type=JSON)

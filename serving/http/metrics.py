@@ -20,10 +20,10 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
-            "headrace_http_requests", "Requests that were answered.", ("route", "method", "status"), registry=registry
+            "headrace_http_requests", "Requests that had a response.", ("route", "method", "status"), registry=registry
         )
         self.seconds = Histogram(
-            "headrace_http_request_seconds", "From a request to its answer.", ("route",), buckets=SECONDS, registry=registry
+            "headrace_http_request_seconds", "From a request to its response.", ("route",), buckets=SECONDS, registry=registry
         )
         self.in_work = Gauge("headrace_http_requests_in_work", "Requests for predictions in work.", registry=registry)
         self.rows = Counter("headrace_predict_rows", "Rows that were scored.", ("service",), registry=registry)
@@ -50,7 +50,7 @@ class Metrics:
 
 
 class _Models(Collector):
-    """Which version each environment serves, read when it is asked for."""
+    """Which version each environment serves, read when it is wanted."""
 
     def __init__(self, served: Iterable[Served]) -> None:
         self._served = tuple(served)

@@ -7,13 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from features.inputs.columns import window_types
 from features.plan import ColumnType
 from serving.http.config import HttpConfig
+from serving.http.media import BINARY, JSON, json_response
 from serving.http.problems import PROBLEM, ProblemError
 from serving.http.rows import Rows
 from serving.http.served import Served
@@ -21,7 +21,6 @@ from serving.http.served import Served
 Schema = dict[str, Any]
 OPENAPI = "3.0.3"
 """What the page of swagger-ui-bundle 1.1 shows."""
-JSON, BINARY = "application/json", "application/octet-stream"
 LONG: Schema = {"type": "integer", "format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1}
 MOMENT: Schema = {
     "anyOf": [{"type": "integer", "format": "int64", "minimum": 0}, {"type": "string", "format": "date-time"}],
@@ -53,7 +52,7 @@ class Docs:
 
     async def description(self, request: Request) -> Response:
         """``/openapi.json``."""
-        return Response(msgspec.json.encode(self.document()), media_type=JSON)
+        return json_response(self.document())
 
     async def page(self, request: Request) -> Response:
         """``/docs``: nothing on it comes from elsewhere."""
@@ -75,7 +74,7 @@ class Docs:
     def document(self) -> dict[str, Any]:
         """The description."""
         paths: dict[str, Any] = {
-            "/healthz": {"get": _operation("Whether the process answers", "health", {"200": _any()})},
+            "/healthz": {"get": _operation("Whether the process lives", "health", {"200": _any()})},
             "/readyz": {"get": _operation("Whether every service has a warm model", "health", {"200": _any(), "503": _any()})},
             "/metrics": {
                 "get": _operation("Metrics for Prometheus", "health", {"200": {**_ok(), "content": {"text/plain": {}}}}, "read")
@@ -119,7 +118,7 @@ class Docs:
             "required": ["rows"],
             "properties": {"rows": {"type": "array", "maxItems": self._config.max_rows, "items": row}},
         }
-        answer = {
+        response = {
             "type": "object",
             "required": ["predictions", "errors", "degraded"],
             "properties": {
@@ -129,7 +128,7 @@ class Docs:
             },
         }
         made = _operation(
-            f"Predictions of {name}", "predict", {"200": {**_ok(), "content": {JSON: {"schema": answer}}}}, "predict"
+            f"Predictions of {name}", "predict", {"200": {**_ok(), "content": {JSON: {"schema": response}}}}, "predict"
         )
         return {**made, "requestBody": {"required": True, "content": {JSON: {"schema": body}}}}
 
@@ -163,7 +162,7 @@ def _inference() -> dict[str, Any]:
     }
     paths: dict[str, Any] = {
         "/v2": {"get": _operation("What the server is", "v2", {"200": _any()})},
-        "/v2/health/live": {"get": _operation("Whether the process answers", "v2", {"200": _any()})},
+        "/v2/health/live": {"get": _operation("Whether the process lives", "v2", {"200": _any()})},
         "/v2/health/ready": {"get": _operation("Whether every service has a warm model", "v2", {"200": _any(), "503": _any()})},
         "/v2/repository/index": {"post": _operation("The versions that serve", "v2", {"200": _any()}, "read")},
     }

@@ -12,16 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serving.http.config import HttpConfig
-from serving.http.gate import RETRY_SECONDS, Gate
+from serving.http.gate import RETRY_SECONDS, Gate, too_many
+from serving.http.media import JSON
 from serving.http.metrics import Metrics
 from serving.http.problems import ProblemError
-from serving.http.rows import Asked
+from serving.http.rows import Queries
 from serving.http.scoring import InService, Job, Outcome, Scored
 from serving.http.served import Served
 from serving.http.store import StoreDownError
 from serving.predict.message import UnscorableError
-
-JSON = "application/json"
 
 
 class Predict:
@@ -29,7 +28,7 @@ class Predict:
 
     def __init__(self, served: Mapping[str, Served], config: HttpConfig, gate: Gate, metrics: Metrics) -> None:
         self._served, self._gate, self._metrics = served, gate, metrics
-        self._seconds = config.deadline_ms / 1000
+        self._seconds, self._most = config.deadline_ms / 1000, config.max_concurrency
 
     async def __call__(self, request: Request) -> Response:
         """Score the request's rows."""
@@ -38,9 +37,9 @@ class Predict:
         one, now = self.serving(service)
         with self._gate.admit():
             body = await self._gate.body(request)
-            asked = now.rows.decode(body, int(time.time() * 1000))
-            scored = await self._score(one, now, asked, until) if asked.messages else Scored((), False)
-        return Response(self._answer(service, asked, scored), media_type=JSON)
+            queries = now.rows.decode(body, int(time.time() * 1000))
+            scored = await self._score(one, now, queries, until) if queries.messages else Scored((), False)
+        return Response(self._body(service, queries, scored), media_type=JSON)
 
     def serving(self, service: str) -> tuple[Served, InService]:
         """A service and what serves it. Raises `ProblemError`: 404 for an unknown one, 503 where nothing serves."""
@@ -51,9 +50,11 @@ class Predict:
             raise ProblemError(503, f"service '{service}' has no model in service: {one.reason}", retry_after=RETRY_SECONDS)
         return one, one.now
 
-    async def _score(self, one: Served, now: InService, asked: Asked, until: float) -> Scored:
+    async def _score(self, one: Served, now: InService, queries: Queries, until: float) -> Scored:
+        if one.scoring.waiting >= self._most:  # a request that is past its deadline is in work until the scoring thread drops it
+            raise too_many(self._most)
         waiting: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        one.scoring.put(Job(now, asked, until, waiting))
+        one.scoring.put(Job(now, queries, until, waiting))
         try:
             async with asyncio.timeout(until - time.monotonic()):
                 outcome = await waiting
@@ -66,21 +67,21 @@ class Predict:
         if isinstance(outcome, StoreDownError):
             raise ProblemError(
                 503,
-                f"the online store is down: {outcome}; try again (http.on_store_error is 'refuse')",
+                "the online store is down; try again (http.on_store_error is 'refuse')",
                 retry_after=RETRY_SECONDS,
             ) from None
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    def _answer(self, service: str, asked: Asked, scored: Scored) -> bytes:
+    def _body(self, service: str, queries: Queries, scored: Scored) -> bytes:
         """``{"predictions": […], "errors": 0, "degraded": false}``; the predictions are JSON already."""
         results: list[Any] = list(scored.results)
         errors = 0
         for place, result in enumerate(results):
             if isinstance(result, UnscorableError):
                 errors += 1
-                results[place] = msgspec.json.encode({"event_id": asked.messages[place].event_id, "error": str(result)})
+                results[place] = msgspec.json.encode({"event_id": queries.messages[place].event_id, "error": str(result)})
         self._count(service, len(results), errors, scored.degraded)
         degraded = b"true" if scored.degraded else b"false"
         return b'{"predictions":[%b],"errors":%d,"degraded":%b}' % (b",".join(results), errors, degraded)

@@ -11,7 +11,7 @@ PROBLEM = "application/problem+json"
 
 
 class ProblemError(Exception):
-    """A request that has no answer; the text says the rule, what came, and what to do."""
+    """A request that is refused; the text says the rule, what came, and what to do."""
 
     def __init__(self, status: int, detail: str, *, retry_after: int | None = None, close: bool = False) -> None:
         super().__init__(detail)
@@ -27,7 +27,7 @@ class ProblemError(Exception):
 
 
 def problem_body(status: int, detail: str, request_id: str, **more: Any) -> bytes:
-    """The body of an answer of that status, one JSON object."""
+    """The body of a response of that status, one JSON object."""
     title = HTTPStatus(status).phrase
     known = {"type": "about:blank", "title": title, "status": status, "detail": detail, "request_id": request_id}
     return msgspec.json.encode({**known, **more})

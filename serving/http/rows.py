@@ -32,7 +32,7 @@ class Message(msgspec.Struct, gc=False):
     complete: bool
 
 
-class Asked(NamedTuple):
+class Queries(NamedTuple):
     """The rows of one request, each a place in every list."""
 
     messages: list[Message]
@@ -86,7 +86,7 @@ class Rows:
             row.append(("features", struct("Features", {name: feature_type(types[name]) for name in self.windows})))
         return msgspec.defstruct("Body", [("rows", list[msgspec.defstruct("Row", row)])])  # type: ignore[misc]
 
-    def decode(self, body: bytes, now_ms: int) -> Asked:
+    def decode(self, body: bytes, now_ms: int) -> Queries:
         """The rows of a request. Raises `ProblemError`: 400 for what is no such request, 413 for too many rows."""
         try:
             rows = self._decode(body).rows
@@ -95,7 +95,7 @@ class Rows:
         if len(rows) > self._most:
             raise ProblemError(413, f"a request has at most {self._most} rows (http.max_rows); got {len(rows)}; send several")
         possible = self._times.span(now_ms)
-        asked = Asked([], [], [], [])
+        queries = Queries([], [], [], [])
         for number, row in enumerate(rows):
             values = list(msgspec.structs.astuple(row.event))
             for place, name, convert in self._converted:
@@ -118,11 +118,11 @@ class Rows:
                 event_id = uuid.uuid4().hex
             key = [values[place] for place in self._key]
             absent = msgspec.UNSET in key
-            asked.messages.append(Message(event_id, event_time, self._digest, None, now_ms, True))
-            asked.event.append(tuple(values[: self._width]))
-            asked.features.append(msgspec.structs.astuple(row.features) if self.windows else ())
-            asked.keys.append((str(event_id) if absent else "|".join(map(str, key))).encode())
-        return asked
+            queries.messages.append(Message(event_id, event_time, self._digest, None, now_ms, True))
+            queries.event.append(tuple(values[: self._width]))
+            queries.features.append(msgspec.structs.astuple(row.features) if self.windows else ())
+            queries.keys.append((str(event_id) if absent else "|".join(map(str, key))).encode())
+        return queries
 
     def _refusal(self, error: str) -> str:
         if self.windows and "`features`" in error:

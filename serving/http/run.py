@@ -6,7 +6,6 @@ import gc
 import ipaddress
 import signal
 import socket
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -16,6 +15,7 @@ import uvicorn
 
 from features.errors import SettingError, StackError
 from features.service import Service
+from features.signals import signals_to
 from serving.http.app import application
 from serving.http.config import HttpConfig
 from serving.http.metrics import Metrics
@@ -23,18 +23,11 @@ from serving.http.predict import deliver
 from serving.http.scoring import Scoring
 from serving.http.served import Served
 from serving.http.tokens import Tokens
+from serving.log_lines import log_as_json
 from serving.models.registry import Registry
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
-LOG_LINES: list[Any] = [
-    structlog.processors.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-    structlog.processors.format_exc_info,
-    structlog.processors.JSONRenderer(),
-]
-"""One JSON object a line."""
-
 log = structlog.get_logger()
 
 
@@ -69,13 +62,14 @@ def run(
     tokens: Tokens,
     on_listen: Callable[[str, Callable[[], None]], None] = lambda address, stop: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; then answer what was taken. ``on_listen`` is told the address, and given what stops it.
+    """Serve until SIGTERM or SIGINT; then finish the requests that were taken.
+
+    ``on_listen`` is told the address, and given what stops it.
 
     Raises `SettingError` where the settings do not allow it, `StackError` where the address is taken.
     """
     check(config, tokens)
-    if not structlog.is_configured():
-        structlog.configure(processors=LOG_LINES)
+    log_as_json()
     listening = _listen(config)
     metrics = Metrics()
     served = {service.name: _served(service, registry, config, metrics) for service in services}
@@ -110,16 +104,8 @@ def _served(service: Service, registry: Registry, config: HttpConfig, metrics: M
 @contextmanager
 def _signals_caught() -> Iterator[None]:
     """Within, SIGTERM is raised as SIGINT is, and ends the block: uvicorn raises a signal anew once it has ended as it should."""
-    if threading.current_thread() is not threading.main_thread():
+    with signals_to(signal.default_int_handler), suppress(KeyboardInterrupt):
         yield
-        return
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        with suppress(KeyboardInterrupt):
-            yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _listen(config: HttpConfig) -> socket.socket:

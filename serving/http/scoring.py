@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from serving.http.config import StoreAnswer
-from serving.http.rows import Asked, Rows
+from serving.http.config import OnStoreError
+from serving.http.rows import Queries, Rows
 from serving.http.store import StoreDownError
 from serving.predict.lineup import Lineup
 from serving.predict.predictor import Result
@@ -46,7 +46,7 @@ class Job(NamedTuple):
     """A request."""
 
     serving: InService
-    asked: Asked
+    queries: Queries
     until: float
     """By `time.monotonic`, when nobody waits for it any more."""
     waiting: Future[Any]
@@ -57,13 +57,18 @@ class Scoring:
     """The thread. ``done`` is called there with the outcomes of a batch; ``observe`` with its rows and seconds."""
 
     def __init__(
-        self, service: str, most: int, on_store_error: StoreAnswer, done: Done, observe: Callable[[int, float], None]
+        self, service: str, most: int, on_store_error: OnStoreError, done: Done, observe: Callable[[int, float], None]
     ) -> None:
         self._service, self._most, self._on_store_error = service, most, on_store_error
         self._done, self._observe = done, observe
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name=f"score-{service}", daemon=True)
         self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs are not begun, those included for which nobody waits any more."""
+        return self._queue.qsize()
 
     def put(self, job: Job) -> None:
         """Score it, as soon as what is in hand is scored."""
@@ -86,8 +91,8 @@ class Scoring:
                 return
 
     def _with_those_that_wait(self, first: Job) -> tuple[list[Job], Job | None, bool]:
-        """A batch for one lineup; the job that is not of it; whether it is the last."""
-        jobs, rows = [first], len(first.asked.messages)
+        """A batch for one lineup, of no more rows than may be; the job that is not of it; whether it is the last."""
+        jobs, rows = [first], len(first.queries.messages)
         while rows < self._most:
             try:
                 job = self._queue.get_nowait()
@@ -95,10 +100,10 @@ class Scoring:
                 break
             if job is None:
                 return jobs, None, True
-            if job.serving is not first.serving:
+            rows += len(job.queries.messages)
+            if job.serving is not first.serving or rows > self._most:
                 return jobs, job, False
             jobs.append(job)
-            rows += len(job.asked.messages)
         return jobs, None, False
 
     def _batch(self, jobs: Sequence[Job]) -> list[tuple[Job, Outcome]]:
@@ -110,7 +115,7 @@ class Scoring:
         except Exception as error:  # ours: what a model or a function raises is a row's result
             log.exception("requests were not scored", service=self._service)
             return [(job, error) for job in jobs]
-        self._observe(sum(len(job.asked.messages) for job in jobs), time.perf_counter() - began)
+        self._observe(sum(len(job.queries.messages) for job in jobs), time.perf_counter() - began)
         return found
 
     def _without_store(self, job: Job, error: StoreDownError) -> Outcome:
@@ -124,16 +129,16 @@ class Scoring:
         """The results of each job; ``leave_out``: without the online store. Raises `StoreDownError`."""
         lineup = jobs[0].serving.lineup
         events = lineup.vectors.of_rows(
-            _chained(job.asked.messages for job in jobs),
-            _chained([message.arrived_at for message in job.asked.messages] for job in jobs),
-            _chained(job.asked.features for job in jobs),
-            _chained(job.asked.event for job in jobs),
+            _chained(job.queries.messages for job in jobs),
+            _chained([message.arrived_at for message in job.queries.messages] for job in jobs),
+            _chained(job.queries.features for job in jobs),
+            _chained(job.queries.event for job in jobs),
         )
         if leave_out:
             for lane in lineup.lanes:
                 events.leave_out(lane.predictor.needed)
-        results = iter(lineup.predict(events, _chained(job.asked.keys for job in jobs)))
-        return [Scored(list(islice(results, len(job.asked.messages))), leave_out) for job in jobs]
+        results = iter(lineup.predict(events, _chained(job.queries.keys for job in jobs)))
+        return [Scored(list(islice(results, len(job.queries.messages))), leave_out) for job in jobs]
 
 
 def _chained(parts: Iterable[Sequence[Any]]) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 
 import msgspec
 import structlog
@@ -36,7 +37,8 @@ class Served:
         self.now: InService | None = None
         """None until a model serves and is warm."""
         self.reason = "its models are being loaded"
-        """Why nothing serves."""
+        """Why nothing serves, as a client may know it."""
+        self._logged = ""
         self._most = config.max_rows
         loader = Loader(
             service,
@@ -80,10 +82,12 @@ class Served:
         try:
             _, loaded = self._following.look(retry)
         except Exception as error:  # the registry is away, say: what serves goes on
-            text = str(error) if isinstance(error, HeadraceError) else f"{type(error).__name__}: {error}"
-            if text != self.reason:
+            is_ours = isinstance(error, HeadraceError)
+            text = str(error) if is_ours else f"{type(error).__name__}: {error}"
+            if text != self._logged:
                 log.warning("no other models are put in service", service=self.name, error=text)
-            self.reason = text
+            self._logged = text
+            self.reason = text if is_ours else "its models cannot be loaded; the log of the service says why"
             return
         if loaded is not None:
             lineup = loaded.lineup
@@ -91,6 +95,11 @@ class Served:
             self.now = InService(lineup, rows)
             for lane in lineup.lanes:
                 log.info("in service", service=self.name, alias=lane.alias, model=lane.placed.model, version=lane.placed.version)
+
+
+def all_ready(served: Mapping[str, Served]) -> bool:
+    """Whether every service has a model that is warm."""
+    return bool(served) and all(one.now for one in served.values())
 
 
 def _without_shadows(deployed: Deployed) -> Deployed:

@@ -19,7 +19,7 @@ from features.plan import BatchView
 from serving.predict.loading import OpenStore
 
 PAUSE_SECONDS = 1.0
-"""After a failure nothing is read for so long: who asks has the answer for a store that is down, at once."""
+"""After a failure nothing is read for so long: a request has what there is for a store that is down, at once."""
 
 log = structlog.get_logger()
 
@@ -59,11 +59,11 @@ class Within:
         except UnheldKeyError:
             raise
         except TooLongError:
-            raise self._down(f"it did not answer within {self._seconds * 1000:.0f} ms") from None
+            raise self._down(f"it gave nothing within {self._seconds * 1000:.0f} ms") from None
         except Exception as error:  # each online store has errors of its own
             raise self._down(f"{type(error).__name__}: {error}") from error
         if self._said:
-            log.info("the online store answers again")
+            log.info("the online store is back")
             self._said = ""
         return rows
 

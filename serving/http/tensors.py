@@ -32,7 +32,6 @@ DTYPES: dict[str, Any] = {
 """The protocol's types, as numpy's; BYTES are texts here, since those of ONNX are."""
 KINDS: dict[Kind, str] = {"float": "FP32", "double": "FP64", "int64": "INT64", "bool": "BOOL", "string": "BYTES"}
 """The protocol's type of each type of a model's input."""
-TARGETS: dict[Kind, Any] = {"float": np.float32, "double": np.float64, "int64": np.int64, "bool": np.bool_, "string": np.object_}
 LENGTH = struct.Struct("<I")
 MOST_DIMENSIONS = 8
 
@@ -85,7 +84,7 @@ def converted(name: str, given: Array, kind: Kind) -> Array:
 
     A number is the nearest float, as features are; whole numbers, booleans and texts have to be what they are.
     """
-    target = TARGETS[kind]
+    target = DTYPES[KINDS[kind]]
     if given.dtype == target:
         return given
     is_text = given.dtype == np.object_

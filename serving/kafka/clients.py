@@ -69,6 +69,8 @@ class SendingClient(KafkaNetClient):  # type: ignore[misc]
 
 def attend(producer: Any) -> None:
     """Let the thread of a producer with a `SendingClient` rest while it has nothing to do: it looks after each turn otherwise."""
+    if not FITS:
+        return
     batches, state = producer._accumulator, producer._transaction_manager
 
     def is_idle() -> bool:

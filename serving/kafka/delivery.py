@@ -90,7 +90,7 @@ class Delivery:
             self._consumer.commit_async(_commits(self._done), callback=partial(self._on_commit, self._lease.clock()))
 
     def check(self) -> None:
-        """Return when the partitions are certainly ours: where it was long since Kafka heard of this scorer, ask.
+        """Return when the partitions are certainly ours: where it was long since Kafka heard of this scorer, commit.
 
         Raises `LostError` where another may have them by now.
         """

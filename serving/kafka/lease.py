@@ -3,8 +3,8 @@
 A scorer that is stopped, swapped out or cut off for longer than its session loses its partitions to another, and does not know
 of it when it goes on: a poll in hand, or records that wait in the producer, would be second predictions. So it has a lease, which
 each commit that Kafka takes renews, from the moment when it was sent: Kafka keeps the member for a session from then on. The
-producer asks the lease as it hands a request to its connection, on its own thread. What is left are the microseconds from there
-to the socket. To close those too takes a Kafka transaction for each poll; DESIGN.md says what that costs.
+producer looks at the lease as it hands a request to its connection, on its own thread. What is left are the microseconds from
+there to the socket. To close those too takes a Kafka transaction for each poll; DESIGN.md says what that costs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class LostError(Exception):
 
 
 class LapsedError(RetriableError):  # type: ignore[misc]
-    """The producer keeps the batch, and asks again."""
+    """The producer keeps the batch, and tries again."""
 
 
 LAPSED = LapsedError("it is not known whether the partitions are still this scorer's")

@@ -1,12 +1,12 @@
-"""The event loop of kafka-python, for a client that is asked for a little very often.
+"""The event loop of kafka-python, for a client of which a little is wanted very often.
 
-kafka-python 3.0.12 runs a consumer's I/O on a thread, which a poll asks three times (coordinator, fetch, wait): each time a write
-to a socket, two changes of threads and of Python's lock. Beside that each read and each write registers its socket with the
+kafka-python 3.0.12 runs a consumer's I/O on a thread, which a poll calls three times (coordinator, fetch, wait): each time a
+write to a socket, two changes of threads and of Python's lock. Beside that each read and each write registers its socket with the
 selector anew, and a write waits for a turn of the loop. Of a poll with one record that was most of the CPU (docs/benchmarks.md).
 So here
 
-- the thread that asks runs the loop itself while it waits (`CallersLoop`); one of the loop's own sees to heartbeats and replies
-  while nobody asks for more than a moment;
+- the thread that calls runs the loop itself while it waits (`CallersLoop`); one of the loop's own sees to heartbeats and replies
+  while nobody calls for more than a moment;
 - a socket stays registered for reading, is written at once where it takes bytes, and a turn goes on until nothing is ready
   (`Loop`).
 
@@ -24,7 +24,7 @@ from typing import Any
 
 import structlog
 from kafka.future import Future
-from kafka.net.selector import KernelEvent, NetworkSelector, Task, TaskState
+from kafka.net.selector import MAX_TIMEOUT, KernelEvent, NetworkSelector, Task, TaskState
 from kafka.version import __version__
 
 FITS = __version__ in {"3.0.12"}
@@ -136,7 +136,7 @@ class Loop(NetworkSelector):  # type: ignore[misc]
             elif self._scheduled:
                 due = max(self._scheduled[0][0] - time.monotonic(), 0)
                 timeout = due if timeout is None else min(timeout, due)
-            found = self._selector.select(timeout)
+            found = self._selector.select(timeout if timeout is None else min(timeout, MAX_TIMEOUT))
             self._asleep = False
             if self._nudged:
                 self._nudged, self.was_woken = False, True
@@ -196,7 +196,7 @@ class Loop(NetworkSelector):  # type: ignore[misc]
 
 
 class CallersLoop(Loop):
-    """A loop that is run by whoever asks it for something, and by its own thread where nobody does."""
+    """A loop that is run by whoever waits for it, and by its own thread where nobody does."""
 
     def __init__(self, **configs: Any) -> None:
         super().__init__(**configs)
@@ -204,17 +204,6 @@ class CallersLoop(Loop):
         self._runner: int | None = None
         self._wanted = 0
         self._turned = time.monotonic()
-
-    def call_soon_threadsafe(self, callback: Any) -> Any:
-        """Run ``callback`` on the loop, by whoever runs it next."""
-        if self._exception:
-            raise self._exception from None
-        if self._closed:
-            raise RuntimeError("the loop is closed")
-        task = self.call_soon(callback)
-        if self._asleep:
-            self.wakeup()
-        return task
 
     def run(self, coro: Any, *args: Any) -> Any:
         """What ``coro(*args)`` gives, or raises: run here and now, and the loop with it as long as it waits."""
@@ -230,13 +219,15 @@ class CallersLoop(Loop):
         try:
             return self._finish(coro(*args) if callable(coro) else coro)
         finally:
-            if self._ready:  # a request that is to be on its way while the caller does something else
-                self._turn(0)
-            self._runner = None
-            self._baton.release()
+            try:
+                if self._ready:  # a request that is to be on its way while the caller does something else
+                    self._turn(0)
+            finally:
+                self._runner = None
+                self._baton.release()
 
     def run_forever(self) -> None:
-        """The loop's own thread: replies and heartbeats while nobody asks for anything."""
+        """The loop's own thread: replies and heartbeats while nobody waits for anything."""
         try:
             while not self._stop:
                 time.sleep(AWAY_SECONDS)

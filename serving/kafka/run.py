@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -16,6 +15,7 @@ from kafka.errors import FencedInstanceIdError, KafkaError, KafkaTimeoutError
 from features.errors import StackError
 from features.plan import Plan
 from features.service import Service
+from features.signals import stopped_by_signals
 from serving.kafka.clients import PollingConsumer, SendingClient, attend
 from serving.kafka.config import SENDER, ScorerConfig
 from serving.kafka.lease import Lease, LostError
@@ -23,19 +23,13 @@ from serving.kafka.membership import FLUSH_SECONDS
 from serving.kafka.scorer import Scorer, check_topics
 from serving.kafka.shadows import Shadows
 from serving.kafka.watch import Watch
+from serving.log_lines import log_as_json
 from serving.models.registry import Registry
 from serving.predict.loading import Loaded, Loader
 
 READ_BACK_RECORDS = 10_000
 SHADOW_LINGER_MS = 20
 """Nobody waits for a shadow's predictions, and fuller batches cost less."""
-
-LOG_LINES: list[Any] = [
-    structlog.processors.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-    structlog.processors.JSONRenderer(),
-]
-"""One JSON object a line, where the caller has not configured structlog."""
 
 log = structlog.get_logger()
 
@@ -62,7 +56,7 @@ def run_all(jobs: Sequence[Job], stop: threading.Event | None = None) -> None:
             errors.append(error)
             log.error("a scorer ended, the others go on", service=job.service.name, error=str(error))
 
-    with _stopped_by_signals(stop), _collector_as_it_was():
+    with stopped_by_signals(stop), _collector_as_it_was():
         threads = [threading.Thread(target=work, args=(job,), name=f"scorer-{job.service.name}") for job in jobs]
         for thread in threads:
             thread.start()
@@ -78,8 +72,7 @@ def run(service: Service, registry: Registry, config: ScorerConfig, stop: thread
     Raises `HeadraceError`: at the start where model, plan, topics or online store do not fit, later where Kafka takes no record.
     """
     stop = stop or threading.Event()
-    if not structlog.is_configured():
-        structlog.configure(processors=LOG_LINES)
+    log_as_json()
     plan = service.plan
 
     def open_reader() -> closing[Any]:
@@ -98,7 +91,7 @@ def run(service: Service, registry: Registry, config: ScorerConfig, stop: thread
     link = Link(partitions)
     watch = Watch(plan.service, str(config.instance), registry, loader, loaded, link.send)
     shadows = Shadows(plan.service, open_shadow_producer)
-    with _stopped_by_signals(stop), _collector_as_it_was(), _kafka_errors(config), ExitStack() as parts:
+    with stopped_by_signals(stop), _collector_as_it_was(), _kafka_errors(config), ExitStack() as parts:
         parts.callback(watch.close)
         parts.callback(shadows.close)
         while not stop.is_set():
@@ -195,16 +188,3 @@ def _collector_as_it_was() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
-
-
-@contextmanager
-def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -46,7 +46,7 @@ def fetch(uri: str, name: str, version_or_alias: str) -> Fetched:
     Raises `SettingError` where it is no ONNX model with a signature, `StackError` where MLflow does not give it.
     """
     if not uri.startswith(SERVERS):
-        raise SettingError(f"an MLflow registry is asked over HTTP; got '{uri}'; give its address: http://127.0.0.1:5000, say")
+        raise SettingError(f"an MLflow registry is read over HTTP; got '{uri}'; give its address: http://127.0.0.1:5000, say")
     if find_spec("mlflow") is None:
         raise SettingError("models of MLflow need the extra: pip install 'headrace[mlflow]'")
     os.environ.update({name: value for name, value in CLIENT.items() if name not in os.environ})

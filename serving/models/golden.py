@@ -1,7 +1,7 @@
-"""The golden batch: rows that travel with a version, with the answers that it gave when it was added.
+"""The golden batch: rows that travel with a version, with the predictions that it gave when it was added.
 
-They are given, so that they are rows as the model will see them, or made. Whoever loads the version asks it again: another
-ONNX Runtime, or another CPU, that answers differently does not put it in service.
+They are given, so that they are rows as the model will see them, or made. Whoever loads the version has it predict again: another
+ONNX Runtime, or another CPU, that predicts otherwise does not put it in service.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ ROWS = 256
 SIZES = (1, 7, ROWS)
 """Of the batches in which a model is tried: dense ones differ in the last bits."""
 TOLERANCE = 1e-5
-"""How far an answer may be from the first, in relation to it."""
+"""How far a prediction may be from the first, in relation to it."""
 SMALLEST = 1e-7
-"""The same for answers near 0, in relation to the largest: a float32's last bit."""
+"""The same for predictions near 0, in relation to the largest: a float32's last bit."""
 COMPARED, CONVERTED = 2000, 1e-4
 """Rows that are compared with the library's own scores, and how far apart these may be: absolute, above 1 in relation."""
 SEED = 20_240_501
@@ -82,8 +82,8 @@ def make(onnx: Onnx, rows: list[list[Value]]) -> tuple[bytes, Golden]:
 
     Raises `SettingError` where the model gives no finite numbers for it.
     """
-    answers = onnx.score(rows)
-    for row, score, outputs in zip(rows, answers.scores, answers.outputs or [{}] * len(rows), strict=True):
+    found = onnx.score(rows)
+    for row, score, outputs in zip(rows, found.scores, found.outputs or [{}] * len(rows), strict=True):
         for name, number in ((onnx.signature.score_text, score), *_numbers(outputs)):
             if not math.isfinite(number):
                 told = dict(zip(onnx.signature.columns, row, strict=True))
@@ -92,7 +92,7 @@ def make(onnx: Onnx, rows: list[list[Value]]) -> tuple[bytes, Golden]:
                     "fix the model, or give rows as it knows them (--golden)"
                 )
     by_size = np.array([_in_batches(onnx, rows, size) for size in SIZES])
-    content = msgspec.json.encode(Batch(rows, answers.scores, answers.outputs))
+    content = msgspec.json.encode(Batch(rows, found.scores, found.outputs))
     spread = float((by_size.max(axis=0) - by_size.min(axis=0)).max())
     return content, Golden(hashlib.sha256(content).hexdigest(), len(rows), spread)
 
@@ -103,7 +103,7 @@ def read(content: bytes) -> Batch:
 
 
 def replay(onnx: Onnx, batch: Batch, made_by: str) -> None:
-    """Ask the model again. Raises `SettingError` where it answers otherwise than by ONNX Runtime ``made_by`` then."""
+    """Have the model predict again. Raises `SettingError` where it predicts otherwise than by ONNX Runtime ``made_by`` then."""
     try:
         found = onnx.score(batch.rows)
         onnx.score(batch.rows[:1])  # of the size that is usual, so that it is warm
@@ -120,7 +120,7 @@ def replay(onnx: Onnx, batch: Batch, made_by: str) -> None:
 
 def _differs(came: str, made_by: str) -> str:
     return (
-        f"a model answers its golden batch everywhere as it did where it was added; {came} (ONNX Runtime {made_by} there, "
+        f"a model predicts its golden batch everywhere as it did where it was added; {came} (ONNX Runtime {made_by} there, "
         f"{ort.__version__} here); install that version, or add the model again from here"
     )
 

@@ -48,6 +48,15 @@ class Deployed(msgspec.Struct, frozen=True):
         """What users see."""
         return self.aliases.get(PRODUCTION)
 
+    def must_have_production(self) -> Placed:
+        """The same; raises `SettingError` where there is nothing."""
+        if self.production is None:
+            raise SettingError(
+                f"what serves is what is in production; service '{self.service}' has no model there; "
+                "train one, and put it there with 'headrace models promote'"
+            )
+        return self.production
+
     def names_of(self, placed: Placed) -> list[str]:
         """The environments that have a version, the canary among them."""
         canary = [CANARY] if self.canary and self.canary.placed == placed else []

@@ -16,7 +16,7 @@ MANIFEST, ONNX, GOLDEN = "manifest.json", "model.onnx", "golden"
 
 
 class Golden(msgspec.Struct, frozen=True):
-    """The golden batch: rows with the answers that the model gave when it was added (`serving.models.golden`)."""
+    """The golden batch: rows with the predictions that the model gave when it was added (`serving.models.golden`)."""
 
     sha256: str
     rows: int
@@ -40,7 +40,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     golden: Golden
     onnxruntime: str
-    """The version that made the golden batch's answers."""
+    """The version that made the golden batch's predictions."""
     cpu: tuple[str, ...] = ()
     """The vector instructions of the CPU that did."""
     trained_from: int | None = None

@@ -46,7 +46,7 @@ class LoadedModel:
 
 
 def load_model(model: Model) -> LoadedModel:
-    """``model`` loaded, its bytes checked, and warm: it answered its golden batch as it did when it was added.
+    """``model`` loaded, its bytes checked, and warm: it predicts its golden batch as it did when it was added.
 
     Raises `SettingError` where it cannot be put in service here.
     """

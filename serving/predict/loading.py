@@ -65,14 +65,10 @@ class Loader:
 
         Raises `HeadraceError` where there is none, or none loads.
         """
-        if deployed.production is None:
-            raise SettingError(
-                f"what serves is what is in production; service '{deployed.service}' has no model there; "
-                "train one, and put it there with 'headrace models promote'"
-            )
+        newest = deployed.must_have_production()
         failed: list[Failed] = []
         errors: list[HeadraceError] = []
-        for placed in (deployed.production, *reversed(deployed.previous)):
+        for placed in (newest, *reversed(deployed.previous)):
             try:
                 production = self._lane(PRODUCTION, placed, None, {})
                 break

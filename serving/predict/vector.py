@@ -1,6 +1,6 @@
 """From the messages of one poll to the input vectors of several models: completed by batch views and on-demand functions.
 
-What two models need is made once: for the first that asks, and kept for the others.
+What two models need is made once: for the first that needs it, and kept for the others.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     if program is None:
         pytest.skip("needs systemd-analyze to read the units: apt install systemd")
     (tmp_path / ODD).mkdir()
-    files = schedule.units(schedule.systemd(job(tmp_path, sys.executable)))
+    files = schedule.units(job(tmp_path, sys.executable))
     assert list(files) == ["headrace-batch-views-shop-2.service", "headrace-batch-views-shop-2.timer"]
     for name, text in files.items():
         (tmp_path / name).write_text(text)

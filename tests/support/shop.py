@@ -85,6 +85,11 @@ def doubled(inputs):
     return pd.DataFrame({"twice": inputs["price"].astype(float) * 2})
 
 
+@on_demand_feature_view(sources=[order], mode="python", schema=[Field(name="thrice", dtype=Float64)])
+def trebled(inputs):
+    return {"thrice": [price * 3 for price in inputs["price"]]}
+
+
 @batch_feature_view(
     mode="sql",
     entities=[buyer],

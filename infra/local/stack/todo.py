@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from features.errors import SettingError, StackError
+from features.errors import StackError
 from features.plan import Plan
 from infra.local.processes import Processes
 from infra.local.stack.definitions import GONE, Definitions
@@ -104,10 +104,10 @@ def todo(call: Call, before: Stack | None, wanted: Sequence[str], address: str, 
     _check_models(call, [plans[service] for service in (*changed, *notes) if service in plans])
     elsewhere = f"Kafka is on {address} now"
     stop = {stream_name(job): elsewhere if moved else "its plan cannot be read" for job in dead if job not in kept}
-    stop |= _scorers(call, dict.fromkeys(before.services if moved else (), elsewhere))
-    stop |= _scorers(call, {service: "; ".join(found) for service, found in notes.items()})
+    stop |= _readers(call, dict.fromkeys(before.services if moved else (), elsewhere))
+    stop |= _readers(call, {service: "; ".join(found) for service, found in notes.items()})
     stop |= {stream_name(job): REPLACED for job in replaced}
-    stop |= _scorers(call, {service: GONE if lines == [GONE] else REPLACED for service, lines in changed.items()})
+    stop |= _readers(call, {service: GONE if lines == [GONE] else REPLACED for service, lines in changed.items()})
     for name in surplus(call.processes.names(), plans, call.settings):
         stop[name] = FEWER if role_of(name)[0] == "scorer" else NO_WRITER
     others = {service: before.definitions.get(service, "") for service in before.services if service not in names}
@@ -144,7 +144,7 @@ def _notes(call: Call, before: Stack, service: str) -> tuple[str, ...]:
     return scorer_notes(recorded_plan(call.folders, service), call.now.is_new(before.definitions, service))
 
 
-def _scorers(call: Call, why: Mapping[str, str]) -> dict[str, str]:
+def _readers(call: Call, why: Mapping[str, str]) -> dict[str, str]:
     """The scorers and writers that there are of these services, and why they are stopped, which ``why`` says by service."""
     found = {name: role_of(name) for name in call.processes.names()}
     return {name: why[service] for name, (role, service, _) in found.items() if role in {"scorer", "online"} and service in why}
@@ -175,10 +175,5 @@ def _check_models(call: Call, plans: Iterable[Plan]) -> None:
 
     registry = registry_of(call.project, call.settings)
     for plan in concerned:
-        placed = registry.deployed(plan.service).production
-        if placed is None:
-            raise SettingError(
-                f"a scorer serves what is in production; service '{plan.service}' has no model there; put one there with "
-                "'headrace models promote'"
-            )
+        placed = registry.deployed(plan.service).must_have_production()
         check_model(registry.get(placed.model, placed.version).manifest, plan)

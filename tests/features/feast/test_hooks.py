@@ -111,8 +111,9 @@ def test_get_online_features_of_a_service(shop: Path) -> None:
     store = FeatureStore(repo_path=str(shop))
     store.apply(definitions(shop))
     rows = [{"giver_id": 1, "taker_id": 2, "price": 4.0, "at": 0}]
-    found = FeatureStore(repo_path=str(shop)).get_online_features(["doubled:twice"], rows, full_feature_names=True).to_dict()
-    assert found["doubled__twice"] == [8.0]
+    features = ["doubled:twice", "trebled:thrice"]
+    found = FeatureStore(repo_path=str(shop)).get_online_features(features, rows, full_feature_names=True).to_dict()
+    assert (found["doubled__twice"], found["trebled__thrice"]) == ([8.0], [12.0])
 
 
 def test_a_service_of_other_names_is_for_feast_alone(shop: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from feast.errors import FeastError
 
 from features.definitions.load import load
 from features.feast.online import clear_online
@@ -48,9 +51,9 @@ def _shop(kind: str, store: str, folder: Path, request: pytest.FixtureRequest, m
     port = request.getfixturevalue("redis_port") if kind == "redis" else None
     text = (REDIS if kind == "redis" else SQLITE).format(kind=store, port=port)
     if kind == "generic":
-        from features.feast import online_windows
+        from features.feast import online_guarded
 
-        monkeypatch.setattr(online_windows, "is_sqlite", lambda config: False)
+        monkeypatch.setattr(online_guarded, "is_sqlite", lambda config: False)
     service = load(make_shop(folder / "a shop", text)).service("shop")
     clear_online(service)
     return service
@@ -163,6 +166,28 @@ def test_rows_are_cleared_for_a_replay(shop: Service) -> None:
     assert account(shop) == dict.fromkeys(FEATURES)
     assert open_windows_for_writing(shop)("account_orders", [row(NOW - HOUR // 2, 3)]) == 1
     assert account(shop)["count_price"] == 3
+
+
+def test_a_view_may_have_the_name_of_an_entity(tmp_path: Path) -> None:
+    """Rows are of the view, cleared and written, whatever else has its name."""
+    folder = make_shop(tmp_path / "shop", SQLITE.format(kind="sqlite"))
+    text = (folder / "definitions.py").read_text().replace('Entity(name="account",', 'Entity(name="account_orders",')
+    (folder / "definitions.py").write_text(text)
+    service = load(folder).service("shop")
+    clear_online(service)
+    open_windows_for_writing(service)("account_orders", [row(NOW, 4)])
+    assert account(service)["count_price"] == 4
+
+
+def test_sqlite_needs_no_package_of_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the extra is not installed the SQLite store is there, and the Redis store says what is missing."""
+    monkeypatch.setitem(sys.modules, "redis", None)
+    for name in ("feast.infra.online_stores.redis", "features.feast.online_redis", "features.feast.online_stores"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    stores = importlib.import_module("features.feast.online_stores")
+    assert stores.FreshSqliteOnlineStore.__module__ == stores.__name__
+    with pytest.raises(FeastError, match="redis"):
+        stores.FreshRedisOnlineStore  # noqa: B018
 
 
 def test_a_view_that_is_not_online_is_not_written(tmp_path: Path) -> None:

@@ -260,19 +260,19 @@ def message(service: Service, row: dict[str, Any]) -> bytes:
 def over_http(service: Service, models: Path, table: pa.Table) -> list[Prediction]:
     """What the HTTP service says of the rows, asked with each event as it is published, and with its window features."""
     plan = service.plan
-    asked = [
+    rows = [
         {
             "event": {c.name: row[c.name] for c in plan.spine_source.columns},
             "features": {f.name: row[f.name] for f in plan.window_features},
         }
         for row in table.to_pylist()
     ]
-    body = msgspec.json.Encoder(decimal_format="number").encode({"rows": asked})
+    body = msgspec.json.Encoder(decimal_format="number").encode({"rows": rows})
     with serving([service], models) as running:
-        answer = running.ask("POST", "/v1/predict/orders", raw=body)
-    assert answer.status == 200, answer.body
-    assert answer.json["errors"] == 0
-    return [msgspec.convert(one, Prediction) for one in answer.json["predictions"]]
+        response = running.request("POST", "/v1/predict/orders", raw=body)
+    assert response.status == 200, response.body
+    assert response.json["errors"] == 0
+    return [msgspec.convert(one, Prediction) for one in response.json["predictions"]]
 
 
 def test_http_has_the_scorers_predictions(paths: Paths) -> None:

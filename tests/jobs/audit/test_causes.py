@@ -140,17 +140,21 @@ def test_an_input_that_the_model_does_not_have_may_explain() -> None:
 
 
 def test_a_receipt_that_does_not_tell_is_looked_up_in_its_vector() -> None:
-    """Where a batch view had no row, whether the windows were whole is asked, and only for what nothing else explains."""
-    asked = list[Any]()
+    """Where a batch view had no row, the vector is looked up once, and only for what nothing else explains."""
+    looked_up = list[Any]()
 
     def was_whole(one: Served) -> bool:
-        asked.append(one.event_id)
+        looked_up.append(one.event_id)
         return False
 
     one = _served(values={RISK: 2, RATIO: 8.5}, whole=None)
     assert _causes(one, _late(), was_whole=was_whole)[RISK] == "late_row"
-    assert asked == []
+    assert looked_up == []
     assert _causes(one, was_whole=was_whole) == {RISK: "incomplete", RATIO: "incomplete"}
+    without = msgspec.structs.replace(_served(whole=None), values={RISK: 2, MEAN: 0.25})
+    looked_up.clear()
+    assert _causes(without, was_whole=was_whole) == {RISK: "incomplete", MEAN: "incomplete"}
+    assert looked_up == [1]
     assert _causes(one, was_whole=lambda one: True) == {RISK: "unexplained", RATIO: "unexplained"}
 
 

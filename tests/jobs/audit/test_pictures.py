@@ -17,6 +17,7 @@ from jobs.audit.explain import BatchRow, Explanation, Value, Windows
 from jobs.audit.find import Arrived
 from jobs.audit.ledger import Place
 from jobs.audit.rows import Row
+from jobs.audit.words import batch_sentence
 from schemas import Origin, Prediction, Receipt
 
 pytestmark = pytest.mark.core
@@ -89,6 +90,13 @@ def test_the_page_says_why(tmp_path: Path) -> None:
         "none was served, as the online store",
     ):
         assert said in text
+
+
+def test_a_batch_row_that_is_not_to_be_used_has_no_day() -> None:
+    """What it was made of is said of a row that was used."""
+    row = BatchRow("profile", {"key": 1}, AT - 9 * DAY, "too_old", AT - 9 * DAY, "too_old", DAY, "", "orders")
+    said = "batch view profile of key 1: by history none is to be used (too_old); the same was served"
+    assert batch_sentence(explained(), row) == said
 
 
 def test_a_browser_shows_the_page(tmp_path: Path) -> None:

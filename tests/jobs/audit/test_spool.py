@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from features.times import Span
-from jobs.audit.audit import HOUR_MS, ROWS_A_SPAN, spans
+from jobs.audit.audit import ROWS_A_SPAN, spans
+from jobs.audit.compare import HOUR_MS
 from jobs.audit.ledger import Entry, Missed, Place
 from jobs.audit.spool import Receipt, Refused, Spool
 from schemas import Origin, Prediction
@@ -48,7 +49,7 @@ def test_what_was_refused_and_then_served_counts_as_served(spool: Spool) -> None
 
 
 def test_the_ledger_of_a_span_has_the_rows_of_its_windows(spool: Spool) -> None:
-    """Of the places that are asked for; what they changed is counted over the whole range, a repeated entry once."""
+    """Of the places that are wanted; what they changed is counted over the whole range, a repeated entry once."""
     place, other = Place("s", "v", (7, "x")), Place("s", "v", (8, "x"))
     origins = [Origin("t", 0, number) for number in range(4)]
     entries = [Entry(place, origins[0], 100, 1.0), Entry(place, origins[1], 250, 2.0), Entry(place, origins[2], 900, 4.0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 
 import pytest
@@ -48,6 +49,25 @@ def test_a_topic_is_read_from_the_newest_back(client: dict[str, str], monkeypatc
     assert sorted(found[:12]) == list(range(48, 60))
     assert told == [(done, RECORDS) for done in (12, 24, 36, 48, 60)]
     assert list(topics.newest_first(client, "no-such-topic")) == []
+
+
+def test_a_partition_that_is_done_first_is_read_in_the_next_block(
+    client: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records come a few at a time, so that the partitions come to the end of a block one after the other."""
+    monkeypatch.setattr(topics, "BLOCK", 4)
+    monkeypatch.setitem(topics.READER, "max_poll_records", 1)
+    assert sorted(int(record.value) for record in topics.newest_first(client, TOPIC)) == list(range(RECORDS))
+
+
+def test_the_time_that_the_reader_takes_is_not_kafkas(client: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records that are handled slowly, each later than Kafka may take, are all read."""
+    monkeypatch.setattr(topics, "STUCK_SECONDS", 1.5)
+    monkeypatch.setitem(topics.READER, "max_poll_records", 30)
+    for number, _ in enumerate(topics.read(client, TOPIC)):
+        if number in (29, 59):
+            time.sleep(2)
+    assert number == RECORDS - 1
 
 
 def test_records_are_read_by_their_places(client: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

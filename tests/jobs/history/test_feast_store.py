@@ -248,7 +248,7 @@ def test_a_saved_dataset(store: FeatureStore, folder: Path) -> None:
 
 
 def test_rows_of_a_view_in_a_span_of_times(store: FeatureStore, folder: Path) -> None:
-    """What `feast materialize` and saved datasets ask for: the newest row of each key, or all, both ends included."""
+    """What `feast materialize` and saved datasets call for: the newest row of each key, or all, both ends included."""
     write_offers(folder, [(NOON + n * HOUR, NOON, "tea", float(n), n) for n in range(4)])
     try:
         store.materialize(NOON, NOON + 2 * HOUR, ["offers"])

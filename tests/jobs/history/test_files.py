@@ -153,7 +153,7 @@ def test_a_key_is_never_null(tmp_path: Path, suffix: str, text: str) -> None:
 @pytest.mark.parametrize(("factor", "unit"), [(1, "seconds"), (10**6, "microseconds"), (10**9, "nanoseconds")])
 @pytest.mark.parametrize("span", [ALWAYS, Span(NOW, NOW + 1)], ids=["all", "a span"])
 def test_a_time_in_another_unit_is_refused_and_named(tmp_path: Path, factor: int, unit: str, span: Span) -> None:
-    """Also where the span that is asked for would leave such a row out."""
+    """Also where the span that is wanted would leave such a row out."""
     when = NOW // 1000 * factor
     pq.write_table(pa.table({"id": [0, 1], "at": [NOW, when], "x": [1, 1]}), tmp_path / "num.parquet")
     source = source_of("id long, at timestamp, x long", "num")

@@ -9,18 +9,20 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
 from features.errors import SettingError
-from features.plan import Source
+from features.plan import Source, WindowFeature
 from features.sql.quoting import quoted
-from features.times import ALWAYS, EVENT_TIMES
+from features.times import ALWAYS, DAY_MS, EVENT_TIMES
 from infra.cli import run
 from jobs.history.files import connect
 from jobs.history.places import located
+from jobs.history.point_in_time import Windows, queries_of, windows_as_of
 from jobs.history.tables import File, create_table
 from jobs.ingest.event_files import Feed, read
 from tests.support.files import NOW, source_of
@@ -188,12 +190,22 @@ def test_a_definitions_path_is_relative_to_the_project(shop: Path) -> None:
     assert located(shop.parent, "s3://bucket/x.parquet") == "s3://bucket/x.parquet"
 
 
+def test_windows_of_queries_read_tables_too(shop: Path) -> None:
+    """As `get_historical_features` has them: the history is where the definition says, as for all else."""
+    source = msgspec.structs.replace(ORDERS, history=f"sqlite:///{shop.name}#the%20orders")
+    windows = Windows(source, (("account", "account"),), (WindowFeature("spend__count", "count", "id", DAY_MS),))
+    queries = queries_of(pa.array([NOW + 1, NOW + 2]), {"account": pa.array(["a", "a"])})
+    with connect() as connection:
+        found = windows_as_of(connection, shop.parent, [windows], queries)
+    assert found["spend__count"].to_pylist() == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("place", "message"),
     [
         ("sqlite:///none.db#orders", r"no database none.db, of sqlite:///none.db#orders; put it there"),
         ("sqlite:///{shop}", r"a table is named after '#'; got sqlite:.*; write sqlite:.*#orders"),
-        ("sqlite:///{shop}#parcels", r"a shop.db#parcels cannot be read: .*no such table: parcels .*; see to the table"),
+        ("sqlite:///{shop}#parcels", r"a shop.db#parcels cannot be read: .*no such table: parcels .*; fix the table"),
         ("sqlite://shop.db#x", r"an SQLite file has three slashes before its path; got sqlite://shop.db#x"),
         ("postgresql://me:hidden@127.0.0.1:1/x#y", r"a password is in the environment alone; got one in postgresql://me:…@127"),
         ("postgresql://me@h/x?password=hidden&a=b#y", r"a password is in the environment alone; got .*password=…&a=b#y; set PG"),

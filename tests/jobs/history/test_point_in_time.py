@@ -40,8 +40,8 @@ def test_queries_see_what_the_reference_sees(
     times = [event.time for event in events] or [1_500_000_000_000]
     keys = [(event.columns["card"], event.columns["shop"]) for event in events] + [(-1, "nobody")]
     moments = st.tuples(st.sampled_from(times), st.sampled_from((-1, 0, 0, 1, 500, 86_400_000)), st.sampled_from(keys))
-    asked = data.draw(st.lists(moments, min_size=1, max_size=30))
-    queries = [Event("asked", max(0, time + off), {"card": card, "shop": shop}) for time, off, (card, shop) in asked]
+    drawn = data.draw(st.lists(moments, min_size=1, max_size=30))
+    queries = [Event("queries", max(0, time + off), {"card": card, "shop": shop}) for time, off, (card, shop) in drawn]
     wanted = [
         Windows(PLAN.source(stage.source), tuple((key, f"their {key}") for key in stage.key), stage.features)
         for stage in PLAN.windows
@@ -53,7 +53,7 @@ def test_queries_see_what_the_reference_sees(
         )
     largest = {name: max((abs(float(e.columns[name] or 0)) for e in events), default=0) for name in ("whole", "exact", "real")}
     for stage in PLAN.windows:
-        expected = vectors(stage, "asked", [*events, *queries])
+        expected = vectors(stage, "queries", [*events, *queries])
         for feature in stage.features:
             got = found[feature.name].to_pylist()
             for one, vector in zip(got, expected, strict=True):

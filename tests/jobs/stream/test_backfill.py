@@ -11,6 +11,7 @@ import msgspec
 import pyarrow.compute as pc
 import pytest
 
+from bench.common import history_events
 from features.errors import StackError
 from features.job import job_plan
 from features.plan import Plan
@@ -21,7 +22,7 @@ from infra.local.broker import Broker
 from jobs.audit.compare import compare
 from jobs.history.backfill import write_history
 from jobs.history.compute import compute
-from jobs.ingest.publish import Event, feed, merged, publish
+from jobs.ingest.publish import Event, publish
 from jobs.stream.backfill import history_folder, record
 from jobs.stream.files import state_folder
 from jobs.stream.job import run
@@ -44,8 +45,7 @@ class Halves(NamedTuple):
 def dealt(service: Service, plan: Plan, seed: int) -> Halves:
     """At a random time in the last third; of the days before it, each event is in one half or in both."""
     random_ = random.Random(seed)
-    feeds = [feed(service.folder / source.history, source.topic, [plan]) for source in plan.sources]
-    events = list(merged(feeds))
+    events = list(history_events(service.folder, plan))
     times = sorted(event.time for event in events)
     until = times[random_.randrange(len(times) * 2 // 3, len(times) * 9 // 10)]
     halves = Halves(until, [], [])
@@ -64,7 +64,7 @@ def start_with(
 ) -> None:
     """Load the history of ``halves`` for the job of ``plan`` whose checkpoints are below ``state``.
 
-    With ``others``, each event so many times more, of other customers that nobody asks for: a history that takes longer.
+    With ``others``, each event so many times more, of other customers, who have no queries: a history that takes longer.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = {}

@@ -27,7 +27,7 @@ INPUTS = ("transaction_amount__amount", "transaction_flags__night", "customer_pr
 """Of a model without window features."""
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """What came back."""
 
     status: int
@@ -47,27 +47,27 @@ class Running(NamedTuple):
     """``127.0.0.1:1234``"""
     stop: Callable[[], None]
 
-    def ask(
+    def request(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, *, raw: bytes | None = None
-    ) -> Answer:
+    ) -> Response:
         """One request on a connection of its own."""
         connection = http.client.HTTPConnection(self.address, timeout=30)
         sent = raw if raw is not None else None if body is None else msgspec.json.encode(body)
         try:
             connection.request(method, path, sent, dict(headers or {}))
             response = connection.getresponse()
-            return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+            return Response(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
         finally:
             connection.close()
 
-    def predict(self, *events: Mapping[str, Any], service: str = "fraud", **headers: str) -> Answer:
+    def predict(self, *events: Mapping[str, Any], service: str = "fraud", **headers: str) -> Response:
         """Predictions of these events."""
-        return self.ask("POST", f"/v1/predict/{service}", {"rows": [{"event": event} for event in events]}, headers)
+        return self.request("POST", f"/v1/predict/{service}", {"rows": [{"event": event} for event in events]}, headers)
 
     def wait_ready(self, seconds: float = 20) -> None:
         """Until every service has a model."""
         deadline = time.monotonic() + seconds
-        while self.ask("GET", "/readyz").status != 200:
+        while self.request("GET", "/readyz").status != 200:
             assert time.monotonic() < deadline, "it was never ready"
             time.sleep(0.02)
 

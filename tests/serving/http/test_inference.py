@@ -173,16 +173,16 @@ def body(**changes: Any) -> dict[str, Any]:
 )
 def test_what_does_not_fit_is_said(echoing: Running, changes: dict[str, Any], detail: str) -> None:
     """400, with what is wrong, where the protocol has it and as problem details."""
-    answer = echoing.ask("POST", "/v2/models/orders/infer", body(**changes))
-    assert answer.status == 400, answer.body
-    assert detail in answer.json["error"]
-    assert answer.json["detail"] == answer.json["error"]
+    response = echoing.request("POST", "/v2/models/orders/infer", body(**changes))
+    assert response.status == 400, response.body
+    assert detail in response.json["error"]
+    assert response.json["detail"] == response.json["error"]
 
 
 def test_a_null_is_a_float_that_is_none(echoing: Running) -> None:
-    """There and back: answers are JSON, which has no NaN."""
-    answer = echoing.ask("POST", "/v2/models/orders/infer", body(sum_price={"data": [[None]]})).json
-    assert next(one["data"] for one in answer["outputs"] if one["name"] == "score") == [None]
+    """There and back: responses are JSON, which has no NaN."""
+    response = echoing.request("POST", "/v2/models/orders/infer", body(sum_price={"data": [[None]]})).json
+    assert next(one["data"] for one in response["outputs"] if one["name"] == "score") == [None]
 
 
 @pytest.mark.parametrize(
@@ -199,8 +199,8 @@ def test_a_null_is_a_float_that_is_none(echoing: Running) -> None:
 )
 def test_a_header_that_lies_is_refused(echoing: Running, length: str, raw: bytes) -> None:
     """As a client's mistake."""
-    answer = echoing.ask("POST", "/v2/models/orders/infer", raw=raw, headers={"Inference-Header-Content-Length": length})
-    assert answer.status == 400
+    response = echoing.request("POST", "/v2/models/orders/infer", raw=raw, headers={"Inference-Header-Content-Length": length})
+    assert response.status == 400
 
 
 def test_outputs_that_are_not_there_are_named(client: Any) -> None:
@@ -217,12 +217,12 @@ def test_the_index_is_what_serves(fraud: Service, models: Path) -> None:
     register(models, fraud.plan, stumps([0.3, 0.2, 0.1]), inputs=INPUTS, alias=None)
 
     def index() -> set[str]:
-        return {one["version"] for one in running.ask("POST", "/v2/repository/index").json}
+        return {one["version"] for one in running.request("POST", "/v2/repository/index").json}
 
     with serving([fraud], models) as running:
         assert index() == {"1"}
         for share, expected in ((0.5, {"1", "2"}), (0.0, {"1"})):
             registry.change("fraud", Change(action="canary", model="fraud", version=2, share=share, who="test"))
             while index() != expected:
-                assert running.ask("GET", "/v2/models/fraud/versions/1/ready").status == 200
-        assert running.ask("GET", "/v2/models/fraud/versions/2/ready").status == 404
+                assert running.request("GET", "/v2/models/fraud/versions/1/ready").status == 200
+        assert running.request("GET", "/v2/models/fraud/versions/2/ready").status == 404

@@ -43,7 +43,7 @@ def bearer(token: str) -> dict[str, str]:
 def test_a_token_opens_what_its_scopes_say(fraud: Service, models: Path) -> None:
     """401 without one, 403 with another's scope; whether the process lives and is ready anybody may know."""
     with serving([fraud], models, parse(TOKENS, "tokens")) as running:
-        asked = {"rows": [{"event": event()}]}
+        body = {"rows": [{"event": event()}]}
         ways = {
             ("GET", "/metrics"): READ,
             ("GET", "/v1/models"): READ,
@@ -54,15 +54,15 @@ def test_a_token_opens_what_its_scopes_say(fraud: Service, models: Path) -> None
         }
         for (method, path), token in ways.items():
             other = PREDICT if token == READ else READ
-            none = running.ask(method, path, asked)
+            none = running.request(method, path, body)
             assert (none.status, none.headers["www-authenticate"]) == (401, "Bearer")
-            assert running.ask(method, path, asked, bearer("x" * 16)).status == 401
-            assert running.ask(method, path, asked, {"Authorization": f"Basic {token}"}).status == 401
-            assert running.ask(method, path, asked, bearer(other)).status == 403
+            assert running.request(method, path, body, bearer("x" * 16)).status == 401
+            assert running.request(method, path, body, {"Authorization": f"Basic {token}"}).status == 401
+            assert running.request(method, path, body, bearer(other)).status == 403
             for right in (token, BOTH):
-                assert running.ask(method, path, asked, bearer(right)).status not in (401, 403)
+                assert running.request(method, path, body, bearer(right)).status not in (401, 403)
         for path in ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"):
-            assert running.ask("GET", path).status == 200
+            assert running.request("GET", path).status == 200
 
 
 @pytest.mark.parametrize("text", ["short predict", "0123456789abcdef", "0123456789abcdef admin", "0123456789abcdef read predict"])
@@ -88,7 +88,7 @@ def test_what_is_too_long_is_refused(fraud: Service, models: Path) -> None:
     """Too many bytes, said or sent in chunks, and too many rows; what is allowed goes on."""
     with serving([fraud], models, max_rows=3, max_body_bytes=2000) as running:
         long = b" " * 2001
-        assert running.ask("POST", "/v1/predict/fraud", raw=long).status == 413
+        assert running.request("POST", "/v1/predict/fraud", raw=long).status == 413
         with socket.create_connection(("127.0.0.1", int(running.address.rpartition(":")[2])), 10) as connection:
             connection.sendall(b"POST /v1/predict/fraud HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n7d1\r\n" + long)
             assert connection.recv(100).startswith(b"HTTP/1.1 413")
@@ -124,60 +124,68 @@ def test_tokens_come_from_the_environment_and_from_a_file(tmp_path: Path, monkey
     assert READ not in str(caught.value)
 
 
-def slow_model(fraud: Service, folder: Path) -> None:
-    """A model in production that takes a good part of a second."""
-    version = register_odd(folder, fraud.plan, slow(2, 60), INPUTS[:2]).version
+def slow_model(fraud: Service, folder: Path, products: int = 60) -> None:
+    """A model in production that takes from some 50 ms to a good part of a second, or a multiple of it for more ``products``."""
+    version = register_odd(folder, fraud.plan, slow(2, products), INPUTS[:2]).version
     Registry(folder).set_alias("fraud", "production", version)
 
 
 def test_more_at_once_than_may_be_are_told_to_come_back(fraud: Service, tmp_path: Path) -> None:
-    """429 with Retry-After, at once; those in work have their answers."""
+    """429 with Retry-After, at once; those in work have their predictions."""
     slow_model(fraud, tmp_path)
     with serving([fraud], tmp_path, max_concurrency=3, deadline_ms=30_000) as running, ThreadPoolExecutor(12) as pool:
         found = list(pool.map(lambda _: running.predict(event()), range(12)))
-        assert {answer.status for answer in found} == {200, 429}
-        assert all(answer.headers["retry-after"] == "1" for answer in found if answer.status == 429)
+        assert {response.status for response in found} == {200, 429}
+        assert all(response.headers["retry-after"] == "1" for response in found if response.status == 429)
         assert running.predict(event()).status == 200
 
 
-def test_a_request_has_an_answer_by_its_deadline(fraud: Service, tmp_path: Path) -> None:
+def test_a_request_has_a_response_by_its_deadline(fraud: Service, tmp_path: Path) -> None:
     """Whatever the model does: 503, to be tried again."""
     slow_model(fraud, tmp_path)
     with serving([fraud], tmp_path, deadline_ms=20) as running:
         began = time.monotonic()
-        answer = running.predict(event())
-        assert (answer.status, "deadline" in answer.json["detail"]) == (503, True)
+        response = running.predict(event())
+        assert (response.status, "deadline" in response.json["detail"]) == (503, True)
         assert time.monotonic() - began < 1
 
 
-def test_every_answer_has_the_requests_id(running: Running) -> None:
+def test_requests_past_their_deadline_do_not_pile_up(fraud: Service, tmp_path: Path) -> None:
+    """While a batch takes long, at most ``max_concurrency`` wait for it, whether or not somebody still waits for them."""
+    slow_model(fraud, tmp_path, products=1500)
+    with serving([fraud], tmp_path, deadline_ms=20, max_concurrency=1) as running:
+        found = [running.predict(event()).status for _ in range(3)]
+    assert found == [503, 503, 429]
+
+
+def test_every_response_has_the_requests_id(running: Running) -> None:
     """The caller's own, where it may stand in a log; errors have it in their body too."""
     assert running.predict(event(), **{"X-Request-Id": "abc-1"}).headers["x-request-id"] == "abc-1"
     made = running.predict(event(), **{"X-Request-Id": "a b\tc"}).headers["x-request-id"]
     assert len(made) == 32
-    answer = running.ask("GET", "/nothing")
-    assert answer.headers["x-request-id"] == answer.json["request_id"]
+    response = running.request("GET", "/nothing")
+    assert response.headers["x-request-id"] == response.json["request_id"]
 
 
 def test_metrics_tell_what_was_done(running: Running) -> None:
     """Rows, requests by route and status, what serves; no path of a caller's becomes a label."""
     running.predict(event(), event())
-    running.ask("GET", "/some/path/of/a/caller")
-    answer = running.ask("GET", "/metrics")
-    text = answer.body.decode()
-    assert answer.headers["content-type"].startswith("text/plain")
+    running.request("GET", "/some/path/of/a/caller")
+    response = running.request("GET", "/metrics")
+    text = response.body.decode()
+    assert response.headers["content-type"].startswith("text/plain")
     assert 'headrace_model_info{environment="production",model="fraud",service="fraud",version="1"} 1.0' in text
     assert 'headrace_http_requests_total{method="POST",route="/v1/predict/{service}",status="200"}' in text
     assert 'headrace_predict_rows_total{service="fraud"}' in text
     assert "/some/path" not in text
 
 
-def test_what_was_taken_is_answered_before_the_end(fraud: Service, tmp_path: Path) -> None:
+def test_what_was_taken_is_finished_before_the_end(fraud: Service, tmp_path: Path) -> None:
     """Requests that are being scored when the service is told to stop."""
     slow_model(fraud, tmp_path)
     with serving([fraud], tmp_path, deadline_ms=30_000) as running, ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(running.predict, event()) for _ in range(3)]
-        while "headrace_http_requests_in_work 3.0" not in running.ask("GET", "/metrics").body.decode():
+        while "headrace_http_requests_in_work 3.0" not in running.request("GET", "/metrics").body.decode():
             time.sleep(0.005)
         running.stop()
         assert [one.result().status for one in waiting] == [200] * 3
@@ -215,7 +223,7 @@ def test_tls_is_spoken_where_there_is_a_certificate(fraud: Service, models: Path
     tls = {"tls_certificate_file": tmp_path / "service.pem", "tls_key_file": tmp_path / "service.key"}
     with serving([fraud], models, ready=False, **tls) as running:
         trusted = ssl.create_default_context(cafile=tmp_path / "ca.pem")
-        with urllib.request.urlopen(f"https://{running.address}/healthz", context=trusted) as answer:
-            assert answer.status == 200
+        with urllib.request.urlopen(f"https://{running.address}/healthz", context=trusted) as response:
+            assert response.status == 200
         with pytest.raises((OSError, http.client.HTTPException)):
-            running.ask("GET", "/healthz")
+            running.request("GET", "/healthz")

@@ -24,7 +24,7 @@ ALL = list(hypothesis.HealthCheck)
 
 @pytest.mark.slow
 def test_no_request_is_a_fault_of_the_service(running: Running) -> None:
-    """What schemathesis makes of the description, right and wrong: answered as it says."""
+    """What schemathesis makes of the description, right and wrong: its responses are as it says."""
     schema = schemathesis.openapi.from_url(f"http://{running.address}/openapi.json")
     tried = 0
     for found in schema.get_all_operations():
@@ -34,18 +34,18 @@ def test_no_request_is_a_fault_of_the_service(running: Running) -> None:
 
             @hypothesis.settings(max_examples=8 if takes_body else 2, deadline=None, suppress_health_check=ALL, database=None)
             @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
-            def ask(case: schemathesis.Case) -> None:
+            def call(case: schemathesis.Case) -> None:
                 nonlocal tried
                 tried += 1
                 case.call_and_validate(checks=CHECKS)
 
-            ask()
+            call()
     assert tried >= 60
 
 
 def test_the_description_names_what_each_service_takes(running: Running) -> None:
     """The columns that its model needs, windows where it takes them."""
-    paths = running.ask("GET", "/openapi.json").json["paths"]
+    paths = running.request("GET", "/openapi.json").json["paths"]
     fraud, handbook = (
         paths[f"/v1/predict/{name}"]["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]["rows"][
             "items"
@@ -59,10 +59,10 @@ def test_the_description_names_what_each_service_takes(running: Running) -> None
 
 def test_the_page_takes_nothing_from_elsewhere(running: Running) -> None:
     """All that it names is here."""
-    page = running.ask("GET", "/docs")
+    page = running.request("GET", "/docs")
     assert page.headers["content-security-policy"].startswith("default-src 'self'")
     files = re.findall(r'(?:src|href)="([^"]+)"', page.body.decode())
     assert len(files) == 4
-    assert all(running.ask("GET", f"/{file}").status == 200 for file in files)
-    assert running.ask("GET", "/docs/..%2f..%2fetc").status == 404
+    assert all(running.request("GET", f"/{file}").status == 200 for file in files)
+    assert running.request("GET", "/docs/..%2f..%2fetc").status == 404
     assert running.predict(event()).status == 200

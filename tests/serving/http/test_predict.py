@@ -1,4 +1,4 @@
-"""Predictions over HTTP: what a request says, what its answer has, and which model gave it."""
+"""Predictions over HTTP: what a request says, what its response has, and which model gave it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ pytestmark = pytest.mark.core
 
 def test_a_prediction_has_its_receipt(running: Running) -> None:
     """It is the prediction of a topic: inputs from the request, a function and the online store, the row's time, the model."""
-    answer = running.predict(event(transaction_id=7))
-    assert answer.status == 200
-    assert (answer.json["errors"], answer.json["degraded"]) == (0, False)
-    prediction = decode_prediction(encode(answer.json["predictions"][0]))
+    response = running.predict(event(transaction_id=7))
+    assert response.status == 200
+    assert (response.json["errors"], response.json["degraded"]) == (0, False)
+    prediction = decode_prediction(encode(response.json["predictions"][0]))
     assert (prediction.event_id, prediction.event_time) == (7, NOON)
     receipt = prediction.receipt
     assert dict(zip(INPUTS, (12.5, 0, 10.5), strict=True)) == receipt.inputs
@@ -37,8 +37,8 @@ def test_a_prediction_has_its_receipt(running: Running) -> None:
 
 def test_many_rows_have_their_predictions_in_order(running: Running) -> None:
     """With the ids that they brought; a customer without a row has none, and the receipt says so."""
-    answer = running.predict(*(event(customer, 10 + customer, transaction_id=customer) for customer in (1, 2, 3))).json
-    found = answer["predictions"]
+    response = running.predict(*(event(customer, 10 + customer, transaction_id=customer) for customer in (1, 2, 3))).json
+    found = response["predictions"]
     assert [one["event_id"] for one in found] == [1, 2, 3]
     assert [one["receipt"]["inputs"]["customer_profile__mean_amount"] for one in found] == [10.5, 20.25, None]
     assert found[2]["receipt"]["incomplete"] == {"customer_profile": "missing"}
@@ -66,8 +66,8 @@ def test_window_features_come_with_the_request(running: Running, project: Any) -
     features = {
         feature.name: 3.0 if "mean" in feature.name else 3 for feature in project.service("handbook").plan.window_features
     }
-    answer = running.ask("POST", "/v1/predict/handbook", {"rows": [{"event": event(), "features": features}]})
-    assert answer.json["predictions"][0]["receipt"]["inputs"]["customer_spend__count_1d"] == 3
+    response = running.request("POST", "/v1/predict/handbook", {"rows": [{"event": event(), "features": features}]})
+    assert response.json["predictions"][0]["receipt"]["inputs"]["customer_spend__count_1d"] == 3
 
 
 @pytest.mark.parametrize(
@@ -87,9 +87,9 @@ def test_window_features_come_with_the_request(running: Running, project: Any) -
 )
 def test_what_is_wrong_with_an_event_is_said(running: Running, row: dict[str, Any], detail: str) -> None:
     """The field, what it may be, what came: 400, as problem details."""
-    answer = running.predict(row)
-    assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
-    assert detail in answer.json["detail"]
+    response = running.predict(row)
+    assert (response.status, response.headers["content-type"]) == (400, "application/problem+json")
+    assert detail in response.json["detail"]
 
 
 DEEP = b'{"other":' + b"[" * 100_000
@@ -101,7 +101,7 @@ DEEP = b'{"other":' + b"[" * 100_000
 )
 def test_what_is_no_request_is_refused(running: Running, body: bytes) -> None:
     """JSON that is none, or of another form."""
-    assert running.ask("POST", "/v1/predict/fraud", raw=body).status == 400
+    assert running.request("POST", "/v1/predict/fraud", raw=body).status == 400
 
 
 def test_numbers_of_an_event_are_read_as_the_stream_reads_them(running: Running) -> None:
@@ -111,31 +111,31 @@ def test_numbers_of_an_event_are_read_as_the_stream_reads_them(running: Running)
     assert (prediction["event_id"], prediction["event_time"]) == (3, NOON + 123)
 
 
-def test_requests_at_once_each_have_their_own_answer(running: Running) -> None:
+def test_requests_at_once_each_have_their_own_prediction(running: Running) -> None:
     """200 of them, each with an amount of its own, some scored as one batch."""
     amounts = [number + 0.25 for number in range(200)]
 
-    def ask(amount: float) -> tuple[float, int]:
+    def amount_of(amount: float) -> tuple[float, int]:
         found = running.predict(event(1, amount, transaction_id=int(amount))).json["predictions"][0]
         return found["receipt"]["inputs"]["transaction_amount__amount"], found["event_id"]
 
     with ThreadPoolExecutor(50) as pool:
-        assert list(pool.map(ask, amounts)) == [(amount, int(amount)) for amount in amounts]
+        assert list(pool.map(amount_of, amounts)) == [(amount, int(amount)) for amount in amounts]
 
 
 def test_a_row_on_which_the_model_throws_has_its_error(fraud: Service, tmp_path: Path) -> None:
-    """The others of the request are answered."""
+    """The others of the request have their predictions."""
     version = register_odd(tmp_path, fraud.plan, throwing(2), INPUTS[:2]).version  # it throws unless its inputs are 0
     Registry(tmp_path).set_alias("fraud", "production", version)
     with serving([fraud], tmp_path) as running:
-        answer = running.predict(*(event(1, amount, transaction_id=int(amount)) for amount in (0, 5, 0))).json
-    assert answer["errors"] == 1
-    assert ["score" in one for one in answer["predictions"]] == [True, False, True]
-    assert (answer["predictions"][1]["event_id"], "Gather" in answer["predictions"][1]["error"]) == (5, True)
+        response = running.predict(*(event(1, amount, transaction_id=int(amount)) for amount in (0, 5, 0))).json
+    assert response["errors"] == 1
+    assert ["score" in one for one in response["predictions"]] == [True, False, True]
+    assert (response["predictions"][1]["event_id"], "Gather" in response["predictions"][1]["error"]) == (5, True)
 
 
 def test_a_promotion_is_followed(fraud: Service, models: Path) -> None:
-    """Within a second of the log's entry the new version answers, without a request lost; a canary has the keys of its share."""
+    """Within a second of the log's entry the new version serves, without a request lost; a canary has the keys of its share."""
     registry = Registry(models)
     register(models, fraud.plan, stumps([0.3, 0.2, 0.1]), inputs=INPUTS, alias=None)
     with serving([fraud], models) as running:
@@ -144,7 +144,7 @@ def test_a_promotion_is_followed(fraud: Service, models: Path) -> None:
         while running.predict(event()).json["predictions"][0]["receipt"]["version"] != 2:
             assert time.monotonic() < deadline
         registry.change("fraud", Change(action="canary", model="fraud", version=1, share=0.5, who="test"))
-        while len(running.ask("GET", "/v1/models").json["models"]) == 1:
+        while len(running.request("GET", "/v1/models").json["models"]) == 1:
             assert time.monotonic() < deadline
         found = running.predict(*(event(customer) for customer in range(20))).json["predictions"]
     assert [one["receipt"]["version"] for one in found] == [1 if takes(str(key).encode(), 0.5) else 2 for key in range(20)]
@@ -153,14 +153,14 @@ def test_a_promotion_is_followed(fraud: Service, models: Path) -> None:
 def test_nothing_is_ready_before_a_model_serves(fraud: Service, tmp_path: Path) -> None:
     """It lives, says what is missing and takes no request; once a version is promoted, it is ready."""
     with serving([fraud], tmp_path, ready=False) as running:
-        assert running.ask("GET", "/healthz").status == 200
-        assert running.ask("GET", "/v2/health/ready").status == 503
-        assert running.ask("POST", "/v2/repository/index").json == []
+        assert running.request("GET", "/healthz").status == 200
+        assert running.request("GET", "/v2/health/ready").status == 503
+        assert running.request("POST", "/v2/repository/index").json == []
         deadline = time.monotonic() + 10
-        while "no model there" not in running.ask("GET", "/readyz").json["services"]["fraud"]:
+        while "no model there" not in running.request("GET", "/readyz").json["services"]["fraud"]:
             assert time.monotonic() < deadline
-        answer = running.predict(event())
-        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        response = running.predict(event())
+        assert (response.status, response.headers["retry-after"]) == (503, "1")
         register(tmp_path, fraud.plan, stumps([0.1, 0.2, 0.3]), inputs=INPUTS)
         running.wait_ready()
         assert running.predict(event()).status == 200

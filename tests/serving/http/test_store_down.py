@@ -89,7 +89,7 @@ def write(service: Service) -> None:
 
 @pytest.mark.parametrize("how", ["frozen", "killed"])
 def test_a_store_that_is_down_refuses_within_the_deadline(redis: Redis, stored: Service, how: str) -> None:
-    """503 with Retry-After, the first soon and the rest at once; what is cached is answered; afterwards all is as before."""
+    """503 with Retry-After, the first soon and the rest at once; what is cached is used; afterwards all is as before."""
     with serving([stored], stored.folder, store_timeout_ms=200, deadline_ms=900) as running:
         assert running.predict(event(1)).json["predictions"][0]["receipt"]["inputs"]["customer_profile__mean_amount"] == 10.5
         if how == "frozen":
@@ -98,12 +98,12 @@ def test_a_store_that_is_down_refuses_within_the_deadline(redis: Redis, stored: 
             redis.kill()
         for number in range(5):
             began = time.monotonic()
-            answer = running.predict(event(100 + number))
-            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
-            assert "the online store is down" in answer.json["detail"]
+            response = running.predict(event(100 + number))
+            assert (response.status, response.headers["retry-after"]) == (503, "1")
+            assert "the online store is down" in response.json["detail"]
             assert time.monotonic() - began < 0.8
         assert running.predict(event(1)).status == 200
-        assert running.ask("GET", "/healthz").status == 200
+        assert running.request("GET", "/healthz").status == 200
         if how == "frozen":
             redis.process.send_signal(signal.SIGCONT)
         else:

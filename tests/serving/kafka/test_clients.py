@@ -1,4 +1,4 @@
-"""The clients of a scorer: kafka-python's, whose loop is run by the thread that asks."""
+"""The clients of a scorer: kafka-python's, whose loop is run by the thread that waits for it."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def test_kafka_python_is_a_version_whose_loop_was_read() -> None:
 
 
 @pytest.mark.core
-def test_what_is_asked_runs_on_the_thread_that_asks(loop: CallersLoop) -> None:
+def test_what_is_waited_for_runs_on_the_thread_that_waits(loop: CallersLoop) -> None:
     """Whether it waits for nothing, for a time or for a future that another thread resolves; what it raises is raised."""
     future = Future()
 
-    async def ask(waits: bool) -> int:
+    async def identify(waits: bool) -> int:
         if waits:
             await loop.sleep(0.01)
             loop.call_later(0.01, lambda: future.success(1))
@@ -55,7 +55,7 @@ def test_what_is_asked_runs_on_the_thread_that_asks(loop: CallersLoop) -> None:
         await loop.sleep(0.001)
         raise ValueError("as it is")
 
-    assert [loop.run(ask, waits) for waits in (False, True)] == [threading.get_ident()] * 2
+    assert [loop.run(identify, waits) for waits in (False, True)] == [threading.get_ident()] * 2
     with pytest.raises(ValueError, match="as it is"):
         loop.run(fail)
     given = Future()
@@ -64,8 +64,8 @@ def test_what_is_asked_runs_on_the_thread_that_asks(loop: CallersLoop) -> None:
 
 
 @pytest.mark.core
-def test_while_nobody_asks_the_loop_has_a_thread_of_its_own(loop: CallersLoop) -> None:
-    """Else no heartbeat would be sent while a poll is scored; it lets go as soon as somebody asks."""
+def test_while_nobody_waits_the_loop_has_a_thread_of_its_own(loop: CallersLoop) -> None:
+    """Else no heartbeat would be sent while a poll is scored; it lets go as soon as somebody waits."""
     ran = list[int]()
     loop.call_soon_threadsafe(lambda: ran.append(threading.get_ident()))
     deadline = time.monotonic() + 10
@@ -74,22 +74,36 @@ def test_while_nobody_asks_the_loop_has_a_thread_of_its_own(loop: CallersLoop) -
     assert ran
     assert ran != [threading.get_ident()]
 
-    async def ask() -> int:
+    async def identify() -> int:
         return threading.get_ident()
 
-    assert loop.run(ask) == threading.get_ident()
+    assert loop.run(identify) == threading.get_ident()
 
 
 @pytest.mark.core
 def test_what_the_loop_calls_cannot_wait_for_it(loop: CallersLoop) -> None:
     """It would wait for itself."""
 
-    async def ask() -> None:
+    async def wait() -> None:
         await loop.sleep(0)
         loop.run(lambda: 1)
 
     with pytest.raises(RuntimeError, match="cannot wait for the loop"):
-        loop.run(ask)
+        loop.run(wait)
+
+
+@pytest.mark.core
+def test_a_turn_that_fails_leaves_the_loop_to_the_next(loop: CallersLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else nothing would ever run it again: no poll, and no heartbeat."""
+
+    def fail(timeout: float | None = None) -> None:
+        raise OSError("the selector is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "_turn", fail)
+        with pytest.raises(OSError, match="the selector is gone"):
+            loop.run(lambda: loop.call_soon(lambda: None) and None)
+    assert loop.run(lambda: 7) == 7
 
 
 @pytest.mark.core

@@ -16,6 +16,7 @@ import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.types.logical.DecimalType;
 import org.apache.flink.table.types.logical.LogicalType;
+import org.apache.flink.table.types.logical.LogicalTypeRoot;
 
 /**
  * A file of history, as {@code jobs/history/backfill.py} writes it: rows in frames, each column of a frame as Apache Arrow has it in
@@ -149,7 +150,7 @@ final class HistoryFile implements Closeable {
                         default -> Long.BYTES * rows;
                     };
             texts = values + length;
-            int more = type.getTypeRoot().name().equals("VARCHAR") ? bytes.getInt(texts - Integer.BYTES) : 0;
+            int more = type.is(LogicalTypeRoot.VARCHAR) ? bytes.getInt(texts - Integer.BYTES) : 0;
             bytes.position(texts + more);
         }
 

@@ -4,9 +4,9 @@ package headrace.state;
  * The blocks of one key in the state, by number.
  *
  * <pre>
- *   …  -2  -1    0     1        2        3  4  …        2^62       2^62 + 1  …
- *  ╰─────────╯  ROWS  QUERIES  WAITING  ╰─────────╯   DIRECTORY  ╰─────────────╯
- *  of queries   ╰───── heads ────────╯    of rows                of waiting rows
+ *   …  -2  -1    0     1        2        3  4  …     2^61  …         2^62       2^62 + 1  …
+ *  ╰─────────╯  ROWS  QUERIES  WAITING  ╰─────────╯  ╰────────────╯  DIRECTORY  ╰─────────────╯
+ *  of queries   ╰───── heads ────────╯    of rows    of history ids             of waiting rows
  * </pre>
  *
  * <p>Heads are small, and nearly every row reads and writes one.
@@ -23,6 +23,9 @@ public interface Blocks {
 
     /** How many heads there are. */
     int HEADS = 3;
+
+    /** The first of the ids of rows of history: the head of their tree, which few rows read. */
+    long IDS = 1L << 61;
 
     /** The directory of the other waiting rows. */
     long DIRECTORY = 1L << 62;

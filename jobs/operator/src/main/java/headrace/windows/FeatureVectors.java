@@ -55,10 +55,12 @@ final class FeatureVectors {
      * the next call.
      */
     Object[] at(long time) {
-        return at(time, 0);
+        at(time, 0);
+        validUntil.write(vector, stage.features.length + 1);
+        return vector;
     }
 
-    /** The same, but only features of windows that are {@code longerThan} this; the others are null. */
+    /** The same, but only features of windows that are {@code longerThan} this; the others are null, and the times too. */
     Object[] at(long time, long longerThan) {
         Arrays.fill(vector, null);
         layout.clear(state);
@@ -77,7 +79,6 @@ final class FeatureVectors {
             through = after;
         }
         vector[stage.features.length] = isWholeAfter(time - longest);
-        validUntil.write(vector, stage.features.length + 1);
         return vector;
     }
 

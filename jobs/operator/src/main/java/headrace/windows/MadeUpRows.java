@@ -7,7 +7,6 @@ import java.util.function.Consumer;
 import org.apache.flink.table.api.dataview.MapView;
 import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
-import org.apache.flink.table.functions.ProcessTableFunction.TimeContext;
 
 /** A stage's warm-up: row after row of a few keys through its windows, with state and timers of their own. */
 final class MadeUpRows implements WarmUp.Step {
@@ -30,6 +29,7 @@ final class MadeUpRows implements WarmUp.Step {
         current = new StagedRow(stage);
         turn = new Turn(stage, new Windower(stage, mode), new LedgerMetrics[0], output); // no row is late
         step = Math.max(stage.retention / (KEYS * ROWS_IN_WINDOWS), 1);
+        now = Math.max(0, stage.seam); // rows from before it look for their ids: few do, and only for a while
         for (int k = 0; k < KEYS; k++) {
             keys[k] = new Key();
         }
@@ -67,7 +67,7 @@ final class MadeUpRows implements WarmUp.Step {
     }
 
     /** One key's state and timers, and the time that it is told: the watermark is a step behind the rows. */
-    private final class Key implements TimeContext<Long> {
+    private final class Key implements UnnamedTimers {
         private final MapView<Long, byte[]> blocks = new MapView<>();
         private final PriorityQueue<Long> timers = new PriorityQueue<>();
         private Long time;
@@ -83,11 +83,6 @@ final class MadeUpRows implements WarmUp.Step {
         }
 
         @Override
-        public Long tableWatermark() {
-            return currentWatermark();
-        }
-
-        @Override
         public Long currentWatermark() {
             return time == null ? now - step : now;
         }
@@ -97,26 +92,6 @@ final class MadeUpRows implements WarmUp.Step {
             if (!timers.contains(at)) {
                 timers.add(at);
             }
-        }
-
-        @Override
-        public void registerOnTime(String name, Long at) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public void clearTimer(String name) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public void clearTimer(Long at) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public void clearAllTimers() {
-            throw new UnsupportedOperationException();
         }
     }
 }

@@ -36,7 +36,7 @@ final class SeamIds {
 
     /** Whether {@code live}, of the topic, has been counted as a row of history. */
     boolean has(Blocks blocks, StagedRow live) {
-        if (!live.contributes || live.time >= stage.seam || live.isHistory()) {
+        if (!live.contributes || live.time >= stage.seam) {
             return false;
         }
         open(blocks);
@@ -62,28 +62,26 @@ final class SeamIds {
         ids.open(new Aside(blocks), Long.MIN_VALUE);
     }
 
-    /** Blocks with numbers of their own among those of the same key; the head is one of them. */
+    /** The blocks from {@link Blocks#IDS} on, numbered from 0; the head is one of them. */
     private record Aside(Blocks blocks) implements Blocks {
-        private static final long FIRST = 1L << 61;
-
         @Override
         public byte[] get(long id) {
-            return blocks.get(FIRST + id);
+            return blocks.get(IDS + id);
         }
 
         @Override
         public void put(long id, byte[] block) {
-            blocks.put(FIRST + id, block);
+            blocks.put(IDS + id, block);
         }
 
         @Override
         public void put(long id, byte[] block, int used) {
-            blocks.put(FIRST + id, Arrays.copyOf(block, used));
+            blocks.put(IDS + id, Arrays.copyOf(block, used));
         }
 
         @Override
         public void remove(long id) {
-            blocks.remove(FIRST + id);
+            blocks.remove(IDS + id);
         }
 
         @Override

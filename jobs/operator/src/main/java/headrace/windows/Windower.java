@@ -50,7 +50,7 @@ final class Windower {
      * Processes {@code row}, which belongs to the key whose {@code blocks} these are.
      *
      * @param watermark the least long where there is none yet; for a row that has waited for it, less than its time
-     * @return the feature vector of a query: the features, then whether they are complete (rule 6). The next one overwrites it
+     * @return the feature vector of a query, as {@link FeatureVectors#at(long)} gives it. The next one overwrites it
      */
     Object[] step(Blocks blocks, StagedRow row, long watermark) {
         open(blocks, watermark);
@@ -60,7 +60,7 @@ final class Windower {
             return history(row);
         }
         if (row.contributes) {
-            insert(row);
+            insert(row, mode.lateBy(row, this));
         }
         if (!row.isQuery) {
             return null;
@@ -77,11 +77,7 @@ final class Windower {
         boolean isQuery = row.isQuery;
         if (row.contributes) {
             row.isQuery = false;
-            boolean first = rows.isEmpty();
-            rows.advance(row.time);
-            rows.insert(row);
-            rows.save();
-            noteExpiry(first, rows);
+            insert(row, Mode.IN_TIME);
             ids.add(blocks, row);
             row.isQuery = isQuery;
         }
@@ -100,8 +96,7 @@ final class Windower {
         vectors.open(blocks.key());
     }
 
-    private void insert(StagedRow row) {
-        long late = mode.lateBy(row, this);
+    private void insert(StagedRow row, long late) {
         boolean first = rows.isEmpty();
         rows.advance(row.time);
         if (late == Mode.IN_TIME) {

@@ -3,8 +3,8 @@ package headrace.windows;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 
 import java.math.BigDecimal;
-import java.util.List;
 import java.util.Arrays;
+import java.util.List;
 import org.apache.flink.table.api.DataTypes;
 import org.junit.jupiter.api.Test;
 

@@ -229,7 +229,7 @@ final class Harness {
     }
 
     /** What the function is told of the time, for a row, or for a timer; it knows no other part of its context. */
-    private final class At implements ProcessTableFunction.OnTimerContext, ProcessTableFunction.TimeContext<Long> {
+    private final class At implements ProcessTableFunction.OnTimerContext, UnnamedTimers {
         private final String key;
         private final Long time;
 
@@ -250,11 +250,6 @@ final class Harness {
         }
 
         @Override
-        public Long tableWatermark() {
-            return watermark;
-        }
-
-        @Override
         public Long currentWatermark() {
             return watermark;
         }
@@ -265,21 +260,6 @@ final class Harness {
             if (set.add(timer)) {
                 timers.add(timer);
             }
-        }
-
-        @Override
-        public void registerOnTime(String name, Long at) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public void clearTimer(String name) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public void clearTimer(Long at) {
-            throw new UnsupportedOperationException();
         }
 
         @Override

@@ -14,6 +14,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 class MadeUpRowsTest {
     private static final int ROWS = 5_000;
     private static final long WINDOW = 86_400_000;
+    private static final long SEAM = 1_700_000_000_000L;
     private static final List<String> ALL = List.of("count", "first", "last", "last_n 3", "count_distinct", "quantile 0.5");
     private static final List<String> OF_NUMBERS = List.of("sum", "mean", "min", "max", "std_pop");
 
@@ -34,6 +35,7 @@ class MadeUpRowsTest {
         Stages stages = Stages.over(value).all(functions, WINDOW).all(functions, 7 * WINDOW).carrying("c", DataTypes.STRING());
         assertEquals(ROWS, vectors(stages.bind(), ROWS));
         assertEquals(ROWS, vectors(stages.eventTime().bind(), ROWS));
+        assertEquals(ROWS, vectors(stages.seam(SEAM, DataTypes.STRING()).bind(), ROWS), "backfilled");
     }
 
     private static int vectors(Stage stage, int rows) {

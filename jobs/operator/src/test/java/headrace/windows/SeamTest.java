@@ -15,6 +15,7 @@ import java.util.Random;
 import java.util.Set;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.JsonNode;
 import org.apache.flink.table.api.DataTypes;
+import org.apache.flink.table.types.logical.RowType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -76,6 +77,19 @@ class SeamTest {
         assertEquals(left(unseamed(), plain), after);
     }
 
+    /** A row of history that a later stage needs comes out with what it carries, and with a null in each other column. */
+    @ParameterizedTest
+    @CsvSource({"true", "false"})
+    void aRowOfHistoryPassesOnWithoutValues(boolean contributes) throws Exception {
+        Object passing = row(new Fact(7, 1, FROM, BigDecimal.ONE, contributes, true), History.PARTITION, 0, "BIGINT");
+        JsonNode out = Harness.output(stream(stages("arrival", "BIGINT"), List.of(passing), 0, true, "BIGINT")).get("rows");
+        assertEquals(1, out.size());
+        assertEquals(7, out.get(0).get(0).longValue());
+        for (int i = 1; i < out.get(0).size(); i++) {
+            assertTrue(out.get(0).get(i).isNull(), out.toString());
+        }
+    }
+
     private static int left(Stages stages, List<Object> rows) throws Exception {
         return Harness.output(stream(stages, rows, 0, true, "BIGINT")).get("left").intValue();
     }
@@ -114,6 +128,7 @@ class SeamTest {
         private final boolean own;
         private final String name;
         private final String id;
+        private final int complete;
         private final Random random;
         private long ids;
         int compared;
@@ -125,6 +140,8 @@ class SeamTest {
             name = mode + (own ? " own" : " other") + " seed " + seed;
             random = new Random(seed);
             id = random.nextBoolean() ? "STRING" : "BIGINT";
+            Stages stages = stages(mode, id);
+            complete = ((RowType) Stage.output(stages.spec(), stages.table()).getLogicalType()).getFieldIndex("_complete");
         }
 
         private Fact fact(long time) {
@@ -218,13 +235,8 @@ class SeamTest {
             assertEquals(0, backfilled.get("left").intValue(), name);
         }
 
-        private static boolean isComplete(JsonNode vector) {
-            for (JsonNode value : vector) {
-                if (value.isBoolean()) { // nothing else in it is
-                    return value.booleanValue();
-                }
-            }
-            return false;
+        private boolean isComplete(JsonNode vector) {
+            return vector.get(complete).booleanValue();
         }
 
         /** By the id of the query. */
