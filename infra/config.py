@@ -98,6 +98,7 @@ def sql_options(
         whole_after_ms={},
         newest_ms={},
         history=None,
+        vectors_from=None,
     )
 
 
@@ -120,9 +121,11 @@ def scorer_config(
     isolation_level: str = READ_COMMITTED,
     instance: int | None = None,
     longest: Mapping[str, int] | None = None,
+    group: str | None = None,
+    turns: Path | None = None,
     ready_file: Path | None = None,
 ) -> ScorerConfig:
-    """The configuration of the scorer of ``service``.
+    """The configuration of the scorer of ``service``, by default in the group of all scorers of the service.
 
     ``client`` is what a kafka-python client is given; ``instance`` is which scorer of the service it is, by default the
     section's; ``longest`` is the longest record that a topic takes, by name.
@@ -136,10 +139,16 @@ def scorer_config(
         isolation_level=isolation_level,
         instance=section.instance if instance is None else instance,
         longest=dict(longest or {}),
-        group=f"{GROUP}.scorer.{service}",
+        group=group or scorer_group(service),
+        turns=turns,
         session_ms=SESSION_MS,
         ready_file=ready_file,
     )
+
+
+def scorer_group(service: str) -> str:
+    """The consumer group of a service's scorers, until another plan takes over."""
+    return f"{GROUP}.scorer.{service}"
 
 
 def http_config(section: HttpSettings, project: Path) -> HttpConfig:

@@ -49,6 +49,16 @@ HistoryOption = Annotated[
 ]
 
 
+def until_of(written: str | None) -> int | None:
+    """The end of a history; None where none was given."""
+    if written is None:
+        return None
+    until_ms = utc_ms(written)
+    if until_ms is None:
+        raise SettingError("a history ends at a time; got none; write --until 2024-05-08, say")
+    return until_ms
+
+
 def histories(written: list[str] | None) -> dict[str, str | Path]:
     """``SOURCE=PLACE``, several times; paths are relative to the working folder."""
     pairs = [item.partition("=") for item in written or ()]

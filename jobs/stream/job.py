@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -16,8 +15,10 @@ import structlog
 
 from features.errors import StackError
 from features.job import JobPlan
+from features.signals import stopped_by_signals
 from features.sql.flink.options import History
 from jobs.stream.backfill import await_seam, history_of
+from jobs.stream.beside import as_recorded
 from jobs.stream.config import StreamConfig
 from jobs.stream.files import checkpoint_folder, newest_checkpoint, rocksdb_folder
 from jobs.stream.submit import Places, submit
@@ -35,10 +36,13 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
     where the checkpoint holds state of another format, which the operator refuses, or is of topics that are there no more.
     """
     stop = stop or threading.Event()
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+    with stopped_by_signals(stop):
+        _run(job, config, stop)
+
+
+def _run(job: JobPlan, config: StreamConfig, stop: threading.Event) -> None:
     state = checkpoint_folder(job, config)
+    config = as_recorded(config, state)
     restored = newest_checkpoint(state)
     rest = config.cluster or f"127.0.0.1:{_free_port()}"
     services = ",".join(job.services)
@@ -78,9 +82,11 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
 
 
 def _vectors_from_ms(config: StreamConfig, history: History | None) -> int | None:
-    """The time from which events get vectors: of a backfilled job not before the seam."""
+    """The time from which events get vectors: of a backfilled job not before the seam, unless offsets say where it begins."""
     wanted = config.sql.vectors_from_ms
-    return wanted if history is None else max(history.seam.until_ms, wanted or 0)
+    if history is None or config.sql.vectors_from is not None:
+        return wanted
+    return max(history.seam.until_ms, wanted or 0)
 
 
 def _say_ready(config: StreamConfig, rest: str, job: str) -> None:

@@ -69,7 +69,7 @@ def look(job: JobPlan, config: StreamConfig, state: Path, *, is_restored: bool, 
         ):
             ids = _topic_ids(admin, job)
             _refuse_others(before.topic_ids, ids, state)
-            read = _read(admin, f"{config.sql.group}.{job.name}", before) if is_restored else {}
+            read = _read(admin, config.sql.group_of(job), before) if is_restored else {}
             compacted = _compacted(admin, job)
             partitions = _Partitions(consumer, EventTimes(config.sql.max_ahead_ms, config.sql.max_age_days))
             begins = {source.topic: partitions.begins(source.topic) for source in job.sources}

@@ -7,7 +7,8 @@
                 └───────────────► dead_letters ◄───────────┴────────────┘         └──► shadows, on their own thread
 
 A vector that Flink wrote twice, or that had its prediction before a crash, is known by its event id: of the partitions that it is
-given, the scorer first reads back the tails of the predictions. Another lineup of models is taken between two polls. No two
+given, the scorer first reads back the tails of the predictions. Another lineup of models is taken between two polls, and so is
+another turn: which events are this plan's where it takes over from another, or another from it (`serving.kafka.turns`). No two
 scorers work on one partition at a time: one that was frozen while another took over sends nothing of what it had in hand
 (`Lease`).
 """
@@ -36,10 +37,13 @@ from serving.kafka.lease import Lease
 from serving.kafka.membership import Membership
 from serving.kafka.predicted import Predicted, read_back
 from serving.kafka.shadows import Shadows
+from serving.kafka.turns import Turn, TurnWatch
 from serving.kafka.watch import Watch
-from serving.predict.message import TooLargeError, UnscorableError
+from serving.predict.message import OtherPlanError, TooLargeError, UnscorableError
 
 POLL_MS = 100
+WAITING_MS = 10
+"""Of a poll that gives nothing, as the scorer stands still."""
 REPORT_SECONDS = 10.0
 BEHIND = 0.5
 """So much of the largest poll says that there is more to read than the loop has read."""
@@ -47,6 +51,16 @@ TAKEOVER_SECONDS = 2 * COMMIT_SECONDS
 """Before the first read-back: a process that still runs as this instance is refused its next commit, and ends."""
 
 log = structlog.get_logger()
+
+
+class _Place(msgspec.Struct, gc=False):
+    """Where an event lies; its topic is the spine's."""
+
+    partition: int
+    offset: int
+
+
+_place_of = msgspec.json.Decoder(_Place).decode
 
 
 class Scorer:
@@ -82,15 +96,24 @@ class Scorer:
         self._room = room(config.longest_of(predictions(plan.service)))
         self._next: dict[TopicPartition, int] = {}
         self._adopted = False
+        self._turns = TurnWatch(config.turns, plan.service, plan.short_digest, config.instance)
+        self._turn: Turn | None = None
+        self._stands_still = False
 
     def step(self) -> None:
         """Predict what one poll returns."""
-        polled = self._consumer.poll(timeout_ms=POLL_MS)
+        waits = self._turns.waits()
+        if not waits:
+            self._take_turn()
+        polled = self._consumer.poll(timeout_ms=WAITING_MS if waits else POLL_MS)
         self._shadows.give_way(sum(map(len, polled.values())) > BEHIND * self._config.max_poll_records)
         self._delivery.check()
         assigned = self._membership.take()
         if assigned is not None:  # what was polled is read, and has no prediction yet
             self._adopt({p: polled[p][0].offset if p in polled else self._consumer.position(p) for p in assigned})
+        if waits:
+            self._stand_still(polled)
+            polled = {}
         offered = self._watch.offered()
         if offered is not None and self._adopted:
             self._loaded = offered
@@ -107,6 +130,31 @@ class Scorer:
         """Wait until every record is acknowledged, and commit."""
         self._delivery.drain()
         self._delivery.commit()
+
+    def _stand_still(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        """Read nothing on: neither what was just polled, nor what partitions hold that were given meanwhile."""
+        for place, of_one in polled.items():
+            self._consumer.seek(place, of_one[0].offset)
+        self._consumer.pause(*self._consumer.assignment())
+        self._stands_still = True
+
+    def _take_turn(self) -> None:
+        """Go on, where the scorer stood still, and to where another turn begins."""
+        turn, before = self._turns.turn, self._turn
+        if self._stands_still:
+            self._consumer.resume(*self._consumer.paused())
+            self._stands_still = False
+        if turn is before:
+            return
+        self._turn = turn
+        if turn is None or (before is not None and turn.reads_from == before.reads_from):
+            return
+        places = self._next.keys() & self._consumer.assignment()
+        begins = {place: turn.reads_from.get(place.partition, self._next[place]) for place in places}
+        for place, offset in begins.items():
+            self._consumer.seek(place, offset)
+        if any(offset < self._next[place] for place, offset in begins.items()):
+            self._adopt(begins)  # others have predicted since: read back what
 
     def _adopt(self, positions: Mapping[TopicPartition, int]) -> None:
         """Go on with these partitions, from these offsets: first read back what is predicted already."""
@@ -174,14 +222,19 @@ class Scorer:
         """The records that need a prediction, their messages, and those that cannot be decoded. The repeats are gone."""
         records, messages, bad = [], [], []
         decode = self._loaded.lineup.vectors.decode
-        first_time = self._predicted.first_time
+        first_time, turn = self._predicted.first_time, self._turn if self._turn and self._turn.is_bounded else None
         for of_one in polled.values():
             for record in of_one:
                 try:
                     message = decode(record.value)
                 except UnscorableError as reason:
-                    bad.append((record, reason))
+                    if not (isinstance(reason, OtherPlanError) and reason.plan in self._turns.others):
+                        bad.append((record, reason))
                     continue
+                if turn is not None:
+                    event = _place_of(message.origin)
+                    if not turn.has(event.partition, event.offset):
+                        continue
                 if first_time(message.event_id):
                     records.append(record)
                     messages.append(message)

@@ -45,7 +45,7 @@ def _kafka(job: JobPlan, source: Source, options: JobOptions) -> dict[str, str]:
         "connector": "kafka",
         "topic": source.topic,
         **options.kafka,
-        "properties.group.id": f"{options.group}.{job.name}",
+        "properties.group.id": options.group_of(job),
         "properties.isolation.level": options.isolation_level,
         "scan.startup.mode": "earliest-offset",
         "format": "headrace-event",

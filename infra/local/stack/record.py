@@ -20,6 +20,10 @@ AT = "@"
 """Before a scorer's number; no service has it in its name, which names topics."""
 
 
+BESIDE = "~"
+"""Before the digest of a job that runs beside another, in the names of its processes."""
+
+
 class Stack(msgspec.Struct, frozen=True):
     """What stack.json holds."""
 
@@ -120,7 +124,7 @@ def role_of(name: str) -> tuple[str, str, int | None]:
     """Of a process called ``name``: what it does, the service that it is named by, and which of its scorers it is."""
     role, _, rest = name.partition("-")
     service, _, instance = rest.partition(AT)
-    return role, service, int(instance) if instance else None
+    return role, service.partition(BESIDE)[0], int(instance) if instance else None
 
 
 def process_names(stack: Stack, services: Iterable[str], settings: Settings) -> list[str]:
