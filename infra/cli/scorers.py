@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def run_scorers(project: Path, settings: Settings, services: Sequence[str], instance: int | None, ready: str | None) -> None:
     """Score for these services until the process is stopped.
 
-    ``instance``: which scorer of them it is, none: the settings'; ``ready``: the name under which it says that it works, none: its
-    own.
+    ``instance``: which scorer of them it is, none: the settings'; ``ready``: the name under which it says that it works, none:
+    its own.
     """
     from features.definitions.load import load  # slow
 

@@ -123,7 +123,7 @@ class Processes:
         return bool(members)
 
     def rename(self, name: str, to: str) -> None:
-        """Have what was started as ``name`` be called ``to``, and so its log. What was called so is stopped, its log kept beside."""
+        """Have what was started as ``name`` be called ``to``, and so its log. What was called so is stopped."""
         process = self.recorded(name)
         if process is None:
             return

@@ -154,10 +154,13 @@ class Scorer:
         for place, offset in begins.items():
             self._consumer.seek(place, offset)
         if any(offset < self._next[place] for place, offset in begins.items()):
-            self._adopt(begins)  # others have predicted since: read back what
+            self._adopt(begins, everywhere=True)
 
-    def _adopt(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Go on with these partitions, from these offsets: first read back what is predicted already."""
+    def _adopt(self, positions: Mapping[TopicPartition, int], *, everywhere: bool = False) -> None:
+        """Go on with these partitions, from these offsets: first read back what is predicted already.
+
+        It is in the same partitions, or ``everywhere``, where another plan gave events other keys.
+        """
         self._delivery.begin(positions)
         if not self._adopted:
             time.sleep(TAKEOVER_SECONDS)
@@ -165,7 +168,9 @@ class Scorer:
         partitions = sorted(place.partition for place in positions)
         with self._open_reader() as reader:
             check_topics(self._plan, reader)  # a new partition of the features needs its own among the predictions
-            self._predicted = read_back(reader, self._plan.predictions_topic, partitions, self._config.dedupe_window)
+            topic = self._plan.predictions_topic
+            places = sorted(reader.partitions_for_topic(topic)) if everywhere else partitions
+            self._predicted = read_back(reader, topic, places, self._config.dedupe_window)
             self._dead.read_back(reader)
         self._await_producer(partitions)
         _spare_the_collector()

@@ -62,8 +62,8 @@ class JobOptions(msgspec.Struct, frozen=True):
     history: History | None = None
     """None: the job was not backfilled."""
     vectors_from: Mapping[int, int] | None = None
-    """By partition of the spine's topic: events before this offset fill the windows and get no vector, as the job beside which this
-    one was started gives them one. None: it was started beside none."""
+    """By partition of the spine's topic: events before this offset fill the windows and get no vector, as another job gives
+    them one, beside which this was started. None: it was started beside none."""
     client: Mapping[str, str] = {}
     """Properties of Kafka's Java client, beside its address: how Kafka is spoken to, without secrets."""
 

@@ -65,9 +65,9 @@ def up(
     whose functions' code may be another is started again; which models it serves it follows by itself.
 
     Where a service runs another plan than definitions.py has now, ``replace`` says to stop its job and scorer and to start anew;
-    else ``take_over`` is called with the stack as it runs. Raises `StackError` where it is neither; and, with the last line of its
-    log, for a process that ends or isn't ready within two minutes. A fault of the project's is raised before anything is started
-    or stopped.
+    else ``take_over`` is called with the stack as it runs. Raises `StackError` where it is neither; and, with the last line of
+    its log, for a process that ends or isn't ready within two minutes. A fault of the project's is raised before anything is
+    started or stopped.
     """
     folders = Folders(run_folder(project, settings))
     call = Call(project, settings, folders, Processes(folders.run), Definitions(project), on_step, program)
@@ -234,7 +234,7 @@ def create_topics(call: Call, address: str, plans: Iterable[Plan]) -> None:
 
 
 def start(call: Call, name: str, served: Sequence[str], beside: str = "") -> None:
-    """Start the process called ``name`` for the services that are ``served``; ``beside`` is behind its name if it is beside another."""
+    """Start a process for the services that are ``served``; where it is beside another, ``beside`` is in its name."""
     folders = call.folders
     role, _, instance = role_of(name)
     fresh(folders.ready(name))

@@ -94,8 +94,8 @@ def todo(
 ) -> Todo:
     """What ``up`` has to do so that ``wanted``, none: all services, run as definitions.py has them.
 
-    ``takes_over``: a job of another plan is started beside the one that runs; ``replace``: in its place. Raises `StackError` where
-    what runs needs a new plan and it is neither; `HeadraceError` where a scorer would be stopped that could not start again.
+    ``takes_over``: a job of another plan is started beside the one that runs; ``replace``: in its place. Raises `StackError`
+    where what runs needs a new plan and it is neither; `HeadraceError` where a scorer would be stopped that cannot start again.
     """
     if before is None:
         return _from_nothing(call, wanted or call.now.services)._replace(address=address)

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import closing
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
+from features.job import JobPlan
+from features.sql.flink.options import job_group
+from infra.config import GROUP
+from infra.local.stack import Stack
+from infra.local.stack.todo import Call
+from infra.run.takeover.begin import state_of
 from infra.run.watch import reached
+from jobs.stream import beside
+
+LOOK_SECONDS = 0.25
+STUCK_SECONDS = 120.0
+"""How long who has something to read may read nothing of it."""
+READ_BACK = 0.8
+"""So much of the events that a scorer remembers may be looked at again when the plan before has ended."""
 
 Offsets = dict[int, int]
 """By partition of one topic."""
@@ -54,3 +68,40 @@ class Reader:
         places = [TopicPartition(topic, number) for number in sorted(self._consumer.partitions_for_topic(topic) or ())]
         self._consumer.assign(places)
         return places
+
+
+@contextmanager
+def reading(call: Call, stack: Stack) -> Iterator[Reader]:
+    """Within, Kafka of the stack can be asked."""
+    settings = call.settings.kafka
+    with closing(Reader(settings.client(stack.bootstrap), settings.isolation_level)) as reader:
+        yield reader
+
+
+def nearest(begins: Offsets, ends: Offsets, most: int) -> Offsets:
+    """``begins``, or later where there are more records than ``most`` up to ``ends``: of each partition the same part is left.
+
+    >>> nearest({0: 0, 1: 10}, {0: 80, 1: 30}, most=200), nearest({0: 0, 1: 10}, {0: 80, 1: 30}, most=50)
+    ({0: 0, 1: 10}, {0: 40, 1: 20})
+    """
+    between = sum(end - begins.get(partition, 0) for partition, end in ends.items())
+    part = min(1.0, most / between) if between else 1.0
+    return {partition: end - int((end - begins.get(partition, 0)) * part) for partition, end in ends.items()}
+
+
+def group_of(call: Call, job: JobPlan) -> str:
+    """The consumer group of a job as it runs."""
+    return job_group(GROUP, job, is_beside=beside.recorded(state_of(call, job)) is not None)
+
+
+def until_read(call: Call, reader: Reader, group: str, topics: Mapping[str, Offsets], name: str) -> int:
+    """Wait until a group has read topics up to these offsets, as long as its process runs and gets on; gives what is left."""
+    least, since = None, time.monotonic()
+    while not all(reader.has_read(group, topic, ends) for topic, ends in topics.items()):
+        left = sum(reader.left(group, topic, ends) for topic, ends in topics.items())
+        if least is None or left < least:
+            least, since = left, time.monotonic()
+        if call.processes.running(name) is None or time.monotonic() - since > STUCK_SECONDS:
+            return left
+        time.sleep(LOOK_SECONDS)
+    return 0

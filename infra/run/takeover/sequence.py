@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 from kafka.errors import KafkaError
@@ -14,17 +12,17 @@ from features.errors import HeadraceError, StackError
 from features.job import JobPlan, job_plan, job_plans
 from features.plan import Plan
 from features.seam import Seam
-from features.sql.flink.options import job_group
-from infra.config import GROUP, scorer_group
-from infra.local.files import read_json, write_whole
-from infra.local.stack.record import BESIDE, Stack, recorded_plan, scorer_names, stream_name, writer_name
+from infra.config import scorer_group
+from infra.local.files import write_whole
+from infra.local.stack.record import BESIDE, Stack, recorded_plan, scorer_names, stream_name
 from infra.local.stack.start import create_topics, must_run, start, wait
 from infra.local.stack.todo import Call, Job, Todo
 from infra.local.stack.turns import write_turns
 from infra.run.backfill import load_one
 from infra.run.takeover.begin import Beginning, Wanted, beginning, state_of
 from infra.run.takeover.cut import cut, running_scorers
-from infra.run.takeover.offsets import Offsets, Reader
+from infra.run.takeover.finish import finish
+from infra.run.takeover.offsets import READ_BACK, STUCK_SECONDS, Offsets, Reader, group_of, nearest, reading, until_read
 from infra.run.takeover.pending import (
     Pending,
     Taken,
@@ -33,7 +31,6 @@ from infra.run.takeover.pending import (
     note,
     read_pending,
     take_back,
-    taken_file,
     write_taken,
 )
 from jobs.history.places import Written
@@ -41,14 +38,6 @@ from jobs.stream import backfill
 from jobs.stream import beside as beside_file
 from jobs.stream.files import newest_checkpoint
 from serving.kafka.turns import Turn, Turns, read_turns
-
-LOOK_SECONDS = 0.25
-STUCK_SECONDS = 120.0
-"""How long a job beside may read nothing of its topics."""
-DRAIN_SECONDS = 60.0
-"""For the plan before to predict what is still its own. What it does not come to the new one predicts, once it is stopped."""
-READ_BACK = 0.8
-"""So much of the events that a scorer remembers may be looked at again when the plan before has ended."""
 
 
 class TakeOver:
@@ -64,7 +53,7 @@ class TakeOver:
         if pending is None:
             return before
         if is_decided(call.folders, pending):
-            return _finish(call, before, pending)
+            return finish(call, before, pending)
         now = {plan.service: call.now.plan(plan.service) for plan in pending.before if plan.service in call.now.services}
         if before is None or tuple(now.values()) != pending.plans:
             call.on_step("taking back an unfinished takeover")
@@ -82,7 +71,9 @@ class TakeOver:
     def __call__(self, call: Call, stack: Stack, work: Todo) -> Stack:
         """Put the new plans in the place of those that run, a job after the other."""
         self._say(call, work)
-        for services in work.over:
+        pending = read_pending(call.folders)
+        begun = pending.running.services if pending else ()
+        for services in sorted(work.over, key=lambda job: set(job) != set(begun)):  # what is begun already comes first
             stack = _take_over(call, stack, services, self._wanted)
         return stack
 
@@ -104,12 +95,21 @@ def beginnings(call: Call, services: Job, address: str, wanted: Wanted) -> dict[
                 f"'{running.spine_source.topic}', and has '{job.spine_source.topic}' now; stop it and start anew with "
                 "'headrace up --replace'"
             )
+    changed = {plan.service for plan in plans if plan not in before}
+    silent = sorted(service for service in changed if not running_scorers(call, service))
+    if silent:
+        raise StackError(
+            f"a plan takes over from one that has predicted what came before; no scorer of {', '.join(silent)} runs; restore "
+            "definitions.py and run 'headrace up', then change them; or 'headrace up --replace'"
+        )
     seam = backfill.recorded(state_of(call, running))
     return {job: beginning(call, job, seam, address, wanted) for job in jobs}
 
 
-def new_beginnings(call: Call, before: Stack | None, new: Iterable[Plan], address: str, wanted: Wanted) -> dict[JobPlan, Beginning]:
-    """How the jobs of new services begin, where they have a history: as the user says, or as what runs over one of their sources."""
+def new_beginnings(
+    call: Call, before: Stack | None, new: Iterable[Plan], address: str, wanted: Wanted
+) -> dict[JobPlan, Beginning]:
+    """How the jobs of new services begin, where they have a history: as the user says, or as what runs over the same source."""
     found = {}
     for job in job_plans(new):
         seam = _seam_beside(call, before, job)
@@ -130,11 +130,13 @@ def _seam_beside(call: Call, before: Stack | None, job: JobPlan) -> Seam | None:
 
 
 def _take_over(call: Call, stack: Stack, services: Job, wanted: Wanted) -> Stack:
-    with _reading(call, stack) as reader:
+    with reading(call, stack) as reader:
         create_topics(call, stack.bootstrap, plans_of(call, services)[1])
         how = beginnings(call, services, stack.bootstrap, wanted)
         pending = read_pending(call.folders) or _begin(call, services, reader)
         try:
+            for old, new in pending.changed:
+                _await_turn(call, old, new)
             pending = _start_jobs(call, pending, how, reader, wanted)
             _await_live(call, pending, reader)
             _start_scorers(call, pending)
@@ -154,14 +156,7 @@ def _take_over(call: Call, stack: Stack, services: Job, wanted: Wanted) -> Stack
         for job in pending.jobs:
             ours = {service: found for service, found in offsets.items() if service in job.services}
             write_taken(state_of(call, job), Taken(state_of(call, pending.running), ours))
-    return _finish(call, stack, pending)
-
-
-@contextmanager
-def _reading(call: Call, stack: Stack) -> Iterator[Reader]:
-    settings = call.settings.kafka
-    with closing(Reader(settings.client(stack.bootstrap), settings.isolation_level)) as reader:
-        yield reader
+    return finish(call, stack, pending)
 
 
 def _begin(call: Call, services: Job, reader: Reader) -> Pending:
@@ -171,14 +166,14 @@ def _begin(call: Call, services: Job, reader: Reader) -> Pending:
     pending = Pending(before, plans, call.now.sha256, {}, {}, tuple(made))
     note(call.folders, "began", pending)
     _write(call, pending)
-    for old, new in pending.changed:
-        _await_turn(call, old, new)
     return pending
 
 
 def _await_turn(call: Call, old: Plan, new: Plan) -> None:
     """Say that there is a new plan, before its vectors are on the topic: the scorers that run leave them alone."""
     found = read_turns(call.folders.turns, old.service)
+    if found.turns and found.turns[-1].begins is None:
+        return  # an earlier call has said so
     turns = found.turns if found.serving else (*found.turns, Turn(old.short_digest, scorer_group(old.service)))
     waiting = Turn(new.short_digest, f"{scorer_group(new.service)}.{len(turns)}", begins=None)
     write_turns(call.folders.turns, old.service, Turns((*turns, waiting)))
@@ -235,38 +230,18 @@ def _vectors_from(call: Call, running: JobPlan, reader: Reader) -> Offsets:
     return nearest(since, ends, int(READ_BACK * call.settings.scorer.dedupe_window))
 
 
-def nearest(begins: Offsets, ends: Offsets, most: int) -> Offsets:
-    """``begins``, or later where there are more records than ``most`` up to ``ends``: of each partition the same part is left.
-
-    >>> nearest({0: 0, 1: 10}, {0: 80, 1: 30}, most=200), nearest({0: 0, 1: 10}, {0: 80, 1: 30}, most=50)
-    ({0: 0, 1: 10}, {0: 40, 1: 20})
-    """
-    between = sum(end - begins.get(partition, 0) for partition, end in ends.items())
-    part = min(1.0, most / between) if between else 1.0
-    return {partition: end - int((end - begins.get(partition, 0)) * part) for partition, end in ends.items()}
-
-
-def _group(call: Call, job: JobPlan) -> str:
-    return job_group(GROUP, job, is_beside=beside_file.recorded(state_of(call, job)) is not None)
-
-
 def _await_live(call: Call, pending: Pending, reader: Reader) -> None:
     """Return when the jobs beside have read all that their topics held when this was called."""
     for job in pending.jobs:
-        name, group = stream_name(job.services) + beside(job), _group(call, job)
+        name, group = stream_name(job.services) + beside(job), group_of(call, job)
         call.on_step(f"waiting until {name} has caught up")
         topics = {source.topic: reader.ends(source.topic) for source in job.sources}
-        least, since = None, time.monotonic()
-        while not all(reader.has_read(group, topic, ends) for topic, ends in topics.items()):
-            must_run(call, name)
-            left = sum(reader.left(group, topic, ends) for topic, ends in topics.items())
-            if least is None or left < least:
-                least, since = left, time.monotonic()
-            if time.monotonic() - since > STUCK_SECONDS:
-                raise StackError(
-                    f"{name} read nothing of its topics for {STUCK_SECONDS:.0f} s, and {left} records are left; see its log"
-                )
-            time.sleep(LOOK_SECONDS)
+        left = until_read(call, reader, group, topics, name)
+        must_run(call, name)
+        if left:
+            raise StackError(
+                f"{name} read nothing of its topics for {STUCK_SECONDS:.0f} s, and {left} records are left; see its log"
+            )
 
 
 def _start_scorers(call: Call, pending: Pending) -> None:
@@ -282,107 +257,3 @@ def _start_scorers(call: Call, pending: Pending) -> None:
     for name in names:
         call.on_step(f"waiting for {name}")
         wait(call, name, None)
-
-
-def _finish(call: Call, before: Stack | None, pending: Pending) -> Stack | None:
-    """End what was taken over from, once it has predicted what is still its own, and give the new processes its names."""
-    old = stream_name(pending.running.services)
-    if before and call.processes.running(old):
-        call.on_step("waiting until the plan before has predicted what is its own")
-        with _reading(call, before) as reader:
-            _drain(call, pending, reader, old)
-            reads_from = {
-                new.service: nearest(
-                    pending.reads_from[new.service],
-                    reader.ends(new.features_topic),
-                    int(READ_BACK * call.settings.scorer.dedupe_window),
-                )
-                for _, new in pending.changed
-            }
-    else:
-        reads_from = pending.reads_from
-    ending = [*(plan.service for plan, _ in pending.changed), *pending.gone]
-    for name in [*(name for service in ending for name in running_scorers(call, service)), old]:
-        call.on_step(f"stopping {name}")
-        call.processes.stop(name)
-    for _, new in pending.changed:
-        _read_back(call, new, reads_from[new.service])
-    return _promote(call, before, pending)
-
-
-def _drain(call: Call, pending: Pending, reader: Reader, old: str) -> None:
-    """Wait until the plans before have predicted their last event, as far as that takes no longer than it may."""
-    deadline = time.monotonic() + DRAIN_SECONDS
-    topic, group = pending.running.spine_source.topic, _group(call, pending.running)
-    for plan, _ in pending.changed:
-        turns = read_turns(call.folders.turns, plan.service).turns
-        turn = next(one for one in reversed(turns) if one.plan == plan.short_digest)
-        while turn.ends and not reader.has_read(group, topic, turn.ends) and _is_worth_it(call, old, deadline):
-            time.sleep(LOOK_SECONDS)
-        written = reader.ends(plan.features_topic)
-        scorers = running_scorers(call, plan.service)
-        while not reader.has_read(turn.group, plan.features_topic, written) and all(
-            _is_worth_it(call, s, deadline) for s in scorers
-        ):
-            time.sleep(LOOK_SECONDS)
-
-
-def _is_worth_it(call: Call, name: str, deadline: float) -> bool:
-    return call.processes.running(name) is not None and time.monotonic() < deadline
-
-
-def _read_back(call: Call, plan: Plan, reads_from: Offsets) -> None:
-    """All events are the new plan's now: its scorers look once more at those that both had, and predict what has no prediction."""
-    found = read_turns(call.folders.turns, plan.service)
-    turns = [
-        msgspec.structs.replace(turn, begins={}, reads_from=reads_from) if turn is found.serving and turn.begins else turn
-        for turn in found.turns
-    ]
-    write_turns(call.folders.turns, plan.service, Turns(tuple(turns)))
-
-
-def _promote(call: Call, before: Stack | None, pending: Pending) -> Stack | None:
-    folders, processes = call.folders, call.processes
-    for job in pending.jobs:
-        for plan in job.plans:
-            write_whole(folders.plan(plan.service), msgspec.json.encode(plan))
-            folders.plan(plan.service, beside(job)).unlink(missing_ok=True)
-        for name in [name for name in processes.names() if beside(job) in name]:
-            processes.rename(name, name.replace(beside(job), ""))
-            ready, now = folders.ready(name), folders.ready(name.replace(beside(job), ""))
-            if ready.is_file():
-                ready.replace(now)
-    stack = before and _stack(before, pending)
-    if stack:
-        write_whole(folders.stack, msgspec.json.encode(stack))
-    _restart_writers(call, pending)
-    _forget_older(call, pending)
-    folders.takeover.unlink(missing_ok=True)
-    note(folders, "ended", pending)
-    return stack
-
-
-def _stack(before: Stack, pending: Pending) -> Stack:
-    running = set(pending.running.services)
-    others = tuple(job for job in before.jobs if running.isdisjoint(job))
-    services = {*before.services} - {*pending.gone}
-    seen = {service: sha for service, sha in before.definitions.items() if service in services}
-    seen |= {plan.service: pending.definitions for plan in pending.plans}
-    return Stack(before.bootstrap, tuple(sorted(services)), (*others, *(job.services for job in pending.jobs)), seen)
-
-
-def _restart_writers(call: Call, pending: Pending) -> None:
-    """The writers of online rows take the vectors of one plan."""
-    for service in [*(new.service for _, new in pending.changed), *pending.gone]:
-        name = writer_name(service)
-        if call.processes.running(name):
-            call.processes.stop(name)
-            if service not in pending.gone:
-                start(call, name, (service,))
-
-
-def _forget_older(call: Call, pending: Pending) -> None:
-    """Of the job before, its checkpoints stay, so that there is a way back; those of the one before it go."""
-    taken = read_json(taken_file(state_of(call, pending.running)), Taken)
-    if taken and taken.state not in [state_of(call, job) for job in pending.jobs]:
-        shutil.rmtree(taken.state, ignore_errors=True)

@@ -26,6 +26,7 @@ class Clock:
         self.now = 0.0
 
     def __call__(self) -> float:
+        """A second later than before."""
         self.now += 1
         return self.now
 
