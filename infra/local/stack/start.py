@@ -41,7 +41,7 @@ class TakeOver(Protocol):
     def settle(self, call: Call, before: Stack | None) -> Stack | None:
         """Bring to an end what an earlier call left; gives what runs then."""
 
-    def prepare(self, call: Call, before: Stack | None, new: Iterable[Plan], address: str) -> None:
+    def prepare(self, call: Call, new: Iterable[Plan], address: str) -> None:
         """Called before the jobs of services are started that did not run."""
 
     def __call__(self, call: Call, stack: Stack, work: Todo) -> Stack:
@@ -123,7 +123,7 @@ def _up(call: Call, wanted: Sequence[str], replace: bool, take_over: TakeOver | 
     create_topics(call, stack.bootstrap, work.plans.values())
     write_settings(settings, folders.settings)
     if take_over and not replace:
-        take_over.prepare(call, before, work.new.values(), stack.bootstrap)
+        take_over.prepare(call, work.new.values(), stack.bootstrap)
     names = [name for name in process_names(stack, work.plans, settings) if name != KAFKA]
     for name in names:
         if not processes.running(name):

@@ -61,9 +61,9 @@ class TakeOver:
             note(call.folders, "taken back", pending)
         return before
 
-    def prepare(self, call: Call, before: Stack | None, new: Iterable[Plan], address: str) -> None:
+    def prepare(self, call: Call, new: Iterable[Plan], address: str) -> None:
         """Load the histories of services that are new, where they have any."""
-        for job, how in new_beginnings(call, before, new, address, self._wanted).items():
+        for job, how in new_beginnings(call, new, address, self._wanted).items():
             if how.until_ms is not None and backfill.recorded(state_of(call, job)) is None:
                 histories = _histories(job, self._wanted)
                 load_one(call.project, call.settings, job, state_of(call, job), how.until_ms, histories, call.on_step)
@@ -106,27 +106,22 @@ def beginnings(call: Call, services: Job, address: str, wanted: Wanted) -> dict[
     return {job: beginning(call, job, seam, address, wanted) for job in jobs}
 
 
-def new_beginnings(
-    call: Call, before: Stack | None, new: Iterable[Plan], address: str, wanted: Wanted
-) -> dict[JobPlan, Beginning]:
-    """How the jobs of new services begin, where they have a history: as the user says, or as what runs over the same source."""
-    found = {}
-    for job in job_plans(new):
-        seam = _seam_beside(call, before, job)
-        if wanted.until_ms is not None or seam:
-            found[job] = beginning(call, job, seam, address, wanted)
-    return found
+def new_beginnings(call: Call, new: Iterable[Plan], address: str, wanted: Wanted) -> dict[JobPlan, Beginning]:
+    """How the jobs of new services begin that have a history: as the user says, or as one did over the same source."""
+    jobs = {job: _newest_seam(call, job) for job in job_plans(new)}
+    return {
+        job: beginning(call, job, seam, address, wanted)
+        for job, seam in jobs.items()
+        if wanted.until_ms is not None or seam is not None
+    }
 
 
-def _seam_beside(call: Call, before: Stack | None, job: JobPlan) -> Seam | None:
-    """The newest seam of the jobs that run over one of the sources of ``job``."""
-    sources = {source.name for source in job.sources}
-    seams = []
-    for services in before.jobs if before else ():
-        plans = [plan for service in services if (plan := recorded_plan(call.folders, service))]
-        if plans and any(source.name in sources for plan in plans for source in plan.sources):
-            seams.append(backfill.recorded(state_of(call, job_plan(plans))))
-    return max((seam for seam in seams if seam), key=lambda seam: seam.until_ms, default=None)
+def _newest_seam(call: Call, job: JobPlan) -> Seam | None:
+    """Of the jobs that began with a history of one of the sources that the windows of ``job`` are over."""
+    sources = {stage.source for stage in job.windows}
+    states = {file.parent for file in call.folders.checkpoints.glob("*/*/*/backfill.json")}
+    seams = [seam for state in states if (seam := backfill.recorded(state)) and not sources.isdisjoint(seam.from_ms)]
+    return max(seams, key=lambda seam: seam.until_ms, default=None)
 
 
 def _take_over(call: Call, stack: Stack, services: Job, wanted: Wanted) -> Stack:

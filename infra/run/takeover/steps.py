@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from infra.local.stack.definitions import GONE
-from infra.local.stack.record import recorded
 from infra.local.stack.start import OnStep, look
 from infra.local.stack.todo import Call, Todo
 from infra.run.takeover.begin import Wanted
@@ -46,7 +45,7 @@ def rows_of(call: Call, work: Todo, wanted: Wanted) -> list[Row]:
                 found.append(Row(service, "take over", f"beside it a job begins {how[service]}: {'; '.join(lines)}"))
             else:
                 found.append(Row(service, "keep", f"its job is shared, and one beside it begins {how[service]}"))
-    begun = new_beginnings(call, recorded(call.folders), work.new.values(), work.address, wanted)
+    begun = new_beginnings(call, work.new.values(), work.address, wanted)
     how = {service: f"a job begins {one}" for job, one in begun.items() for service in job.services}
     found += [Row(service, "start", how.get(service, "")) for service in work.new]
     kept = {service for job in work.kept if job not in work.over for service in job}

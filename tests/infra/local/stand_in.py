@@ -23,5 +23,6 @@ if role == "scorer":
     report = {"instance": instance or "0", "at": int(time.time() * 1000), "serving": [serving]}
     (log / "scorers").mkdir(exist_ok=True)
     (log / "scorers" / f"{report['instance']}.json").write_text(json.dumps(report))
+name = arguments[arguments.index("--ready") + 1] if "--ready" in arguments else name
 (run / "ready" / name).write_text(json.dumps(said))
 time.sleep(600)
