@@ -28,8 +28,8 @@ HOLD_SECONDS = 15.0
 """For scorers to stand still: longer than one takes for a poll."""
 
 
-def cut(call: Call, pending: Pending, reader: Reader) -> dict[str, Offsets]:
-    """Choose the offsets, and let the scorers know; gives them by service. Raises `StackError` where one does not stand still."""
+def cut(call: Call, pending: Pending, reader: Reader) -> None:
+    """Choose the offsets, and let the scorers know. Raises `StackError` where one does not stand still."""
     folder = call.folders.turns
     services = [plan.service for plan, _ in pending.changed]
     with _held(folder, services) as said:
@@ -45,7 +45,12 @@ def cut(call: Call, pending: Pending, reader: Reader) -> dict[str, Offsets]:
             write_turns(folder, old.service, Turns((*ended, begun)))
     for file in (file for service in services for file in folder.glob(f"{service}.*.held")):
         file.unlink(missing_ok=True)
-    return dict.fromkeys(services, offsets)
+
+
+def offsets_of(folder: Path, pending: Pending) -> dict[str, Offsets]:
+    """By service, the offsets that were chosen."""
+    last = {old.service: read_turns(folder, old.service).of(old.short_digest) for old, _ in pending.changed}
+    return {service: turn.ends for service, turn in last.items() if turn and turn.ends}
 
 
 def running_scorers(call: Call, service: str) -> Mapping[str, int]:

@@ -14,14 +14,31 @@ from infra.local.stack.start import start
 from infra.local.stack.todo import Call
 from infra.local.stack.turns import write_turns
 from infra.run.takeover.begin import state_of
-from infra.run.takeover.cut import running_scorers
+from infra.run.takeover.cut import offsets_of, running_scorers
 from infra.run.takeover.offsets import READ_BACK, Offsets, Reader, group_of, nearest, reading, until_read
-from infra.run.takeover.pending import Pending, Taken, beside, note, taken_file
+from infra.run.takeover.pending import Pending, Taken, beside, note, taken_file, write_pending, write_taken
 from serving.kafka.turns import Turns, read_turns
 
 
 def finish(call: Call, before: Stack | None, pending: Pending) -> Stack | None:
     """End what was taken over from, once it has predicted what is still its own, and give the new processes its names."""
+    _record(call, pending)
+    if not pending.is_ended:
+        _end(call, before, pending)
+        write_pending(call.folders, msgspec.structs.replace(pending, is_ended=True))
+    return _promote(call, before, pending)
+
+
+def _record(call: Call, pending: Pending) -> None:
+    """Note where it was taken over, beside the checkpoints and in the log."""
+    offsets = offsets_of(call.folders.turns, pending)
+    note(call.folders, "took over", pending, offsets=offsets)
+    for job in pending.jobs:
+        ours = {service: found for service, found in offsets.items() if service in job.services}
+        write_taken(state_of(call, job), Taken(state_of(call, pending.running), ours))
+
+
+def _end(call: Call, before: Stack | None, pending: Pending) -> None:
     old = stream_name(pending.running.services)
     left: Mapping[str, Offsets] = pending.reads_from
     if before and call.processes.running(old):
@@ -34,7 +51,6 @@ def finish(call: Call, before: Stack | None, pending: Pending) -> Stack | None:
         call.processes.stop(name)
     for service, reads_from in left.items():
         _read_back(call, service, reads_from)
-    return _promote(call, before, pending)
 
 
 def _drain(call: Call, pending: Pending, reader: Reader, old: str) -> dict[str, Offsets]:

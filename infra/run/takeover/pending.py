@@ -38,6 +38,8 @@ class Pending(msgspec.Struct, frozen=True):
     """The folders of checkpoints that were not there before."""
     is_over: bool = False
     """Whether the jobs beside have taken over, and the one before is to end."""
+    is_ended: bool = False
+    """Whether it has ended, and the new processes are to get its names."""
 
     @property
     def running(self) -> JobPlan:
@@ -73,6 +75,11 @@ def beside(job: JobPlan) -> str:
 def read_pending(folders: Folders) -> Pending | None:
     """What an earlier call did not come to the end of."""
     return read_json(folders.takeover, Pending)
+
+
+def write_pending(folders: Folders, pending: Pending) -> None:
+    """Note how far it is."""
+    write_whole(folders.takeover, msgspec.json.encode(pending))
 
 
 def is_decided(folders: Folders, pending: Pending) -> bool:

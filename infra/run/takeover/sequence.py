@@ -25,13 +25,12 @@ from infra.run.takeover.finish import finish
 from infra.run.takeover.offsets import READ_BACK, STUCK_SECONDS, Offsets, Reader, group_of, nearest, reading, until_read
 from infra.run.takeover.pending import (
     Pending,
-    Taken,
     beside,
     is_decided,
     note,
     read_pending,
     take_back,
-    write_taken,
+    write_pending,
 )
 from jobs.history.places import Written
 from jobs.stream import backfill
@@ -136,7 +135,7 @@ def _take_over(call: Call, stack: Stack, services: Job, wanted: Wanted) -> Stack
             _await_live(call, pending, reader)
             _start_scorers(call, pending)
             call.on_step("choosing the offset at which it takes over")
-            offsets = cut(call, pending, reader)
+            cut(call, pending, reader)
         except BaseException as error:
             if not is_decided(call.folders, pending):
                 call.on_step("taking it back")
@@ -145,12 +144,8 @@ def _take_over(call: Call, stack: Stack, services: Job, wanted: Wanted) -> Stack
                 if isinstance(error, HeadraceError | KafkaError):
                     raise StackError(f"{error}; nothing was taken over: {', '.join(services)} runs on as before") from error
             raise
-        pending = msgspec.structs.replace(pending, is_over=True)
-        _write(call, pending)
-        note(call.folders, "took over", pending, offsets=offsets)
-        for job in pending.jobs:
-            ours = {service: found for service, found in offsets.items() if service in job.services}
-            write_taken(state_of(call, job), Taken(state_of(call, pending.running), ours))
+    pending = msgspec.structs.replace(pending, is_over=True)
+    write_pending(call.folders, pending)
     return finish(call, stack, pending)
 
 
@@ -160,7 +155,7 @@ def _begin(call: Call, services: Job, reader: Reader) -> Pending:
     made = [str(state_of(call, job)) for job in job_plans(plans) if not newest_checkpoint(state_of(call, job))]
     pending = Pending(before, plans, call.now.sha256, {}, {}, tuple(made))
     note(call.folders, "began", pending)
-    _write(call, pending)
+    write_pending(call.folders, pending)
     return pending
 
 
@@ -172,10 +167,6 @@ def _await_turn(call: Call, old: Plan, new: Plan) -> None:
     turns = found.turns if found.serving else (*found.turns, Turn(old.short_digest, scorer_group(old.service)))
     waiting = Turn(new.short_digest, f"{scorer_group(new.service)}.{len(turns)}", begins=None)
     write_turns(call.folders.turns, old.service, Turns((*turns, waiting)))
-
-
-def _write(call: Call, pending: Pending) -> None:
-    write_whole(call.folders.takeover, msgspec.json.encode(pending))
 
 
 def _start_jobs(call: Call, pending: Pending, how: dict[JobPlan, Beginning], reader: Reader, wanted: Wanted) -> Pending:
@@ -206,7 +197,7 @@ def _note_offsets(call: Call, pending: Pending, job: JobPlan, reader: Reader) ->
         reads_from = {new.service: reader.ends(new.features_topic) for _, new in pending.changed}
         vectors_from = _vectors_from(call, pending.running, reader)
         pending = msgspec.structs.replace(pending, vectors_from=vectors_from, reads_from=reads_from)
-        _write(call, pending)
+        write_pending(call.folders, pending)
     beside_file.record(state_of(call, job), pending.vectors_from)
     return pending
 

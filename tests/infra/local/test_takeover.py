@@ -38,6 +38,19 @@ def take_over(light: Light) -> None:
     stack.up(light.folder, settings, (), light.steps.append, take_over=TakeOver(Wanted()), program=STAND_IN)
 
 
+def killed_at(light: Light, patched: pytest.MonkeyPatch, module: Any, name: str) -> None:
+    """`headrace up` that is killed where it calls a function, and so takes nothing back."""
+
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    with patched.context() as within:
+        within.setattr(module, name, killed)
+        within.setattr(sequence, "take_back", lambda *_: None)
+        with pytest.raises(SystemExit):
+            take_over(light)
+
+
 @contextmanager
 def scorers_that_look(light: Light) -> Iterator[None]:
     """Within, the stand-ins of the scorers of `cards` look whose turn it is."""
@@ -80,7 +93,7 @@ def test_what_has_ended_is_not_taken_over(light: Light) -> None:
     light.define(*WINDOW)
     light.train("cards")
     light.kill("scorer-cards")
-    with pytest.raises(StackError, match="no scorer of cards runs; restore definitions.py"):
+    with pytest.raises(StackError, match=r"no scorer of cards runs; restore definitions\.py"):
         steps(light)
     light.kill("stream-cards")
     with pytest.raises(StackError, match="its job has ended, so no other can take over from it"):
@@ -109,7 +122,7 @@ def test_scorers_that_do_not_stand_still_leave_all_as_it_was(light: Light, monke
         (sequence, "_start_jobs"),
         (sequence, "_start_scorers"),
         (cut, "write_turns"),
-        (sequence, "write_taken"),
+        (finish, "write_taken"),
         (finish, "_promote"),
         (Processes, "rename"),
         (finish, "_restart_writers"),
@@ -122,14 +135,8 @@ def test_a_takeover_that_was_killed_goes_on(light: Light, monkeypatch: pytest.Mo
     light.define(*WINDOW)
     light.train("cards")
 
-    def killed(*_: object) -> None:
-        raise SystemExit
-
     with scorers_that_look(light):
-        with monkeypatch.context() as patched, pytest.raises(SystemExit):
-            patched.setattr(module, name, killed)
-            patched.setattr(sequence, "take_back", lambda *_: None)  # a process that is killed takes nothing back
-            take_over(light)
+        killed_at(light, monkeypatch, module, name)
         take_over(light)
     assert light.served() == {
         "stream-cards": ("cards", "terminals"),
@@ -154,13 +161,7 @@ def test_definitions_that_are_restored_take_an_unfinished_takeover_back(light: L
     light.define(*WINDOW)
     light.train("cards")
 
-    def killed(*_: object) -> None:
-        raise SystemExit
-
-    with monkeypatch.context() as patched, pytest.raises(SystemExit):
-        patched.setattr(sequence, "_start_scorers", killed)
-        patched.setattr(sequence, "take_back", lambda *_: None)
-        take_over(light)
+    killed_at(light, monkeypatch, sequence, "_start_scorers")
     assert light.pids().keys() > before.keys()
     light.define(*reversed(WINDOW))
     take_over(light)
