@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from features.errors import StackError
+from features.errors import SettingError, StackError
 from features.job import JobPlan
-from features.seam import Seam
+from features.seam import Seam, seam_at
 from features.times import moment_text
 from infra.config import stream_config
-from infra.local.stack.todo import Call
+from infra.local.stack.todo import Call, Todo
 from jobs.history.places import Written
 from jobs.stream import topics
 from jobs.stream.files import newest_checkpoint, state_folder
@@ -39,7 +40,11 @@ class Beginning(NamedTuple):
     def __str__(self) -> str:
         if self.kind == "history":
             return f"from the history until {moment_text(self.until_ms or 0)}, then the topics"
-        return "from its last checkpoint" if self.kind == "checkpoint" else "from the beginning of the topics, which hold all"
+        return (
+            "from its last checkpoint"
+            if self.kind == "checkpoint"
+            else "from the beginning of its topics, which hold all that its windows do"
+        )
 
 
 def state_of(call: Call, job: JobPlan) -> Path:
@@ -59,12 +64,13 @@ def beginning(call: Call, job: JobPlan, seam: Seam | None, address: str, wanted:
     until = wanted.until_ms if wanted.until_ms is not None else seam.until_ms if seam else None
     deleted = _deleted(call, job, address)
     if until is None:
-        if deleted:
-            name, at = max(deleted.items(), key=lambda item: item[1])
-            raise StackError(
-                f"a job beside another begins with all that its windows hold; the topic of {name} has lost events up to "
-                f"{moment_text(at)}, and no history was given{LATER}"
-            )
+        needed = seam_at(job, int(time.time() * 1000), files=1).from_ms
+        for name, at in deleted.items():
+            if at >= needed.get(name, at + 1):
+                raise StackError(
+                    f"a job beside another begins with all that its windows hold; the topic of {name} has lost events up to "
+                    f"{moment_text(at)}, and no history was given{LATER}"
+                )
         return Beginning("topics")
     for name, at in deleted.items():
         if at >= until:
@@ -73,6 +79,18 @@ def beginning(call: Call, job: JobPlan, seam: Seam | None, address: str, wanted:
                 f"history ends at {moment_text(until)}{LATER}"
             )
     return Beginning("history", until)
+
+
+def check_histories(call: Call, work: Todo, wanted: Wanted) -> None:
+    """Raise `SettingError` for a history that no job which begins now reads."""
+    plans = [call.now.plan(service) for job in work.over for service in job if service in call.now.services]
+    sources = {stage.source for plan in (*plans, *work.new.values()) for stage in plan.windows}
+    unknown = sorted(set(wanted.histories) - sources)
+    if unknown:
+        raise SettingError(
+            "a history is read for a job that begins now, of a source that its windows are over: "
+            f"{', '.join(sorted(sources)) or 'none'}; got {', '.join(unknown)}; leave it out"
+        )
 
 
 def _deleted(call: Call, job: JobPlan, address: str) -> Mapping[str, int]:

@@ -19,7 +19,7 @@ from infra.local.stack.start import create_topics, must_run, start, wait
 from infra.local.stack.todo import Call, Job, Todo
 from infra.local.stack.turns import write_turns
 from infra.run.backfill import load_one
-from infra.run.takeover.begin import Beginning, Wanted, beginning, state_of
+from infra.run.takeover.begin import Beginning, Wanted, beginning, check_histories, state_of
 from infra.run.takeover.cut import cut, running_scorers
 from infra.run.takeover.finish import finish
 from infra.run.takeover.offsets import READ_BACK, STUCK_SECONDS, Offsets, Reader, group_of, nearest, reading, until_read
@@ -69,6 +69,7 @@ class TakeOver:
 
     def __call__(self, call: Call, stack: Stack, work: Todo) -> Stack:
         """Put the new plans in the place of those that run, a job after the other."""
+        check_histories(call, work, self._wanted)
         self._say(call, work)
         pending = read_pending(call.folders)
         begun = pending.running.services if pending else ()

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from infra.local.stack.definitions import GONE
 from infra.local.stack.start import OnStep, look
 from infra.local.stack.todo import Call, Todo
-from infra.run.takeover.begin import Wanted
+from infra.run.takeover.begin import Wanted, check_histories
 from infra.run.takeover.sequence import beginnings, new_beginnings
 from infra.settings import Settings
 
@@ -34,6 +34,7 @@ def rows(
 
 def rows_of(call: Call, work: Todo, wanted: Wanted) -> list[Row]:
     """The same of what there is to do."""
+    check_histories(call, work, wanted)
     found: list[Row] = []
     for job in work.over:
         how = {s: str(one) for begun, one in beginnings(call, job, work.address, wanted).items() for s in begun.services}

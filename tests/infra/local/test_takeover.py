@@ -79,7 +79,10 @@ def test_it_says_what_it_will_do_for_each_service(light: Light, monkeypatch: pyt
     light.train("cards")
     found = steps(light)
     assert found["cards"][0] == "take over"
-    assert "from the beginning of the topics, which hold all: input customer_spend__count_1d: window 1d → 2d" in found["cards"][1]
+    assert (
+        "from the beginning of its topics, which hold all that its windows do: input customer_spend__count_1d: window 1d → 2d"
+        in found["cards"][1]
+    )
     assert found["terminals"][0] == "keep"
     assert "from the history until 2018-08-01" in steps(light, Wanted(UNTIL_MS))["cards"][1]
     monkeypatch.setenv("HEADRACE_SERVICES", "cards")
