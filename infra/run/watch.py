@@ -17,6 +17,7 @@ from features.errors import StackError
 from features.plan import Plan
 from jobs.audit.ledger import Ledger, ledger_of
 from jobs.audit.topics import READER, between, rows_of
+from jobs.stream.topics import committed
 from schemas import FeatureVector
 from schemas.codec import decode_features, decode_late_row
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
@@ -217,8 +218,8 @@ def caught_up(client: Mapping[str, Any], plan: Plan, group: str, seconds: float 
 
 def reached(admin: Any, consumer: Any, group: str, wanted: Mapping[TopicPartition, int]) -> bool:
     """Whether a group has committed that it has read all records before these offsets."""
-    committed = {place: found.offset for place, found in admin.list_group_offsets([group])[group].items()}
-    return not any(_has_record(consumer, place, committed.get(place, 0), end) for place, end in wanted.items())
+    read = committed(admin, group)
+    return not any(_has_record(consumer, place, read.get(place, 0), end) for place, end in wanted.items())
 
 
 def _has_record(consumer: Any, place: TopicPartition, begin: int, end: int) -> bool:

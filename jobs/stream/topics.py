@@ -126,12 +126,12 @@ def _read(admin: Any, group: str, before: Sources) -> dict[TopicPartition, int]:
     It commits none for a partition in which there was nothing: it has read that as far as to where it began.
     """
     read = {TopicPartition(topic, n): begin for topic, begins in before.begins.items() for n, begin in begins.items()}
-    for place, offset in _committed(admin, group).items():
+    for place, offset in committed(admin, group).items():
         read[place] = max(offset, read.get(place, 0))
     return read
 
 
-def _committed(admin: Any, group: str) -> dict[TopicPartition, int]:
+def committed(admin: Any, group: str) -> dict[TopicPartition, int]:
     """The offsets of a group; a cluster to whose groups nobody has spoken yet makes their topic first."""
     deadline = time.monotonic() + COORDINATOR_SECONDS
     while True:

@@ -17,6 +17,7 @@ from infra.local.stack.todo import Call
 from infra.run.takeover.begin import state_of
 from infra.run.watch import reached
 from jobs.stream import beside
+from jobs.stream.topics import committed
 
 LOOK_SECONDS = 0.25
 STUCK_SECONDS = 120.0
@@ -60,8 +61,7 @@ class Reader:
 
     def left(self, group: str, topic: str, ends: Offsets) -> int:
         """How many offsets before ``ends`` a group has not committed."""
-        committed = self._admin.list_group_offsets([group])[group]
-        read = {place.partition: found.offset for place, found in committed.items() if place.topic == topic}
+        read = {place.partition: offset for place, offset in committed(self._admin, group).items() if place.topic == topic}
         return sum(max(0, end - read.get(partition, 0)) for partition, end in ends.items())
 
     def _of(self, topic: str) -> list[TopicPartition]:
