@@ -35,7 +35,7 @@ def _record(call: Call, pending: Pending) -> None:
     note(call.folders, "took over", pending, offsets=offsets)
     for job in pending.jobs:
         ours = {service: found for service, found in offsets.items() if service in job.services}
-        write_taken(state_of(call, job), Taken(state_of(call, pending.running), ours))
+        write_taken(state_of(call, job), Taken(str(state_of(call, pending.running)), ours))
 
 
 def _end(call: Call, before: Stack | None, pending: Pending) -> None:
@@ -125,5 +125,5 @@ def _restart_writers(call: Call, pending: Pending) -> None:
 def _forget_older(call: Call, pending: Pending) -> None:
     """Of the job before, its checkpoints stay, so that there is a way back; those of the one before it go."""
     taken = read_json(taken_file(state_of(call, pending.running)), Taken)
-    if taken and taken.state not in [state_of(call, job) for job in pending.jobs]:
+    if taken and taken.state not in [str(state_of(call, job)) for job in pending.jobs]:
         shutil.rmtree(taken.state, ignore_errors=True)

@@ -118,8 +118,8 @@ def note(folders: Folders, event: str, pending: Pending, **more: Any) -> None:
 class Taken(msgspec.Struct, frozen=True):
     """``takeover.json`` beside the checkpoints of a job: where it took over, and from what."""
 
-    state: Path
-    """The checkpoints of the job before: kept until the next one takes over."""
+    state: str
+    """The folder of the checkpoints of the job before: kept until the next one takes over."""
     offsets: dict[str, Offsets]
     """By service that changed its plan, the offsets of the spine's topic from which on its predictions are of the new plan."""
 
