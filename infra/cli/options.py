@@ -49,10 +49,8 @@ HistoryOption = Annotated[
 ]
 
 
-def until_of(written: str | None) -> int | None:
-    """The end of a history; None where none was given."""
-    if written is None:
-        return None
+def until_of(written: str) -> int:
+    """The end of a history."""
     until_ms = utc_ms(written)
     if until_ms is None:
         raise SettingError("a history ends at a time; got none; write --until 2024-05-08, say")

@@ -84,7 +84,7 @@ def up(
 
     where = folder(project)
     settings = load_settings(where, **({"scorer": {"processes": scorers}} if scorers else {}))
-    wanted = takeover.Wanted(until_of(until), histories(history))
+    wanted = takeover.Wanted(None if until is None else until_of(until), histories(history))
     if dry_run:
         with show.steps() as on_step:
             rows = takeover.rows(where, settings, services or (), wanted, on_step, replace=replace)
