@@ -147,7 +147,7 @@ def _take_over(call: Call, stack: Stack, services: Job, wanted: Wanted) -> Stack
             raise
     pending = msgspec.structs.replace(pending, is_over=True)
     write_pending(call.folders, pending)
-    return finish(call, stack, pending)
+    return finish(call, stack, pending) or stack
 
 
 def _begin(call: Call, services: Job, reader: Reader) -> Pending:
