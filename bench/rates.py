@@ -17,12 +17,14 @@ from jobs.stream.job import run
 PARALLELISM = 2
 BATCH_MS = 5
 """Flat out: what the peers' sinks have too."""
+FLAT_OUT_JVM = "-XX:+UseParallelGC"
+"""With the JVM's second compiler, which pays for what is flat out."""
 SECONDS = 900
 
 
 def stream_rate(plan: Plan, broker: Broker, folder: Path, **changes: Any) -> tuple[float, float]:
     """Vectors written a second by the job of ``plan``: of all, and of the second half."""
-    section = StreamSettings(**{"parallelism": PARALLELISM, "batch_ms": BATCH_MS, **changes})
+    section = StreamSettings(**{"parallelism": PARALLELISM, "batch_ms": BATCH_MS, "jvm_options": FLAT_OUT_JVM, **changes})
     config = stream_config(section, bootstrap=broker.bootstrap, checkpoints=folder / "checkpoints", bounded=True)
     return output_rate(broker, plan.features_topic, run, job_plan([plan]), config)
 

@@ -16,6 +16,7 @@ import msgspec
 
 from bench.common import ROOT, process
 from bench.peers.job import Job
+from bench.rates import FLAT_OUT_JVM
 from features.definitions.load import load
 from features.job import job_plan
 from features.plan import Plan
@@ -68,8 +69,12 @@ def plan_for(source: str, target: str) -> Plan:
 
 @contextmanager
 def headrace(job: Job) -> Iterator[Alive]:
-    """The stream job in a process of its own, on an embedded Flink with its state on the heap."""
-    folder, section = Path(job.folder), StreamSettings(batch_ms=job.linger_ms)
+    """The stream job in a process of its own, on an embedded Flink with its state on the heap.
+
+    Set up for what is measured, as docs/settings.md says: batches and a better compiler flat out, neither for a latency.
+    """
+    flat_out = {"batch_ms": job.linger_ms, "jvm_options": FLAT_OUT_JVM} if job.linger_ms else {}
+    folder, section = Path(job.folder), StreamSettings(**flat_out)
     config = stream_config(section, bootstrap=job.bootstrap, checkpoints=folder, logs=folder / "logs")
     with process(run, job_plan([plan_for(job.source, job.target)]), config) as made:
         yield made.is_alive
