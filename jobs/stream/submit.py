@@ -97,7 +97,7 @@ def _flink_configuration(job: JobPlan, config: StreamConfig, places: Places) -> 
         "execution.buffer-timeout.interval": f"{config.sql.batch_ms} ms",
         "execution.checkpointing.interval": f"{config.checkpoint_interval_ms} ms",
         # Without a folder, a checkpoint of more than 5 MB fails and the job restarts for ever.
-        "execution.checkpointing.dir": places.state.resolve().as_uri(),
+        "execution.checkpointing.dir": _place(places.state),
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": "2",
         "restart-strategy.type": "exponential-delay",
@@ -127,7 +127,12 @@ def _flink_configuration(job: JobPlan, config: StreamConfig, places: Places) -> 
         }
     if places.restored:
         configuration |= {
-            "execution.state-recovery.path": places.restored.resolve().as_uri(),
+            "execution.state-recovery.path": _place(places.restored),
             "execution.state-recovery.claim-mode": "CLAIM",
         }
     return configuration
+
+
+def _place(folder: Path) -> str:
+    """A folder as Flink names it: its ``Path`` takes ``%20`` for three characters, and would keep checkpoints in another folder."""
+    return f"file://{folder.resolve()}"
