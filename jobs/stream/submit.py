@@ -134,5 +134,5 @@ def _flink_configuration(job: JobPlan, config: StreamConfig, places: Places) -> 
 
 
 def _place(folder: Path) -> str:
-    """A folder as Flink names it: its ``Path`` takes ``%20`` for three characters, and would keep checkpoints in another folder."""
+    """A folder as Flink names it: its ``Path`` decodes nothing, so that ``%20`` would be another folder, where none is found."""
     return f"file://{folder.resolve()}"
