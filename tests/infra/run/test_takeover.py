@@ -212,6 +212,8 @@ def test_a_new_plan_takes_over_from_the_one_that_serves(
     assert stream.command("up") == 0, capsys.readouterr().err + _logs(stream)
     assert stream.pids().keys() == before.keys()
     assert not set(stream.pids().values()) & set(before.values())
+    kept = {file.parents[3].name for file in stream.folders.checkpoints.glob("*/*/*/*/chk-*/_metadata")}
+    assert len(kept) == 2, "those of the plan before are the way back"
 
     time.sleep(2)
     stream.end()
