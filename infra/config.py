@@ -11,12 +11,13 @@ import msgspec
 from features.service import Resources
 from infra.http_settings import HttpSettings
 from infra.section import Section
-from infra.settings import HistorySettings, OnlineSettings, ScorerSettings, Settings, StreamSettings
+from infra.settings import HistorySettings, OnlineSettings, ScorerSettings, Settings, StreamSettings, run_folder
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 if TYPE_CHECKING:
     from features.service import Service
     from features.sql.flink import JobOptions
+    from jobs.cluster.config import ClusterConfig
     from jobs.online.writer import WriterConfig
     from jobs.stream.config import StreamConfig
     from serving.http.config import HttpConfig
@@ -98,6 +99,24 @@ def sql_options(
         whole_after_ms={},
         newest_ms={},
         history=None,
+        queries=None,
+    )
+
+
+def cluster_config(settings: Settings, project: Path, cluster: str) -> ClusterConfig:
+    """The configuration of a job over histories on the Flink cluster at ``cluster``, ``host:port``."""
+    from infra.local import jars
+    from jobs.cluster.config import ClusterConfig
+
+    folder = run_folder(project, settings)
+    return _filled(
+        ClusterConfig,
+        settings.stream,
+        cluster=cluster,
+        sql=sql_options(settings.stream, bootstrap=""),  # it reads no topic
+        jars=jars.flink_jars(),
+        folder=folder / "features",
+        logs=folder / "logs",
     )
 
 

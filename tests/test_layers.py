@@ -27,6 +27,7 @@ PACKAGES = {
 """The packages, and which of the others each of them imports."""
 ROOMS = {
     "jobs/audit": {"jobs/history"},
+    "jobs/cluster": {"jobs/history", "jobs/stream"},
     "jobs/ingest": {"jobs/history"},
     "jobs/predict": {"jobs/history"},
     "jobs/training": {"jobs/history"},

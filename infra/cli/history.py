@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -25,6 +25,8 @@ from infra.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
 
     from features.service import Service
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from jobs.history.served import Record
 
 AsOf = Literal["event-time", "served"]
+Engine = Literal["duckdb", "flink"]
 
 
 @app.command(epilog="Example: headrace features SERVICE --from 2026-01-01 --to 2026-01-15 --out features.parquet")
@@ -57,6 +60,13 @@ def features(
         str | None,
         typer.Option(help="With --as-of served: a .jsonl of predictions; none: the topic.", metavar="FILE", show_default=False),
     ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="What computes the windows: duckdb, on this machine; flink, a cluster (docs/cluster.md).")
+    ] = "duckdb",
+    flink: Annotated[
+        str | None,
+        typer.Option(help="With --engine flink: the cluster; none: stream.cluster.", metavar="HOST:PORT", show_default=False),
+    ] = None,
     project: ProjectOption = HERE,
 ) -> None:
     """Compute the features of past events.
@@ -74,16 +84,19 @@ def features(
         raise SettingError(f"--receipts is for what was served; got --as-of {as_of}; add --as-of served")
     settings = load_settings(where)
     labelled = _label(service, settings) if label and label_of is None else label_of
+    cluster = _cluster(engine, flink, as_of, settings)
     with interruptible(lambda: f"{out} was not written"), show.progress() as on_progress:
         from features.definitions.load import load  # slow: after all that is quickly refused
         from jobs.history.batch_rows import Counted
-        from jobs.history.compute import stream_features
         from jobs.history.rows_file import write
         from jobs.history.served import Told, stream_served
 
         of = with_settings(load(where).service(service), settings)
         counted, told = Counted(of.plan), Told(of.plan)
-        compute = stream_features if as_of == "event-time" else partial(stream_served, records=_records(of, settings, receipts))
+        served = as_of == "served"
+        compute = (
+            partial(stream_served, records=_records(of, settings, receipts)) if served else _computed(cluster, settings, where)
+        )
         tables = compute(
             of,
             start_ms=times.start_ms,
@@ -174,6 +187,37 @@ class _Unscored:
         if self.count:
             why = f"column 'unscorable' says why: {self.first}, say"
             warn(f"{self.count:,} of {rows:,} rows have no score, and {why}")
+
+
+def _cluster(engine: Engine, flink: str | None, as_of: AsOf, settings: Settings) -> str | None:
+    """The cluster that computes the windows; None: this machine does. Raises `SettingError` for options that contradict."""
+    if engine == "duckdb":
+        if flink is not None:
+            raise SettingError(f"--flink is the cluster of --engine flink; got --engine {engine}; add --engine flink")
+        return None
+    if as_of == "served":
+        raise SettingError("--engine flink computes windows; --as-of served reads values that were computed; leave out --engine")
+    cluster = flink or settings.stream.cluster
+    if cluster is None:
+        raise SettingError(
+            "--engine flink computes on a Flink cluster; none is named; write --flink HOST:PORT, or set stream.cluster in headrace.toml"
+        )
+    host, _, port = cluster.rpartition(":")
+    if not host or not port.isdecimal():
+        raise SettingError(f"a Flink cluster is HOST:PORT, of its REST API; got {cluster}; write localhost:8081, say")
+    return cluster
+
+
+def _computed(cluster: str | None, settings: Settings, project: Path) -> Callable[..., Iterator[pa.Table]]:
+    """What computes features: DuckDB, and the cluster for the windows where there is one."""
+    from jobs.history.compute import stream_features
+
+    if cluster is None:
+        return stream_features
+    from infra.config import cluster_config
+    from jobs.cluster.windows import windows_on
+
+    return partial(stream_features, windows=partial(windows_on, config=cluster_config(settings, project, cluster)))
 
 
 def _records(of: Service, settings: Settings, receipts: str | None) -> Iterator[Record]:

@@ -59,8 +59,15 @@ class JobOptions(msgspec.Struct, frozen=True):
     """By source: the time of the newest event that is read already, where the job goes on from a checkpoint."""
     history: History | None = None
     """None: the job was not backfilled."""
+    queries: str | None = None
+    """The column of the spine in which an event that gets no vector has null; None: there is none."""
     client: Mapping[str, str] = {}
     """Properties of Kafka's Java client, beside its address: how Kafka is spoken to, without secrets."""
+
+    @property
+    def wants_all(self) -> bool:
+        """Whether each event of the spine gets a vector."""
+        return self.vectors_from_ms is None and self.queries is None
 
     @property
     def kafka(self) -> dict[str, str]:

@@ -211,7 +211,7 @@ def _rows_of_spine(step: Step, options: JobOptions) -> tuple[str, ...]:
     """The table that a stage's rows of the spine come from, and the conditions that they meet."""
     if step.before:
         return step.before[-1].name, "`_late` IS NULL"
-    if options.vectors_from_ms is None or spine_is_needed_after(step.job, -1):
+    if options.wants_all or spine_is_needed_after(step.job, -1):
         return step.job.spine, "`_reason` IS NULL"
     # No window is over the spine: a row without a vector is of no use to any stage.
     return step.job.spine, "`_reason` IS NULL", is_wanted(step.job.spine_source, options)
@@ -224,4 +224,6 @@ def spine_is_needed_after(job: JobPlan, place: int) -> bool:
 
 def is_wanted(spine: Source, options: JobOptions) -> str:
     """Whether a vector of an event of the spine is wanted, as SQL."""
+    if options.queries is not None:
+        return f"{backquoted(options.queries)} IS NOT NULL"
     return "TRUE" if options.vectors_from_ms is None else f"{backquoted(spine.time)} >= {options.vectors_from_ms}"

@@ -1,0 +1,64 @@
+"""A job over files, on its cluster until it ends."""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import partial
+
+from features.errors import StackError
+from features.sql.flink import Job
+from jobs.cluster.config import ClusterConfig
+from jobs.stream.submit import ROCKSDB, execute
+from jobs.stream.watch import Watch, ended, innermost_cause
+
+ATTEMPTS = 3
+"""How often a job begins again that has lost a machine: it has no checkpoints."""
+
+
+def run_to_end(name: str, sql: Job, config: ClusterConfig) -> None:
+    """Return when the job has written all of its files. One that fails, or is interrupted here, is cancelled.
+
+    Raises `StackError` where the cluster is not there, or refuses the job, and where the job fails.
+    """
+    from py4j.protocol import Py4JError
+    from pyflink.util.exceptions import JavaException
+
+    config.logs.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("FLINK_LOG_DIR", str(config.logs.resolve()))  # read when PyFlink starts its JVM
+    try:
+        client = execute(sql, _flink_configuration(name, config))
+    except (JavaException, Py4JError) as error:
+        raise StackError(
+            f"Flink at {config.cluster} did not take the job: {innermost_cause(str(error))}; see its log, and --flink"
+        ) from error
+    job = str(client.get_job_id())
+    watch, stop = Watch(config.cluster, job, partial(ended, config.cluster, job)), threading.Event()
+    try:
+        if watch.until_running(stop):
+            watch.until_end(stop)
+    finally:
+        watch.cancel()
+    try:
+        client.get_job_execution_result().result()
+    except (JavaException, Py4JError) as error:
+        raise StackError(f"the Flink job failed: {innermost_cause(str(error))}; see the cluster's logs") from error
+
+
+def _flink_configuration(name: str, config: ClusterConfig) -> dict[str, str]:
+    host, _, port = config.cluster.partition(":")
+    return {
+        "pipeline.name": f"headrace.features.{name}",
+        "pipeline.jars": ";".join(jar.resolve().as_uri() for jar in config.jars),
+        "pipeline.object-reuse": "true",
+        "pipeline.auto-watermark-interval": "20 ms",
+        "parallelism.default": str(config.parallelism),
+        "execution.buffer-timeout.interval": "100 ms",
+        "execution.target": "remote",
+        "rest.address": host,
+        "rest.port": port,
+        "restart-strategy.type": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": str(ATTEMPTS),
+        "restart-strategy.fixed-delay.delay": "1 s",
+        **(ROCKSDB if config.state_backend == "rocksdb" else {"state.backend.type": "hashmap"}),
+    }
