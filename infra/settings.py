@@ -50,8 +50,8 @@ def _names(value: object) -> object:
 class StreamSettings(Section):
     """The stream jobs."""
 
-    parallelism: int = Field(default=1, ge=1)
-    """The number of parallel tasks of each stage."""
+    parallelism: int = Field(default=1, ge=1, le=128)
+    """The number of parallel tasks of each stage. A job goes on from its checkpoints with another number too."""
     checkpoint_interval_ms: int = Field(default=10_000, ge=100)
     """The time between two checkpoints: what Flink repeats at most after a restart."""
     state_backend: Literal["heap", "rocksdb"] = "heap"

@@ -215,8 +215,10 @@ def _computed(cluster: str | None, settings: Settings, project: Path) -> Callabl
     if cluster is None:
         return stream_features
     from infra.config import cluster_config
+    from jobs.cluster.run import require
     from jobs.cluster.windows import windows_on
 
+    require(cluster, settings.stream.parallelism)
     return partial(stream_features, windows=partial(windows_on, config=cluster_config(settings, project, cluster)))
 
 

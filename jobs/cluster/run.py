@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import threading
+import urllib.request
 from functools import partial
 
 from features.errors import StackError
@@ -14,6 +17,23 @@ from jobs.stream.watch import Watch, ended, innermost_cause
 
 ATTEMPTS = 3
 """How often a job begins again that has lost a machine: it has no checkpoints."""
+
+
+def require(cluster: str, parallelism: int) -> None:
+    """Raise `StackError` where no Flink cluster replies at ``host:port``, or it has fewer slots."""
+    url = f"http://{cluster}/overview"
+    try:
+        with urllib.request.urlopen(url, timeout=10) as reply:  # noqa: S310 - http to the cluster's own address
+            slots = json.load(reply)["slots-total"]
+    except (OSError, http.client.HTTPException, ValueError, LookupError) as error:
+        raise StackError(
+            f"{url} did not reply as Flink does: {error}; start the cluster, or name another with --flink"
+        ) from error
+    if slots < parallelism:
+        raise StackError(
+            f"each task takes a slot of the Flink cluster; {cluster} has {slots} slots, and stream.parallelism is {parallelism}; "
+            "start more TaskManagers, or set it lower"
+        )
 
 
 def run_to_end(name: str, sql: Job, config: ClusterConfig) -> None:

@@ -47,7 +47,7 @@ __all__ = ["Progress", "compute", "stream_features", "write"]
 
 
 Windows = Callable[[duckdb.DuckDBPyConnection, Plan, Steps], None]
-"""Makes of the sources' tables and the queries' a table `stage_table` for each stage: its features, in the order of the queries."""
+"""Makes a table `stage_table` for each stage, of the sources' tables and the queries': its features, in the queries' order."""
 
 
 def stage_table(number: int) -> str:
