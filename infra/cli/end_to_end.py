@@ -56,8 +56,8 @@ def replay(
     have their predictions.
     """
     from infra.cli import show
-    from infra.kafka import rights
     from infra.config import resources_of
+    from infra.kafka import rights
     from infra.local import stack, topics
     from infra.settings import load_settings
     from jobs.history.places import located

@@ -200,7 +200,8 @@ def _cluster(engine: Engine, flink: str | None, as_of: AsOf, settings: Settings)
     cluster = flink or settings.stream.cluster
     if cluster is None:
         raise SettingError(
-            "--engine flink computes on a Flink cluster; none is named; write --flink HOST:PORT, or set stream.cluster in headrace.toml"
+            "--engine flink computes on a Flink cluster; none is named; "
+            "write --flink HOST:PORT, or set stream.cluster in headrace.toml"
         )
     host, _, port = cluster.rpartition(":")
     if not host or not port.isdecimal():

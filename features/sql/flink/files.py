@@ -45,7 +45,7 @@ class FileTables(msgspec.Struct, frozen=True):
 
 
 def over_files(plan: Plan) -> JobPlan:
-    """``plan`` as history computes it: waiting for all that happened before, with no row late, and of each source what windows need."""
+    """``plan`` as history computes it: in event-time mode, with no row late; of each source, what the windows need."""
     used = {plan.spine, *(stage.source for stage in plan.windows)}
     sources = tuple(_narrowed(plan, source) for source in plan.sources if source.name in used)
     return job_plan([msgspec.structs.replace(plan, mode="event_time", lateness_ms=0, sources=sources)])

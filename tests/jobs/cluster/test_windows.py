@@ -54,15 +54,19 @@ def bits(table: pa.Table) -> list[Any]:
 
 def service_of(folder: Path) -> Service:
     """Every function over every type that it takes, of a spine and of another source, in files of no order and with nulls."""
-    for seed, name in enumerate(("orders", "returns")):
-        duckdb.sql(
-            f"SELECT setseed({seed / 10}); COPY (SELECT range AS id, {NOW} + CAST(random() * {ROWS} AS BIGINT) * 60000 AS at, "
-            f"'account ' || (hash(range) % 40) AS account, "
-            f"{null_or('CAST(random() * 1e15 AS BIGINT) - 500000000000000')} AS cents, "
-            f"{null_or('CAST(random() * 1e9 - 5e8 AS DECIMAL(12,2))')} AS price, "
-            f"{null_or('CAST(random() * 8000 - 4000 AS BIGINT) / 8.0')} AS weight "
-            f"FROM range({ROWS})) TO '{folder / name}.parquet' (FORMAT parquet)"
-        )
+    for place, name in enumerate(("orders", "returns")):
+        number = [f"CAST(hash(range * 8 + {4 * place + column}) >> 12 AS BIGINT)" for column in range(4)]
+        columns = {
+            "id": "range",
+            "at": f"{NOW} + {number[0]} % {ROWS} * 60000",
+            "account": f"'account ' || {number[0]} % 40",
+            "cents": f"{number[1]} % 1000000000000000 - 500000000000000",
+            "price": f"CAST({number[2]} % 1000000000 - 500000000 AS DECIMAL(12,2)) / 4",
+            "weight": f"({number[3]} % 64000 - 32000) / 8.0",
+        }
+        missing = {column: f"CASE WHEN range % 7 < 6 THEN {columns[column]} END" for column in ("cents", "price", "weight")}
+        selected = ", ".join(f"{sql} AS {column}" for column, sql in (columns | missing).items())
+        duckdb.sql(f"COPY (SELECT {selected} FROM range({ROWS})) TO '{folder / name}.parquet' (FORMAT parquet)")
     features = [
         WindowFeature(f"view__{function}_{column.name}_{window}", function, column.name, window * HOUR)
         for function in (PARAMETERS.get(name, name) for name in written())
@@ -76,11 +80,6 @@ def service_of(folder: Path) -> Service:
     names = tuple(feature.name for stage in stages for feature in stage.features)
     plan = Plan("orders", "orders", sources, stages, (), (), names, "arrival", DAY_MS)
     return Service(folder, plan, {}, {"orders": ORDERS, "returns": RETURNS}, ())
-
-
-def null_or(sql: str) -> str:
-    """One value in seven is missing."""
-    return f"CASE WHEN random() > 0.14 THEN {sql} END"
 
 
 def on_cluster(service: Service, cluster: Cluster, folder: Path, **settings: Any) -> pa.Table:
