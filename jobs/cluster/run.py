@@ -15,8 +15,8 @@ from jobs.cluster.config import ClusterConfig
 from jobs.stream.submit import ROCKSDB, execute
 from jobs.stream.watch import Watch, ended, innermost_cause
 
-ATTEMPTS = 3
-"""How often a job begins again that has lost a machine: it has no checkpoints."""
+ATTEMPTS = 6
+"""How often a job begins again that has lost a machine, after 1, 2, 4, … seconds: Flink may take 50 s to see that one is gone."""
 
 
 def require(cluster: str, parallelism: int) -> None:
@@ -77,8 +77,10 @@ def _flink_configuration(name: str, config: ClusterConfig) -> dict[str, str]:
         "execution.target": "remote",
         "rest.address": host,
         "rest.port": port,
-        "restart-strategy.type": "fixed-delay",
-        "restart-strategy.fixed-delay.attempts": str(ATTEMPTS),
-        "restart-strategy.fixed-delay.delay": "1 s",
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "1 s",
+        "restart-strategy.exponential-delay.backoff-multiplier": "2.0",
+        "restart-strategy.exponential-delay.jitter-factor": "0.0",
+        "restart-strategy.exponential-delay.attempts-before-reset-backoff": str(ATTEMPTS),
         **(ROCKSDB if config.state_backend == "rocksdb" else {"state.backend.type": "hashmap"}),
     }

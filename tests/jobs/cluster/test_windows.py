@@ -53,7 +53,7 @@ def bits(table: pa.Table) -> list[Any]:
 
 
 def service_of(folder: Path) -> Service:
-    """Every function over every type that it takes, of a spine and of another source, in files of no order and with nulls."""
+    """Every function over every type, of a spine and, with windows that may be empty, of another source; no order, some nulls."""
     for place, name in enumerate(("orders", "returns")):
         number = [f"CAST(hash(range * 8 + {4 * place + column}) >> 12 AS BIGINT)" for column in range(4)]
         columns = {
@@ -68,15 +68,14 @@ def service_of(folder: Path) -> Service:
         selected = ", ".join(f"{sql} AS {column}" for column, sql in (columns | missing).items())
         duckdb.sql(f"COPY (SELECT {selected} FROM range({ROWS})) TO '{folder / name}.parquet' (FORMAT parquet)")
     features = [
-        WindowFeature(f"view__{function}_{column.name}_{window}", function, column.name, window * HOUR)
+        WindowFeature(f"view__{function}_{column.name}", function, column.name, 30 * HOUR)
         for function in (PARAMETERS.get(name, name) for name in written())
         for column in ORDERS.columns
         if column.name in {"cents", "price", "weight", "account"} and column.type.kind in find(function).row.takes
-        for window in (1, 30)
     ]
     sources = tuple(msgspec.structs.replace(one, history=f"{one.name}.parquet") for one in (ORDERS, RETURNS))
-    renamed = tuple(msgspec.structs.replace(one, name=one.name.replace("view", "other")) for one in features)
-    stages = Stage("orders", ("account",), tuple(features)), Stage("returns", ("account",), renamed)
+    short = tuple(msgspec.structs.replace(one, name=one.name.replace("view", "other"), window_ms=HOUR) for one in features)
+    stages = Stage("orders", ("account",), tuple(features)), Stage("returns", ("account",), short)
     names = tuple(feature.name for stage in stages for feature in stage.features)
     plan = Plan("orders", "orders", sources, stages, (), (), names, "arrival", DAY_MS)
     return Service(folder, plan, {}, {"orders": ORDERS, "returns": RETURNS}, ())
