@@ -58,5 +58,5 @@ def test_rows_of_a_view_come_from_an_object_store(store: FeatureStore) -> None:
     """As of a row, in a span of times, and in the SQL of entity rows."""
     rows = pd.DataFrame({"event_timestamp": [NOON], "product": ["tea"]})
     assert store.get_historical_features(rows, ["offers:stock"]).to_df()["stock"].tolist() == [2**60 + 1]
-    sql = "SELECT product, since + INTERVAL 1 MINUTE AS event_timestamp FROM offers_file"
+    sql = "SELECT product, CAST(since AS TIMESTAMPTZ) AS event_timestamp FROM offers_file"
     assert store.get_historical_features(sql, ["offers:stock"]).to_df()["stock"].tolist() == [2**60 + 1]
