@@ -7,8 +7,10 @@ key, compute and write in parallel; what is not windows is computed here, as wit
 
 from __future__ import annotations
 
-import tempfile
+import shutil
+import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -35,9 +37,7 @@ def windows_on(connection: duckdb.DuckDBPyConnection, plan: Plan, step: Steps, c
     if not plan.windows:
         return
     job = over_files(plan)
-    config.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="features-", dir=config.folder) as name:
-        folder = Path(name)
+    with _new_folder(config.folder) as folder:
         tables = FileTables(str(folder.resolve()), config.parallelism)
         step(f"windows on Flink, {config.cluster}")
         for source in job.sources:
@@ -46,6 +46,17 @@ def windows_on(connection: duckdb.DuckDBPyConnection, plan: Plan, step: Steps, c
         _read(connection, job, folder, tables.files)
     _give(connection, plan)
     step.done += len(plan.windows) - 1
+
+
+@contextmanager
+def _new_folder(within: Path) -> Iterator[Path]:
+    """A folder that is deleted after the block. Not one of `tempfile`'s: the cluster's processes may be another user's."""
+    folder = within / uuid.uuid4().hex
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write(connection: duckdb.DuckDBPyConnection, source: Source, folder: Path, files: int) -> None:

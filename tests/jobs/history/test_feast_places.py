@@ -48,7 +48,8 @@ def _into_sqlite(folder: Path) -> None:
 
 def test_entity_rows_in_sql_see_a_table_of_a_database(store: FeatureStore) -> None:
     """By the name of its source, and its windows are read from there too."""
-    sql = "SELECT buyer_id, CAST(orders.at AS TIMESTAMPTZ) AS event_timestamp, order_id FROM orders WHERE buyer_id = 1 ORDER BY order_id"
+    at = "CAST(orders.at AS TIMESTAMPTZ) AS event_timestamp"
+    sql = f"SELECT buyer_id, {at}, order_id FROM orders WHERE buyer_id = 1 ORDER BY order_id"
     found = store.get_historical_features(sql, ["spend:count"]).to_df()
     assert found["order_id"].tolist() == [0, 1, 3, 4, 5]
     assert found["count"].tolist() == [1, 2, 3, 3, 3]
