@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,11 +15,13 @@ from infra.settings import HistorySettings, OnlineSettings, ScorerSettings, Sett
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 if TYPE_CHECKING:
+    from features.plan import Plan
     from features.service import Service
     from features.sql.flink import JobOptions
+    from infra.kafka.settings import KafkaSettings
     from jobs.online.writer import WriterConfig
     from jobs.stream.config import StreamConfig
-    from serving.http.config import HttpConfig
+    from serving.http.config import HttpConfig, KafkaConfig
     from serving.kafka.config import ScorerConfig
 
 T = TypeVar("T")
@@ -30,6 +32,15 @@ GROUP = "headrace"
 """Begins the names of consumer groups."""
 CACHE_BYTES = 64 * 1024 * 1024
 """What a stage on RocksDB keeps of its state decoded, in memory; state on the heap is there as it is."""
+READER = {
+    "enable_auto_commit": False,
+    "auto_offset_reset": "latest",
+    "allow_auto_create_topics": False,
+    "metrics_enabled": False,
+}
+"""A consumer that is in no group."""
+DISCOVERY_MS = 10_000
+"""Until it knows of partitions that were added."""
 KEPT_BYTES = 64 * 1024 * 1024
 """What a stage keeps in memory of the values of its windows, for functions that have no small partial."""
 
@@ -149,6 +160,15 @@ def http_config(section: HttpSettings, project: Path) -> HttpConfig:
     names = ("tls_certificate_file", "tls_key_file")
     files = {name: (project / getattr(section, name)).absolute() if getattr(section, name) else None for name in names}
     return _filled(HttpConfig, section, **files)
+
+
+def kafka_config(section: KafkaSettings, bootstrap: str, plans: Sequence[Plan], others: Sequence[Plan] = ()) -> KafkaConfig:
+    """Where the HTTP service publishes events and reads predictions: those of ``plans``; ``others`` read the same topics."""
+    from serving.http.config import KafkaConfig
+
+    own = {"isolation_level": section.isolation_level, "metadata_max_age_ms": DISCOVERY_MS}
+    client = section.client(bootstrap)
+    return KafkaConfig(client, {**READER, **own, **client}, tuple(plans), tuple(others))
 
 
 def online_config(

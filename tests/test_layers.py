@@ -30,7 +30,7 @@ ROOMS = {
     "jobs/ingest": {"jobs/history"},
     "jobs/predict": {"jobs/history"},
     "jobs/training": {"jobs/history"},
-    "serving/http": {"serving/log_lines.py", "serving/models", "serving/predict"},
+    "serving/http": {"serving/kafka", "serving/log_lines.py", "serving/models", "serving/predict"},
     "serving/kafka": {"serving/log_lines.py", "serving/models", "serving/predict"},
     "serving/predict": {"serving/models"},
     "infra/config.py": {"infra/http_settings.py", "infra/local", "infra/section.py", "infra/settings.py"},

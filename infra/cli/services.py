@@ -55,7 +55,7 @@ def up(
     ] = None,
     project: ProjectOption = HERE,
 ) -> None:
-    """Start Kafka, the stream jobs and each service's scorers.
+    """Start Kafka, the stream jobs, each service's scorers and, where the settings have [http], the HTTP service.
 
     Services of one spine and one mode share a job. What runs already is left alone; scorers follow the model registry by
     themselves. A service that runs another plan than definitions.py has now is refused without --replace: a new plan reads its
@@ -70,7 +70,10 @@ def up(
     with interruptible(lambda: _still_running(where, settings)), show.steps() as on_step:
         started = stack.up(where, settings, services or (), on_step, replace=replace)
     running = stack.served(where, settings)
-    show.out.print(f"Kafka on [cyan]{started.bootstrap}[/]\n")
+    show.out.print(f"Kafka on [cyan]{started.bootstrap}[/]")
+    if http := stack.http_address(where, settings):
+        show.out.print(f"HTTP on [cyan]{http}[/], described at {http}/docs")
+    show.out.print()
     show.table("", ("service", "plan", "model", "publish events to", "read predictions from"), map(_service_cells, running))
     _show_differences(running)
     logs = stack.Folders(run_folder(where, settings)).logs

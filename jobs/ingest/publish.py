@@ -21,6 +21,7 @@ from kafka.partitioner.default import DefaultPartitioner, murmur2
 
 from features.errors import SettingError, StackError
 from features.plan import Plan
+from features.taken import taken
 from features.times import ALWAYS, EVENT_TIMES, EventTimes, Span
 from jobs.history.places import Written
 from jobs.ingest.event_files import Feed, read
@@ -61,13 +62,10 @@ def feed(file: Written, topic: str, plans: Iterable[Plan], times: EventTimes = E
 
     An event needs what any of the plans needs of it.
     """
-    readers = [(plan, source) for plan in plans for source in plan.sources if source.topic == topic]
-    if not readers:
+    found = taken(topic, plans)
+    if found is None:
         return Feed(file, topic)
-    plan, source = readers[0]
-    stages = sorted(plan.windows, key=lambda stage: stage.source != source.name)
-    required = frozenset(name for plan, source in readers for name in plan.required(source))
-    return Feed(file, topic, source, stages[0].key[0] if stages else None, required, times)
+    return Feed(file, topic, found.source, found.key, found.required, times)
 
 
 def events(one: Feed, span: Span = ALWAYS) -> Iterator[Event]:

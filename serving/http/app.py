@@ -12,6 +12,7 @@ from starlette.routing import Route, Router
 
 from serving.http.config import HttpConfig
 from serving.http.edge import Edge
+from serving.http.events import Events
 from serving.http.gate import Gate
 from serving.http.inference import Inference
 from serving.http.media import json_response
@@ -19,7 +20,8 @@ from serving.http.metrics import Metrics
 from serving.http.openapi import Docs
 from serving.http.predict import Predict
 from serving.http.served import Served, all_ready
-from serving.http.tokens import Scope, Tokens
+from serving.http.stream import Stream
+from serving.http.tokens import Scope
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -34,9 +36,17 @@ class Guarded(NamedTuple):
     endpoint: Endpoint
 
 
-def application(served: Mapping[str, Served], config: HttpConfig, tokens: Tokens, metrics: Metrics) -> Edge:
+class OnKafka(NamedTuple):
+    """The endpoints behind which there is Kafka."""
+
+    events: Events
+    stream: Stream
+
+
+def application(
+    served: Mapping[str, Served], config: HttpConfig, gate: Gate, metrics: Metrics, on_kafka: OnKafka | None = None
+) -> Edge:
     """The ASGI application of these services, by name."""
-    gate = Gate(config, tokens, metrics)
     metrics.show(served.values())
     health = Health(served)
     routes: tuple[Guarded, ...] = (
@@ -58,7 +68,13 @@ def application(served: Mapping[str, Served], config: HttpConfig, tokens: Tokens
         *(Guarded("GET", f"{path}/ready", "read", inference.model_ready) for path in models),
         *(Guarded("POST", f"{path}/infer", "predict", inference.infer) for path in models),
     )
-    docs = Docs(served, config, has_tokens=bool(tokens))
+    if on_kafka is not None:
+        routes = (
+            *routes,
+            Guarded("POST", "/v1/events/{topic}", "publish", on_kafka.events.__call__),
+            Guarded("GET", "/v1/stream/{service}", "read", on_kafka.stream.__call__),
+        )
+    docs = Docs(served, config, on_kafka.events.entrances if on_kafka else {}, has_tokens=gate.has_tokens)
     pages = (
         Guarded("GET", "/openapi.json", None, docs.description),
         Guarded("GET", "/docs", None, docs.page),

@@ -21,7 +21,7 @@ from infra.local.stack.definitions import Definitions
 from infra.local.stack.environments import aliases_of, make_topic
 from infra.local.stack.folders import Folders
 from infra.local.stack.owner import moved_from, recorded_owner, refuse_others, take
-from infra.local.stack.record import KAFKA, Stack, process_names, recorded, recorded_plan, role_of, stop_order, works
+from infra.local.stack.record import HTTP, KAFKA, Stack, process_names, recorded, recorded_plan, role_of, stop_order, works
 from infra.local.stack.todo import Call, Todo, is_current, todo
 from infra.settings import Settings, run_folder, secrets, write_settings
 from schemas.topics import DEAD_LETTERS, DEPLOYMENTS, LATE_ROWS, predictions
@@ -90,6 +90,8 @@ def _up(call: Call, wanted: Sequence[str], replace: bool) -> Stack:
     _create_topics(call, stack.bootstrap, work.plans.values())
     write_settings(settings, folders.settings)
     names = [name for name in process_names(stack, work.plans, settings) if name != KAFKA]
+    if (work.new or work.stop) and HTTP in names:  # it serves what it was started with
+        processes.stop(HTTP)
     for name in names:
         if not processes.running(name):
             _start(call, stack, name)
@@ -190,8 +192,16 @@ def _start(call: Call, stack: Stack, name: str) -> None:
     role, service, instance = role_of(name)
     folders.ready(name).parent.mkdir(parents=True, exist_ok=True)
     folders.ready(name).unlink(missing_ok=True)
-    served = stack.job_of(service) if role == "stream" else (service,)
-    command = [*call.program, role, *served, "--project", str(call.project.absolute()), "--settings", str(folders.settings)]
+    served = {"stream": stack.job_of(service), HTTP: stack.services}.get(role, (service,))
+    command = [
+        *call.program,
+        "serve" if role == HTTP else role,
+        *served,
+        "--project",
+        str(call.project.absolute()),
+        "--settings",
+        str(folders.settings),
+    ]
     command += [part for one in served for part in ("--plan", str(folders.plan(one)))] if role == "stream" else []
     command += [] if instance is None else ["--instance", str(instance)]
     call.processes.start(name, command, secrets(call.settings), cwd=call.project)
@@ -201,7 +211,7 @@ def _wait(folders: Folders, processes: Processes, name: str) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while not works(folders, processes, name):
         ended = processes.running(name) is None
-        if next(folders.histories(role_of(name)[1]), None):  # it is being backfilled, however long that takes
+        if next(folders.histories(role_of(name)[1] or name), None):  # it is being backfilled, however long that takes
             deadline = time.monotonic() + READY_SECONDS
         if ended or time.monotonic() > deadline:
             what = "ended" if ended else f"was not ready within {READY_SECONDS:.0f} s"

@@ -12,6 +12,7 @@ from infra.local.processes import Processes
 from infra.local.stack.definitions import GONE, Definitions
 from infra.local.stack.folders import Folders
 from infra.local.stack.record import (
+    HTTP,
     KAFKA,
     Stack,
     process_names,
@@ -31,6 +32,7 @@ SHOWN = 3
 REPLACED = "its plan is replaced"
 FEWER = "fewer scorers are wanted"
 NO_WRITER = "online.write is false"
+NO_HTTP = "the settings have no [http]"
 
 Job = tuple[str, ...]
 """The services of a stream job."""
@@ -109,7 +111,7 @@ def todo(call: Call, before: Stack | None, wanted: Sequence[str], address: str, 
     stop |= {stream_name(job): REPLACED for job in replaced}
     stop |= _readers(call, {service: GONE if lines == [GONE] else REPLACED for service, lines in changed.items()})
     for name in surplus(call.processes.names(), plans, call.settings):
-        stop[name] = FEWER if role_of(name)[0] == "scorer" else NO_WRITER
+        stop[name] = {"scorer": FEWER, HTTP: NO_HTTP}.get(role_of(name)[0], NO_WRITER)
     others = {service: before.definitions.get(service, "") for service in before.services if service not in names}
     return Todo(plans, {s: plan for s, plan in plans.items() if not any(s in job for job in kept)}, kept, others, stop)
 

@@ -1,0 +1,150 @@
+"""Events on their way to Kafka, from a thread of its own: no call of Kafka's client holds up the event loop."""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+from queue import SimpleQueue
+from threading import Event as Flag
+from threading import Thread
+from typing import Any, NamedTuple
+
+import structlog
+from kafka import KafkaProducer
+from kafka.errors import AuthorizationError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
+
+from schemas import Origin
+from serving.http.event_rules import Event, Refusal
+from serving.http.ledger import Ledger, Name, Sent
+from serving.kafka.clients import SendingClient, attend
+from serving.kafka.config import SENDER
+
+BLOCK_MS = 5_000
+"""How long a send may wait for a topic's partitions."""
+RETRY_SECONDS = 0.5
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+OF_AN_EVENT = (*TOO_LARGE, AuthorizationError, KafkaTimeoutError)
+"""Errors after which a producer goes on; after others it may be done for good."""
+CLOSE_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+Headers = list[tuple[str, bytes]]
+
+
+class Wanted(NamedTuple):
+    """An event to publish."""
+
+    name: Name
+    event: Event
+    headers: Headers
+    sent: Sent
+
+
+class Sender:
+    """Publishes what is `put`, and tells the ledger; ``client`` is what a kafka-python client is given.
+
+    An event that Kafka does not take in time stays with the producer for two minutes: it is published once Kafka is back, and a
+    repeat in between is the same event.
+    """
+
+    def __init__(self, client: dict[str, Any], ledger: Ledger) -> None:
+        self._client, self._ledger = client, ledger
+        self._queue: SimpleQueue[Wanted | None] = SimpleQueue()
+        self._stop = Flag()
+        self._producer: Any = None
+        self._is_spoiled = False
+        self._thread = Thread(target=self._run, name="publish", daemon=True)
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._thread.start()
+
+    def put(self, wanted: Wanted) -> None:
+        """Publish it."""
+        self._queue.put(wanted)
+
+    def close(self) -> None:
+        """Publish what was put, within a bound of time, and end."""
+        self._stop.set()
+        self._queue.put(None)
+        if self._thread.is_alive():
+            self._thread.join(2 * CLOSE_SECONDS)
+
+    def _run(self) -> None:
+        self._connect()
+        while (wanted := self._queue.get()) is not None:
+            self._send(wanted)
+        self._close()
+
+    def _close(self) -> None:
+        if self._producer is not None:
+            with suppress(KafkaError):
+                self._producer.close(timeout=CLOSE_SECONDS)
+        self._producer = None
+
+    def _renew(self) -> None:
+        """Another producer, where this one has failed for good."""
+        if self._is_spoiled:
+            self._close()
+            self._is_spoiled = False
+        self._connect()
+
+    def _connect(self) -> None:
+        """Open a producer, as soon as Kafka replies."""
+        said = ""
+        while self._producer is None and not self._stop.is_set():
+            try:
+                self._producer = open_producer(self._client)
+            except KafkaError as error:
+                if repr(error) != said:
+                    log.warning("events are not published: Kafka does not reply", error=repr(error))
+                said = repr(error)
+                self._stop.wait(RETRY_SECONDS)
+
+    def _send(self, wanted: Wanted) -> None:
+        self._renew()
+        loop = wanted.sent.published.get_loop()
+        tell = partial(self._tell, loop, wanted)
+        if self._producer is None:  # the service ends, and Kafka was never there
+            tell(None, KafkaError("Kafka does not reply"))
+            return
+        name, event = wanted.name, wanted.event
+        try:
+            future = self._producer.send(name.topic, value=event.value, key=event.key, headers=wanted.headers)
+        except Exception as error:  # a producer that has failed for good raises anything
+            tell(None, error)
+            return
+        future.add_callback(lambda record: tell(record, None))
+        future.add_errback(lambda error: tell(None, error))
+
+    def _tell(self, loop: AbstractEventLoop, wanted: Wanted, record: Any, error: BaseException | None) -> None:
+        result: Origin | Refusal
+        if error is None:
+            result = Origin(record.topic, record.partition, record.offset)
+        else:
+            self._is_spoiled |= not (isinstance(error, OF_AN_EVENT) or getattr(error, "retriable", False))
+            result = _refusal(wanted, error)
+            log.warning("an event was not published", topic=wanted.name.topic, error=repr(error))
+        with suppress(RuntimeError):  # the loop has ended: nobody waits
+            loop.call_soon_threadsafe(self._ledger.published, wanted.name, wanted.sent, result)
+
+
+def open_producer(client: dict[str, Any]) -> Any:
+    """A producer that sends at once, waits for all replicas, and writes a record that it sends again once."""
+    own = {"acks": "all", "max_block_ms": BLOCK_MS, "allow_auto_create_topics": False}
+    producer = KafkaProducer(**{**SENDER, **own}, **client, kafka_client=SendingClient)
+    attend(producer)
+    return producer
+
+
+def _refusal(wanted: Wanted, error: BaseException) -> Refusal:
+    """What a client is told of Kafka's error."""
+    kind = type(error).__name__
+    if isinstance(error, TOO_LARGE):
+        what = f"an event is no longer than its topic takes; Kafka refused {len(wanted.event.value)} bytes ({kind})"
+        return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, wanted.event.id, what)
+    what = f"Kafka did not take the event: {kind}; try again with the same event id"
+    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, wanted.event.id, what)
