@@ -116,6 +116,10 @@ class ScorerSettings(Section):
     """How many feature vectors are scored at once, at most."""
     discovery_ms: int = Field(default=10_000, ge=100)
     """How often the scorer looks for new partitions of the feature vectors' topic."""
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535)
+    """The port of this machine's loopback on which a scorer's metrics are, for Prometheus; of several scorers of a service the
+    first's, the others have the next ones; 0: a free one, which `headrace status` shows, and which several services need; none:
+    there are no metrics."""
 
 
 class OnlineSettings(Section):

@@ -100,7 +100,7 @@ class Docs:
         event = {
             "type": "object",
             "required": list(rows.needed),
-            "properties": {column: column(kind, column in rows.keys) for column, kind in rows.types.items()},
+            "properties": {name: column(kind, name in rows.keys) for name, kind in rows.types.items()},
         }
         if not rows.needed:
             del event["required"]  # OpenAPI 3.0 has no empty list there

@@ -34,6 +34,7 @@ from serving.kafka.dead_letters import DeadLetters
 from serving.kafka.delivery import COMMIT_SECONDS, Delivery
 from serving.kafka.lease import Lease
 from serving.kafka.membership import Membership
+from serving.kafka.metrics import ScorerMetrics, lag_of
 from serving.kafka.predicted import Predicted, read_back
 from serving.kafka.shadows import Shadows
 from serving.kafka.watch import Watch
@@ -65,6 +66,7 @@ class Scorer:
         producer: Any,
         lease: Lease,
         open_reader: Callable[[], Any],
+        metrics: ScorerMetrics | None = None,
     ) -> None:
         self._plan = plan
         self._watch = watch
@@ -82,6 +84,8 @@ class Scorer:
         self._room = room(config.longest_of(predictions(plan.service)))
         self._next: dict[TopicPartition, int] = {}
         self._adopted = False
+        self._address = metrics.address if metrics else None
+        self._metrics = metrics and metrics.of(plan.service, lambda: self._loaded.lineup, lambda: lag_of(consumer, self._next))
 
     def step(self) -> None:
         """Predict what one poll returns."""
@@ -127,6 +131,7 @@ class Scorer:
         if self._config.ready_file is not None:
             model = self._loaded.lineup.production.predictor.manifest
             known = {"plan": self._plan.digest, "model": model.name, "version": model.version, "sha256": model.sha256}
+            known |= {"metrics": self._address} if self._address else {}
             self._config.ready_file.write_bytes(msgspec.json.encode(known))
 
     def _await_producer(self, partitions: Sequence[int]) -> None:
@@ -144,9 +149,11 @@ class Scorer:
         began = time.perf_counter()
         lineup = self._loaded.lineup
         records, messages, bad = self._new(polled)
-        events = lineup.vectors.events(messages, [record.timestamp for record in records])
+        featured = [record.timestamp for record in records]
+        events = lineup.vectors.events(messages, featured)
         keys = [_key(record, message) for record, message in zip(records, messages, strict=True)] if lineup.canary else ()
         results = lineup.predict(events, keys)
+        scored_at = int(time.time() * 1000)
         self._delivery.check()
         scored: list[Record] = []
         for record, result in zip(records, results, strict=True):
@@ -167,6 +174,10 @@ class Scorer:
         seconds = time.perf_counter() - began
         skipped = self._shadows.feed(lineup, events, records)
         self._counts.add(scored=len(scored), repeats=repeats, dead_letters=len(letters), skipped=skipped, seconds=seconds)
+        if self._metrics:
+            self._metrics.polled(scored=len(scored), repeats=repeats, letters=letters, skipped=skipped, seconds=seconds)
+            event, arrived = [one.event_time for one in messages], [one.arrived_at for one in messages]
+            self._metrics.times(event, arrived, featured, scored_at)
 
     def _new(
         self, polled: Mapping[TopicPartition, Sequence[Any]]

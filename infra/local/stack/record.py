@@ -41,6 +41,7 @@ class Ready(msgspec.Struct, frozen=True):
 
     rest: str | None = None
     version: int | None = None
+    metrics: str | None = None
 
 
 def recorded(folders: Folders) -> Stack | None:
