@@ -81,6 +81,9 @@ class StreamSettings(Section):
     """Events from this time on are all in the topics: after a backfill, if Kafka had deleted some; none: as Kafka's log says."""
     discovery_ms: int = Field(default=10_000, ge=100)
     """How often the job looks for new partitions of its sources: those that are added later are read after so long at most."""
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535)
+    """The port of this machine's loopback on which a job's metrics are, for Prometheus; 0: a free one, which `headrace status`
+    shows, and which several jobs need; none: there are no metrics."""
 
     @property
     def event_times(self) -> EventTimes:

@@ -20,6 +20,7 @@ from features.sql.flink.options import History
 from jobs.stream.backfill import await_seam, history_of
 from jobs.stream.config import StreamConfig
 from jobs.stream.files import checkpoint_folder, newest_checkpoint, rocksdb_folder
+from jobs.stream.metrics import metrics_of
 from jobs.stream.submit import Places, submit
 from jobs.stream.topics import look
 from jobs.stream.watch import Watch, ended, innermost_cause
@@ -65,7 +66,10 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
         try:
             if watch.until_running(stop):
                 log.info("stream.running", services=services, job=watch.id)
-                with _at_seam(history, f"http://{rest}/jobs/{watch.id}", partial(_say_ready, config, rest, watch.id)):
+                with (
+                    metrics_of(job, config, watch) as metrics,
+                    _at_seam(history, f"http://{rest}/jobs/{watch.id}", partial(_say_ready, config, rest, watch.id, metrics)),
+                ):
                     watch.until_end(stop)
         finally:
             if config.cluster:
@@ -83,9 +87,9 @@ def _vectors_from_ms(config: StreamConfig, history: History | None) -> int | Non
     return wanted if history is None else max(history.seam.until_ms, wanted or 0)
 
 
-def _say_ready(config: StreamConfig, rest: str, job: str) -> None:
+def _say_ready(config: StreamConfig, rest: str, job: str, metrics: str | None) -> None:
     if config.ready_file:
-        config.ready_file.write_text(json.dumps({"rest": f"http://{rest}", "job": job}))
+        config.ready_file.write_text(json.dumps({"rest": f"http://{rest}", "job": job, "metrics": metrics}))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from serving.http.config import HttpConfig
 from serving.http.events import Entrance
 from serving.http.media import BINARY, JSON, json_response
 from serving.http.openapi_events import EVENT_SCHEMAS, events, stream
-from serving.http.openapi_parts import LONG, NAMES, Schema, any_body, ok, operation
+from serving.http.openapi_parts import LONG, NAMES, Schema, any_body, column, ok, operation
 from serving.http.problems import ProblemError
 from serving.http.rows import Rows
 from serving.http.served import Served
@@ -100,7 +100,7 @@ class Docs:
         event = {
             "type": "object",
             "required": list(rows.needed),
-            "properties": {name: column(kind, name in rows.keys) for name, kind in rows.types.items()},
+            "properties": {key: column(kind, key in rows.keys) for key, kind in rows.types.items()},
         }
         if not rows.needed:
             del event["required"]  # OpenAPI 3.0 has no empty list there

@@ -71,4 +71,4 @@ def _address(folders: Folders, stack: Stack | None, name: str) -> str | None:
     if name == KAFKA:
         return stack.bootstrap if stack else None
     written = ready(folders, name)
-    return (written.rest or written.metrics) if written else None
+    return ", ".join(filter(None, (written.rest, written.metrics))) or None if written else None

@@ -39,7 +39,10 @@ def scorer(live: Live) -> Iterator[Scorer]:
 @pytest.fixture(scope="module")
 def running(live: Live, scorer: Scorer, cluster: Cluster) -> Iterator[Running]:
     """Stream job, scorer and HTTP service."""
-    with submitted(live.broker, cluster, live.plan, live.folder, bounded=False), live.serving(deadline_ms=30_000) as made:
+    ready = live.folder / "stream is ready"
+    job = submitted(live.broker, cluster, live.plan, live.folder, bounded=False, ready_file=ready)
+    with job, live.serving(deadline_ms=30_000) as made:
+        wait_until(ready.exists, 120)
         yield made
 
 
