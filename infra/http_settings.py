@@ -50,6 +50,9 @@ class HttpSettings(Section):
     """How long requests that are in work may take once the service is to stop."""
     docs: bool = True
     """Whether there is an OpenAPI page, `/docs`; neither it nor `/openapi.json` needs a token."""
+    access_log: bool = False
+    """Whether each request is a line of the log: its id, its `traceparent`, what it wanted, its status and time. Faults of the
+    service are logged with them in any case."""
     events: bool = True
     """Whether events are published and predictions streamed over HTTP, where it is known at the start where Kafka is."""
     remembered_events: int = Field(default=50_000, ge=1)

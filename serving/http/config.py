@@ -36,6 +36,8 @@ class HttpConfig(msgspec.Struct, frozen=True):
     """How long what is in work may take once the service is to stop."""
     docs: bool
     """Whether there is an OpenAPI page."""
+    access_log: bool
+    """Whether each request is a line of the log."""
     remembered_events: int
     """How many of the events published last are known, should they be repeated."""
     max_streams: int
