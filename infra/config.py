@@ -140,12 +140,14 @@ def scorer_config(
     """
     from serving.kafka.config import SESSION_MS, ScorerConfig
 
+    number = section.instance if instance is None else instance
     return _filled(
         ScorerConfig,
         section,
         client=client,
         isolation_level=isolation_level,
-        instance=section.instance if instance is None else instance,
+        instance=number,
+        metrics_port=section.metrics_port and section.metrics_port + number - section.instance,
         longest=dict(longest or {}),
         group=f"{GROUP}.scorer.{service}",
         session_ms=SESSION_MS,

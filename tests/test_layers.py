@@ -33,7 +33,7 @@ ROOMS = {
     "serving/http": {"serving/kafka", "serving/log_lines.py", "serving/models", "serving/predict"},
     "serving/kafka": {"serving/log_lines.py", "serving/models", "serving/predict"},
     "serving/predict": {"serving/models"},
-    "infra/config.py": {"infra/http_settings.py", "infra/local", "infra/section.py", "infra/settings.py"},
+    "infra/config.py": {"infra/http_settings.py", "infra/kafka", "infra/local", "infra/section.py", "infra/settings.py"},
     "infra/kafka": {"infra/section.py"},
     "infra/http_settings.py": {"infra/section.py"},
     "infra/settings.py": {"infra/http_settings.py", "infra/kafka", "infra/section.py"},

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.exposition import exposed
 from features.service import Service
 from infra.config import scorer_config
 from infra.kafka import rights
@@ -16,7 +14,6 @@ from infra.local.files import fresh
 from infra.models import registry_of
 from infra.settings import Settings, run_folder
 from schemas.topics import DEAD_LETTERS, predictions
-from serving.kafka.metrics import ScorerMetrics
 from serving.kafka.run import Job, run_all
 
 if TYPE_CHECKING:
@@ -27,23 +24,8 @@ def run_scorers(project: Path, settings: Settings, services: Sequence[str], inst
     """Score for these services until the process is stopped; ``instance``: which scorer of them it is, none: the settings'."""
     from features.definitions.load import load  # slow
 
-    loaded, port = load(project), _port(settings, instance)
-    with ExitStack() as parts:
-        metrics = None
-        if port is not None:
-            metrics = ScorerMetrics()
-            metrics.address = parts.enter_context(exposed(metrics.registry, port))
-        run_all(
-            [_job(project, settings, loaded, service, instance)._replace(metrics=metrics) for service in dict.fromkeys(services)]
-        )
-
-
-def _port(settings: Settings, instance: int | None) -> int | None:
-    """Where the metrics of this scorer are: of several on a machine each has the next port."""
-    first = settings.scorer.metrics_port
-    if not first:
-        return first
-    return first + (0 if instance is None else instance - settings.scorer.instance)
+    loaded = load(project)
+    run_all([_job(project, settings, loaded, service, instance) for service in dict.fromkeys(services)])
 
 
 def _job(project: Path, settings: Settings, loaded: Project, service: str, instance: int | None) -> Job:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -17,6 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from features.exposition import exposed
 from schemas import DeadLetter
 from serving.predict.lineup import Lineup
 
@@ -142,6 +144,17 @@ class _Seen(Collector):
             for lane in one.lineup().lanes:
                 models.add_metric((service, lane.alias, lane.placed.model, str(lane.placed.version)), 1)
         return hops, lag, models
+
+
+@contextmanager
+def metrics_at(port: int | None) -> Iterator[ScorerMetrics | None]:
+    """Within, Prometheus can read them on the loopback's ``port``; None: there are none."""
+    if port is None:
+        yield None
+        return
+    metrics = ScorerMetrics()
+    with exposed(metrics.registry, port) as metrics.address:
+        yield metrics
 
 
 def lag_of(consumer: Any, offsets: Mapping[TopicPartition, int]) -> dict[int, int]:

@@ -20,7 +20,7 @@ from serving.kafka.clients import PollingConsumer, SendingClient, attend
 from serving.kafka.config import SENDER, ScorerConfig
 from serving.kafka.lease import Lease, LostError
 from serving.kafka.membership import FLUSH_SECONDS
-from serving.kafka.metrics import ScorerMetrics
+from serving.kafka.metrics import ScorerMetrics, metrics_at
 from serving.kafka.scorer import Scorer, check_topics
 from serving.kafka.shadows import Shadows
 from serving.kafka.watch import Watch
@@ -41,19 +41,23 @@ class Job(NamedTuple):
     service: Service
     registry: Registry
     config: ScorerConfig
-    metrics: ScorerMetrics | None = None
 
 
 def run_all(jobs: Sequence[Job], stop: threading.Event | None = None) -> None:
     """`run` for each, at once. Where one fails the others go on: its error is logged, and raised once all have ended."""
+    with metrics_at(jobs[0].config.metrics_port) as metrics:
+        _run_all(jobs, metrics, stop)
+
+
+def _run_all(jobs: Sequence[Job], metrics: ScorerMetrics | None, stop: threading.Event | None) -> None:
     if len(jobs) == 1:
-        _run(jobs[0], stop)
+        run(*jobs[0], stop, metrics)
         return
     stop, errors = stop or threading.Event(), list[BaseException]()
 
     def work(job: Job) -> None:
         try:
-            _run(job, stop)
+            run(*job, stop, metrics)
         except BaseException as error:  # raised again when the process ends
             errors.append(error)
             log.error("a scorer ended, the others go on", service=job.service.name, error=str(error))
@@ -68,10 +72,6 @@ def run_all(jobs: Sequence[Job], stop: threading.Event | None = None) -> None:
         raise errors[0]
 
 
-def _run(job: Job, stop: threading.Event | None) -> None:
-    run(job.service, job.registry, job.config, stop, job.metrics)
-
-
 def run(
     service: Service,
     registry: Registry,
@@ -79,7 +79,7 @@ def run(
     stop: threading.Event | None = None,
     metrics: ScorerMetrics | None = None,
 ) -> None:
-    """Score until SIGTERM, SIGINT or ``stop``; then finish the poll in hand, and commit.
+    """Score until SIGTERM, SIGINT or ``stop``; then finish the poll in hand, and commit. ``metrics`` are the process's.
 
     Raises `HeadraceError`: at the start where model, plan, topics or online store do not fit, later where Kafka takes no record.
     """

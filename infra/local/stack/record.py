@@ -85,8 +85,9 @@ def bootstrap(project: Path, settings: Settings) -> str:
 
 
 def http_address(project: Path, settings: Settings) -> str | None:
-    """Where the stack's HTTP service listens; None where it has none."""
-    written = ready(Folders(run_folder(project, settings)), HTTP)
+    """Where the stack's HTTP service listens; None where none runs."""
+    folders = Folders(run_folder(project, settings))
+    written = ready(folders, HTTP) if Processes(folders.run).running(HTTP) else None
     return written.rest if written else None
 
 
