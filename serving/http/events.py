@@ -38,8 +38,9 @@ from serving.http.sender import Headers, Sender, Wanted
 
 UNITS = {"ms": 1, "s": 1000}
 WAIT = re.compile(r"(\d{1,6})(ms|s)")
-TRACED = ("traceparent", "tracestate")
-"""Headers of W3C's trace context, which a record of Kafka has as the request had them."""
+TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+STATE_LENGTH = 512
+"""Characters of a ``tracestate`` that have to be passed on (W3C's trace context, section 3.3.1.5)."""
 
 
 class Entrance(NamedTuple):
@@ -218,6 +219,11 @@ async def _until(futures: Iterable[asyncio.Future[Any]], when: float) -> None:
 
 
 def _headers(request: Request) -> Headers:
-    """What the event's record has beside it: who sent it, and of which trace it is."""
-    found = [(name, value.encode()) for name in TRACED if (value := request.headers.get(name))]
-    return [*found, ("x-request-id", request.scope["request_id"].encode())]
+    """What the event's record has beside it: of which request it is, and of which trace, where it is of one."""
+    found = [("x-request-id", request.scope["request_id"].encode())]
+    trace, state = request.headers.get("traceparent", ""), request.headers.get("tracestate", "")
+    if TRACE.fullmatch(trace):
+        found.append(("traceparent", trace.encode()))
+        if 0 < len(state) <= STATE_LENGTH:
+            found.append(("tracestate", state.encode()))
+    return found

@@ -35,8 +35,14 @@ POLL_MS = 500
 GROW_SECONDS = 10.0
 RECORDS = 100
 """Predictions that are read at once."""
-READER = {"max_poll_records": RECORDS, "fetch_max_bytes": 2**20, "max_partition_fetch_bytes": 2**18}
-"""A reader's consumer keeps about a megabyte, whatever there is to read."""
+READER = {
+    "max_poll_records": RECORDS,
+    "fetch_max_bytes": 2**20,
+    "max_partition_fetch_bytes": 2**18,
+    "bootstrap_timeout_ms": 5_000,
+    "request_timeout_ms": 5_000,
+}
+"""A reader's consumer keeps about a megabyte, whatever there is to read, and gives up soon where Kafka does not reply."""
 HEADERS = ((b"content-type", EVENT_STREAM.encode()), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
 PLACE = re.compile(r"(\d{1,9}):(\d{1,18})")
 ABORT = "headrace.abort"
@@ -115,8 +121,6 @@ class Stream:
         heard, grown = now, now
         sent = self._metrics.streamed.labels(streaming.plan.service)
         while not (is_gone() or self._is_stopping()):
-            if until is not None and all(offsets[place] >= end for place, end in until.items()):
-                return "it has all that was there"
             polled = await work(partial(consumer.poll, timeout_ms=POLL_MS))
             now = time.monotonic()
             if polled:
@@ -126,6 +130,8 @@ class Stream:
             elif now - heard > self._config.heartbeat_ms / 1000:
                 await send(b":\n\n")
                 heard = now
+            if until is not None and await work(_has_all, consumer, until):
+                return "it has all that was there"
             if now - grown > GROW_SECONDS:
                 await work(grow, consumer, (topic,), offsets)
                 grown = now
@@ -228,6 +234,11 @@ def _resumed(topic: str, places: Mapping[int, int], first: Offsets, last: Offset
         what = ", ".join([*gone, *(f"partition {number}" for number in unknown)])
         raise ProblemError(410, f"Last-Event-ID is a place that {topic} still has: {known}; got {what}; read from=beginning")
     return offsets
+
+
+def _has_all(consumer: Any, until: Offsets) -> bool:
+    """By the consumer's own positions: a transaction's end has an offset, and is no record."""
+    return all(consumer.position(place) >= end for place, end in until.items())
 
 
 def _close_when_open(opening: asyncio.Future[Any]) -> None:
