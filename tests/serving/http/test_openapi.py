@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -28,25 +29,26 @@ ALL = list(hypothesis.HealthCheck)
 def fuzz(running: Running, wanted: Callable[[str], bool]) -> int:
     """Requests of the paths that are wanted, right and wrong, each as described; gives how many."""
     schema = schemathesis.openapi.from_url(f"http://{running.address}/openapi.json")
+    operations = [found.ok() for found in schema.get_all_operations()]
+    return sum(requests(operation) for operation in operations if wanted(operation.path))
+
+
+def requests(operation: Any) -> int:
+    """Of one operation."""
+    takes_body, is_stream = "requestBody" in operation.definition.raw, operation.path.startswith("/v1/stream/")
     tried = 0
-    for found in schema.get_all_operations():
-        operation = found.ok()
-        if not wanted(operation.path):
-            continue
-        takes_body = "requestBody" in operation.definition.raw
-        is_stream = operation.path.startswith("/v1/stream/")
-        for mode in (POSITIVE, NEGATIVE) if takes_body or is_stream else (POSITIVE,):
+    for mode in (POSITIVE, NEGATIVE) if takes_body or is_stream else (POSITIVE,):
 
-            @hypothesis.settings(max_examples=8 if takes_body else 2, deadline=None, suppress_health_check=ALL, database=None)
-            @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
-            def call(case: schemathesis.Case, is_stream: bool = is_stream) -> None:
-                nonlocal tried
-                tried += 1
-                if is_stream and case.query.get("until", "end") in ("", "end"):
-                    case.query = {**case.query, "until": "end"}  # it has no end otherwise
-                case.call_and_validate(checks=CHECKS)
+        @hypothesis.settings(max_examples=8 if takes_body else 2, deadline=None, suppress_health_check=ALL, database=None)
+        @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+        def call(case: schemathesis.Case) -> None:
+            nonlocal tried
+            tried += 1
+            if is_stream and case.query.get("until", "end") in ("", "end"):
+                case.query = {**case.query, "until": "end"}  # it has no end otherwise
+            case.call_and_validate(checks=CHECKS)
 
-            call()
+        call()
     return tried
 
 
