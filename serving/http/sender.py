@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from asyncio import AbstractEventLoop
 from contextlib import suppress
 from functools import partial
@@ -21,13 +22,17 @@ from serving.http.ledger import Ledger, Name, Sent
 from serving.kafka.clients import SendingClient, attend
 from serving.kafka.config import SENDER
 
-BLOCK_MS = 5_000
+BLOCK_MS = 1_000
 """How long a send may wait for a topic's partitions."""
+ABSENT_SECONDS = 5.0
+"""A topic that is not there is looked for so often: events to others do not wait for it."""
 RETRY_SECONDS = 0.5
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 OF_AN_EVENT = (*TOO_LARGE, AuthorizationError, KafkaTimeoutError)
 """Errors after which a producer goes on; after others it may be done for good."""
 CLOSE_SECONDS = 5.0
+
+ABSENT = KafkaTimeoutError("the topic's partitions are not known")
 
 log = structlog.get_logger()
 
@@ -56,6 +61,7 @@ class Sender:
         self._stop = Flag()
         self._producer: Any = None
         self._is_spoiled = False
+        self._absent: dict[str, float] = {}
         self._thread = Thread(target=self._run, name="publish", daemon=True)
 
     def start(self) -> None:
@@ -112,8 +118,15 @@ class Sender:
             tell(None, KafkaError("Kafka does not reply"))
             return
         name, event = wanted.name, wanted.event
+        if self._absent.get(name.topic, 0.0) > time.monotonic():
+            tell(None, ABSENT)
+            return
         try:
             future = self._producer.send(name.topic, value=event.value, key=event.key, headers=wanted.headers)
+        except KafkaTimeoutError:
+            self._absent[name.topic] = time.monotonic() + ABSENT_SECONDS
+            tell(None, ABSENT)
+            return
         except Exception as error:  # a producer that has failed for good raises anything
             tell(None, error)
             return

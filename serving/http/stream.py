@@ -41,8 +41,10 @@ READER = {
     "max_partition_fetch_bytes": 2**18,
     "bootstrap_timeout_ms": 5_000,
     "request_timeout_ms": 5_000,
+    "auto_offset_reset": "none",
 }
-"""A reader's consumer keeps about a megabyte, whatever there is to read, and gives up soon where Kafka does not reply."""
+"""A reader's consumer keeps about a megabyte, whatever there is to read, gives up soon where Kafka does not reply, and where what
+comes next is deleted: to go on behind it would leave it out without a word."""
 HEADERS = ((b"content-type", EVENT_STREAM.encode()), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
 PLACE = re.compile(r"(\d{1,9}):(\d{1,18})")
 ABORT = "headrace.abort"
@@ -69,6 +71,8 @@ class Stream:
         self._plans = {plan.service: plan for plan in kafka.plans}
         self._reader = {**kafka.reader, **READER}
         self._config, self._metrics, self._is_stopping = config, metrics, is_stopping
+        self.patience = config.slow_reader_ms / 1000
+        """How many seconds a reader may take nothing."""
         self._readers = 0
         self._threads = ThreadPoolExecutor(config.max_streams, "stream")
 
@@ -84,7 +88,7 @@ class Stream:
         try:
             return await self._opened(plan, wanted)
         except BaseException:
-            self._leave(plan)
+            self.leave(plan)
             raise
 
     def close(self) -> None:
@@ -110,7 +114,8 @@ class Stream:
             raise ProblemError(503, detail, retry_after=RETRY_SECONDS) from None
         return _Streaming(self, plan, consumer, offsets, until, work)
 
-    def _leave(self, plan: Plan) -> None:
+    def leave(self, plan: Plan) -> None:
+        """A reader has gone."""
         self._readers -= 1
         self._metrics.streams.labels(plan.service).dec()
 
@@ -146,7 +151,7 @@ class _Streaming(Response):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Send the stream."""
-        most, why = self.stream._config.slow_reader_ms / 1000, ""
+        most, why = self.stream.patience, ""
 
         async def write(body: bytes, *, more: bool = True) -> None:
             async with asyncio.timeout(most):
@@ -159,14 +164,17 @@ class _Streaming(Response):
                 return
             async with _watched(receive) as is_gone:
                 await write(b"retry: 1000\n\n")
-                why = await self.stream.run(self, write, is_gone)
+                try:
+                    why = await self.stream.run(self, write, is_gone)
+                except KafkaError as error:  # who comes back with the last id goes on, or hears what is the matter
+                    why = repr(error)
                 await write(b"", more=False)
         except TimeoutError:
             why = f"the reader took nothing for {most:g} s (http.slow_reader_ms)"
             scope["extensions"][ABORT]()
             await asyncio.sleep(0)  # the connection is lost: nothing more is expected of this response
         finally:
-            self.stream._leave(self.plan)
+            self.stream.leave(self.plan)
             log.info("a stream ended", service=self.plan.service, why=why, request_id=scope["request_id"])
             await asyncio.shield(self.work(self.consumer.close))
 
