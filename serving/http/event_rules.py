@@ -71,9 +71,8 @@ class EventRules:
         fields = [(place, kind, NULL if kind is msgspec.Raw else None) for place, kind in kinds.items()]
         event = msgspec.defstruct("Event", fields, rename=places, gc=False)
         self._decode = msgspec.json.Decoder(event).decode
-        self._decode_id = msgspec.json.Decoder(
-            msgspec.defstruct("Id", [("id", Int64 | str | None, None)], rename={"id": source.event_id})
-        ).decode
+        has_id: Any = msgspec.defstruct("Id", [("id", Int64 | str | None, None)], rename={"id": source.event_id})
+        self._decode_id = msgspec.json.Decoder(has_id).decode
 
     def one(self, body: bytes) -> Event | Refusal:
         """The event of a body that is one."""

@@ -149,10 +149,12 @@ class Events:
         return [self._publish(topic, event, headers) for event in events], is_many
 
     def _publish(self, topic: str, event: Event | Refusal, headers: Headers) -> Row:
-        taken = self._ledger.take(topic, event) if isinstance(event, Event) else event
-        if isinstance(taken, Refusal) or isinstance(event, Refusal):
-            return taken
-        sent, is_new = taken
+        if isinstance(event, Refusal):
+            return event
+        entry = self._ledger.take(topic, event)
+        if isinstance(entry, Refusal):
+            return entry
+        sent, is_new = entry
         if is_new:
             self._arrivals.loop = asyncio.get_running_loop()
             self._sender.put(Wanted(Name(topic, event.id), event, headers, sent))

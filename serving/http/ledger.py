@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schemas import Origin
 from serving.http.event_rules import Event, EventId, Refusal
@@ -55,7 +55,8 @@ class Sent:
 
     def end(self, refusal: Refusal) -> None:
         """Nothing more becomes of it."""
-        for future in (self.published, *self._outcomes.values()):
+        futures: list[asyncio.Future[Any]] = [self.published, *self._outcomes.values()]
+        for future in futures:
             if not future.done():
                 future.set_result(refusal)
 

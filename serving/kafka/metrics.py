@@ -79,7 +79,7 @@ class ServiceMetrics:
         self._scored, self._repeats, self._skipped = (
             metrics.events.labels(service, what) for what in ("scored", "repeat", "skipped")
         )
-        self._letters = lambda reason: metrics.letters.labels(service, reason)
+        self._service, self._letters = service, metrics.letters
         self._rows, self._seconds = metrics.rows.labels(service), metrics.seconds.labels(service)
         self._held: list[tuple[Sequence[int], Sequence[int], Sequence[int], int]] = []
         self._held_rows = 0
@@ -95,7 +95,7 @@ class ServiceMetrics:
         if skipped:
             self._skipped.inc(skipped)
         for letter in letters:
-            self._letters(letter.reason).inc()
+            self._letters.labels(self._service, letter.reason).inc()
         self._rows.observe(scored)
         self._seconds.observe(seconds)
 
