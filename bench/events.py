@@ -32,7 +32,7 @@ from infra.local.processes import Processes
 from infra.local.stack.record import HTTP, KAFKA, scorer_name, stream_name
 from infra.settings import load_settings, run_folder
 
-RATE, SECONDS = 200, 15
+RATE, SECONDS = 200, 10
 WARM_SECONDS, LOOK_SECONDS, CALM = 30, 5, 0.15
 P50_MS, P99_MS = 8, 30
 STEADY, FLAT_OUT, OVERLOAD = 20, 32, 512

@@ -75,9 +75,9 @@ def of_reader(topic: str) -> list[Right]:
 
 
 def of_http(plans: Sequence[Plan]) -> list[Right]:
-    """The rights of ``headrace serve``, which publishes events and reads predictions, in no group."""
+    """The rights of ``headrace serve``, which publishes events, reads back the newest, and reads predictions, in no group."""
     sources = sorted({source.topic for plan in plans for source in plan.sources})
-    read = (*(plan.predictions_topic for plan in plans), DEAD_LETTERS.name)
+    read = (*sources, *(plan.predictions_topic for plan in plans), DEAD_LETTERS.name)
     return [*of_publisher(sources), *(Right("READ", "topic", topic) for topic in read)]
 
 

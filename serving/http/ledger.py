@@ -81,8 +81,7 @@ class Ledger:
         if known is not None:
             if known.content == event.content:
                 return known, False
-            what = f"an event id is of one event; '{event.id}' was published with other values; send it under an id of its own"
-            return Refusal(HTTPStatus.CONFLICT, event.id, what)
+            return other_values(event.id)
         if self._pending >= PENDING or self._pending_bytes + len(event.value) > PENDING_BYTES:
             what = f"Kafka is behind: {self._pending} events wait for it; try again later"
             return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, event.id, what)
@@ -121,3 +120,9 @@ class Ledger:
         """What waits for it goes on waiting: an event is forgotten long after."""
         del self._sent[name]
         self._kept_bytes -= self._sizes.pop(name, 0)
+
+
+def other_values(event_id: EventId) -> Refusal:
+    """What an event has that comes under the id of another one."""
+    what = f"an event id is of one event; '{event_id}' was published with other values; send it under an id of its own"
+    return Refusal(HTTPStatus.CONFLICT, event_id, what)

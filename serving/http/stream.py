@@ -245,7 +245,7 @@ def _resumed(topic: str, places: Mapping[int, int], first: Offsets, last: Offset
 
 
 def _has_all(consumer: Any, until: Offsets) -> bool:
-    """By the consumer's own positions: a transaction's end has an offset, and is no record."""
+    """By the consumer's own positions: a Kafka transaction's end has an offset, and is no record."""
     return all(consumer.position(place) >= end for place, end in until.items())
 
 

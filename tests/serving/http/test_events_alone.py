@@ -51,6 +51,19 @@ def test_what_was_taken_is_finished_before_the_end(live: Live) -> None:
     assert published(live).count(one["transaction_id"]) == 1
 
 
+def test_a_service_that_is_started_again_knows_what_was_published(live: Live) -> None:
+    """The newest events of the topic, with their values: a repeat has its place, and another event under that id is refused."""
+    one = event()
+    with live.serving() as running:
+        first = post(running, live, one, "")
+    with live.serving() as running:
+        second, other = post(running, live, one, ""), post(running, live, {**one, "amount": 99}, "")
+        third = post(running, live, {**one, "transaction_id": event()["transaction_id"]}, "")
+    assert (first.status, second.status, second.json) == (202, 202, first.json)
+    assert (other.status, third.status) == (409, 202)
+    assert published(live).count(one["transaction_id"]) == 1
+
+
 def test_the_memory_of_what_was_published_is_bounded(live: Live) -> None:
     """A repeat beyond `http.remembered_events` is published again: the scorer knows it, and windows do not."""
     first, second = event(), event()
