@@ -88,7 +88,8 @@ class Arrivals:
         look_at = time.monotonic() + GROW_SECONDS
         while not self._stop.is_set():
             polled = consumer.poll(timeout_ms=POLL_MS)
-            self._hand_over([one for records in polled.values() for record in records for one in self._of(record)])
+            if self._ledger:  # what nobody can wait for is not even decoded
+                self._hand_over([one for records in polled.values() for record in records for one in self._of(record)])
             self._offsets |= {place: records[-1].offset + 1 for place, records in polled.items()}
             if time.monotonic() > look_at:
                 grow(consumer, self._topics, self._offsets)

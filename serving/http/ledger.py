@@ -70,6 +70,10 @@ class Ledger:
         self._sizes: dict[Name, int] = {}
         self._kept_bytes = self._pending = self._pending_bytes = 0
 
+    def __bool__(self) -> bool:
+        """Whether anything was published; any thread may ask."""
+        return bool(self._sent)
+
     def has(self, name: Name) -> bool:
         """Whether an event was published here; any thread may ask."""
         return name in self._sent
