@@ -27,9 +27,12 @@ MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-
 NULL = msgspec.Raw(b"null")
 LONGEST = 20
 """Characters of a whole number of 64 bits."""
+LONGEST_NAME = 50_000
+"""Characters of a name; beyond it Jackson, by which the stream reads events, gives up."""
 SHOWN = 40
 SPACE = b" \t\r\n"
 
+_all = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _many = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -106,7 +109,10 @@ class EventRules:
 
     def _event(self, value: bytes, now_ms: int) -> Event | Refusal:
         try:
+            value.decode()  # what the decoder passes over it does not look at
             values = list(msgspec.structs.astuple(self._decode(value)))
+            if len(value) > LONGEST_NAME and max(map(len, _all(value))) > LONGEST_NAME:
+                raise msgspec.DecodeError(f"a name has at most {LONGEST_NAME} characters")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return Refusal(400, self.id_of(value), f"an event is one JSON object, as it is published to '{self._topic}'; {error}")
         for place, name, check in self._checks:

@@ -91,6 +91,14 @@ def test_what_the_stream_refuses_is_refused(rules: EventRules, column: str, valu
         assert refusal.id == "eone"
 
 
+@pytest.mark.parametrize("more", [b'"\xab": 1', b'"more": "\xe3"', b'"%b": 1' % (b"n" * 60_000)])
+def test_what_is_passed_over_has_to_be_text(rules: EventRules, more: bytes) -> None:
+    """The stream reads all of an event: bytes that are no UTF-8, or a name that it cannot hold, make a dead letter there."""
+    refusal = rules.one(encoded("one")[:-1] + b", " + more + b"}")
+    assert isinstance(refusal, Refusal)
+    assert "an event is one JSON object" in refusal.detail
+
+
 def test_one_event_written_in_two_ways_has_one_content(rules: EventRules) -> None:
     """Order, spaces, zeros at the end and unknown fields do not count; a value does."""
     one, other = rules.one(encoded("x", v=1.25)), rules.one(b'{ "new": 1, ' + encoded("x", v=1.25).replace(b"1.25", b"1.250")[1:])
