@@ -141,7 +141,8 @@ def test_a_silent_stream_says_that_it_lives(running: Running, live: Live) -> Non
 
 
 def test_a_reader_who_takes_nothing_is_disconnected(running: Running, live: Live) -> None:
-    """And its place is free again; meanwhile others are served."""
+    """And its place is free again."""
+    await_readers(running, live, 0)
     with socket.create_connection(("127.0.0.1", int(running.address.rpartition(":")[2])), 10) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         path = f"/v1/stream/{live.plan.service}?from=beginning"
