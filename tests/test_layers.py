@@ -65,6 +65,7 @@ FEAST = {
     "features/feast/online_redis.py",
     "features/feast/online_stores.py",
     "features/feast/online_windows.py",
+    "features/feast/predictions.py",
     "jobs/history/feast_job.py",
     "jobs/history/feast_store.py",
     "jobs/history/feast_views.py",

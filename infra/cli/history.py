@@ -1,15 +1,15 @@
-"""``headrace features`` and ``headrace score``: what the stream would have given for past events."""
+"""``headrace features``: what the stream would have given for past events."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from features.errors import SettingError
-from infra.cli.app import HERE, ProjectOption, app, folder, interruptible, note, warn
+from infra.cli.app import HERE, ProjectOption, app, folder, interruptible, warn
 from infra.cli.batch_rows import warn_of_batch_rows
 from infra.cli.options import (
     EventsOption,
@@ -19,16 +19,13 @@ from infra.cli.options import (
     ServiceArgument,
     ToOption,
     histories,
+    note_if_empty,
     parquet_file,
     span,
-    span_text,
 )
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from features.service import Service
-    from features.times import Span
     from infra.settings import Settings
     from jobs.history.served import Record
 
@@ -95,85 +92,10 @@ def features(
         )
         written = write(counted.of(tables) if as_of == "event-time" else told.of(tables), out)
     show.out.print(f"{written.rows:,} rows, {written.columns} columns in {show.escape(str(out))}")
-    _note_if_empty(written.rows, times, events)
+    note_if_empty(written.rows, times, events)
     warn_of_batch_rows(counted.rows(), service)
     for line in told.warnings():
         warn(line)
-
-
-@app.command(epilog="Example: headrace score SERVICE --from 2026-01-08 --to 2026-01-15 --out scores.parquet")
-def score(
-    service: ServiceArgument,
-    out: OutOption,
-    model: Annotated[str | None, typer.Option(help="A model of the registry; none: the service's.", show_default=False)] = None,
-    version: Annotated[str | None, typer.Option(help="A version or an alias; none: the scorer's.", show_default=False)] = None,
-    start: FromOption = None,
-    end: ToOption = None,
-    events: EventsOption = None,
-    history: HistoryOption = None,
-    project: ProjectOption = HERE,
-) -> None:
-    """Score past events.
-
-    The scores are those that the scorer would have given.
-    """
-    from infra.cli import show
-    from infra.config import with_settings
-    from infra.models import registry_of
-    from infra.settings import load_settings
-    from schemas.topics import PRODUCTION
-
-    times, others, where = span(start, end), histories(history), folder(project)
-    parquet_file(out)
-    settings = load_settings(where)
-    chosen = registry_of(where, settings).get(model or service, version or PRODUCTION)
-    with interruptible(lambda: f"{out} was not written"), show.progress() as on_progress:
-        from features.definitions.load import load  # slow: after all that is quickly refused
-        from jobs.history.batch_rows import Counted
-        from jobs.history.rows_file import write
-        from jobs.predict.score import stream_scores
-        from serving.models.session import load_model
-
-        of = with_settings(load(where).service(service), settings)
-        counted, unscored = Counted(of.plan), _Unscored()
-        tables = stream_scores(
-            of,
-            partial(load_model(chosen).score_table, plan=of.plan),
-            inputs=chosen.manifest.inputs,
-            start_ms=times.start_ms,
-            end_ms=times.end_ms,
-            events=events,
-            histories=others,
-            on_progress=on_progress,
-        )
-        written = write(unscored.of(counted.of(tables)), out)
-    by = f"{chosen.manifest.name} v{chosen.manifest.version}"
-    show.out.print(f"{written.rows:,} scores by {by} in {show.escape(str(out))}")
-    _note_if_empty(written.rows, times, events)
-    unscored.warn(written.rows)
-    warn_of_batch_rows(counted.rows(), service)
-
-
-class _Unscored:
-    """Counts the rows without a score while they go by, and keeps the first one's reason."""
-
-    def __init__(self) -> None:
-        self.count, self.first = 0, ""
-
-    def of(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-        """``tables``, as they are."""
-        for table in tables:
-            reasons = table["unscorable"].drop_null()
-            if len(reasons):
-                self.first = self.first or str(reasons[0])
-                self.count += len(reasons)
-            yield table
-
-    def warn(self, rows: int) -> None:
-        """Say how many rows have no score, and why the first has none: on the stream they would be dead letters."""
-        if self.count:
-            why = f"column 'unscorable' says why: {self.first}, say"
-            warn(f"{self.count:,} of {rows:,} rows have no score, and {why}")
 
 
 def _records(of: Service, settings: Settings, receipts: str | None) -> Iterator[Record]:
@@ -198,9 +120,3 @@ def _label(service: str, settings: Settings) -> str:
     if service not in settings.train:
         raise SettingError(f"--label is of [train.{service}], which headrace.toml does not have; add it, or write --label-of")
     return settings.train[service].label
-
-
-def _note_if_empty(rows: int, times: Span, events: str | None) -> None:
-    """Say that a span is without events: a wrong year looks like a quiet day."""
-    if not rows:
-        note(f"{events or 'the history of the spine'} has no event{span_text(times)}; see --from and --to")

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
 import duckdb
+import msgspec
 import pyarrow as pa
 
 from features.errors import SettingError
@@ -81,6 +82,7 @@ def stream_features(
     events: Written | None = None,
     histories: Mapping[str, Written] | None = None,
     label: str | None = None,
+    entities_at: int | None = None,
     threads: int = 2,
     on_progress: Progress | None = None,
 ) -> Iterator[pa.Table]:
@@ -94,11 +96,13 @@ def stream_features(
     The rows come from the spine's history or, if given, from the file ``events``. Then the history is what came before
     these: the rows that have an id of the events are left out of it, and a history that does not exist is empty. All
     earlier rows contribute, those before ``start_ms`` too. Times are UTC milliseconds, as is the event time in the result.
+    ``entities_at`` is the time of the spine's rows where they are entities (`jobs.predict.entities`), which have none.
 
     Raises `SettingError` for a file that is not there or does not fit its source, and where DuckDB's memory is too small.
     """
     plan = service.plan
     request = requested(service, Span(start_ms, end_ms), events, histories, label)
+    request = msgspec.structs.replace(request, entities_at=entities_at)
     sources = _read_sources(plan)
     parts = len(sources) + len(plan.windows) + len(plan.batch)
     step = Steps(on_progress, parts + 1)

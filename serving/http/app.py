@@ -19,6 +19,7 @@ from serving.http.metrics import Metrics
 from serving.http.openapi import Docs
 from serving.http.predict import Predict
 from serving.http.served import Served, all_ready
+from serving.http.stored import StoredPredictions
 from serving.http.tokens import Scope, Tokens
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -45,6 +46,7 @@ def application(served: Mapping[str, Served], config: HttpConfig, tokens: Tokens
         Guarded("GET", "/metrics", "read", _metrics(metrics)),
         Guarded("GET", "/v1/models", "read", health.models),
         Guarded("POST", "/v1/predict/{service}", "predict", Predict(served, config, gate, metrics).__call__),
+        Guarded("GET", "/v1/predictions/{service}/{key:path}", "read", StoredPredictions(served, config, gate).__call__),
     )
     inference = Inference(served, config, gate)
     models = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from features.inputs.columns import window_types
-from features.plan import ColumnType
+from features.plan import ColumnType, Plan
 from serving.http.config import HttpConfig
 from serving.http.media import BINARY, JSON, json_response
 from serving.http.problems import PROBLEM, ProblemError
@@ -84,12 +84,21 @@ class Docs:
         for name, one in self._served.items():
             if one.now is not None:
                 paths[f"/v1/predict/{name}"] = {"post": self._predict(name, one, one.now.rows)}
+            if one.service.plan.entity:
+                paths |= _stored(name, one.service.plan)
         paths |= _inference()
         made: Schema = {
             "openapi": OPENAPI,
             "info": {"title": "Headrace", "version": "1", "description": "Predictions, by the models in production."},
             "paths": paths,
-            "components": {"schemas": {"Problem": _PROBLEM, "Prediction": _PREDICTION, "Tensor": _TENSOR}},
+            "components": {
+                "schemas": {
+                    "Problem": _PROBLEM,
+                    "Prediction": _PREDICTION,
+                    "FetchedPrediction": _FETCHED,
+                    "Tensor": _TENSOR,
+                },
+            },
         }
         if self._has_tokens:
             made["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -131,6 +140,17 @@ class Docs:
             f"Predictions of {name}", "predict", {"200": {**_ok(), "content": {JSON: {"schema": response}}}}, "predict"
         )
         return {**made, "requestBody": {"required": True, "content": {JSON: {"schema": body}}}}
+
+
+def _stored(name: str, plan: Plan) -> dict[str, Any]:
+    """The path of a service's stored predictions, with a part for each column of the key."""
+    found = {**_ok(), "content": {JSON: {"schema": {"$ref": "#/components/schemas/FetchedPrediction"}}}}
+    made = _operation(f"The stored prediction of an entity of {name}", "predictions", {"200": found}, "read")
+    given = [
+        {"name": column.name, "in": "path", "required": True, "schema": dict(NAMES[column.type.kind])} for column in plan.entity
+    ]
+    parts = "/".join(f"{{{column.name}}}" for column in plan.entity)
+    return {f"/v1/predictions/{name}/{parts}": {"get": made, "parameters": given}}
 
 
 def _assets() -> Path | None:
@@ -229,6 +249,24 @@ _PREDICTION = {
         "receipt": {"type": "object"},
         "outputs": {"type": "object"},
         "error": _TEXT,
+    },
+}
+_FETCHED = {
+    "type": "object",
+    "description": "What a batch run stored of an entity. Times are UTC milliseconds.",
+    "required": ["service", "key", "score", "model", "version", "plan", "as_of", "computed_at", "age_ms", "valid_until"],
+    "properties": {
+        "service": _TEXT,
+        "key": {"type": "object"},
+        "score": {"type": "number"},
+        "outputs": {"type": "object"},
+        "model": _TEXT,
+        "version": _INTEGER,
+        "plan": _TEXT,
+        "as_of": _INTEGER,
+        "computed_at": _INTEGER,
+        "age_ms": _INTEGER,
+        "valid_until": {**_INTEGER, "nullable": True},
     },
 }
 _TENSOR = {
