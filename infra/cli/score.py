@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@app.command(epilog="Example: headrace score SERVICE --entities customers.parquet --online --holds 25h")
+@app.command(epilog="Example: headrace score SERVICE --entities accounts.parquet --online --holds 25h")
 def score(
     service: ServiceArgument,
     out: Annotated[

@@ -72,6 +72,8 @@ class Rows(msgspec.Struct, frozen=True):
     """The event times that are possible."""
     within: str
     """SQL that holds for the rows of the span, in the file's own types where it can, so that Parquet skips what lies outside."""
+    copied: str | None = None
+    """The temporary table that a database's was copied to."""
     verbatim: frozenset[str] = frozenset()
     """Columns of text that goes out as the JSON that it is."""
 
@@ -122,8 +124,10 @@ def rows_of_source(
     there = place(written, what)
     columns = [*source.columns, *_written_arrival(source, there)]
     given = [column for column in columns if at is None or column.name != source.time]
+    copy = None
     if there.kind == "table":
         table, numbered, types = copied(connection, source, given, written, there)
+        copy = table
     else:
         table, numbered, types = scan(connection, there, given, texts)
     readings = {column.name: _reading(source, column, types, there) for column in given}
@@ -148,6 +152,7 @@ def rows_of_source(
         moment=moment,
         possible=possible,
         within=_raw_within(quoted(source.time), types[source.time], moment, span),
+        copied=copy,
     )
 
 

@@ -53,8 +53,8 @@ def create_table(
         _create(connection, source, found[0], source.name, selected)
     else:
         _create_of_parts(connection, source, files, found)
-    for copy in (one.table for one in found if one.place.kind == "table"):
-        connection.execute(f"DROP TABLE {copy}")
+    for copied in (one.copied for one in found if one.copied):
+        connection.execute(f"DROP TABLE {copied}")
 
 
 def _create_of_parts(connection: duckdb.DuckDBPyConnection, source: Source, files: Sequence[File], found: Sequence[Rows]) -> None:

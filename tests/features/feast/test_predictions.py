@@ -94,9 +94,10 @@ def test_two_runs_at_once(shop: Service, request: pytest.FixtureRequest) -> None
 
 def test_the_rows_of_views_are_others(shop: Service) -> None:
     """A replay clears those, and what was stored stays."""
-    open_predictions_for_writing(shop)([(KEY, prediction(NOON))])
+    key = (-5, "s", 0)
+    open_predictions_for_writing(shop)([(key, prediction(NOON))])
     clear_online(shop)
-    assert open_predictions(shop)([KEY]) == [prediction(NOON)]
+    assert open_predictions(shop)([key]) == [prediction(NOON)]
 
 
 def test_a_service_without_a_key_stores_nothing(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_the_features_of_entities_are_as_of_their_time(num: Service, kind: str, 
     assert found["k"].to_pylist() == ROWS["k"]
     assert found["at"].to_pylist() == [at] * 4
     assert found["totals__count_id"].to_pylist() == [0, 1, 0, 0]
-    assert found["totals__sum_n"].to_pylist() == [None, 1, None, None]
+    assert found["totals__sum_n"].to_pylist() == [0, 1, 0, 0]
     assert found["totals__last_2_d"].to_pylist() == [[], [1 / 7], [], []]
     assert found["doubled__twice"].to_pylist() == [3.0, None, 0.5, -4.0]
     assert found["score"].null_count == 0
