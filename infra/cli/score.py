@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +28,10 @@ from infra.cli.options import (
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from features.service import Service
+    from jobs.predict.store import Storing
+    from serving.models.manifest import Model
 
 
 @app.command(epilog="Example: headrace score SERVICE --entities accounts.parquet --online --holds 25h")
@@ -91,40 +95,18 @@ def score(
         from jobs.history.rows_file import write
         from jobs.predict.entities import of_entities
         from jobs.predict.score import by_version, stream_entity_scores, stream_scores
-        from jobs.predict.store import Storing
         from serving.models.session import load_model
 
         of = with_settings(load(where).service(service), settings)
-        storing = None
-        if online:
-            from features.feast.predictions import open_predictions_for_writing
-
-            storing = Storing(
-                of.plan,
-                open_predictions_for_writing(of),
-                model=chosen.manifest.name,
-                version=chosen.manifest.version,
-                computed_at=now_ms,
-                holds_ms=holds_ms,
-            )
-        scored = partial(load_model(chosen).score_table, plan=of.plan)
-        inputs = chosen.manifest.inputs
+        storing = _storing(of, chosen, now_ms, holds_ms) if online else None
+        model_of = partial(load_model(chosen).score_table, plan=of.plan)
+        common: dict[str, Any] = {"inputs": chosen.manifest.inputs, "histories": others, "on_progress": on_progress}
         if entities is not None:
-            counted = Counted(of_entities(of).plan)
-            tables = stream_entity_scores(of, scored, entities, at_ms, inputs=inputs, histories=others, on_progress=on_progress)
+            over, tables = of_entities(of), stream_entity_scores(of, model_of, entities, at_ms, **common)
         else:
-            counted = Counted(of.plan)
-            tables = stream_scores(
-                of,
-                scored,
-                inputs=inputs,
-                start_ms=times.start_ms,
-                end_ms=times.end_ms,
-                events=events,
-                histories=others,
-                on_progress=on_progress,
-            )
-        unscored = _Unscored()
+            start_ms, end_ms = times.start_ms, times.end_ms
+            over, tables = of, stream_scores(of, model_of, start_ms=start_ms, end_ms=end_ms, events=events, **common)
+        counted, unscored = Counted(over.plan), _Unscored()
         tables = unscored.of(counted.of(by_version(tables, chosen.manifest.name, chosen.manifest.version)))
         tables = storing.of(tables) if storing else tables
         rows = write(tables, out).rows if out is not None else sum(table.num_rows for table in tables)
@@ -138,6 +120,14 @@ def score(
         note(f"{entities} has no row")
     unscored.warn(rows)
     warn_of_batch_rows(counted.rows(), service)
+
+
+def _storing(of: Service, chosen: Model, now_ms: int, holds_ms: int | None) -> Storing:
+    from features.feast.predictions import open_predictions_for_writing
+    from jobs.predict.store import Storing
+
+    write, manifest = open_predictions_for_writing(of), chosen.manifest
+    return Storing(of.plan, write, model=manifest.name, version=manifest.version, computed_at=now_ms, holds_ms=holds_ms)
 
 
 def _check(
