@@ -47,7 +47,7 @@ ENTITIES = 100_000
 
 
 def rows(data: Path) -> list[dict[str, Any]]:
-    """Seconds and rows a second, our share of the bare loop's speed, peak memory, and how many predictions are stored a second."""
+    """Time and speed, our share of the bare loop's, peak memory, and how many predictions are stored a second."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         _first(data, folder)
