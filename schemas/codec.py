@@ -23,7 +23,6 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "dead_letter": DeadLetter,
     "late_row": LateRow,
     "deployment": Deployment,
-    "stored_prediction": StoredPrediction,
 }
 
 encode = msgspec.json.Encoder().encode

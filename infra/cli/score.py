@@ -48,7 +48,7 @@ def score(
     entities: Annotated[
         str | None,
         typer.Option(
-            help="Score entities, no events: rows of keys, and of what on-demand functions take of an event (docs/files.md).",
+            help="Score entities, no events: rows of keys, and what functions take of an event (docs/batch-predictions.md).",
             metavar="PLACE",
             show_default=False,
         ),
