@@ -146,8 +146,8 @@ class Client:
     ) -> Iterator[Received]:
         """The predictions of a service as they come, each once: those after a place, else from the beginning or from now on.
 
-        A connection that is lost is made anew where it was. With ``until_end``, those that are there now. Raises `ExpiredError`
-        for a place that is no longer kept.
+        A connection that is lost is made anew where it was; before the first prediction, that is where it began, or now. With
+        ``until_end``, those that are there now. Raises `ExpiredError` for a place that is no longer kept.
         """
         query = {"from": start} | ({"until": "end"} if until_end else {})
         path, failed = f"{_path('v1', 'stream', service)}?{urlencode(query)}", 0
