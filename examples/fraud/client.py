@@ -24,10 +24,10 @@ from serving.client import Client, Failed, NotFoundError
 out = Console(highlight=False)
 CUSTOMER, TERMINAL = 12, 565
 WINDOWS = {
-    f"{view}__{function}_{days}d": 0.0
+    f"{view}__{function}_{days}d": nothing
     for view in ("customer_spend", "terminal_risk")
     for days in (1, 7, 30)
-    for function in ("count", "mean")
+    for function, nothing in (("count", 0), ("mean", 0.0))
 }
 """The window features of a customer and a terminal that nothing is known of. Who publishes events needs none of them."""
 

@@ -119,7 +119,7 @@ def score(
     elif not rows:
         note(f"{entities} has no row")
     unscored.warn(rows)
-    warn_of_batch_rows(counted.rows(), service)
+    warn_of_batch_rows(counted.rows(), service, "events" if entities is None else "entities")
 
 
 def _storing(of: Service, chosen: Model, now_ms: int, holds_ms: int | None) -> Storing:
