@@ -11,6 +11,7 @@ that other benches have measured: `score`, `serve`, `throughput` and `latency`.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,21 +48,53 @@ MILLION = 1_000_000
 SETTINGS = {"svg.hashsalt": "headrace", "svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False}
 
 
+class Cost(NamedTuple):
+    """Where a part of a kind's cost is."""
+
+    result: str
+    name: str
+    """What the row's name begins with."""
+    core_seconds: Callable[[float], float]
+    """Of a million predictions, made of the row's value."""
+
+
 class Kind(NamedTuple):
     """A kind of prediction, and where its figures are."""
 
     name: str
-    rate: tuple[str, str]
-    """The result, and the beginning of the row's name, with predictions a second."""
-    cores: int
+    costs: tuple[Cost, ...]
     latency: tuple[str, str] | None
-    """The same, with the milliseconds until a prediction is there; None: until the next run."""
+    """The result, and the beginning of the row's name, with the milliseconds until a prediction is there; None: until the next
+    run."""
 
 
+def _of_rate(rate: float) -> float:
+    return CORES * MILLION / rate
+
+
+def _of_micros(micros: float) -> float:
+    return micros
+
+
+CORES = 2
+"""Those of the machine, all of which the benches of files and of the stream job use."""
 KINDS = (
-    Kind("batch", ("score", "score: events a second"), 2, None),
-    Kind("online", ("serve", "SQLite, cached 10 s, flat out"), 1, ("serve", "SQLite, cached 10 s, steady: p50")),
-    Kind("streaming", ("throughput", "stream job, arrival mode, warm"), 2, ("latency", "event → prediction at 200/s, p50")),
+    Kind("batch", (Cost("score", "score: events a second", _of_rate),), None),
+    Kind(
+        "online",
+        (Cost("serve", "SQLite, cached 10 s, CPU a request", _of_micros),),
+        ("serve", "SQLite, cached 10 s, steady: p50"),
+    ),
+    Kind(
+        "streaming",
+        (
+            Cost(
+                "throughput", "stream job, arrival mode, warm", lambda rate: 2 * _of_rate(rate)
+            ),  # half of its records are labels
+            Cost("scorer", "scorer, CPU", _of_micros),
+        ),
+        ("latency", "event → prediction at 200/s, p50"),
+    ),
 )
 
 
@@ -117,12 +150,13 @@ def main() -> None:
         figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
         values = [quality[f"average precision, {name}"] for name in names]
         bars = left.barh(names, values, color=["#9ca3af", "#1e40af", "#0e7490", "#c2410c"])
-        left.bar_label(bars, [f"{value:.2f}" for value in values], padding=4)
+        left.bar_label(bars, [f"{value:.3f}" for value in values], padding=4)
         left.invert_yaxis()
         left.set_xlabel("average precision")
         left.set_title("How good it is", loc="left")
         points = _points()
-        right.barh([name for name, _, _ in points], [cost for _, cost, _ in points], color="#4b5563", log=True)
+        costs = right.barh([name for name, _, _ in points], [cost for _, cost, _ in points], color="#4b5563")
+        right.bar_label(costs, [f"{cost:,.0f}" for _, cost, _ in points], padding=4)
         right.set_yticks(range(len(points)), [f"{name}\n{when}" for name, _, when in points])
         right.invert_yaxis()
         right.set_xlabel("core seconds for a million predictions")
@@ -135,13 +169,13 @@ def _points() -> list[tuple[str, float, str]]:
     """Of each kind that was measured: name, core seconds a million, and how soon it is there."""
     found = []
     for kind in KINDS:
-        rate = _measured(*kind.rate)
+        costs = [(cost, _measured(cost.result, cost.name)) for cost in kind.costs]
+        known = [cost.core_seconds(value) for cost, value in costs if value is not None]
         latency = _measured(*kind.latency) if kind.latency else None
-        if rate is None or (kind.latency and latency is None):
-            print(f"{kind.name} is not drawn: no figure of it in {RESULTS}")
+        if len(known) < len(costs) or (kind.latency and latency is None):
+            print(f"{kind.name} is not drawn: not all of its figures are in {RESULTS.relative_to(ROOT)}")
             continue
-        when = "before it is wanted" if latency is None else f"{latency:g} ms"
-        found.append((kind.name, MILLION / rate * kind.cores, when))
+        found.append((kind.name, sum(known), "at the next run" if latency is None else f"in {latency:.1f} ms"))
     return found
 
 
