@@ -37,9 +37,10 @@ lint: setup ## Style, format and types.
 	$(VENV)/ruff format --check $(SOURCES)
 	$(VENV)/mypy
 
-bench: setup .venv-bench/.stamp ## The figures in bench/results and the plot of hot keys.
+bench: setup .venv-bench/.stamp ## The figures in bench/results, the plot of hot keys and that of the kinds of prediction.
 	@$(VENV)/python -m bench
 	@.venv-bench/bin/python -m bench.plot
+	@$(VENV)/python -m bench.kinds
 
 .venv-bench/.stamp: requirements/bench.txt ## What the benches compare with.
 	@$(FETCH_UV); [[ -x $(@D)/bin/python ]] || $(UV) venv --quiet --python $(PYTHON) $(@D)

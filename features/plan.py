@@ -201,6 +201,12 @@ class Plan(msgspec.Struct, frozen=True, dict=True):
         return tuple(dict.fromkeys((source.time, source.event_id, *(name for key in keys for name in key))))
 
     @property
+    def entity(self) -> tuple[Column, ...]:
+        """The columns by which its features are looked up, each once: the key of a prediction that is stored for an entity."""
+        keys = [*(stage.key for stage in self.windows), *(view.key for view in self.batch)]
+        return tuple(self.spine_source.column(name) for name in dict.fromkeys(name for key in keys for name in key))
+
+    @property
     def longest_ms(self) -> int:
         """The longest window of all stages; 0 without one."""
         return max((stage.longest_ms for stage in self.windows), default=0)

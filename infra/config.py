@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,15 +11,18 @@ import msgspec
 from features.service import Resources
 from infra.http_settings import HttpSettings
 from infra.section import Section
-from infra.settings import HistorySettings, OnlineSettings, ScorerSettings, Settings, StreamSettings
+from infra.settings import HistorySettings, OnlineSettings, ScorerSettings, Settings, StreamSettings, run_folder
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 if TYPE_CHECKING:
+    from features.plan import Plan
     from features.service import Service
     from features.sql.flink import JobOptions
+    from infra.kafka.settings import KafkaSettings
+    from jobs.cluster.config import ClusterConfig
     from jobs.online.writer import WriterConfig
     from jobs.stream.config import StreamConfig
-    from serving.http.config import HttpConfig
+    from serving.http.config import HttpConfig, KafkaConfig
     from serving.kafka.config import ScorerConfig
 
 T = TypeVar("T")
@@ -30,6 +33,15 @@ GROUP = "headrace"
 """Begins the names of consumer groups."""
 CACHE_BYTES = 64 * 1024 * 1024
 """What a stage on RocksDB keeps of its state decoded, in memory; state on the heap is there as it is."""
+READER = {
+    "enable_auto_commit": False,
+    "auto_offset_reset": "latest",
+    "allow_auto_create_topics": False,
+    "metrics_enabled": False,
+}
+"""A consumer that is in no group."""
+DISCOVERY_MS = 10_000
+"""Until it knows of partitions that were added."""
 KEPT_BYTES = 64 * 1024 * 1024
 """What a stage keeps in memory of the values of its windows, for functions that have no small partial."""
 
@@ -98,6 +110,25 @@ def sql_options(
         whole_after_ms={},
         newest_ms={},
         history=None,
+        queries=None,
+        vectors_from=None,
+    )
+
+
+def cluster_config(settings: Settings, project: Path, cluster: str) -> ClusterConfig:
+    """The configuration of a job over histories on the Flink cluster at ``cluster``, ``host:port``."""
+    from infra.local import jars
+    from jobs.cluster.config import ClusterConfig
+
+    folder = run_folder(project, settings)
+    return _filled(
+        ClusterConfig,
+        settings.stream,
+        cluster=cluster,
+        sql=sql_options(settings.stream, bootstrap=""),  # it reads no topic
+        jars=jars.flink_jars(),
+        folder=folder / "features",
+        logs=folder / "logs",
     )
 
 
@@ -120,26 +151,41 @@ def scorer_config(
     isolation_level: str = READ_COMMITTED,
     instance: int | None = None,
     longest: Mapping[str, int] | None = None,
+    group: str | None = None,
+    turns: Path | None = None,
     ready_file: Path | None = None,
 ) -> ScorerConfig:
-    """The configuration of the scorer of ``service``.
+    """The configuration of the scorer of ``service``, by default in the group of all scorers of the service.
 
     ``client`` is what a kafka-python client is given; ``instance`` is which scorer of the service it is, by default the
     section's; ``longest`` is the longest record that a topic takes, by name.
     """
     from serving.kafka.config import SESSION_MS, ScorerConfig
 
+    number = section.instance if instance is None else instance
     return _filled(
         ScorerConfig,
         section,
         client=client,
         isolation_level=isolation_level,
-        instance=section.instance if instance is None else instance,
+        instance=number,
+        metrics_port=section.metrics_port and section.metrics_port + number - section.instance,
         longest=dict(longest or {}),
-        group=f"{GROUP}.scorer.{service}",
+        group=group or scorer_group(service),
+        turns=turns,
         session_ms=SESSION_MS,
         ready_file=ready_file,
     )
+
+
+def with_free_port(port: int | None, ready: str | None) -> int | None:
+    """The port of a process's metrics: a free one where it is called ``ready``, so beside another, which has ``port``."""
+    return 0 if port and ready else port
+
+
+def scorer_group(service: str) -> str:
+    """The consumer group of a service's scorers, until another plan takes over."""
+    return f"{GROUP}.scorer.{service}"
 
 
 def http_config(section: HttpSettings, project: Path) -> HttpConfig:
@@ -149,6 +195,15 @@ def http_config(section: HttpSettings, project: Path) -> HttpConfig:
     names = ("tls_certificate_file", "tls_key_file")
     files = {name: (project / getattr(section, name)).absolute() if getattr(section, name) else None for name in names}
     return _filled(HttpConfig, section, **files)
+
+
+def kafka_config(section: KafkaSettings, bootstrap: str, plans: Sequence[Plan], others: Sequence[Plan] = ()) -> KafkaConfig:
+    """Where the HTTP service publishes events and reads predictions: those of ``plans``; ``others`` read the same topics."""
+    from serving.http.config import KafkaConfig
+
+    own = {"isolation_level": section.isolation_level, "metadata_max_age_ms": DISCOVERY_MS}
+    client = section.client(bootstrap)
+    return KafkaConfig(client, {**READER, **own, **client}, tuple(plans), tuple(others))
 
 
 def online_config(

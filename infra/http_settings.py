@@ -21,8 +21,8 @@ class HttpSettings(Section):
     port: int = Field(default=8080, ge=0, le=65_535)
     """The port to listen on; 0: a free one."""
     tokens: SecretStr | None = None
-    """Bearer tokens, a secret: `TOKEN SCOPE[,SCOPE]`, several with semicolons, of the scopes read and predict. It is read
-    from the environment only."""
+    """Bearer tokens, a secret: `TOKEN SCOPE[,SCOPE]`, several with semicolons, of the scopes read, predict and publish. It
+    is read from the environment only."""
     tokens_file: Path | None = None
     """A file of bearer tokens, a line for each, relative to the project; none and no `tokens`: everybody may do everything."""
     tls_certificate_file: Path | None = None
@@ -50,6 +50,20 @@ class HttpSettings(Section):
     """How long requests that are in work may take once the service is to stop."""
     docs: bool = True
     """Whether there is an OpenAPI page, `/docs`; neither it nor `/openapi.json` needs a token."""
+    access_log: bool = False
+    """Whether each request is a line of the log: its id, its `traceparent`, what it wanted, its status and time. Faults of the
+    service are logged with them in any case."""
+    events: bool = True
+    """Whether events are published and predictions streamed over HTTP, where it is known at the start where Kafka is."""
+    remembered_events: int = Field(default=50_000, ge=1)
+    """How many of the events that it published last the service remembers, with their predictions: one that is sent again is
+    published once. They take about 1.5 KB each, and never more than some 130 MB."""
+    max_streams: int = Field(default=16, ge=1)
+    """The most readers of streams of predictions at once; one beyond that is refused (429)."""
+    heartbeat_ms: int = Field(default=15_000, ge=1)
+    """A stream on which nothing came for so long says that it lives."""
+    slow_reader_ms: int = Field(default=10_000, ge=1)
+    """A reader of a stream who takes nothing for so long is disconnected; it may come back with its Last-Event-ID."""
 
     @model_validator(mode="after")
     def _files_go_together(self) -> Self:

@@ -105,6 +105,21 @@ spec:
 
 def batch_views(service: str, program: Sequence[str], project: Path, hour: int, minute: int) -> Daily:
     """The daily rows of a service's batch views, computed and written to the online store."""
-    name = "headrace-batch-views-" + "".join(letter if letter.isalnum() else "-" for letter in service.lower()).strip("-")
     command = (*program, "batch-views", service, "--push", "--project", str(project))
-    return Daily(name, f"Headrace: the daily rows of service {service}, to the online store", command, project, hour, minute)
+    what = f"Headrace: the daily rows of service {service}, to the online store"
+    return Daily(_name("batch-views", service), what, command, project, hour, minute)
+
+
+def score(
+    service: str, program: Sequence[str], project: Path, hour: int, minute: int, *, entities: str, holds: str | None
+) -> Daily:
+    """The daily predictions of a service's entities, as of then, into the store of predictions."""
+    until = () if holds is None else ("--holds", holds)
+    command = (*program, "score", service, "--entities", entities, "--online", *until, "--project", str(project))
+    what = f"Headrace: the daily predictions of service {service}, to the online store"
+    return Daily(_name("score", service), what, command, project, hour, minute)
+
+
+def _name(command: str, service: str) -> str:
+    letters = "".join(letter if letter.isalnum() else "-" for letter in service.lower())
+    return f"headrace-{command}-{letters.strip('-')}"

@@ -50,8 +50,8 @@ def _names(value: object) -> object:
 class StreamSettings(Section):
     """The stream jobs."""
 
-    parallelism: int = Field(default=1, ge=1)
-    """The number of parallel tasks of each stage."""
+    parallelism: int = Field(default=1, ge=1, le=128)
+    """The number of parallel tasks of each stage. A job goes on from its checkpoints with another number too."""
     checkpoint_interval_ms: int = Field(default=10_000, ge=100)
     """The time between two checkpoints: what Flink repeats at most after a restart."""
     state_backend: Literal["heap", "rocksdb"] = "heap"
@@ -82,6 +82,9 @@ class StreamSettings(Section):
     """Events from this time on are all in the topics: after a backfill, if Kafka had deleted some; none: as Kafka's log says."""
     discovery_ms: int = Field(default=10_000, ge=100)
     """How often the job looks for new partitions of its sources: those that are added later are read after so long at most."""
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535)
+    """The port of this machine's loopback on which a job's metrics are, for Prometheus; 0: a free one, which `headrace status`
+    shows, and which several jobs need; none: there are no metrics."""
 
     @property
     def event_times(self) -> EventTimes:
@@ -117,6 +120,10 @@ class ScorerSettings(Section):
     """How many feature vectors are scored at once, at most."""
     discovery_ms: int = Field(default=10_000, ge=100)
     """How often the scorer looks for new partitions of the feature vectors' topic."""
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535)
+    """The port of this machine's loopback on which a scorer's metrics are, for Prometheus; of several scorers of a service the
+    first's, the others have the next ones; 0: a free one, which `headrace status` shows, and which several services need; none:
+    there are no metrics."""
 
 
 class OnlineSettings(Section):

@@ -5,5 +5,17 @@ from schemas.deployment import Deployment
 from schemas.features import FeatureVector, Origin
 from schemas.late_row import LateRow
 from schemas.prediction import Prediction, Receipt
+from schemas.stored_prediction import FetchedPrediction, StoredPrediction
 
-__all__ = ["DeadLetter", "Deployment", "FeatureVector", "LateRow", "Origin", "Prediction", "Reason", "Receipt"]
+__all__ = [
+    "DeadLetter",
+    "Deployment",
+    "FeatureVector",
+    "FetchedPrediction",
+    "LateRow",
+    "Origin",
+    "Prediction",
+    "Reason",
+    "Receipt",
+    "StoredPrediction",
+]

@@ -15,6 +15,7 @@ from schemas.deployment import Deployment
 from schemas.features import FeatureVector
 from schemas.late_row import LateRow
 from schemas.prediction import Prediction
+from schemas.stored_prediction import StoredPrediction
 
 MESSAGES: dict[str, type[msgspec.Struct]] = {
     "features": FeatureVector,
@@ -30,6 +31,7 @@ decode_prediction = msgspec.json.Decoder(Prediction).decode
 decode_dead_letter = msgspec.json.Decoder(DeadLetter).decode
 decode_late_row = msgspec.json.Decoder(LateRow).decode
 decode_deployment = msgspec.json.Decoder(Deployment).decode
+decode_stored_prediction = msgspec.json.Decoder(StoredPrediction).decode
 
 
 def json_schema(message: str) -> dict[str, Any]:

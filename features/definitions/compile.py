@@ -55,6 +55,9 @@ def select(user: str, projection: Any, declared: Declared) -> Any:
         raise DefinitionError(
             f"{user} takes views under their own names and keys; got '{projection.name_to_use()}'; leave it as it is"
         )
+    if view.name not in declared.streams:
+        for field in view.features:
+            rules.check_not_ours(view.name, field.name)
     features = {f.name: f for f in view.features if f.name != VALID_UNTIL}
     wanted = projection.desired_features or [f.name for f in projection.features] or list(features)
     unknown = [name for name in wanted if name not in features]

@@ -29,12 +29,12 @@ def check_name(kind: str, name: str) -> None:
         )
 
 
-def check_not_ours(feature: str, name: str) -> None:
-    """Refuse an aggregation of the name that every stream view has a feature of."""
+def check_not_ours(view: str, name: str) -> None:
+    """Refuse a feature, of any view, of the name by which Feast's clients know until when a value is valid."""
     if name.lower() == VALID_UNTIL:
         raise DefinitionError(
-            f"feature '{feature}': every stream view has a feature '{VALID_UNTIL}', which says until when the others are valid; "
-            f"got an aggregation '{name}'; write Aggregation(name=…) with another name"
+            f"feature '{view}__{name}': every stream view has a feature '{VALID_UNTIL}', which says until when the others are "
+            f"valid, and no other is called so; got '{name}'; rename it"
         )
 
 

@@ -53,7 +53,7 @@ def _window_feature(view: Any, name: str, aggregation: Any, source: Source) -> W
     feature = WindowFeature(full, aggregation.function, column.name, window_ms)
     check(feature, column)
     rules.check_name("feature", name)
-    rules.check_not_ours(full, name)
+    rules.check_not_ours(view.name, name)
     if "fill" not in view.tags or feature.aggregation.row.empty is not None:
         return feature
     return msgspec.structs.replace(feature, fill=rules.fill(feature, column, view.tags["fill"]))

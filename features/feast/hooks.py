@@ -64,9 +64,11 @@ def _with_windows(original: Callable[..., None]) -> Callable[..., None]:
         for view in views:
             view.ttl = view.ttl or timedelta(0)  # as it is read back: an apply would find a change each time
         original(self, sources, entities, views, on_demand, streams, services, *others)
+        without_windows = {view.name for view in (*views, *on_demand)}  # whose features are all their own
         for projection in (projection for service in services for projection in service.feature_view_projections):
             projection.desired_features = []  # likewise: they are its features by now
-            projection.features = [field for field in projection.features if field.name != VALID_UNTIL]
+            if projection.name not in without_windows:
+                projection.features = [field for field in projection.features if field.name != VALID_UNTIL]
 
     return _make_inferences
 

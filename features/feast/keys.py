@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from features.errors import SettingError
@@ -37,21 +37,30 @@ def tables(objects: Iterable[Any]) -> dict[str, Any]:
 def definition(objects: Iterable[Any], view: BatchView) -> Definition:
     """Of a project's objects what ``view`` is; raises `SettingError` for an entity without the type of a key."""
     from feast import Entity
-    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-    from feast.protos.feast.types.Value_pb2 import Value
 
     objects = list(objects)
     entities = {o.join_key: o for o in objects if isinstance(o, Entity)}
     fields = [_field(entities[name]) for name in view.key]
+    nobody = tuple("" if field == "string_val" else 0 for field in fields)
+    return Definition(tables(objects)[view.view], entity_keys(view.key, fields), nobody)
+
+
+def entity_keys(names: Sequence[str], fields: Sequence[str]) -> Callable[[Key], Any]:
+    """What makes an `EntityKey` of the values of a key, whose columns are ``names`` and whose types `Value` calls ``fields``.
+
+    It raises `UnheldKeyError` for a value of another type.
+    """
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
 
     def entity_key(key: Key) -> EntityKey:
         try:
             values = [Value(**{field: part}) for field, part in zip(fields, key, strict=True)]
         except (TypeError, ValueError) as error:
-            raise UnheldKeyError(f"no online store holds the key {key} of batch view '{view.view}': {error}") from None
-        return EntityKey(join_keys=view.key, entity_values=values)
+            raise UnheldKeyError(f"no online store holds the key {key} of {', '.join(names)}: {error}") from None
+        return EntityKey(join_keys=names, entity_values=values)
 
-    return Definition(tables(objects)[view.view], entity_key, tuple("" if field == "string_val" else 0 for field in fields))
+    return entity_key
 
 
 def _field(entity: Any) -> str:

@@ -49,7 +49,7 @@ def open_online_store(folder: Path, objects: Iterable[Any], views: Iterable[Batc
 
     Raises `SettingError` where the store cannot be read.
     """
-    store = _store(folder)
+    store = open_store(folder)
     objects, views = list(objects), list(views)
     definitions = {view.view: definition(objects, view) for view in views}
 
@@ -148,7 +148,7 @@ def _utc(time: datetime) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _store(folder: Path) -> Any:
+def open_store(folder: Path) -> Any:
     """Feast's store of the project in ``folder``. Raises `SettingError` where its feature_store.yaml describes none."""
     from feast import FeatureStore
 
@@ -167,19 +167,19 @@ def applied_store(service: Service) -> Any:
     """
     from feast import Entity
 
-    store = _store(service.folder)
+    store = open_store(service.folder)
     objects = [*(one for one in service.objects if isinstance(one, Entity)), *tables(service.objects).values()]
     lock = service.folder / ".headrace" / "feast.lock"
     lock.parent.mkdir(exist_ok=True)
     with FileLock(lock), warnings.catch_warnings():  # writers that start at once would write over each other's registry
         warnings.simplefilter("ignore")  # of what is "experimental" in Feast 0.67; a user can do nothing about it
         store.apply(objects)
-        _let_readers_read(store)
+        let_readers_read(store)
     return store
 
 
-def _let_readers_read(store: Any) -> None:
-    """SQLite's write-ahead log, which a database keeps once set: without it the scorer's reads wait until a day is written."""
+def let_readers_read(store: Any) -> None:
+    """SQLite's write-ahead log, which a database keeps once set: without it a reader waits until a day is written."""
     if is_sqlite(store.config.online_store):
         with closing(sqlite3.connect(database(store))) as connection:
             connection.execute("PRAGMA journal_mode = WAL")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 
+from features.feast.hooks import is_windowed
 from features.feast.online_stores import Found, fresh
 from features.plan import VALID_UNTIL
 
@@ -28,12 +29,16 @@ class FreshRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
 
     def online_read(self, config: Any, table: Any, entity_keys: Any, requested_features: list[str] | None = None) -> list[Found]:
         """What there is of each key; of a row whose time is over, only when that was."""
+        if not is_windowed(table):
+            return super().online_read(config, table, entity_keys, requested_features)  # type: ignore[no-any-return]
         return fresh(super().online_read(config, table, entity_keys, _with_time(requested_features)), time.time() * 1000)
 
     async def online_read_async(
         self, config: Any, table: Any, entity_keys: Any, requested_features: list[str] | None = None
     ) -> list[Found]:
         """The same."""
+        if not is_windowed(table):
+            return await super().online_read_async(config, table, entity_keys, requested_features)  # type: ignore[no-any-return]
         return fresh(
             await super().online_read_async(config, table, entity_keys, _with_time(requested_features)), time.time() * 1000
         )

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
 
+from features.feast.hooks import is_windowed
 from features.plan import VALID_UNTIL
 
 Found = tuple[datetime | None, dict[str, Any] | None]
@@ -35,7 +36,8 @@ class FreshSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]
 
     def online_read(self, config: Any, table: Any, entity_keys: Any, requested_features: list[str] | None = None) -> list[Found]:
         """What there is of each key; of a row whose time is over, only when that was."""
-        return fresh(super().online_read(config, table, entity_keys, requested_features), time.time() * 1000)
+        found = super().online_read(config, table, entity_keys, requested_features)
+        return fresh(found, time.time() * 1000) if is_windowed(table) else found
 
 
 def fresh(rows: Iterable[Found], now: float) -> list[Found]:

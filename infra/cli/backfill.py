@@ -7,10 +7,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from features.errors import SettingError
-from features.times import moment_text, utc_ms
+from features.times import moment_text
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder
-from infra.cli.options import HistoryOption, histories
+from infra.cli.options import HistoryOption, histories, until_of
 
 
 @app.command(epilog="Example: headrace backfill SERVICE --until 2024-05-08 --project DIR")
@@ -36,9 +35,7 @@ def backfill(
 
     where = folder(project)
     settings = load_settings(where)
-    until_ms = utc_ms(until)
-    if until_ms is None:
-        raise SettingError("a backfill ends at a time; got none; write --until 2024-05-08, say")
+    until_ms = until_of(until)
     files = histories(history)
     with show.steps() as on_step:
         on_step("reading definitions.py")

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from jobs.ingest.publish import Event
 
 
-def warn_of_batch_rows(found: Iterable[BatchRows], service: str) -> None:
-    """What is to be said of the batch rows that the events of a table had."""
+def warn_of_batch_rows(found: Iterable[BatchRows], service: str, what: str = "events") -> None:
+    """What is to be said of the batch rows that the events of a table had, or ``what`` else they are."""
     from jobs.history.batch_rows import warnings
 
-    for line in warnings(found, service):
+    for line in warnings(found, service, what):
         warn(line)
 
 

@@ -130,7 +130,7 @@ def _show_running(one: Served, now: Plan) -> None:
     if one.plan == now:
         show.out.print(f"this plan runs{model}; see 'headrace status'\n")
         return
-    show.out.print(f"plan {one.plan.short_digest} runs{model}; 'headrace up --replace' starts this one in its place:")
+    show.out.print(f"plan {one.plan.short_digest} runs{model}; with 'headrace up' this one takes over:")
     for line in changes(one.plan, now):
         show.out.print(f"  {line}", markup=False)
     show.out.print()

@@ -56,6 +56,7 @@ def replay(
     have their predictions.
     """
     from infra.cli import show
+    from infra.config import resources_of
     from infra.kafka import rights
     from infra.local import stack, topics
     from infra.settings import load_settings
@@ -73,8 +74,8 @@ def replay(
     rights.require(client, rights.of_publisher(source.topic for source in plan.sources))
     for source in plan.sources:
         topics.require(client, source.topic)
-    bounds = settings.stream.event_times
-    feeds = [job.feed(located(where, source.history), source.topic, [plan], bounds) for source in plan.sources]
+    bounds, resources = settings.stream.event_times, resources_of(settings.history, where)
+    feeds = [job.feed(located(where, source.history), source.topic, [plan], bounds, resources) for source in plan.sources]
     with topics.connected(client), day_by_day(where, settings, plan, client, wanted=batch_views) as days:
         follow, clock = (days.follow, days.clock) if days else (iter, time.monotonic)
         stream = job.merged(feeds, times)

@@ -44,6 +44,7 @@ def publish(
     is read.
     """
     from infra.cli import show
+    from infra.config import resources_of
     from infra.kafka import rights
     from infra.local import stack, topics
     from infra.settings import load_settings
@@ -56,7 +57,7 @@ def publish(
     rights.require(client, rights.of_publisher([topic]))
     topics.require(client, topic)
     plans, days = _plans(where, settings, topic), set[int]()
-    feed = job.feed(file, topic, plans, settings.stream.event_times)
+    feed = job.feed(file, topic, plans, settings.stream.event_times, resources_of(settings.history, where))
     if speed is not None and not has_times(feed):
         raise SettingError(
             f"a speed is that of event times, and those of {file} are not known; give --rate, or name {topic} in a source"

@@ -1,15 +1,15 @@
-"""``headrace features`` and ``headrace score``: what the stream would have given for past events."""
+"""``headrace features``: what the stream would have given for past events."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from features.errors import SettingError
-from infra.cli.app import HERE, ProjectOption, app, folder, interruptible, note, warn
+from infra.cli.app import HERE, ProjectOption, app, folder, interruptible, warn
 from infra.cli.batch_rows import warn_of_batch_rows
 from infra.cli.options import (
     EventsOption,
@@ -19,20 +19,22 @@ from infra.cli.options import (
     ServiceArgument,
     ToOption,
     histories,
+    note_if_empty,
     parquet_file,
     span,
-    span_text,
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
 
     from features.service import Service
-    from features.times import Span
     from infra.settings import Settings
     from jobs.history.served import Record
 
 AsOf = Literal["event-time", "served"]
+Engine = Literal["duckdb", "flink"]
 
 
 @app.command(epilog="Example: headrace features SERVICE --from 2026-01-01 --to 2026-01-15 --out features.parquet")
@@ -57,6 +59,13 @@ def features(
         str | None,
         typer.Option(help="With --as-of served: a .jsonl of predictions; none: the topic.", metavar="FILE", show_default=False),
     ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="What computes the windows: duckdb, on this machine; flink, a cluster (docs/cluster.md).")
+    ] = "duckdb",
+    flink: Annotated[
+        str | None,
+        typer.Option(help="With --engine flink: the cluster; none: stream.cluster.", metavar="HOST:PORT", show_default=False),
+    ] = None,
     project: ProjectOption = HERE,
 ) -> None:
     """Compute the features of past events.
@@ -74,16 +83,19 @@ def features(
         raise SettingError(f"--receipts is for what was served; got --as-of {as_of}; add --as-of served")
     settings = load_settings(where)
     labelled = _label(service, settings) if label and label_of is None else label_of
+    cluster = _cluster(engine, flink, as_of, settings)
     with interruptible(lambda: f"{out} was not written"), show.progress() as on_progress:
         from features.definitions.load import load  # slow: after all that is quickly refused
         from jobs.history.batch_rows import Counted
-        from jobs.history.compute import stream_features
         from jobs.history.rows_file import write
         from jobs.history.served import Told, stream_served
 
         of = with_settings(load(where).service(service), settings)
         counted, told = Counted(of.plan), Told(of.plan)
-        compute = stream_features if as_of == "event-time" else partial(stream_served, records=_records(of, settings, receipts))
+        served = as_of == "served"
+        compute = (
+            partial(stream_served, records=_records(of, settings, receipts)) if served else _computed(cluster, settings, where)
+        )
         tables = compute(
             of,
             start_ms=times.start_ms,
@@ -95,85 +107,44 @@ def features(
         )
         written = write(counted.of(tables) if as_of == "event-time" else told.of(tables), out)
     show.out.print(f"{written.rows:,} rows, {written.columns} columns in {show.escape(str(out))}")
-    _note_if_empty(written.rows, times, events)
+    note_if_empty(written.rows, times, events)
     warn_of_batch_rows(counted.rows(), service)
     for line in told.warnings():
         warn(line)
 
 
-@app.command(epilog="Example: headrace score SERVICE --from 2026-01-08 --to 2026-01-15 --out scores.parquet")
-def score(
-    service: ServiceArgument,
-    out: OutOption,
-    model: Annotated[str | None, typer.Option(help="A model of the registry; none: the service's.", show_default=False)] = None,
-    version: Annotated[str | None, typer.Option(help="A version or an alias; none: the scorer's.", show_default=False)] = None,
-    start: FromOption = None,
-    end: ToOption = None,
-    events: EventsOption = None,
-    history: HistoryOption = None,
-    project: ProjectOption = HERE,
-) -> None:
-    """Score past events.
-
-    The scores are those that the scorer would have given.
-    """
-    from infra.cli import show
-    from infra.config import with_settings
-    from infra.models import registry_of
-    from infra.settings import load_settings
-    from schemas.topics import PRODUCTION
-
-    times, others, where = span(start, end), histories(history), folder(project)
-    parquet_file(out)
-    settings = load_settings(where)
-    chosen = registry_of(where, settings).get(model or service, version or PRODUCTION)
-    with interruptible(lambda: f"{out} was not written"), show.progress() as on_progress:
-        from features.definitions.load import load  # slow: after all that is quickly refused
-        from jobs.history.batch_rows import Counted
-        from jobs.history.rows_file import write
-        from jobs.predict.score import stream_scores
-        from serving.models.session import load_model
-
-        of = with_settings(load(where).service(service), settings)
-        counted, unscored = Counted(of.plan), _Unscored()
-        tables = stream_scores(
-            of,
-            partial(load_model(chosen).score_table, plan=of.plan),
-            inputs=chosen.manifest.inputs,
-            start_ms=times.start_ms,
-            end_ms=times.end_ms,
-            events=events,
-            histories=others,
-            on_progress=on_progress,
+def _cluster(engine: Engine, flink: str | None, as_of: AsOf, settings: Settings) -> str | None:
+    """The cluster that computes the windows; None: this machine does. Raises `SettingError` for options that contradict."""
+    if engine == "duckdb":
+        if flink is not None:
+            raise SettingError(f"--flink is the cluster of --engine flink; got --engine {engine}; add --engine flink")
+        return None
+    if as_of == "served":
+        raise SettingError("--engine flink computes windows; --as-of served reads values that were computed; leave out --engine")
+    cluster = flink or settings.stream.cluster
+    if cluster is None:
+        raise SettingError(
+            "--engine flink computes on a Flink cluster; none is named; "
+            "write --flink HOST:PORT, or set stream.cluster in headrace.toml"
         )
-        written = write(unscored.of(counted.of(tables)), out)
-    by = f"{chosen.manifest.name} v{chosen.manifest.version}"
-    show.out.print(f"{written.rows:,} scores by {by} in {show.escape(str(out))}")
-    _note_if_empty(written.rows, times, events)
-    unscored.warn(written.rows)
-    warn_of_batch_rows(counted.rows(), service)
+    host, _, port = cluster.rpartition(":")
+    if not host or not port.isdecimal():
+        raise SettingError(f"a Flink cluster is HOST:PORT, of its REST API; got {cluster}; write localhost:8081, say")
+    return cluster
 
 
-class _Unscored:
-    """Counts the rows without a score while they go by, and keeps the first one's reason."""
+def _computed(cluster: str | None, settings: Settings, project: Path) -> Callable[..., Iterator[pa.Table]]:
+    """What computes features: DuckDB, and the cluster for the windows where there is one."""
+    from jobs.history.compute import stream_features
 
-    def __init__(self) -> None:
-        self.count, self.first = 0, ""
+    if cluster is None:
+        return stream_features
+    from infra.config import cluster_config
+    from jobs.cluster.run import require
+    from jobs.cluster.windows import windows_on
 
-    def of(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-        """``tables``, as they are."""
-        for table in tables:
-            reasons = table["unscorable"].drop_null()
-            if len(reasons):
-                self.first = self.first or str(reasons[0])
-                self.count += len(reasons)
-            yield table
-
-    def warn(self, rows: int) -> None:
-        """Say how many rows have no score, and why the first has none: on the stream they would be dead letters."""
-        if self.count:
-            why = f"column 'unscorable' says why: {self.first}, say"
-            warn(f"{self.count:,} of {rows:,} rows have no score, and {why}")
+    require(cluster, settings.stream.parallelism)
+    return partial(stream_features, windows=partial(windows_on, config=cluster_config(settings, project, cluster)))
 
 
 def _records(of: Service, settings: Settings, receipts: str | None) -> Iterator[Record]:
@@ -198,9 +169,3 @@ def _label(service: str, settings: Settings) -> str:
     if service not in settings.train:
         raise SettingError(f"--label is of [train.{service}], which headrace.toml does not have; add it, or write --label-of")
     return settings.train[service].label
-
-
-def _note_if_empty(rows: int, times: Span, events: str | None) -> None:
-    """Say that a span is without events: a wrong year looks like a quiet day."""
-    if not rows:
-        note(f"{events or 'the history of the spine'} has no event{span_text(times)}; see --from and --to")

@@ -11,6 +11,7 @@ import typer
 
 from features.errors import SettingError
 from features.times import Span, moment_text, utc_ms
+from infra.cli.app import note
 
 ServiceArgument = Annotated[str, typer.Argument(help="A feature service.", show_default=False)]
 OutOption = Annotated[Path, typer.Option(help="The Parquet file to write.", show_default=False)]
@@ -49,6 +50,14 @@ HistoryOption = Annotated[
 ]
 
 
+def until_of(written: str) -> int:
+    """The end of a history."""
+    until_ms = utc_ms(written)
+    if until_ms is None:
+        raise SettingError("a history ends at a time; got none; write --until 2024-05-08, say")
+    return until_ms
+
+
 def histories(written: list[str] | None) -> dict[str, str | Path]:
     """``SOURCE=PLACE``, several times; paths are relative to the working folder."""
     pairs = [item.partition("=") for item in written or ()]
@@ -75,6 +84,12 @@ def span_text(span: Span) -> str:
     start = "" if span.start_ms is None else f" from {moment_text(span.start_ms)}"
     end = "" if span.end_ms is None else f" before {moment_text(span.end_ms)}"
     return start + end
+
+
+def note_if_empty(rows: int, times: Span, events: str | None) -> None:
+    """Say that a span is without events: a wrong year looks like a quiet day."""
+    if not rows:
+        note(f"{events or 'the history of the spine'} has no event{span_text(times)}; see --from and --to")
 
 
 def parquet_file(out: Path) -> Path:

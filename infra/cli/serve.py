@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from infra.cli.app import HERE, ProjectOption, app, folder
+from infra.cli.services import SettingsOption
 
 if TYPE_CHECKING:
+    from features.plan import Plan
     from infra.settings import Settings
+    from serving.http.config import KafkaConfig
     from serving.http.tokens import Tokens
 
 
@@ -26,36 +31,65 @@ def serve(
     port: Annotated[
         int | None, typer.Option(help="The port to listen on; none: http.port.", metavar="N", show_default=False)
     ] = None,
+    settings: SettingsOption = None,
     project: ProjectOption = HERE,
 ) -> None:
-    """Serve predictions over HTTP, of the models in production.
+    """Serve predictions over HTTP, of the models in production, and where Kafka is known, publish events and stream predictions.
 
-    A request has the event, and the service looks up batch features in the online store, calls the on-demand functions, and
-    scores: neither Kafka nor Flink is on that way. The models are those that the deployment log has in production, and
-    follow it.
+    A request for a prediction has the event, and the service looks up batch features in the online store, calls the on-demand
+    functions, and scores: neither Kafka nor Flink is on that way. The models are those that the deployment log has in
+    production, and follow it.
     """
     from features.definitions.load import load  # slow
     from infra.cli import show
     from infra.config import http_config, with_settings
+    from infra.local import stack
+    from infra.local.files import fresh
     from infra.models import registry_of
-    from infra.settings import load_settings
+    from infra.settings import load_settings, read_settings, run_folder
     from serving.http.run import check, run
 
     where = folder(project)
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    settings = load_settings(where, **({"http": given} if given else {}))
-    config, tokens = http_config(settings.http, where), tokens_of(where, settings)
+    read = read_settings(settings) if settings else load_settings(where, **({"http": given} if given else {}))
+    config, tokens = http_config(read.http, where), tokens_of(where, read)
+    ready = fresh(stack.Folders(run_folder(where, read)).ready("http")) if settings else None
     check(config, tokens)  # before what is slow
     with show.steps() as on_step:
         on_step("reading definitions.py")
         loaded = load(where)
-        names = services or settings.services or tuple(loaded.services)
-        found = [with_settings(loaded.service(name), settings) for name in dict.fromkeys(names)]
+        names = services or read.services or tuple(loaded.services)
+        found = [with_settings(loaded.service(name), read) for name in dict.fromkeys(names)]
+        kafka = _kafka(where, read, [service.plan for service in found], loaded.plans)
 
     def say(address: str, stop: Callable[[], None]) -> None:
         show.out.print(f"serving {', '.join(service.name for service in found)} on [cyan]{address}[/]; stop it with Ctrl-C")
+        if ready:  # whoever started it reads there that it listens
+            ready.write_bytes(msgspec.json.encode({"rest": address}))
 
-    run(found, registry_of(where, settings), config, tokens, say)
+    run(found, registry_of(where, read), config, tokens, say, kafka)
+
+
+def _kafka(project: Path, settings: Settings, plans: Sequence[Plan], all_plans: Sequence[Plan]) -> KafkaConfig | None:
+    """Where events go and predictions come from: those of what is up here, else of ``plans``.
+
+    None where it is not known where Kafka is, or events are not wanted.
+    """
+    from features.errors import StackError
+    from infra.config import kafka_config
+    from infra.kafka import rights
+    from infra.local import stack
+
+    if not settings.http.events:
+        return None
+    try:
+        bootstrap = stack.bootstrap(project, settings)
+    except StackError:
+        return None
+    used = stack.plans_in_use(project, settings) or plans
+    with suppress(StackError):  # it is away: the service connects once it is back
+        rights.require(settings.kafka.client(bootstrap), rights.of_http(used))
+    return kafka_config(settings.kafka, bootstrap, used, all_plans)
 
 
 def tokens_of(project: Path, settings: Settings) -> Tokens:

@@ -8,18 +8,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from features.times import clock_text
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible
 from infra.cli.batch_rows import warn_of_predictions
+from infra.cli.options import HistoryOption, histories, until_of
 from schemas.topics import DEAD_LETTERS
 
 if TYPE_CHECKING:
     from features.plan import Plan
     from infra.local.stack import Row, Served
+    from infra.run import takeover
     from infra.settings import Settings
 
+ReadyOption = Annotated[str | None, typer.Option(help="The name under which it says that it works.", hidden=True)]
 SettingsOption = Annotated[
     Path | None,
     typer.Option(help="Settings as 'headrace up' writes them; none: the project's.", metavar="FILE", show_default=False),
@@ -47,30 +51,54 @@ def up(
         list[str] | None, typer.Argument(help="Services; none: those of headrace.toml.", show_default=False)
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Stop what runs another plan than definitions.py has now, and start the new one.")
+        bool,
+        typer.Option(
+            "--replace", help="Stop what runs another plan than definitions.py has now, and start the new one without history."
+        ),
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done for each service, and do nothing.")] = False,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            help="A new plan begins with files that have every event up to this time, UTC; none: as the one before it did.",
+            metavar="DATE",
+            show_default=False,
+        ),
+    ] = None,
+    history: HistoryOption = None,
     scorers: Annotated[
         int | None,
         typer.Option(help="Scorers of each service; none: scorer.processes.", min=1, metavar="N", show_default=False),
     ] = None,
     project: ProjectOption = HERE,
 ) -> None:
-    """Start Kafka, the stream jobs and each service's scorers.
+    """Start Kafka, the stream jobs, each service's scorers and, where the settings have [http], the HTTP service.
 
     Services of one spine and one mode share a job. What runs already is left alone; scorers follow the model registry by
-    themselves. A service that runs another plan than definitions.py has now is refused without --replace: a new plan reads its
-    topics from their beginning.
+    themselves. Where definitions.py has another plan than runs, a job of the new plan is started beside the one that runs, and
+    takes over once it has caught up; if that fails, the one before runs on.
     """
     from infra.cli import show
     from infra.local import stack
+    from infra.run import takeover
     from infra.settings import load_settings, run_folder
 
     where = folder(project)
     settings = load_settings(where, **({"scorer": {"processes": scorers}} if scorers else {}))
+    wanted = takeover.Wanted(None if until is None else until_of(until), histories(history))
+    if dry_run:
+        with show.steps() as on_step:
+            rows = takeover.rows(where, settings, services or (), wanted, on_step, replace=replace)
+        _show_steps(rows)
+        return
+    take_over = takeover.TakeOver(wanted, lambda call, work: _show_steps(takeover.rows_of(call, work, wanted)))
     with interruptible(lambda: _still_running(where, settings)), show.steps() as on_step:
-        started = stack.up(where, settings, services or (), on_step, replace=replace)
+        started = stack.up(where, settings, services or (), on_step, replace=replace, take_over=take_over)
     running = stack.served(where, settings)
-    show.out.print(f"Kafka on [cyan]{started.bootstrap}[/]\n")
+    show.out.print(f"Kafka on [cyan]{started.bootstrap}[/]")
+    if http := stack.http_address(where, settings):
+        show.out.print(f"HTTP on [cyan]{http}[/], described at {http}/docs")
+    show.out.print()
     show.table("", ("service", "plan", "model", "publish events to", "read predictions from"), map(_service_cells, running))
     _show_differences(running)
     logs = stack.Folders(run_folder(where, settings)).logs
@@ -129,15 +157,18 @@ def stream(
         list[Path] | None, typer.Option(help="A compiled plan, one for each service; none: compile them.", show_default=False)
     ] = None,
     settings: SettingsOption = None,
+    ready: ReadyOption = None,
     project: ProjectOption = HERE,
 ) -> None:
     """Run the stream job of one or more services until it is stopped."""
     from features.job import job_plan
-    from infra.config import GROUP, stream_config
+    from infra.config import stream_config, with_free_port
     from infra.kafka import rights
     from infra.local import stack, topics
     from infra.local.files import fresh
     from infra.settings import run_folder
+    from jobs.stream.beside import as_recorded
+    from jobs.stream.files import checkpoint_folder
     from jobs.stream.job import run
     from schemas.topics import DEAD_LETTERS
 
@@ -148,7 +179,6 @@ def stream(
     bootstrap = stack.bootstrap(where, read)
     job = job_plan(_plans(where, services, plan or ()))
     client = read.kafka.client(bootstrap)
-    rights.require(client, rights.of_stream(job, f"{GROUP}.{job.name}"))
     config = stream_config(
         read.stream,
         bootstrap=bootstrap,
@@ -157,9 +187,12 @@ def stream(
         isolation_level=read.kafka.isolation_level,
         longest=topics.longest_records(client, [DEAD_LETTERS.name, *(plan.features_topic for plan in job.plans)]),
         checkpoints=folders.checkpoints,
-        ready_file=fresh(folders.ready(f"stream-{job.name}")),
+        ready_file=fresh(folders.ready(ready or f"stream-{job.name}")),
         logs=folders.logs,
     )
+    config = msgspec.structs.replace(config, metrics_port=with_free_port(config.metrics_port, ready))
+    group = as_recorded(config, checkpoint_folder(job, config)).sql.group_of(job)
+    rights.require(client, rights.of_stream(job, group))
     run(job, config)
 
 
@@ -176,6 +209,7 @@ def scorer(
         ),
     ] = None,
     settings: SettingsOption = None,
+    ready: ReadyOption = None,
     project: ProjectOption = HERE,
 ) -> None:
     """Run the scorer of one or more services until it is stopped.
@@ -187,7 +221,7 @@ def scorer(
 
     where = folder(project)
     log_plainly()
-    run_scorers(where, settings_of(where, settings), services, instance)
+    run_scorers(where, settings_of(where, settings), services, instance, ready)
 
 
 def _still_running(project: Path, settings: Settings) -> str:
@@ -232,6 +266,13 @@ def log_plainly() -> None:
             structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty()),
         ]
     )
+
+
+def _show_steps(rows: Sequence[takeover.Row]) -> None:
+    """What is done for each service."""
+    from infra.cli import show
+
+    show.table("", ("service", "does", ""), rows)
 
 
 def _cells(row: Row) -> list[object]:
@@ -286,7 +327,7 @@ def _show_differences(running: Sequence[Served]) -> None:
     from infra.cli import show
 
     for one in running:
-        for lines, fix in ((one.changes, "up --replace"), (one.notes, "up")):
+        for lines, fix in ((one.changes, "up"), (one.notes, "up")):
             if lines:
                 show.out.print(f"\n[yellow]{one.service}[/] runs, and 'headrace {fix}' would change:")
             for line in lines:

@@ -74,6 +74,13 @@ def of_reader(topic: str) -> list[Right]:
     return [Right("READ", "topic", topic)]
 
 
+def of_http(plans: Sequence[Plan]) -> list[Right]:
+    """The rights of ``headrace serve``, which publishes events, reads back the newest, and reads predictions, in no group."""
+    sources = sorted({source.topic for plan in plans for source in plan.sources})
+    read = (*sources, *(plan.predictions_topic for plan in plans), DEAD_LETTERS.name)
+    return [*of_publisher(sources), *(Right("READ", "topic", topic) for topic in read)]
+
+
 def of_audit(plan: Plan) -> list[Right]:
     """The rights of ``headrace audit`` and ``headrace explain``, which are in no group."""
     names = (plan.predictions_topic, plan.features_topic, LATE_ROWS.name, DEAD_LETTERS.name)

@@ -122,6 +122,20 @@ class Processes:
         self.forget(name)
         return bool(members)
 
+    def rename(self, name: str, to: str) -> None:
+        """Have what was started as ``name`` be called ``to``, and so its log. What was called so is stopped."""
+        process = self.recorded(name)
+        if process is None:
+            return
+        self.stop(to)
+        log, old = self.logs / f"{to}.log", Path(process.log)
+        if log.is_file():
+            log.replace(log.with_suffix(".before.log"))
+        if old.is_file():
+            old.replace(log)
+        self._record(msgspec.structs.replace(process, name=to, log=str(log)))
+        self.forget(name)
+
     def forget(self, name: str) -> None:
         """Remove the record of ``name``, and leave the process alone."""
         self._file(name).unlink(missing_ok=True)

@@ -56,10 +56,10 @@ def load_history(
                 f"a backfill is the beginning of a stream job; that of {', '.join(job.services)} has a checkpoint, from which "
                 "'headrace up' goes on; to begin anew, delete the checkpoints with 'headrace down --wipe'"
             )
-    return [_load(project, settings, job, state, until_ms, histories, on_step) for job, state in jobs.items() if job.windows]
+    return [load_one(project, settings, job, state, until_ms, histories, on_step) for job, state in jobs.items() if job.windows]
 
 
-def _load(
+def load_one(
     project: Path,
     settings: Settings,
     job: JobPlan,
@@ -68,6 +68,7 @@ def _load(
     histories: Mapping[str, Written] | None,
     on_step: Callable[[str], None],
 ) -> Loaded:
+    """Put the history of one job where it finds it when it starts with the checkpoints in ``state``."""
     forget(state)
     seam = seam_at(job, until_ms, settings.stream.parallelism)
     rows = write_history(

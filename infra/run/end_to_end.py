@@ -247,9 +247,9 @@ def _silence_seconds(run: Run) -> float:
 
 
 def _publisher(run: Run, span: Span, rate: float) -> Publisher:
-    plan, folder = run.service.plan, run.service.folder
-    times = run.settings.stream.event_times
-    return Publisher([feed(located(folder, s.history), s.topic, [plan], times) for s in plan.sources], span, run.client, rate)
+    of, plan = run.service, run.service.plan
+    feeds = [feed(located(of.folder, s.history), s.topic, [plan], of.event_times, of.resources) for s in plan.sources]
+    return Publisher(feeds, span, run.client, rate)
 
 
 def _registry(run: Run) -> Registry:

@@ -17,6 +17,7 @@ from features.errors import StackError
 from features.plan import Plan
 from jobs.audit.ledger import Ledger, ledger_of
 from jobs.audit.topics import READER, between, rows_of
+from jobs.stream.topics import committed
 from schemas import FeatureVector
 from schemas.codec import decode_features, decode_late_row
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
@@ -209,15 +210,16 @@ def caught_up(client: Mapping[str, Any], plan: Plan, group: str, seconds: float 
         closing(KafkaAdminClient(**client)) as admin,
     ):
         wanted = consumer.end_offsets([p for source in plan.sources for p in _partitions(consumer, source.topic)])
-        while not _reached(admin, consumer, group, wanted):
+        while not reached(admin, consumer, group, wanted):
             if time.monotonic() > deadline:
                 raise StackError(f"the stream job did not read its topics within {seconds:.0f} s; see its log")
             time.sleep(0.25)
 
 
-def _reached(admin: Any, consumer: Any, group: str, wanted: Mapping[TopicPartition, int]) -> bool:
-    committed = {place: found.offset for place, found in admin.list_group_offsets([group])[group].items()}
-    return not any(_has_record(consumer, place, committed.get(place, 0), end) for place, end in wanted.items())
+def reached(admin: Any, consumer: Any, group: str, wanted: Mapping[TopicPartition, int]) -> bool:
+    """Whether a group has committed that it has read all records before these offsets."""
+    read = committed(admin, group)
+    return not any(_has_record(consumer, place, read.get(place, 0), end) for place, end in wanted.items())
 
 
 def _has_record(consumer: Any, place: TopicPartition, begin: int, end: int) -> bool:

@@ -257,7 +257,7 @@ class Vectors:
 def _history_counts(service: Service, whole: Span, histories: Mapping[str, Written] | None) -> dict[int, int]:
     """How many events the spine's history has, by hour."""
     history = History(service, histories or {})
-    with connect() as connection:
+    with connect(resources=service.resources) as connection:
         rows = history.rows(connection, service.plan.spine_source, whole)
         with refusing(connection, rows):
             found = connection.execute(

@@ -49,7 +49,7 @@ class History(msgspec.Struct, frozen=True):
     def find(self, event_id: int | str) -> int | None:
         """The event time of an event of the spine; None where history has none of that id."""
         source = self.service.plan.spine_source
-        with connect() as connection:
+        with connect(resources=self.service.resources) as connection:
             rows = self.rows(connection, source, ALWAYS)
             with refusing(connection, rows):
                 found = connection.execute(
@@ -77,7 +77,7 @@ class History(msgspec.Struct, frozen=True):
 
     def _of_key(self, source: Source, stage: Stage, event: Mapping[str, Any], span: Span) -> list[tuple[Any, ...]]:
         """Id, event time and values of the key's rows, by time and arrival (rule 3)."""
-        with connect() as connection:
+        with connect(resources=self.service.resources) as connection:
             rows = self.rows(connection, source, span)
             names = [source.event_id, source.time, *stage.columns]
             keys = " AND ".join(f"{rows.checked(name)} = ?" for name in stage.key)

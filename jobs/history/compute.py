@@ -7,10 +7,11 @@ which get their on-demand features and go on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 
 import duckdb
+import msgspec
 import pyarrow as pa
 
 from features.errors import SettingError
@@ -44,6 +45,22 @@ from jobs.history.scans import within_memory
 from jobs.history.tables import create_table
 
 __all__ = ["Progress", "compute", "stream_features", "write"]
+
+
+Windows = Callable[[duckdb.DuckDBPyConnection, Plan, Steps], None]
+"""Makes a table `stage_table` for each stage, of the sources' tables and the queries': its features, in the queries' order."""
+
+
+def stage_table(number: int) -> str:
+    """The table of the features of the stage at this place."""
+    return f"_stage_{number}"
+
+
+def windows_here(connection: duckdb.DuckDBPyConnection, plan: Plan, step: Steps) -> None:
+    """The windows as DuckDB computes them."""
+    for number, stage in enumerate(plan.windows):
+        step(stage.name)
+        connection.execute(f"CREATE TABLE {stage_table(number)} AS {windows_sql(plan, stage)}")
 
 
 def compute(
@@ -81,6 +98,8 @@ def stream_features(
     events: Written | None = None,
     histories: Mapping[str, Written] | None = None,
     label: str | None = None,
+    windows: Windows = windows_here,
+    entities_at: int | None = None,
     threads: int = 2,
     on_progress: Progress | None = None,
 ) -> Iterator[pa.Table]:
@@ -94,11 +113,14 @@ def stream_features(
     The rows come from the spine's history or, if given, from the file ``events``. Then the history is what came before
     these: the rows that have an id of the events are left out of it, and a history that does not exist is empty. All
     earlier rows contribute, those before ``start_ms`` too. Times are UTC milliseconds, as is the event time in the result.
+    ``windows`` computes the windows; all else is computed here.
+    ``entities_at`` is the time of the spine's rows where they are entities (`jobs.predict.entities`), which have none.
 
     Raises `SettingError` for a file that is not there or does not fit its source, and where DuckDB's memory is too small.
     """
     plan = service.plan
     request = requested(service, Span(start_ms, end_ms), events, histories, label)
+    request = msgspec.structs.replace(request, entities_at=entities_at)
     sources = _read_sources(plan)
     parts = len(sources) + len(plan.windows) + len(plan.batch)
     step = Steps(on_progress, parts + 1)
@@ -110,9 +132,7 @@ def stream_features(
             required, needed = plan.required(source), _needed(request, source)
             create_table(connection, source, files_of(request, source), required, needed, request.event_times)
         step.rows_begin(parts, create_queries(connection, plan))
-        for number, stage in enumerate(plan.windows):
-            step(stage.name)
-            connection.execute(f"CREATE TABLE _stage_{number} AS {windows_sql(plan, stage)}")
+        windows(connection, plan, step)
         for number, batch in enumerate(plan.batch):
             step(batch.view)
             _create_batch(connection, request, batch, f"_batch_{number}")
@@ -167,7 +187,7 @@ def _selected(connection: duckdb.DuckDBPyConnection, plan: Plan, labelled: bool)
     """SQL of the queries' own columns and all that was computed of them. Each table has their rows in their order."""
     tables, columns = [QUERIES], [f"{QUERIES}.{quoted(column.name)}" for column in plan.spine_source.columns]
     for number, stage in enumerate(plan.windows):
-        tables.append(f"_stage_{number}")
+        tables.append(stage_table(number))
         columns += narrowed(connection, tables[-1], [feature.name for feature in stage.features])
     for number, view in enumerate(plan.batch):
         tables.append(f"_batch_{number}")

@@ -61,9 +61,9 @@ def address(written: Written) -> Address:
 
 
 def copy_table(
-    connection: duckdb.DuckDBPyConnection, written: Written, columns: Sequence[str], order: Sequence[str], name: str
+    connection: duckdb.DuckDBPyConnection, written: Written, columns: Sequence[str] | None, order: Sequence[str], name: str
 ) -> None:
-    """Make of a database's table the temporary table ``name``, as it is now; columns that it does not have are left out.
+    """Make of a database's table the temporary table ``name``, as it is now: all of it, or ``columns``, those that it has.
 
     Its rows are in the order of its columns ``order``: a table has none of its own. Raises `SettingError` for what the database,
     or its driver, says.
@@ -71,7 +71,9 @@ def copy_table(
     where = address(written)
     with _connected(where, written) as database, _telling(written), closing(database.cursor()) as cursor:
         found = _columns(cursor, where)
-        query = _query(cursor, where, [one for one in columns if one in found], [one for one in order if one in found])
+        query = _query(
+            cursor, where, [one for one in found if columns is None or one in columns], [one for one in order if one in found]
+        )
         cursor.execute(query)
         stream = f"_stream_{name}"
         connection.register(stream, cursor.fetch_record_batch())

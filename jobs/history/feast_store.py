@@ -8,6 +8,7 @@ A project names it in its feature_store.yaml::
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -168,10 +169,9 @@ def _selected(config: Any, sql: str, registry: Any, project: str) -> pd.DataFram
         connection.execute(f"SET file_search_path = {literal(str(folder))}")
         for source in registry.list_data_sources(project):
             file = source if isinstance(source, FileSource) else getattr(source, "batch_source", None)
-            if isinstance(file, FileSource):
+            if isinstance(file, FileSource) and re.search(rf"\b{re.escape(source.name)}\b", sql):
                 with suppress(duckdb.Error):  # a file that is not there, or is no table, is no table to the SQL either
-                    rows = f"SELECT * FROM {literal(str(folder / file.path))}"
-                    connection.execute(f"CREATE OR REPLACE VIEW {quoted(source.name)} AS {rows}")
+                    _name(connection, source.name, folder, file.path)
         try:
             return frame_of(connection.sql(sql).to_arrow_table())
         except (duckdb.Error, AttributeError) as error:
@@ -179,6 +179,20 @@ def _selected(config: Any, sql: str, registry: Any, project: str) -> pd.DataFram
                 f"entity rows as SQL are a SELECT that DuckDB runs over the project's sources; it says: "
                 f"{str(error).splitlines()[0]}; fix the SQL"
             ) from None
+
+
+def _name(connection: Any, name: str, folder: Path, path: str) -> None:
+    """Have SQL over ``connection`` see the rows at ``path`` as the table ``name``."""
+    from jobs.history.databases import copy_table
+    from jobs.history.feast_views import files_of
+    from jobs.history.places import Place, is_table, located, reachable
+
+    if is_table(path):
+        copy_table(connection, located(folder, path), None, (), name)
+        return
+    files = files_of(folder, path)
+    reachable(connection, Place(files, "parquet", (files,)))
+    connection.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS SELECT * FROM {literal(files)}")
 
 
 def _stored(
@@ -190,7 +204,7 @@ def _stored(
     from jobs.history.feast_job import Stored
     from jobs.history.feast_views import files_of
     from jobs.history.files import connect
-    from jobs.history.places import Place
+    from jobs.history.places import Place, reachable
     from jobs.history.scans import readable
 
     if not isinstance(source, FileSource):
@@ -203,7 +217,9 @@ def _stored(
 
     def table() -> pa.Table:
         names = ", ".join(map(quoted, dict.fromkeys(columns)))
-        with connect(config.offline_store.threads) as connection, readable(Place(files, "parquet")):
+        there = Place(files, "parquet", (files,))
+        with connect(config.offline_store.threads) as connection, readable(there):
+            reachable(connection, there)
             return connection.sql(f"SELECT {names} FROM read_parquet({literal(files)}){where} {rest}").to_arrow_table()
 
     return Stored(folder, table)

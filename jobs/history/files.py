@@ -72,6 +72,8 @@ class Rows(msgspec.Struct, frozen=True):
     """The event times that are possible."""
     within: str
     """SQL that holds for the rows of the span, in the file's own types where it can, so that Parquet skips what lies outside."""
+    copied: str | None = None
+    """The temporary table that a database's was copied to."""
     verbatim: frozenset[str] = frozenset()
     """Columns of text that goes out as the JSON that it is."""
 
@@ -111,20 +113,31 @@ def rows_of_source(
     span: Span,
     possible: Span,
     texts: bool = False,
+    at: int | None = None,
 ) -> Rows:
     """The rows of files, or of a database's table, with the columns and types of ``source``; none of a file is read yet.
 
-    With ``texts``, JSON Lines have each line's bytes as ``_text``. Raises `SettingError` for a file that is not there, is of
-    another kind, or lacks a column.
+    With ``texts``, JSON Lines have each line's bytes as ``_text``. ``at`` is the event time of all rows, where they have none.
+    Raises `SettingError` for a file that is not there, is of another kind, or lacks a column.
     """
     what = f"rows of '{source.name}'"
     there = place(written, what)
     columns = [*source.columns, *_written_arrival(source, there)]
+    given = [column for column in columns if at is None or column.name != source.time]
+    copy = None
     if there.kind == "table":
-        table, numbered, types = copied(connection, source, written, there)
+        table, numbered, types = copied(connection, source, given, written, there)
+        copy = table
     else:
-        table, numbered, types = scan(connection, there, columns, texts)
-    readings = {column.name: _reading(source, column, types, there) for column in columns}
+        table, numbered, types = scan(connection, there, given, texts)
+    readings = {column.name: _reading(source, column, types, there) for column in given}
+    if at is not None:
+        if source.time in types:
+            rule = f"entities are as of one time, and have no column '{source.time}'"
+            raise misfit(there.text, what, rule, "one", "leave it out, or take the rows as events")
+        table, numbered = (f"(SELECT *, CAST({at} AS BIGINT) AS {quoted(source.time)} FROM {rows})" for rows in (table, numbered))
+        types[source.time] = "BIGINT"
+        readings[source.time] = Reading(quoted(source.time))
     moment, rule = readings[source.time].value, readings[source.time].rule
     readings[source.time] = Reading(f"CASE WHEN {within(moment, possible)} THEN {moment} END", rule or "is possible")
     return Rows(
@@ -139,6 +152,7 @@ def rows_of_source(
         moment=moment,
         possible=possible,
         within=_raw_within(quoted(source.time), types[source.time], moment, span),
+        copied=copy,
     )
 
 

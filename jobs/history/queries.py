@@ -37,6 +37,8 @@ class Request(msgspec.Struct, frozen=True):
     events: Written | None = None
     histories: Mapping[str, Written] = {}
     event_times: EventTimes = EVENT_TIMES
+    entities_at: int | None = None
+    """The time of the spine's rows, where they are entities without one."""
 
     def history(self, source: Source) -> Written:
         """Where the rows of ``source`` are."""
@@ -85,7 +87,7 @@ def files_of(request: Request, source: Source) -> list[File]:
     if source.name != request.plan.spine:
         return [File(history)]
     if request.events is None:
-        return [File(history, queries=request.times)]
+        return [File(history, queries=request.times, at=request.entities_at)]
     events = File(request.events, queries=request.times)
     if source.name not in request.histories and not is_there(history):
         return [events]

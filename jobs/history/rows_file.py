@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 
-class Written(NamedTuple):
+class Size(NamedTuple):
     """What a file has."""
 
     rows: int
     columns: int
 
 
-def write(tables: pa.Table | Iterable[pa.Table], path: Path) -> Written:
+def write(tables: pa.Table | Iterable[pa.Table], path: Path) -> Size:
     """Write the tables, one or more, as one Parquet file; a reader sees a whole file or none.
 
     The types of a column may differ, as those that a function gives do where it gives whole numbers first: where they do, the
@@ -36,7 +36,7 @@ def write(tables: pa.Table | Iterable[pa.Table], path: Path) -> Written:
                     for table in _row_groups(part):
                         writer.write_table(_fit(table, schema))
         whole.replace(path)
-    return Written(rows, len(schema))
+    return Size(rows, len(schema))
 
 
 def together(tables: Iterable[pa.Table]) -> pa.Table:

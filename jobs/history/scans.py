@@ -96,11 +96,11 @@ def _csv(there: Place) -> tuple[str, str]:
 
 
 def copied(
-    connection: duckdb.DuckDBPyConnection, source: Source, written: Written, there: Place
+    connection: duckdb.DuckDBPyConnection, source: Source, columns: Collection[Column], written: Written, there: Place
 ) -> tuple[str, str, dict[str, str]]:
     """As `scan` gives it, of a database's table as it is now. Its rows are in order of their arrival, time and id."""
     extra = [] if source.arrival is None else [source.arrival]
-    names = dict.fromkeys([*(column.name for column in source.columns), *extra])
+    names = dict.fromkeys([*(column.name for column in columns), *extra])
     name = f"_table_{uuid.uuid4().hex}"
     copy_table(connection, written, list(names), [*extra, source.time, source.event_id], name)
     described = connection.execute(f"DESCRIBE {quoted(name)}").fetchall()

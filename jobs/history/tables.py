@@ -29,6 +29,8 @@ class File(msgspec.Struct, frozen=True):
     path: Written
     queries: Span | None = None
     """Event times of the rows that are queries; None: no row is."""
+    at: int | None = None
+    """The time of all rows, where they are entities, which have none of their own; None: each row has one."""
 
 
 def create_table(
@@ -45,14 +47,14 @@ def create_table(
     does not fit the source's types, and an event time that ``times`` does not take, is a `SettingError`.
     """
     possible = times.span(int(time.time() * 1000))
-    found = [rows_of_source(connection, source, file.path, required, rows, possible) for file in files]
+    found = [rows_of_source(connection, source, file.path, required, rows, possible, at=file.at) for file in files]
     if len(files) == 1:
         selected = _by_arrival(source, f"({_selected(source, files[0], found[0], 0)})")
         _create(connection, source, found[0], source.name, selected)
     else:
         _create_of_parts(connection, source, files, found)
-    for copy in (one.table for one in found if one.place.kind == "table"):
-        connection.execute(f"DROP TABLE {copy}")
+    for copied in (one.copied for one in found if one.copied):
+        connection.execute(f"DROP TABLE {copied}")
 
 
 def _create_of_parts(connection: duckdb.DuckDBPyConnection, source: Source, files: Sequence[File], found: Sequence[Rows]) -> None:

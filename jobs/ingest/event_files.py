@@ -12,9 +12,10 @@ import msgspec
 import pyarrow as pa
 
 from features.plan import Source
+from features.service import Resources
 from features.sql.quoting import quoted
 from features.times import ALWAYS, EVENT_TIMES, EventTimes, Span
-from jobs.history.files import Rows, check, connect, in_order, refusing, rows_as_they_are, rows_of_source
+from jobs.history.files import RESOURCES, Rows, check, connect, in_order, refusing, rows_as_they_are, rows_of_source
 from jobs.history.json_lines import TEXT
 from jobs.history.places import Written, kind_of
 from jobs.history.readings import TIMES, milliseconds
@@ -38,6 +39,8 @@ class Feed(NamedTuple):
     """The columns without which the stream cannot use an event."""
     times: EventTimes = EVENT_TIMES
     """The event times that the stream takes."""
+    resources: Resources = RESOURCES
+    """What reading it may take."""
 
 
 def checked(feed: Feed, span: Span = ALWAYS) -> int:
@@ -45,13 +48,13 @@ def checked(feed: Feed, span: Span = ALWAYS) -> int:
 
     Raises `SettingError` for the first value that the stream would refuse, and for a ``span`` where there are no event times.
     """
-    with connect() as connection:
+    with connect(resources=feed.resources) as connection:
         return check(connection, _rows(connection, feed, span))
 
 
 def has_times(feed: Feed) -> bool:
     """Whether the event times of the rows are known."""
-    with connect(threads=1) as connection:
+    with connect(1, feed.resources) as connection:
         return _rows(connection, feed, ALWAYS).time is not None
 
 
@@ -63,7 +66,7 @@ def read(feed: Feed, span: Span = ALWAYS, by_time: bool = False) -> Iterator[Row
     too, except from a ``span``, in which they are not.
     """
     lines = kind_of(feed.file) == "lines"
-    with connect(threads=1) as connection:
+    with connect(1, feed.resources) as connection:
         rows = _rows(connection, _of_lines(feed) if lines else feed, span)
         with refusing(connection, rows):
             table, order, arrives = rows.table, "", _arrives(rows, feed)

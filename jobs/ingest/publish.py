@@ -21,7 +21,10 @@ from kafka.partitioner.default import DefaultPartitioner, murmur2
 
 from features.errors import SettingError, StackError
 from features.plan import Plan
+from features.service import Resources
+from features.taken import taken
 from features.times import ALWAYS, EVENT_TIMES, EventTimes, Span
+from jobs.history.files import RESOURCES
 from jobs.history.places import Written
 from jobs.ingest.event_files import Feed, read
 
@@ -56,18 +59,17 @@ Due = Callable[[int, Event], float]
 """When the nth event is due, in seconds from the first."""
 
 
-def feed(file: Written, topic: str, plans: Iterable[Plan], times: EventTimes = EVENT_TIMES) -> Feed:
+def feed(
+    file: Written, topic: str, plans: Iterable[Plan], times: EventTimes = EVENT_TIMES, resources: Resources = RESOURCES
+) -> Feed:
     """``file`` to ``topic``, as the first plan that reads the topic wants it: keyed as its first windows over the source are.
 
     An event needs what any of the plans needs of it.
     """
-    readers = [(plan, source) for plan in plans for source in plan.sources if source.topic == topic]
-    if not readers:
-        return Feed(file, topic)
-    plan, source = readers[0]
-    stages = sorted(plan.windows, key=lambda stage: stage.source != source.name)
-    required = frozenset(name for plan, source in readers for name in plan.required(source))
-    return Feed(file, topic, source, stages[0].key[0] if stages else None, required, times)
+    found = taken(topic, plans)
+    if found is None:
+        return Feed(file, topic, resources=resources)
+    return Feed(file, topic, found.source, found.key, found.required, times, resources)
 
 
 def events(one: Feed, span: Span = ALWAYS) -> Iterator[Event]:

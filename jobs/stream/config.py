@@ -34,6 +34,8 @@ class StreamConfig(msgspec.Struct, frozen=True):
     """The longest warm-up of each task of an embedded Flink."""
     cluster: str | None
     """``host:port`` of a running Flink cluster; None: Flink in this process."""
+    metrics_port: int | None
+    """Of the loopback, where Prometheus reads metrics; 0: a free one; None: there are none."""
     ready_file: Path | None
     """Written when every task runs: the address of Flink's REST API, and the job's id."""
     logs: Path | None

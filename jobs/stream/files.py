@@ -50,7 +50,7 @@ def rocksdb_folder(job: JobPlan, config: StreamConfig) -> Iterator[Path | None]:
     Under a short path, whatever the project's is: RocksDB makes one file name of it, with 170 characters of Flink's behind. It is
     a link, as the system's folder for temporary files may be memory.
     """
-    folder = config.checkpoints / job.name / "rocksdb"
+    folder = config.checkpoints / job.name / job.short_digest / "working"
     shutil.rmtree(folder, ignore_errors=True)
     if config.cluster or config.state_backend != "rocksdb":
         yield None

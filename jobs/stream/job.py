@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -16,10 +15,13 @@ import structlog
 
 from features.errors import StackError
 from features.job import JobPlan
+from features.signals import stopped_by_signals
 from features.sql.flink.options import History
 from jobs.stream.backfill import await_seam, history_of
+from jobs.stream.beside import as_recorded
 from jobs.stream.config import StreamConfig
 from jobs.stream.files import checkpoint_folder, newest_checkpoint, rocksdb_folder
+from jobs.stream.metrics import metrics_of
 from jobs.stream.submit import Places, submit
 from jobs.stream.topics import look
 from jobs.stream.watch import Watch, ended, innermost_cause
@@ -35,10 +37,13 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
     where the checkpoint holds state of another format, which the operator refuses, or is of topics that are there no more.
     """
     stop = stop or threading.Event()
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+    with stopped_by_signals(stop):
+        _run(job, config, stop)
+
+
+def _run(job: JobPlan, config: StreamConfig, stop: threading.Event) -> None:
     state = checkpoint_folder(job, config)
+    config = as_recorded(config, state)
     restored = newest_checkpoint(state)
     rest = config.cluster or f"127.0.0.1:{_free_port()}"
     services = ",".join(job.services)
@@ -65,7 +70,10 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
         try:
             if watch.until_running(stop):
                 log.info("stream.running", services=services, job=watch.id)
-                with _at_seam(history, f"http://{rest}/jobs/{watch.id}", partial(_say_ready, config, rest, watch.id)):
+                with (
+                    metrics_of(job, config, watch) as metrics,
+                    _at_seam(history, f"http://{rest}/jobs/{watch.id}", partial(_say_ready, config, rest, watch.id, metrics)),
+                ):
                     watch.until_end(stop)
         finally:
             if config.cluster:
@@ -78,14 +86,16 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
 
 
 def _vectors_from_ms(config: StreamConfig, history: History | None) -> int | None:
-    """The time from which events get vectors: of a backfilled job not before the seam."""
+    """The time from which events get vectors: of a backfilled job not before the seam, unless offsets say where it begins."""
     wanted = config.sql.vectors_from_ms
-    return wanted if history is None else max(history.seam.until_ms, wanted or 0)
+    if history is None or config.sql.vectors_from is not None:
+        return wanted
+    return max(history.seam.until_ms, wanted or 0)
 
 
-def _say_ready(config: StreamConfig, rest: str, job: str) -> None:
+def _say_ready(config: StreamConfig, rest: str, job: str, metrics: str | None) -> None:
     if config.ready_file:
-        config.ready_file.write_text(json.dumps({"rest": f"http://{rest}", "job": job}))
+        config.ready_file.write_text(json.dumps({"rest": f"http://{rest}", "job": job, "metrics": metrics}))
 
 
 @contextmanager
@@ -127,8 +137,12 @@ def _jvm_errors() -> tuple[type[Exception], ...]:
 
 
 def _raise_failure(result: Any) -> None:
-    failure = result.exception()
-    if failure:
+    from py4j.protocol import Py4JError
+    from pyflink.util.exceptions import JavaException
+
+    try:
+        result.result()  # on a cluster the job may end before its client hears of it
+    except (JavaException, Py4JError) as failure:
         raise StackError(f"the Flink job failed: {innermost_cause(str(failure))}; see the job's log") from failure
 
 

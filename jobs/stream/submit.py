@@ -10,12 +10,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from features.job import JobPlan
-from features.sql.flink import job_sql
+from features.sql.flink import Job, job_sql
 from features.sql.flink.options import CLIENT
 from jobs.stream.config import StreamConfig
 
 WARM_UP = "headrace.warm-up-ms"
 """The JVM's property that says how long a task warms up, as the operator's ``WarmUp`` has it."""
+
+ROCKSDB = {
+    "state.backend.type": "rocksdb",
+    "state.backend.rocksdb.timer-service.factory": "HEAP",  # one timer a key; in RocksDB each is an iterator
+    # Much is read that is no longer there, and most files are merged before they are old.
+    "state.backend.rocksdb.use-bloom-filter": "true",
+    "state.backend.rocksdb.compression.per.level": "NO_COMPRESSION",
+}
 
 
 class Places(NamedTuple):
@@ -39,20 +47,25 @@ def submit(job: JobPlan, config: StreamConfig, places: Places, written: Mapping[
     if config.logs:
         config.logs.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("FLINK_LOG_DIR", str(config.logs.resolve()))
+    configuration = _flink_configuration(job, config, places)
+    if written:
+        told = (f"headrace.written.{topic}:{records}" for topic, records in written.items())
+        configuration["pipeline.global-job-parameters"] = ",".join(told)
+    return execute(job_sql(job, config.sql), configuration)
+
+
+def execute(sql: Job, configuration: Mapping[str, str]) -> Any:
+    """Hand a job to Flink; gives PyFlink's ``JobClient``."""
     from pyflink.common import Configuration
     from pyflink.table import EnvironmentSettings, TableEnvironment
 
-    configuration = Configuration()
-    for key, value in _flink_configuration(job, config, places).items():
-        configuration.set_string(key, value)
-    if written:
-        told = (f"headrace.written.{topic}:{records}" for topic, records in written.items())
-        configuration.set_string("pipeline.global-job-parameters", ",".join(told))
+    settings = Configuration()
+    for key, value in configuration.items():
+        settings.set_string(key, value)
     with _collector_paused():
         environment = TableEnvironment.create(
-            EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(configuration).build()
+            EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(settings).build()
         )
-        sql = job_sql(job, config.sql)
         for statement in sql.setup:
             environment.execute_sql(statement)
         inserts = environment.create_statement_set()
@@ -97,7 +110,7 @@ def _flink_configuration(job: JobPlan, config: StreamConfig, places: Places) -> 
         "execution.buffer-timeout.interval": f"{config.sql.batch_ms} ms",
         "execution.checkpointing.interval": f"{config.checkpoint_interval_ms} ms",
         # Without a folder, a checkpoint of more than 5 MB fails and the job restarts for ever.
-        "execution.checkpointing.dir": places.state.resolve().as_uri(),
+        "execution.checkpointing.dir": _place(places.state),
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": "2",
         "restart-strategy.type": "exponential-delay",
@@ -110,14 +123,7 @@ def _flink_configuration(job: JobPlan, config: StreamConfig, places: Places) -> 
         "taskmanager.bind-host": "127.0.0.1",
     }
     if config.state_backend == "rocksdb":
-        configuration |= {
-            "state.backend.type": "rocksdb",
-            "execution.checkpointing.incremental": "true",
-            "state.backend.rocksdb.timer-service.factory": "HEAP",  # one timer a key; in RocksDB each is an iterator
-            # Much is read that is no longer there, and most files are merged before they are old.
-            "state.backend.rocksdb.use-bloom-filter": "true",
-            "state.backend.rocksdb.compression.per.level": "NO_COMPRESSION",
-        }
+        configuration |= ROCKSDB | {"execution.checkpointing.incremental": "true"}
     if config.cluster:
         configuration["execution.target"] = "remote"
     if places.rocksdb:
@@ -127,7 +133,12 @@ def _flink_configuration(job: JobPlan, config: StreamConfig, places: Places) -> 
         }
     if places.restored:
         configuration |= {
-            "execution.state-recovery.path": places.restored.resolve().as_uri(),
+            "execution.state-recovery.path": _place(places.restored),
             "execution.state-recovery.claim-mode": "CLAIM",
         }
     return configuration
+
+
+def _place(folder: Path) -> str:
+    """A folder as Flink names it: its ``Path`` decodes nothing, so that ``%20`` would be another folder, where none is found."""
+    return f"file://{folder.resolve()}"

@@ -69,7 +69,7 @@ def look(job: JobPlan, config: StreamConfig, state: Path, *, is_restored: bool, 
         ):
             ids = _topic_ids(admin, job)
             _refuse_others(before.topic_ids, ids, state)
-            read = _read(admin, f"{config.sql.group}.{job.name}", before) if is_restored else {}
+            read = _read(admin, config.sql.group_of(job), before) if is_restored else {}
             compacted = _compacted(admin, job)
             partitions = _Partitions(consumer, EventTimes(config.sql.max_ahead_ms, config.sql.max_age_days))
             begins = {source.topic: partitions.begins(source.topic) for source in job.sources}
@@ -126,12 +126,12 @@ def _read(admin: Any, group: str, before: Sources) -> dict[TopicPartition, int]:
     It commits none for a partition in which there was nothing: it has read that as far as to where it began.
     """
     read = {TopicPartition(topic, n): begin for topic, begins in before.begins.items() for n, begin in begins.items()}
-    for place, offset in _committed(admin, group).items():
+    for place, offset in committed(admin, group).items():
         read[place] = max(offset, read.get(place, 0))
     return read
 
 
-def _committed(admin: Any, group: str) -> dict[TopicPartition, int]:
+def committed(admin: Any, group: str) -> dict[TopicPartition, int]:
     """The offsets of a group; a cluster to whose groups nobody has spoken yet makes their topic first."""
     deadline = time.monotonic() + COORDINATOR_SECONDS
     while True:

@@ -39,6 +39,8 @@ class Watch:
         self._url = f"http://{rest}/jobs/{job}"
         self._done = done
         self._failures = 0
+        self.checkpoints: dict[str, Any] = {}
+        """What Flink said of them last."""
         self._checkpoints = 0
         self._newest = 0
 
@@ -89,6 +91,7 @@ class Watch:
     def _count_restarts(self) -> None:
         """From what Flink has at hand: for its metrics it would collect all of them, and events would wait for that."""
         exceptions, checkpoints = self._exceptions(), self._get("/checkpoints")
+        self.checkpoints = checkpoints or self.checkpoints
         completed = int(checkpoints["counts"]["completed"]) if checkpoints else 0
         if completed > self._checkpoints:
             self._checkpoints, self._failures = completed, 0

@@ -12,6 +12,7 @@ from starlette.routing import Route, Router
 
 from serving.http.config import HttpConfig
 from serving.http.edge import Edge
+from serving.http.events import Events
 from serving.http.gate import Gate
 from serving.http.inference import Inference
 from serving.http.media import json_response
@@ -19,7 +20,9 @@ from serving.http.metrics import Metrics
 from serving.http.openapi import Docs
 from serving.http.predict import Predict
 from serving.http.served import Served, all_ready
-from serving.http.tokens import Scope, Tokens
+from serving.http.stored import StoredPredictions
+from serving.http.stream import Stream
+from serving.http.tokens import Scope
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -34,9 +37,17 @@ class Guarded(NamedTuple):
     endpoint: Endpoint
 
 
-def application(served: Mapping[str, Served], config: HttpConfig, tokens: Tokens, metrics: Metrics) -> Edge:
+class OnKafka(NamedTuple):
+    """The endpoints behind which there is Kafka."""
+
+    events: Events
+    stream: Stream
+
+
+def application(
+    served: Mapping[str, Served], config: HttpConfig, gate: Gate, metrics: Metrics, on_kafka: OnKafka | None = None
+) -> Edge:
     """The ASGI application of these services, by name."""
-    gate = Gate(config, tokens, metrics)
     metrics.show(served.values())
     health = Health(served)
     routes: tuple[Guarded, ...] = (
@@ -45,6 +56,7 @@ def application(served: Mapping[str, Served], config: HttpConfig, tokens: Tokens
         Guarded("GET", "/metrics", "read", _metrics(metrics)),
         Guarded("GET", "/v1/models", "read", health.models),
         Guarded("POST", "/v1/predict/{service}", "predict", Predict(served, config, gate, metrics).__call__),
+        Guarded("GET", "/v1/predictions/{service}/{key:path}", "read", StoredPredictions(served, config, gate).__call__),
     )
     inference = Inference(served, config, gate)
     models = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
@@ -58,14 +70,20 @@ def application(served: Mapping[str, Served], config: HttpConfig, tokens: Tokens
         *(Guarded("GET", f"{path}/ready", "read", inference.model_ready) for path in models),
         *(Guarded("POST", f"{path}/infer", "predict", inference.infer) for path in models),
     )
-    docs = Docs(served, config, has_tokens=bool(tokens))
+    if on_kafka is not None:
+        routes = (
+            *routes,
+            Guarded("POST", "/v1/events/{topic}", "publish", on_kafka.events.__call__),
+            Guarded("GET", "/v1/stream/{service}", "read", on_kafka.stream.__call__),
+        )
+    docs = Docs(served, config, on_kafka.events.entrances if on_kafka else {}, has_tokens=gate.has_tokens)
     pages = (
         Guarded("GET", "/openapi.json", None, docs.description),
         Guarded("GET", "/docs", None, docs.page),
         Guarded("GET", "/docs/{file}", None, docs.asset),
     )
     routes = (*routes, *(pages if config.docs else ()))
-    return Edge(Router([_route(gate, one) for one in routes], redirect_slashes=False), metrics)
+    return Edge(Router([_route(gate, one) for one in routes], redirect_slashes=False), metrics, access_log=config.access_log)
 
 
 def _route(gate: Gate, one: Guarded) -> Route:

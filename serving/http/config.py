@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
+
+from features.plan import Plan
 
 OnStoreError = Literal["refuse", "fill"]
 
@@ -34,3 +36,26 @@ class HttpConfig(msgspec.Struct, frozen=True):
     """How long what is in work may take once the service is to stop."""
     docs: bool
     """Whether there is an OpenAPI page."""
+    access_log: bool
+    """Whether each request is a line of the log."""
+    remembered_events: int
+    """How many of the events published last are known, should they be repeated."""
+    max_streams: int
+    """The most readers of streams at once."""
+    heartbeat_ms: int
+    """After so long without a prediction a stream says that it lives."""
+    slow_reader_ms: int
+    """A reader of a stream who takes nothing for so long is disconnected."""
+
+
+class KafkaConfig(msgspec.Struct, frozen=True):
+    """Where events are published to, and predictions come from."""
+
+    client: dict[str, Any]
+    """What a kafka-python client is given: where Kafka is, and how it is spoken to."""
+    reader: dict[str, Any]
+    """What a consumer without a group is given."""
+    plans: tuple[Plan, ...]
+    """Those of the services whose events are published, and whose predictions are read."""
+    others: tuple[Plan, ...] = ()
+    """Other plans that read the same topics: an event has what they need, too."""

@@ -24,9 +24,10 @@ log = structlog.get_logger()
 class Edge:
     """An ASGI application around another one."""
 
-    def __init__(self, app: Any, metrics: Metrics) -> None:
+    def __init__(self, app: Any, metrics: Metrics, *, access_log: bool) -> None:
         self._app = app
         self._metrics = metrics
+        self._access_log = access_log
         self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -57,7 +58,10 @@ class Edge:
             log.exception("a request failed", path=scope["path"], request_id=scope["request_id"])
             await _respond(scope, send_on, 500, "a fault of the service; its log has the request's id", {})
         finally:
-            self._count(scope, status, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            self._count(scope, status, seconds)
+            if self._access_log:
+                _say(scope, status, seconds)
 
     def _count(self, scope: dict[str, Any], status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "")
@@ -68,6 +72,12 @@ class Edge:
         requests, histogram = self._children[place]
         requests.inc()
         histogram.observe(seconds)
+
+
+def _say(scope: dict[str, Any], status: int, seconds: float) -> None:
+    trace = next((value.decode(errors="replace") for name, value in scope["headers"] if name == b"traceparent"), None)
+    what = {"method": scope["method"], "path": scope["path"], "status": status, "ms": round(seconds * 1000, 3)}
+    log.info("request", **what, request_id=scope["request_id"], traceparent=trace)
 
 
 def _request_id(scope: dict[str, Any]) -> bytes:

@@ -23,6 +23,11 @@ class Gate:
         self._config, self._tokens, self._metrics = config, tokens, metrics
         self._in_work = 0
 
+    @property
+    def has_tokens(self) -> bool:
+        """Whether requests need one."""
+        return bool(self._tokens)
+
     def authorize(self, request: Request, scope: Scope) -> None:
         """Raise `ProblemError` where the request bears no token with the scope: 401 without a known one, 403 with another."""
         if not self._tokens:

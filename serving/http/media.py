@@ -8,6 +8,8 @@ import msgspec
 from starlette.responses import Response
 
 JSON, BINARY = "application/json", "application/octet-stream"
+NDJSON = ("application/x-ndjson", "application/jsonl", "application/ndjson")
+EVENT_STREAM = "text/event-stream"
 
 
 def json_response(value: Any, status: int = 200) -> Response:

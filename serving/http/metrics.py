@@ -43,6 +43,18 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
+        self.events = Counter(
+            "headrace_events", "Events that were to be published, by what became of each.", ("topic", "status"), registry=registry
+        )
+        self.event_seconds = Histogram(
+            "headrace_event_seconds",
+            "From a request with events to its response.",
+            ("topic",),
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.streams = Gauge("headrace_streams", "Readers of streams of predictions.", ("service",), registry=registry)
+        self.streamed = Counter("headrace_streamed", "Predictions sent to readers of streams.", ("service",), registry=registry)
 
     def show(self, served: Iterable[Served]) -> None:
         """Tell which models serve, too."""

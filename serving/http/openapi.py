@@ -11,27 +11,18 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from features.inputs.columns import window_types
-from features.plan import ColumnType
+from features.plan import ColumnType, Plan
 from serving.http.config import HttpConfig
+from serving.http.events import Entrance
 from serving.http.media import BINARY, JSON, json_response
-from serving.http.problems import PROBLEM, ProblemError
+from serving.http.openapi_events import EVENT_SCHEMAS, events, stream
+from serving.http.openapi_parts import LONG, NAMES, Schema, any_body, column, ok, operation
+from serving.http.problems import ProblemError
 from serving.http.rows import Rows
 from serving.http.served import Served
 
-Schema = dict[str, Any]
 OPENAPI = "3.0.3"
 """What the page of swagger-ui-bundle 1.1 shows."""
-LONG: Schema = {"type": "integer", "format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1}
-MOMENT: Schema = {
-    "anyOf": [{"type": "integer", "format": "int64", "minimum": 0}, {"type": "string", "format": "date-time"}],
-    "description": "UTC milliseconds, or ISO 8601 with an offset",
-}
-NAMES: dict[str, Schema] = {
-    "int64": LONG,
-    "float64": {"type": "number"},
-    "string": {"type": "string"},
-    "bool": {"type": "boolean"},
-}
 VERSIONS = ("", "/versions/{version}")
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>headrace</title>
@@ -47,8 +38,10 @@ ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 class Docs:
     """``/openapi.json`` and ``/docs``."""
 
-    def __init__(self, served: Mapping[str, Served], config: HttpConfig, *, has_tokens: bool) -> None:
-        self._served, self._config, self._has_tokens = served, config, has_tokens
+    def __init__(
+        self, served: Mapping[str, Served], config: HttpConfig, entrances: Mapping[str, Entrance], *, has_tokens: bool
+    ) -> None:
+        self._served, self._config, self._entrances, self._has_tokens = served, config, entrances, has_tokens
 
     async def description(self, request: Request) -> Response:
         """``/openapi.json``."""
@@ -74,22 +67,37 @@ class Docs:
     def document(self) -> dict[str, Any]:
         """The description."""
         paths: dict[str, Any] = {
-            "/healthz": {"get": _operation("Whether the process lives", "health", {"200": _any()})},
-            "/readyz": {"get": _operation("Whether every service has a warm model", "health", {"200": _any(), "503": _any()})},
-            "/metrics": {
-                "get": _operation("Metrics for Prometheus", "health", {"200": {**_ok(), "content": {"text/plain": {}}}}, "read")
+            "/healthz": {"get": operation("Whether the process lives", "health", {"200": any_body()})},
+            "/readyz": {
+                "get": operation("Whether every service has a warm model", "health", {"200": any_body(), "503": any_body()})
             },
-            "/v1/models": {"get": _operation("What serves now", "models", {"200": _any()}, "read")},
+            "/metrics": {
+                "get": operation("Metrics for Prometheus", "health", {"200": {**ok(), "content": {"text/plain": {}}}}, "read")
+            },
+            "/v1/models": {"get": operation("What serves now", "models", {"200": any_body()}, "read")},
         }
         for name, one in self._served.items():
             if one.now is not None:
                 paths[f"/v1/predict/{name}"] = {"post": self._predict(name, one, one.now.rows)}
+            if one.service.plan.entity:
+                paths |= _stored(name, one.service.plan)
+        paths |= {f"/v1/events/{topic}": {"post": events(topic, one, self._config)} for topic, one in self._entrances.items()}
+        streamed = sorted({service for one in self._entrances.values() for service in one.services})
+        paths |= {f"/v1/stream/{service}": {"get": stream(service)} for service in streamed}
         paths |= _inference()
         made: Schema = {
             "openapi": OPENAPI,
             "info": {"title": "Headrace", "version": "1", "description": "Predictions, by the models in production."},
             "paths": paths,
-            "components": {"schemas": {"Problem": _PROBLEM, "Prediction": _PREDICTION, "Tensor": _TENSOR}},
+            "components": {
+                "schemas": {
+                    "Problem": _PROBLEM,
+                    "Prediction": _PREDICTION,
+                    "FetchedPrediction": _FETCHED,
+                    "Tensor": _TENSOR,
+                    **EVENT_SCHEMAS,
+                },
+            },
         }
         if self._has_tokens:
             made["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -100,7 +108,7 @@ class Docs:
         event = {
             "type": "object",
             "required": list(rows.needed),
-            "properties": {column: _column(kind, column in rows.keys) for column, kind in rows.types.items()},
+            "properties": {key: column(kind, key in rows.keys) for key, kind in rows.types.items()},
         }
         if not rows.needed:
             del event["required"]  # OpenAPI 3.0 has no empty list there
@@ -127,10 +135,21 @@ class Docs:
                 "degraded": {"type": "boolean"},
             },
         }
-        made = _operation(
-            f"Predictions of {name}", "predict", {"200": {**_ok(), "content": {JSON: {"schema": response}}}}, "predict"
+        made = operation(
+            f"Predictions of {name}", "predict", {"200": {**ok(), "content": {JSON: {"schema": response}}}}, "predict"
         )
         return {**made, "requestBody": {"required": True, "content": {JSON: {"schema": body}}}}
+
+
+def _stored(name: str, plan: Plan) -> dict[str, Any]:
+    """The path of a service's stored predictions, with a part for each column of the key."""
+    found = {**ok(), "content": {JSON: {"schema": {"$ref": "#/components/schemas/FetchedPrediction"}}}}
+    made = operation(f"The stored prediction of an entity of {name}", "predictions", {"200": found}, "read")
+    given = [
+        {"name": column.name, "in": "path", "required": True, "schema": dict(NAMES[column.type.kind])} for column in plan.entity
+    ]
+    parts = "/".join(f"{{{column.name}}}" for column in plan.entity)
+    return {f"/v1/predictions/{name}/{parts}": {"get": made, "parameters": given}}
 
 
 def _assets() -> Path | None:
@@ -161,50 +180,27 @@ def _inference() -> dict[str, Any]:
         },
     }
     paths: dict[str, Any] = {
-        "/v2": {"get": _operation("What the server is", "v2", {"200": _any()})},
-        "/v2/health/live": {"get": _operation("Whether the process lives", "v2", {"200": _any()})},
-        "/v2/health/ready": {"get": _operation("Whether every service has a warm model", "v2", {"200": _any(), "503": _any()})},
-        "/v2/repository/index": {"post": _operation("The versions that serve", "v2", {"200": _any()}, "read")},
+        "/v2": {"get": operation("What the server is", "v2", {"200": any_body()})},
+        "/v2/health/live": {"get": operation("Whether the process lives", "v2", {"200": any_body()})},
+        "/v2/health/ready": {
+            "get": operation("Whether every service has a warm model", "v2", {"200": any_body(), "503": any_body()})
+        },
+        "/v2/repository/index": {"post": operation("The versions that serve", "v2", {"200": any_body()}, "read")},
     }
     for version in VERSIONS:
         path = f"/v2/models/{{model}}{version}"
         names = ["model", *(["version"] if version else [])]
         given = [{"name": one, "in": "path", "required": True, "schema": {"type": "string"}} for one in names]
         of = " of a version" if version else ""
-        infer = _operation(f"A model's outputs{of}", "v2", {"200": {**_ok(), "content": {JSON: {}, BINARY: {}}}}, "predict")
+        infer = operation(f"A model's outputs{of}", "v2", {"200": {**ok(), "content": {JSON: {}, BINARY: {}}}}, "predict")
         infer["requestBody"] = {"required": True, "content": {JSON: {"schema": request}}}
-        paths[path] = {"get": _operation(f"Inputs and outputs{of}", "v2", {"200": _any()}, "read"), "parameters": given}
-        paths[f"{path}/ready"] = {"get": _operation(f"Whether it serves{of}", "v2", {"200": _any()}, "read"), "parameters": given}
+        paths[path] = {"get": operation(f"Inputs and outputs{of}", "v2", {"200": any_body()}, "read"), "parameters": given}
+        paths[f"{path}/ready"] = {
+            "get": operation(f"Whether it serves{of}", "v2", {"200": any_body()}, "read"),
+            "parameters": given,
+        }
         paths[f"{path}/infer"] = {"post": infer, "parameters": given}
     return paths
-
-
-def _operation(summary: str, tag: str, responses: dict[str, Any], scope: str | None = None) -> dict[str, Any]:
-    """An operation, with the errors that any may have as problem details."""
-    problem = {"description": "A problem", "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-    made: dict[str, Any] = {
-        "summary": summary,
-        "tags": [tag],
-        "responses": {**responses, "4XX": problem, "503": problem} | responses,
-    }
-    if scope is None:
-        made["security"] = []
-    return made
-
-
-def _ok() -> dict[str, Any]:
-    return {"description": "As it should be"}
-
-
-def _any() -> dict[str, Any]:
-    return {**_ok(), "content": {JSON: {}}}
-
-
-def _column(kind: ColumnType, is_key: bool) -> dict[str, Any]:
-    made: dict[str, Any] = dict(MOMENT) if kind.kind == "timestamp" else dict(NAMES.get(kind.kind, {"type": "number"}))
-    if kind.kind == "decimal":
-        made["description"] = str(kind)
-    return made if is_key else {**made, "nullable": True}
 
 
 def _feature(kind: ColumnType) -> dict[str, Any]:
@@ -229,6 +225,24 @@ _PREDICTION = {
         "receipt": {"type": "object"},
         "outputs": {"type": "object"},
         "error": _TEXT,
+    },
+}
+_FETCHED = {
+    "type": "object",
+    "description": "What a batch run stored of an entity. Times are UTC milliseconds.",
+    "required": ["service", "key", "score", "model", "version", "plan", "as_of", "computed_at", "age_ms", "valid_until"],
+    "properties": {
+        "service": _TEXT,
+        "key": {"type": "object"},
+        "score": {"type": "number"},
+        "outputs": {"type": "object"},
+        "model": _TEXT,
+        "version": _INTEGER,
+        "plan": _TEXT,
+        "as_of": _INTEGER,
+        "computed_at": _INTEGER,
+        "age_ms": _INTEGER,
+        "valid_until": {**_INTEGER, "nullable": True},
     },
 }
 _TENSOR = {

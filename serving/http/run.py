@@ -16,12 +16,16 @@ import uvicorn
 from features.errors import SettingError, StackError
 from features.service import Service
 from features.signals import signals_to
-from serving.http.app import application
-from serving.http.config import HttpConfig
+from serving.http.app import OnKafka, application
+from serving.http.config import HttpConfig, KafkaConfig
+from serving.http.connection import Connection
+from serving.http.events import Events, entrances
+from serving.http.gate import Gate
 from serving.http.metrics import Metrics
 from serving.http.predict import deliver
 from serving.http.scoring import Scoring
 from serving.http.served import Served
+from serving.http.stream import Stream
 from serving.http.tokens import Tokens
 from serving.log_lines import log_as_json
 from serving.models.registry import Registry
@@ -61,10 +65,11 @@ def run(
     config: HttpConfig,
     tokens: Tokens,
     on_listen: Callable[[str, Callable[[], None]], None] = lambda address, stop: None,
+    kafka: KafkaConfig | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish the requests that were taken.
 
-    ``on_listen`` is told the address, and given what stops it.
+    ``on_listen`` is told the address, and given what stops it. Without ``kafka`` no events are published, and none are streamed.
 
     Raises `SettingError` where the settings do not allow it, `StackError` where the address is taken.
     """
@@ -72,10 +77,14 @@ def run(
     log_as_json()
     listening = _listen(config)
     metrics = Metrics()
+    gate = Gate(config, tokens, metrics)
     served = {service.name: _served(service, registry, config, metrics) for service in services}
-    server = uvicorn.Server(_uvicorn(config, application(served, config, tokens, metrics)))
+    on_kafka = _on_kafka(services, kafka, config, gate, metrics, lambda: server.should_exit) if kafka else None
+    server = uvicorn.Server(_uvicorn(config, application(served, config, gate, metrics, on_kafka)))
     for one in served.values():
         one.start()
+    if on_kafka:
+        on_kafka.events.start()
     gc.collect()
     gc.freeze()  # Feast's and ONNX Runtime's modules live for good: no look at them in the middle of a request
     try:
@@ -85,10 +94,26 @@ def run(
         with _signals_caught():
             server.run([listening])
     finally:
+        if on_kafka:
+            on_kafka.events.close()
+            on_kafka.stream.close()
         for one in served.values():
             one.close()
         gc.unfreeze()
         log.info("stop")
+
+
+def _on_kafka(
+    services: Sequence[Service],
+    kafka: KafkaConfig,
+    config: HttpConfig,
+    gate: Gate,
+    metrics: Metrics,
+    is_stopping: Callable[[], bool],
+) -> OnKafka:
+    times = services[0].event_times
+    topics = entrances(kafka.plans, kafka.others, times, config.max_rows)
+    return OnKafka(Events(topics, config, kafka, gate, metrics), Stream(config, kafka, metrics, is_stopping))
 
 
 def _served(service: Service, registry: Registry, config: HttpConfig, metrics: Metrics) -> Served:
@@ -127,7 +152,7 @@ def _uvicorn(config: HttpConfig, app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,

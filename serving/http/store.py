@@ -9,53 +9,53 @@ from concurrent.futures import TimeoutError as TooLongError
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, Generic, TypeVar, TypeVarTuple
 
 import structlog
 
-from features.feast.keys import Key, UnheldKeyError
-from features.feast.online import ReadRows, Row, open_online_store
+from features.feast.keys import UnheldKeyError
+from features.feast.online import ReadRows, open_online_store
 from features.plan import BatchView
 from serving.predict.loading import OpenStore
 
 PAUSE_SECONDS = 1.0
 """After a failure nothing is read for so long: a request has what there is for a store that is down, at once."""
 
+Wanted = TypeVarTuple("Wanted")
+Found = TypeVar("Found")
+
 log = structlog.get_logger()
-
-
-_Wanted = tuple["Future[Sequence[Row | None]]", BatchView, Sequence[Key]]
 
 
 class StoreDownError(Exception):
     """The online store gave no rows in time."""
 
 
-class Within:
-    """Rows as ``read`` gives them, within ``seconds``; raises `StoreDownError` where it gives none by then.
+class Within(Generic[*Wanted, Found]):
+    """What ``read`` gives, within ``seconds``; raises `StoreDownError` where it gives nothing by then.
 
     ``read`` runs on a thread of its own, since no client of a store can be trusted to give up. As long as it has not come back,
-    nothing else is read.
+    nothing else is read. One thread at a time may call this.
     """
 
-    def __init__(self, read: ReadRows, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, read: Callable[[*Wanted], Found], seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._read = read
         self._seconds = seconds
         self._clock = clock
-        self._wanted: SimpleQueue[_Wanted] = SimpleQueue()
-        self._under_way: Future[Sequence[Row | None]] | None = None
+        self._wanted: SimpleQueue[tuple[Future[Found], tuple[*Wanted]]] = SimpleQueue()
+        self._under_way: Future[Found] | None = None
         Thread(target=self._work, name="online-store", daemon=True).start()  # it may hang: nobody waits for its end
         self._again_at = clock()
         self._said = ""
 
-    def __call__(self, view: BatchView, keys: Sequence[Key]) -> Sequence[Row | None]:
-        """The row of each key, in their order."""
+    def __call__(self, *wanted: *Wanted) -> Found:
+        """What ``read`` gives for it."""
         if self._clock() < self._again_at or (self._under_way is not None and not self._under_way.done()):
             raise StoreDownError(self._said)
         self._under_way = Future()
-        self._wanted.put((self._under_way, view, keys))
+        self._wanted.put((self._under_way, wanted))
         try:
-            rows = self._under_way.result(self._seconds)
+            found = self._under_way.result(self._seconds)
         except UnheldKeyError:
             raise
         except TooLongError:
@@ -65,13 +65,13 @@ class Within:
         if self._said:
             log.info("the online store is back")
             self._said = ""
-        return rows
+        return found
 
     def _work(self) -> None:
         while True:
-            future, view, keys = self._wanted.get()
+            future, wanted = self._wanted.get()
             try:
-                future.set_result(self._read(view, keys))
+                future.set_result(self._read(*wanted))
             except BaseException as error:  # is raised where it is waited for
                 future.set_exception(error)
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, get_args
 
 from features.errors import SettingError
 
-Scope = Literal["read", "predict"]
+Scope = Literal["read", "predict", "publish"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 SHORTEST = 16
 

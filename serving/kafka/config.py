@@ -53,6 +53,10 @@ class ScorerConfig(msgspec.Struct, frozen=True):
     """Between two looks for new partitions."""
     session_ms: int
     """How long the partitions of a scorer that does not come back go without one."""
+    turns: Path | None
+    """The folder that says which events are whose where plans take over (`serving.kafka.turns`); None: all are this scorer's."""
+    metrics_port: int | None
+    """Of the loopback, where Prometheus reads metrics; 0: a free one; None: there are none."""
     ready_file: Path | None
     """Written as soon as the scorer has its partitions, and knows which events have a prediction: its plan and its model."""
 

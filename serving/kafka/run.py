@@ -20,6 +20,7 @@ from serving.kafka.clients import PollingConsumer, SendingClient, attend
 from serving.kafka.config import SENDER, ScorerConfig
 from serving.kafka.lease import Lease, LostError
 from serving.kafka.membership import FLUSH_SECONDS
+from serving.kafka.metrics import ScorerMetrics, metrics_at
 from serving.kafka.scorer import Scorer, check_topics
 from serving.kafka.shadows import Shadows
 from serving.kafka.watch import Watch
@@ -44,14 +45,19 @@ class Job(NamedTuple):
 
 def run_all(jobs: Sequence[Job], stop: threading.Event | None = None) -> None:
     """`run` for each, at once. Where one fails the others go on: its error is logged, and raised once all have ended."""
+    with metrics_at(jobs[0].config.metrics_port) as metrics:
+        _run_all(jobs, metrics, stop)
+
+
+def _run_all(jobs: Sequence[Job], metrics: ScorerMetrics | None, stop: threading.Event | None) -> None:
     if len(jobs) == 1:
-        run(*jobs[0], stop)
+        run(*jobs[0], stop, metrics)
         return
     stop, errors = stop or threading.Event(), list[BaseException]()
 
     def work(job: Job) -> None:
         try:
-            run(*job, stop)
+            run(*job, stop, metrics)
         except BaseException as error:  # raised again when the process ends
             errors.append(error)
             log.error("a scorer ended, the others go on", service=job.service.name, error=str(error))
@@ -66,8 +72,14 @@ def run_all(jobs: Sequence[Job], stop: threading.Event | None = None) -> None:
         raise errors[0]
 
 
-def run(service: Service, registry: Registry, config: ScorerConfig, stop: threading.Event | None = None) -> None:
-    """Score until SIGTERM, SIGINT or ``stop``; then finish the poll in hand, and commit.
+def run(
+    service: Service,
+    registry: Registry,
+    config: ScorerConfig,
+    stop: threading.Event | None = None,
+    metrics: ScorerMetrics | None = None,
+) -> None:
+    """Score until SIGTERM, SIGINT or ``stop``; then finish the poll in hand, and commit. ``metrics`` are the process's.
 
     Raises `HeadraceError`: at the start where model, plan, topics or online store do not fit, later where Kafka takes no record.
     """
@@ -96,7 +108,7 @@ def run(service: Service, registry: Registry, config: ScorerConfig, stop: thread
         parts.callback(shadows.close)
         while not stop.is_set():
             with suppress(LostError):
-                _score(plan, watch, shadows, config, link, open_reader, stop)
+                _score(plan, watch, shadows, config, link, open_reader, stop, metrics)
                 break
             log.warning("this scorer was away for longer than its session; it joins anew", service=plan.service)
         log.info("stop", service=plan.service)
@@ -129,6 +141,7 @@ def _score(
     link: Link,
     open_reader: Callable[[], Any],
     stop: threading.Event,
+    metrics: ScorerMetrics | None,
 ) -> None:
     """Score with new clients until ``stop``. Raises `LostError` where others have the partitions: nothing in hand is sent."""
     lease = Lease(config.session_ms)
@@ -137,7 +150,7 @@ def _score(
         producer = KafkaProducer(**SENDER, **config.client, kafka_client=lease.client)
         clients.callback(_close, producer)
         attend(producer)
-        scorer = Scorer(plan, watch, shadows, config, consumer, producer, lease, open_reader)
+        scorer = Scorer(plan, watch, shadows, config, consumer, producer, lease, open_reader, metrics)
         check_topics(plan, consumer)  # once it has subscribed: a consumer that first saw other topics joins its group twice
         link.producer = producer
         watch.start()

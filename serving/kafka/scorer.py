@@ -7,7 +7,8 @@
                 └───────────────► dead_letters ◄───────────┴────────────┘         └──► shadows, on their own thread
 
 A vector that Flink wrote twice, or that had its prediction before a crash, is known by its event id: of the partitions that it is
-given, the scorer first reads back the tails of the predictions. Another lineup of models is taken between two polls. No two
+given, the scorer first reads back the tails of the predictions. Another lineup of models is taken between two polls, and so is
+another turn: which events are this plan's where it takes over from another, or another from it (`serving.kafka.turns`). No two
 scorers work on one partition at a time: one that was frozen while another took over sends nothing of what it had in hand
 (`Lease`).
 """
@@ -34,12 +35,16 @@ from serving.kafka.dead_letters import DeadLetters
 from serving.kafka.delivery import COMMIT_SECONDS, Delivery
 from serving.kafka.lease import Lease
 from serving.kafka.membership import Membership
+from serving.kafka.metrics import ScorerMetrics, lag_of
 from serving.kafka.predicted import Predicted, read_back
 from serving.kafka.shadows import Shadows
+from serving.kafka.turns import Turn, TurnWatch
 from serving.kafka.watch import Watch
-from serving.predict.message import TooLargeError, UnscorableError
+from serving.predict.message import OtherPlanError, TooLargeError, UnscorableError
 
 POLL_MS = 100
+WAITING_MS = 10
+"""Of a poll that gives nothing, as the scorer stands still."""
 REPORT_SECONDS = 10.0
 BEHIND = 0.5
 """So much of the largest poll says that there is more to read than the loop has read."""
@@ -47,6 +52,16 @@ TAKEOVER_SECONDS = 2 * COMMIT_SECONDS
 """Before the first read-back: a process that still runs as this instance is refused its next commit, and ends."""
 
 log = structlog.get_logger()
+
+
+class _Place(msgspec.Struct, gc=False):
+    """Where an event lies; its topic is the spine's."""
+
+    partition: int
+    offset: int
+
+
+_place_of = msgspec.json.Decoder(_Place).decode
 
 
 class Scorer:
@@ -65,6 +80,7 @@ class Scorer:
         producer: Any,
         lease: Lease,
         open_reader: Callable[[], Any],
+        metrics: ScorerMetrics | None = None,
     ) -> None:
         self._plan = plan
         self._watch = watch
@@ -82,15 +98,26 @@ class Scorer:
         self._room = room(config.longest_of(predictions(plan.service)))
         self._next: dict[TopicPartition, int] = {}
         self._adopted = False
+        self._turns = TurnWatch(config.turns, plan.service, plan.short_digest, config.instance)
+        self._turn: Turn | None = None
+        self._stands_still = False
+        self._address = metrics.address if metrics else None
+        self._metrics = metrics and metrics.of(plan.service, lambda: self._loaded.lineup, lambda: lag_of(consumer, self._next))
 
     def step(self) -> None:
         """Predict what one poll returns."""
-        polled = self._consumer.poll(timeout_ms=POLL_MS)
+        waits = self._turns.waits()
+        if not waits:
+            self._take_turn()
+        polled = self._consumer.poll(timeout_ms=WAITING_MS if waits else POLL_MS)
         self._shadows.give_way(sum(map(len, polled.values())) > BEHIND * self._config.max_poll_records)
         self._delivery.check()
         assigned = self._membership.take()
         if assigned is not None:  # what was polled is read, and has no prediction yet
             self._adopt({p: polled[p][0].offset if p in polled else self._consumer.position(p) for p in assigned})
+        if waits:
+            self._stand_still(polled)
+            polled = {}
         offered = self._watch.offered()
         if offered is not None and self._adopted:
             self._loaded = offered
@@ -108,8 +135,36 @@ class Scorer:
         self._delivery.drain()
         self._delivery.commit()
 
-    def _adopt(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Go on with these partitions, from these offsets: first read back what is predicted already."""
+    def _stand_still(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        """Read nothing on: neither what was just polled, nor what partitions hold that were given meanwhile."""
+        for place, of_one in polled.items():
+            self._consumer.seek(place, of_one[0].offset)
+        self._consumer.pause(*self._consumer.assignment())
+        self._stands_still = True
+
+    def _take_turn(self) -> None:
+        """Go on, where the scorer stood still, and to where another turn begins."""
+        turn, before = self._turns.turn, self._turn
+        if self._stands_still:
+            self._consumer.resume(*self._consumer.paused())
+            self._stands_still = False
+        if turn is before:
+            return
+        self._turn = turn
+        if turn is None or (before is not None and turn.reads_from == before.reads_from):
+            return
+        places = self._next.keys() & self._consumer.assignment()
+        begins = {place: turn.reads_from.get(place.partition, self._next[place]) for place in places}
+        for place, offset in begins.items():
+            self._consumer.seek(place, offset)
+        if any(offset < self._next[place] for place, offset in begins.items()):
+            self._adopt(begins, everywhere=True)
+
+    def _adopt(self, positions: Mapping[TopicPartition, int], *, everywhere: bool = False) -> None:
+        """Go on with these partitions, from these offsets: first read back what is predicted already.
+
+        It is in the same partitions, or ``everywhere``, where another plan gave events other keys.
+        """
         self._delivery.begin(positions)
         if not self._adopted:
             time.sleep(TAKEOVER_SECONDS)
@@ -117,7 +172,9 @@ class Scorer:
         partitions = sorted(place.partition for place in positions)
         with self._open_reader() as reader:
             check_topics(self._plan, reader)  # a new partition of the features needs its own among the predictions
-            self._predicted = read_back(reader, self._plan.predictions_topic, partitions, self._config.dedupe_window)
+            topic = self._plan.predictions_topic
+            places = sorted(reader.partitions_for_topic(topic)) if everywhere else partitions
+            self._predicted = read_back(reader, topic, places, self._config.dedupe_window)
             self._dead.read_back(reader)
         self._await_producer(partitions)
         _spare_the_collector()
@@ -127,6 +184,7 @@ class Scorer:
         if self._config.ready_file is not None:
             model = self._loaded.lineup.production.predictor.manifest
             known = {"plan": self._plan.digest, "model": model.name, "version": model.version, "sha256": model.sha256}
+            known |= {"metrics": self._address} if self._address else {}
             self._config.ready_file.write_bytes(msgspec.json.encode(known))
 
     def _await_producer(self, partitions: Sequence[int]) -> None:
@@ -144,9 +202,11 @@ class Scorer:
         began = time.perf_counter()
         lineup = self._loaded.lineup
         records, messages, bad = self._new(polled)
-        events = lineup.vectors.events(messages, [record.timestamp for record in records])
+        featured = [record.timestamp for record in records]
+        events = lineup.vectors.events(messages, featured)
         keys = [_key(record, message) for record, message in zip(records, messages, strict=True)] if lineup.canary else ()
         results = lineup.predict(events, keys)
+        scored_at = int(time.time() * 1000)
         self._delivery.check()
         scored: list[Record] = []
         for record, result in zip(records, results, strict=True):
@@ -167,6 +227,10 @@ class Scorer:
         seconds = time.perf_counter() - began
         skipped = self._shadows.feed(lineup, events, records)
         self._counts.add(scored=len(scored), repeats=repeats, dead_letters=len(letters), skipped=skipped, seconds=seconds)
+        if self._metrics:
+            self._metrics.polled(scored=len(scored), repeats=repeats, letters=letters, skipped=skipped, seconds=seconds)
+            event, arrived = [one.event_time for one in messages], [one.arrived_at for one in messages]
+            self._metrics.times(event, arrived, featured, scored_at)
 
     def _new(
         self, polled: Mapping[TopicPartition, Sequence[Any]]
@@ -174,14 +238,19 @@ class Scorer:
         """The records that need a prediction, their messages, and those that cannot be decoded. The repeats are gone."""
         records, messages, bad = [], [], []
         decode = self._loaded.lineup.vectors.decode
-        first_time = self._predicted.first_time
+        first_time, turn = self._predicted.first_time, self._turn if self._turn and self._turn.is_bounded else None
         for of_one in polled.values():
             for record in of_one:
                 try:
                     message = decode(record.value)
                 except UnscorableError as reason:
-                    bad.append((record, reason))
+                    if not (isinstance(reason, OtherPlanError) and reason.plan in self._turns.others):
+                        bad.append((record, reason))
                     continue
+                if turn is not None:
+                    event = _place_of(message.origin)
+                    if not turn.has(event.partition, event.offset):
+                        continue
                 if first_time(message.event_id):
                     records.append(record)
                     messages.append(message)

@@ -33,6 +33,14 @@ class UnscorableError(ValueError):
     reason: Reason = "unscorable"
 
 
+class OtherPlanError(UnscorableError):
+    """The vector is of another plan."""
+
+    def __init__(self, plan: str, ours: str) -> None:
+        super().__init__(f"computed by plan '{plan}'; this scorer's is '{ours}'")
+        self.plan = plan
+
+
 class TooLargeError(UnscorableError):
     """The prediction would be longer than Kafka takes."""
 
@@ -54,9 +62,9 @@ def decoder(plan: Plan, event: Sequence[str], windows: Sequence[str]) -> Callabl
         try:
             message = decode_json(value)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise UnscorableError(_other_plan(value, ours) or str(error)) from None
+            raise _of_other_plan(value, ours) or UnscorableError(str(error)) from None
         if message.plan != ours:
-            raise UnscorableError(_other_plan(value, ours))
+            raise OtherPlanError(message.plan, ours)
         return message
 
     return decode
@@ -96,10 +104,10 @@ def value_type(kind: ColumnType) -> Any:
     return int | float if whole else TYPES[kind.kind]
 
 
-def _other_plan(value: bytes, ours: str) -> str:
-    """What to say of a record of another plan; empty where the plan is ours, or not to be read."""
+def _of_other_plan(value: bytes, ours: str) -> OtherPlanError | None:
+    """Why a record of another plan cannot be scored; None where the plan is ours, or not to be read."""
     try:
         theirs = msgspec.json.decode(value, type=_PlanOnly).plan
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return ""
-    return f"computed by plan '{theirs}'; this scorer's is '{ours}'" if theirs != ours else ""
+        return None
+    return OtherPlanError(theirs, ours) if theirs != ours else None

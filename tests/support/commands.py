@@ -31,6 +31,8 @@ GOOD = {
     "until": "2024-05-02",
 }
 """Values of arguments and options by their names, in the project of `tests.support.num`; of others it is x."""
+EITHER = {"score": ["--out", GOOD["out"]]}
+"""Of a command that requires one of several options, one."""
 
 
 def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -47,7 +49,7 @@ COMMANDS = {path: command for path, command in leaves(typer.main.get_command(app
 
 def required(command: Any) -> list[str]:
     """Good values for all that a command requires, as words of a command line."""
-    words: list[str] = []
+    words = list[str](EITHER.get(command.name, []))
     for one in command.params:
         if one.required:
             words += [] if one.param_type_name == "argument" else [one.opts[0]]

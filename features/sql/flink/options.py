@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from features.job import JobPlan
 from features.seam import Seam
 
 CLIENT = "org.apache.flink.kafka.shaded.org.apache.kafka"
@@ -31,6 +32,7 @@ class JobOptions(msgspec.Struct, frozen=True):
     isolation_level: str
     """Kafka's ``isolation.level``, of the sources."""
     group: str
+    """Begins the name of the job's consumer group."""
     dead_letters: str
     late_rows: str
     max_ahead_ms: int
@@ -59,11 +61,31 @@ class JobOptions(msgspec.Struct, frozen=True):
     """By source: the time of the newest event that is read already, where the job goes on from a checkpoint."""
     history: History | None = None
     """None: the job was not backfilled."""
+    queries: str | None = None
+    """The column of the spine in which an event that gets no vector has null; None: there is none."""
+    vectors_from: Mapping[int, int] | None = None
+    """By partition of the spine's topic: events before this offset fill the windows and get no vector, as another job gives
+    them one, beside which this was started. None: it was started beside none."""
     client: Mapping[str, str] = {}
     """Properties of Kafka's Java client, beside its address: how Kafka is spoken to, without secrets."""
+
+    def group_of(self, job: JobPlan) -> str:
+        """The consumer group of ``job``; a job beside another has one of its own."""
+        return job_group(self.group, job, is_beside=self.vectors_from is not None)
+
+    @property
+    def wants_all(self) -> bool:
+        """Whether each event of the spine gets a vector."""
+        return self.vectors_from_ms is None and self.vectors_from is None and self.queries is None
 
     @property
     def kafka(self) -> dict[str, str]:
         """The properties of a table's Kafka client."""
         client = {"bootstrap.servers": self.bootstrap, **self.client}
         return {f"properties.{key}": value for key, value in client.items()}
+
+
+def job_group(group: str, job: JobPlan, *, is_beside: bool) -> str:
+    """The consumer group of a job, whose name begins with ``group``."""
+    name = f"{group}.{job.name}"
+    return f"{name}.{job.short_digest}" if is_beside else name

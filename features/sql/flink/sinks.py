@@ -96,7 +96,7 @@ def _rows_of_vectors(job: JobPlan, plan: Plan, options: JobOptions) -> tuple[str
     last = max(job.stages_of(plan), default=None)
     rows = (job.spine, "`_reason` IS NULL") if last is None else (job.windows[last].name, "`_late` IS NULL")
     has_all_events = last is None or spine_is_needed_after(job, last)
-    if options.vectors_from_ms is not None and has_all_events:
+    if has_all_events and not options.wants_all:
         return *rows, is_wanted(job.spine_source, options)
     return rows
 

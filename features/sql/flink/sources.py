@@ -28,11 +28,11 @@ def source_table(job: JobPlan, source: Source, options: JobOptions) -> str:
     """The table of a source."""
     columns = [f"{backquoted(column.name)} {sql_type(column.type)}" for column in source.columns]
     settings = {**_kafka(job, source, options), **_history(source, options), **_end(job, source, options)}
-    return create_table(source.name, [*columns, *RECORD, *_watermark(source)], settings)
+    return create_table(source.name, [*columns, *RECORD, *watermark(source)], settings)
 
 
-def _watermark(source: Source) -> tuple[str, str]:
-    """One millisecond further behind than the source's delay: rows of the newest time may still come."""
+def watermark(source: Source) -> tuple[str, str]:
+    """The time that rows wait for, and the watermark: a millisecond further behind than the delay, as more of a time may come."""
     time = backquoted(source.time)
     return (
         f"`_rt` AS TO_TIMESTAMP_LTZ({time}, 3)",
@@ -45,7 +45,7 @@ def _kafka(job: JobPlan, source: Source, options: JobOptions) -> dict[str, str]:
         "connector": "kafka",
         "topic": source.topic,
         **options.kafka,
-        "properties.group.id": f"{options.group}.{job.name}",
+        "properties.group.id": options.group_of(job),
         "properties.isolation.level": options.isolation_level,
         "scan.startup.mode": "earliest-offset",
         "format": "headrace-event",

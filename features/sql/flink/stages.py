@@ -13,7 +13,7 @@ Where the stage is over the spine itself there is one half, and a row both contr
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -211,7 +211,7 @@ def _rows_of_spine(step: Step, options: JobOptions) -> tuple[str, ...]:
     """The table that a stage's rows of the spine come from, and the conditions that they meet."""
     if step.before:
         return step.before[-1].name, "`_late` IS NULL"
-    if options.vectors_from_ms is None or spine_is_needed_after(step.job, -1):
+    if options.wants_all or spine_is_needed_after(step.job, -1):
         return step.job.spine, "`_reason` IS NULL"
     # No window is over the spine: a row without a vector is of no use to any stage.
     return step.job.spine, "`_reason` IS NULL", is_wanted(step.job.spine_source, options)
@@ -224,4 +224,13 @@ def spine_is_needed_after(job: JobPlan, place: int) -> bool:
 
 def is_wanted(spine: Source, options: JobOptions) -> str:
     """Whether a vector of an event of the spine is wanted, as SQL."""
-    return "TRUE" if options.vectors_from_ms is None else f"{backquoted(spine.time)} >= {options.vectors_from_ms}"
+    of_query = [] if options.queries is None else [f"{backquoted(options.queries)} IS NOT NULL"]
+    of_time = [] if options.vectors_from_ms is None else [f"{backquoted(spine.time)} >= {options.vectors_from_ms}"]
+    of_offset = [] if options.vectors_from is None else [_from_offsets(options.vectors_from)]
+    return " AND ".join([*of_query, *of_time, *of_offset]) or "TRUE"
+
+
+def _from_offsets(begins: Mapping[int, int]) -> str:
+    """Whether a row is behind an offset of its partition, as SQL: a row of history never is, one of a new partition always."""
+    whens = "".join(f" WHEN {partition} THEN `_offset` >= {begin}" for partition, begin in sorted(begins.items()))
+    return f"CASE `_partition` WHEN -1 THEN FALSE{whens} ELSE TRUE END"

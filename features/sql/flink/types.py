@@ -15,11 +15,16 @@ def sql_type(column: ColumnType) -> str:
 
 
 def feature_type(plan: Plan | JobPlan, stage: Stage, feature: WindowFeature) -> str:
-    """The Flink type of what the operator gives for a feature. A sum is exact, so it is as wide as Flink has."""
+    """The Flink type of what the operator gives for a feature."""
+    return sql_type(vector_type(plan, stage, feature))
+
+
+def vector_type(plan: Plan | JobPlan, stage: Stage, feature: WindowFeature) -> ColumnType:
+    """The type of what the operator gives for a feature. A sum is exact, so it is as wide as Flink has."""
     column = plan.source(stage.source).column(feature.column).type
     if feature.aggregation.function == "sum" and column.kind != "float64":
-        return f"DECIMAL(38, {column.scale})"
-    return sql_type(feature.aggregation.gives(column))
+        return ColumnType("decimal", 38, column.scale)
+    return feature.aggregation.gives(column)
 
 
 def null(of: str) -> str:

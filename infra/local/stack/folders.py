@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from features.job import JobPlan
+
 
 class Folders(NamedTuple):
     """Where the parts of a project's stack are, below its run folder."""
@@ -42,19 +44,34 @@ class Folders(NamedTuple):
         """The stream jobs' state."""
         return self.run / "checkpoints"
 
-    def histories(self, job: str) -> Iterator[Path]:
-        """The files of the history that the job of this name is being backfilled with."""
-        return self.checkpoints.glob(f"{job}/*/*/history/*.rows")
+    def histories(self, job: JobPlan) -> Iterator[Path]:
+        """The files of the history that a job is being backfilled with."""
+        return self.checkpoints.glob(f"{job.name}/{job.short_digest}/*/history/*.rows")
 
     @property
     def plans(self) -> Path:
         """The plans that the stream jobs were started with."""
         return self.run / "plans"
 
+    @property
+    def turns(self) -> Path:
+        """Which events are whose where one plan took over from another."""
+        return self.run / "turns"
+
+    @property
+    def takeover(self) -> Path:
+        """What is taken over just now."""
+        return self.run / "takeover.json"
+
+    @property
+    def takeovers(self) -> Path:
+        """What was taken over, a line each."""
+        return self.logs / "takeovers.jsonl"
+
     def ready(self, name: str) -> Path:
         """The file that the process called ``name`` writes when it does its work."""
         return self.run / "ready" / name
 
-    def plan(self, service: str) -> Path:
-        """The compiled plan."""
-        return self.plans / f"{service}.json"
+    def plan(self, service: str, beside: str = "") -> Path:
+        """The compiled plan; of a job beside another, whose process has ``beside`` behind its name, another."""
+        return self.plans / f"{service}{beside}.json"

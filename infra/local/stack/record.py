@@ -15,9 +15,13 @@ from infra.local.stack.folders import Folders
 from infra.local.stack.owner import other_owner, refuse_others
 from infra.settings import Settings, run_folder
 
-KAFKA = "kafka"
+KAFKA, HTTP = "kafka", "http"
 AT = "@"
 """Before a scorer's number; no service has it in its name, which names topics."""
+
+
+BESIDE = "~"
+"""Before the digest of a job that runs beside another, in the names of its processes."""
 
 
 class Stack(msgspec.Struct, frozen=True):
@@ -36,10 +40,12 @@ class Stack(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """What a process writes once it does its work: a stream job its address, a scorer the version that it begins with."""
+    """What a process writes once it does its work: a stream job and the HTTP service their address, a scorer the version that it
+    begins with."""
 
     rest: str | None = None
     version: int | None = None
+    metrics: str | None = None
 
 
 def recorded(folders: Folders) -> Stack | None:
@@ -82,6 +88,13 @@ def bootstrap(project: Path, settings: Settings) -> str:
     return stack.bootstrap
 
 
+def http_address(project: Path, settings: Settings) -> str | None:
+    """Where the stack's HTTP service listens; None where none runs."""
+    folders = Folders(run_folder(project, settings))
+    written = ready(folders, HTTP) if Processes(folders.run).running(HTTP) else None
+    return written.rest if written else None
+
+
 def plans_in_use(project: Path, settings: Settings) -> list[Plan]:
     """The plans of the stack that is up, without importing Feast; none where there is no such stack."""
     folders = Folders(run_folder(project, settings))
@@ -116,11 +129,16 @@ def reader_names(service: str, settings: Settings) -> list[str]:
     return [*scorer_names(service, settings), *([writer_name(service)] if settings.online.write else [])]
 
 
+def http_names(settings: Settings) -> list[str]:
+    """The HTTP service, where the settings have its section."""
+    return [HTTP] if "http" in settings.model_fields_set else []
+
+
 def role_of(name: str) -> tuple[str, str, int | None]:
     """Of a process called ``name``: what it does, the service that it is named by, and which of its scorers it is."""
     role, _, rest = name.partition("-")
     service, _, instance = rest.partition(AT)
-    return role, service, int(instance) if instance else None
+    return role, service.partition(BESIDE)[0], int(instance) if instance else None
 
 
 def process_names(stack: Stack, services: Iterable[str], settings: Settings) -> list[str]:
@@ -128,19 +146,20 @@ def process_names(stack: Stack, services: Iterable[str], settings: Settings) -> 
     services = tuple(services)
     kafka = [] if settings.kafka.bootstrap else [KAFKA]
     streams = dict.fromkeys(stream_name(stack.job_of(service) or (service,)) for service in services)
-    return [*kafka, *streams, *(name for service in services for name in reader_names(service, settings))]
+    readers = (name for service in services for name in reader_names(service, settings))
+    return [*kafka, *streams, *readers, *http_names(settings)]
 
 
 def surplus(names: Iterable[str], services: Iterable[str], settings: Settings) -> list[str]:
-    """Of the processes called ``names``, the scorers and writers of ``services`` that the settings do not have."""
+    """Of the processes called ``names``, those that the settings do not have: scorers and writers of ``services``, and HTTP."""
     services = tuple(services)
-    wanted = {name for service in services for name in reader_names(service, settings)}
-    of_services = {name(service) for service in services for name in (scorer_name, writer_name)}
+    wanted = {*(name for service in services for name in reader_names(service, settings)), *http_names(settings)}
+    of_services = {name(service) for service in services for name in (scorer_name, writer_name)} | {HTTP}
     return [name for name in names if name not in wanted and name.partition(AT)[0] in of_services]
 
 
 def stop_order(name: str) -> tuple[int, str]:
     """Readers before those who write to them; Kafka last."""
     role = role_of(name)[0]
-    order = ("scorer", "online", "stream", KAFKA)
+    order = (HTTP, "scorer", "online", "stream", KAFKA)
     return (order.index(role) if role in order else -1, name)

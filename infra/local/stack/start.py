@@ -6,23 +6,25 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from features.changes import changes
 from features.errors import StackError
-from features.job import job_plans
+from features.job import JobPlan, job_plan, job_plans
 from features.plan import Plan
 from infra.local import jars, topics
 from infra.local.broker import Broker
-from infra.local.files import write_whole, writing
+from infra.local.files import fresh, write_whole, writing
 from infra.local.processes import Processes
 from infra.local.stack.definitions import Definitions
 from infra.local.stack.environments import aliases_of, make_topic
 from infra.local.stack.folders import Folders
 from infra.local.stack.owner import moved_from, recorded_owner, refuse_others, take
-from infra.local.stack.record import KAFKA, Stack, process_names, recorded, recorded_plan, role_of, stop_order, works
-from infra.local.stack.todo import Call, Todo, is_current, todo
+from infra.local.stack.record import HTTP, KAFKA, Stack, process_names, recorded, recorded_plan, role_of, stop_order, works
+from infra.local.stack.todo import Call, Job, Todo, is_current, todo
+from infra.local.stack.turns import serve_alone
 from infra.settings import Settings, run_folder, secrets, write_settings
 from schemas.topics import DEAD_LETTERS, DEPLOYMENTS, LATE_ROWS, predictions
 
@@ -33,6 +35,19 @@ PROGRAM = (sys.executable, "-P", "-m", "infra.cli")
 OnStep = Callable[[str], None]
 
 
+class TakeOver(Protocol):
+    """Puts new plans in the place of those that run."""
+
+    def settle(self, call: Call, before: Stack | None) -> Stack | None:
+        """Bring to an end what an earlier call left; gives what runs then."""
+
+    def prepare(self, call: Call, new: Iterable[Plan], address: str) -> None:
+        """Called before the jobs of services are started that did not run."""
+
+    def __call__(self, call: Call, stack: Stack, work: Todo) -> Stack:
+        """Do what ``work.over`` says; gives the stack as it is then."""
+
+
 def up(
     project: Path,
     settings: Settings,
@@ -40,6 +55,7 @@ def up(
     on_step: OnStep = lambda step: None,
     *,
     replace: bool = False,
+    take_over: TakeOver | None = None,
     program: Sequence[str] = PROGRAM,
 ) -> Stack:
     """Start what does not run yet of Kafka, the topics and the services, and wait until all do their work.
@@ -48,9 +64,10 @@ def up(
     one spine and one mode share a stream job; one that runs is left as it is, and what comes later has a job of its own. A scorer
     whose functions' code may be another is started again; which models it serves it follows by itself.
 
-    Raises `StackError` where a service runs another plan than definitions.py has now, unless ``replace`` says to start its job
-    and scorer anew; and, with the last line of its log, for a process that ends or isn't ready within two minutes. A fault of the
-    project's is raised before anything is started or stopped.
+    Where a service runs another plan than definitions.py has now, ``replace`` says to stop its job and scorer and to start anew;
+    else ``take_over`` is called with the stack as it runs. Raises `StackError` where it is neither; and, with the last line of
+    its log, for a process that ends or isn't ready within two minutes. A fault of the project's is raised before anything is
+    started or stopped.
     """
     folders = Folders(run_folder(project, settings))
     call = Call(project, settings, folders, Processes(folders.run), Definitions(project), on_step, program)
@@ -59,13 +76,28 @@ def up(
     if not folders.run.is_dir():  # a misspelt name leaves no folder behind
         _compile(call, wanted)
     with writing(folders.run), call.processes.lock():
-        return _up(call, wanted, replace)
+        return _up(call, wanted, replace, take_over)
 
 
-def _up(call: Call, wanted: Sequence[str], replace: bool) -> Stack:
+def look(
+    project: Path, settings: Settings, services: Sequence[str], on_step: OnStep, *, replace: bool = False
+) -> tuple[Call, Todo]:
+    """What `up` would do now, where it may take over. Nothing is started, stopped or written."""
+    folders = Folders(run_folder(project, settings))
+    call = Call(project, settings, folders, Processes(folders.run), Definitions(project), on_step, PROGRAM)
+    refuse_others(project, folders)
+    wanted, before = tuple(services or settings.services), recorded(folders)
+    _compile(call, wanted)
+    _, address = _kafka(call, before)
+    return call, todo(call, before, wanted, address, replace=replace, takes_over=True)
+
+
+def _up(call: Call, wanted: Sequence[str], replace: bool, take_over: TakeOver | None) -> Stack:
     folders, processes, settings = call.folders, call.processes, call.settings
-    before = recorded(folders)
     _refuse_moved(call)
+    before = recorded(folders)
+    if take_over:
+        before = take_over.settle(call, before)
     if before and recorded_owner(folders) and is_current(call, before, wanted):
         for service in wanted:  # a shadow that was named since has no topic yet
             for alias in aliases_of(call.project, settings, service):
@@ -73,7 +105,7 @@ def _up(call: Call, wanted: Sequence[str], replace: bool) -> Stack:
         return before
     _compile(call, wanted)
     broker, address = _kafka(call, before)
-    work = todo(call, before, wanted, address, replace=replace)
+    work = todo(call, before, wanted, address, replace=replace, takes_over=take_over is not None)
     if broker:
         call.on_step("checking the jars")
         jars.ensure(call.on_step)
@@ -85,20 +117,44 @@ def _up(call: Call, wanted: Sequence[str], replace: bool) -> Stack:
     for plan in work.new.values():
         _say_new(call, before, plan)
         write_whole(folders.plan(plan.service), msgspec.json.encode(plan))
+        serve_alone(folders.turns, plan)
     write_whole(folders.stack, msgspec.json.encode(stack))
     call.on_step("creating topics")
-    _create_topics(call, stack.bootstrap, work.plans.values())
+    create_topics(call, stack.bootstrap, work.plans.values())
     write_settings(settings, folders.settings)
+    if take_over and not replace:
+        take_over.prepare(call, work.new.values(), stack.bootstrap)
     names = [name for name in process_names(stack, work.plans, settings) if name != KAFKA]
+    if (work.new or work.stop) and HTTP in names:  # it serves what it was started with
+        processes.stop(HTTP)
     for name in names:
         if not processes.running(name):
-            _start(call, stack, name)
+            start(call, name, _served(stack, name))
     for name in names:
         call.on_step(f"waiting for {name}")
-        _wait(folders, processes, name)
+        wait(call, name, _job(folders, _served(stack, name)))
     for name in names:  # one that was ready may have ended since: a stream job that cannot read its checkpoint
-        _wait(folders, processes, name)
+        wait(call, name, _job(folders, _served(stack, name)))
+    if not (take_over and work.over):
+        return stack
+    stack = take_over(call, stack, work)
+    if HTTP in names:
+        processes.stop(HTTP)
+        start(call, HTTP, _served(stack, HTTP))
+        wait(call, HTTP, None)
     return stack
+
+
+def _served(stack: Stack, name: str) -> Job:
+    """The services that a process is for."""
+    role, service, _ = role_of(name)
+    return {"stream": stack.job_of(service), HTTP: stack.services}.get(role, (service,))
+
+
+def _job(folders: Folders, services: Job) -> JobPlan | None:
+    """The job of these services, as it was started."""
+    plans = [recorded_plan(folders, service) for service in services]
+    return job_plan(plan for plan in plans if plan) if all(plans) else None
 
 
 def _compile(call: Call, wanted: Sequence[str]) -> None:
@@ -175,7 +231,8 @@ def _say_new(call: Call, before: Stack | None, plan: Plan) -> None:
         call.on_step(f"{plan.service} has another plan than when it ran last ({what}): it reads its topics from their beginning")
 
 
-def _create_topics(call: Call, address: str, plans: Iterable[Plan]) -> None:
+def create_topics(call: Call, address: str, plans: Iterable[Plan]) -> None:
+    """Create the topics of these plans that are missing, and those that all services share."""
     settings = call.settings
     client, replication = settings.kafka.client(address), settings.kafka.replication
     names = {topic for p in plans for topic in (p.features_topic, p.predictions_topic, *(s.topic for s in p.sources))}
@@ -185,29 +242,40 @@ def _create_topics(call: Call, address: str, plans: Iterable[Plan]) -> None:
         topics.create(client, {shared.name: shared.partitions or settings.kafka.partitions}, shared.config, replication)
 
 
-def _start(call: Call, stack: Stack, name: str) -> None:
+def start(call: Call, name: str, served: Sequence[str], beside: str = "") -> None:
+    """Start a process for the services that are ``served``; where it is beside another, ``beside`` is in its name."""
     folders = call.folders
-    role, service, instance = role_of(name)
-    folders.ready(name).parent.mkdir(parents=True, exist_ok=True)
-    folders.ready(name).unlink(missing_ok=True)
-    served = stack.job_of(service) if role == "stream" else (service,)
-    command = [*call.program, role, *served, "--project", str(call.project.absolute()), "--settings", str(folders.settings)]
-    command += [part for one in served for part in ("--plan", str(folders.plan(one)))] if role == "stream" else []
+    role, _, instance = role_of(name)
+    fresh(folders.ready(name))
+    program = "serve" if role == HTTP else role
+    command = [*call.program, program, *served, "--project", str(call.project.absolute()), "--settings", str(folders.settings)]
+    command += [part for one in served for part in ("--plan", str(folders.plan(one, beside)))] if role == "stream" else []
     command += [] if instance is None else ["--instance", str(instance)]
+    command += ["--ready", name] if beside else []
     call.processes.start(name, command, secrets(call.settings), cwd=call.project)
 
 
-def _wait(folders: Folders, processes: Processes, name: str) -> None:
+def wait(call: Call, name: str, job: JobPlan | None) -> None:
+    """Return when the process does its work; a ``job`` that is being backfilled may take as long as that takes."""
     deadline = time.monotonic() + READY_SECONDS
-    while not works(folders, processes, name):
-        ended = processes.running(name) is None
-        if next(folders.histories(role_of(name)[1]), None):  # it is being backfilled, however long that takes
+    while not works(call.folders, call.processes, name):
+        if job and next(call.folders.histories(job), None):
             deadline = time.monotonic() + READY_SECONDS
-        if ended or time.monotonic() > deadline:
-            what = "ended" if ended else f"was not ready within {READY_SECONDS:.0f} s"
-            log = processes.logs / f"{name}.log"
-            raise StackError(f"{name} {what}; {log} ends: {_last_line(log)}")
+        must_run(call, name)
+        if time.monotonic() > deadline:
+            raise StackError(_fault(call, name, f"was not ready within {READY_SECONDS:.0f} s"))
         time.sleep(0.1)
+
+
+def must_run(call: Call, name: str) -> None:
+    """Raise `StackError` with the last line of its log where the process has ended."""
+    if call.processes.running(name) is None:
+        raise StackError(_fault(call, name, "ended"))
+
+
+def _fault(call: Call, name: str, what: str) -> str:
+    log = call.processes.logs / f"{name}.log"
+    return f"{name} {what}; {log} ends: {_last_line(log)}"
 
 
 def _last_line(log: Path) -> str:

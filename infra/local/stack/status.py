@@ -10,7 +10,7 @@ from infra.local.processes import Processes
 from infra.local.stack.environments import Environment
 from infra.local.stack.folders import Folders
 from infra.local.stack.owner import other_owner
-from infra.local.stack.record import KAFKA, Stack, ready, recorded, role_of, stop_order, works
+from infra.local.stack.record import HTTP, KAFKA, Stack, ready, recorded, role_of, stop_order, works
 from infra.local.stack.services import Served, served
 from infra.settings import Settings, run_folder
 
@@ -49,7 +49,8 @@ def status(project: Path, settings: Settings) -> list[Row]:
 
 def _row(folders: Folders, processes: Processes, stack: Stack | None, known: dict[str, Served], name: str, first: int) -> Row:
     role, service, number = role_of(name)
-    services = (stack.job_of(service) if role == "stream" and stack else ()) or ((service,) if service else ())
+    known_ones = {"stream": stack.job_of(service), HTTP: stack.services}.get(role, ()) if stack else ()
+    services = known_ones or ((service,) if service else ())
     ones = [known[service] for service in services if service in known]
     plans = {one.service: one.plan.digest for one in ones if one.plan}
     row = Row(name, "died", None, None, None, str(processes.logs / f"{name}.log"), services, plans)
@@ -70,4 +71,4 @@ def _address(folders: Folders, stack: Stack | None, name: str) -> str | None:
     if name == KAFKA:
         return stack.bootstrap if stack else None
     written = ready(folders, name)
-    return written.rest if written else None
+    return ", ".join(filter(None, (written.rest, written.metrics))) or None if written else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from features.errors import StackError
@@ -12,6 +13,7 @@ from infra.local.processes import Processes
 from infra.local.stack.definitions import GONE, Definitions
 from infra.local.stack.folders import Folders
 from infra.local.stack.record import (
+    HTTP,
     KAFKA,
     Stack,
     process_names,
@@ -31,6 +33,7 @@ SHOWN = 3
 REPLACED = "its plan is replaced"
 FEWER = "fewer scorers are wanted"
 NO_WRITER = "online.write is false"
+NO_HTTP = "the settings have no [http]"
 
 Job = tuple[str, ...]
 """The services of a stream job."""
@@ -62,6 +65,14 @@ class Todo(NamedTuple):
     """The services that this call leaves alone, as `Stack.definitions` has them."""
     stop: dict[str, str]
     """The processes to stop, and why."""
+    over: tuple[Job, ...] = ()
+    """Of the jobs that stay, those that a job beside each is to take over from."""
+    changed: Mapping[str, list[str]] = MappingProxyType({})
+    """The services of these whose plan is another, or gone, and how it differs."""
+    gone: tuple[str, ...] = ()
+    """The services that end with their job: definitions.py has them no longer."""
+    address: str = ""
+    """Where Kafka is."""
 
 
 def is_current(call: Call, before: Stack, wanted: Sequence[str]) -> bool:
@@ -80,25 +91,35 @@ def _is_as_recorded(call: Call, before: Stack, service: str) -> bool:
     return has_plan and not call.now.is_new(before.definitions, service) and not _notes(call, before, service)
 
 
-def todo(call: Call, before: Stack | None, wanted: Sequence[str], address: str, *, replace: bool) -> Todo:
+def todo(
+    call: Call, before: Stack | None, wanted: Sequence[str], address: str, *, replace: bool, takes_over: bool = False
+) -> Todo:
     """What ``up`` has to do so that ``wanted``, none: all services, run as definitions.py has them.
 
-    Raises `StackError` where that takes a new plan for what runs, unless ``replace``; `HeadraceError` where a scorer would be
-    stopped that could not start again.
+    ``takes_over``: a job of another plan is started beside the one that runs; ``replace``: in its place. Raises `StackError`
+    where what runs needs a new plan and it is neither; `HeadraceError` where a scorer would be stopped that cannot start again.
     """
     if before is None:
-        return _from_nothing(call, wanted or call.now.services)
+        return _from_nothing(call, wanted or call.now.services)._replace(address=address)
     moved = before.bootstrap != address
     dead = tuple(job for job in before.jobs if moved or not _is_known(call, job))
-    leaving = before.services if moved or (replace and not wanted) else ()
+    leaving = before.services if moved or (replace and not wanted) else _gone(call, before) if takes_over else ()
     names = _with_their_jobs((*(wanted or call.now.services), *leaving), dead)
     changed = _changed(call, before, names)
+    over, of_over = tuple[Job, ...](), dict[str, list[str]]()
     if changed and not replace:
-        raise StackError(_refusal(call, before, changed))
+        over = _taken_over(call, before, changed)
+        if not takes_over or not set(over).isdisjoint(dead):
+            raise StackError(_refusal(call, before, changed, is_dead=takes_over))
+        of_over = {service: lines for service, lines in changed.items() if any(service in job for job in over)}
+        changed = {service: lines for service, lines in changed.items() if service not in of_over}
+        names = tuple(service for service in names if not any(service in job for job in over))
+        _check_models(call, [call.now.plan(service) for service in of_over if service in call.now.services])
     replaced = tuple(job for job in before.jobs if job not in dead and not changed.keys().isdisjoint(job))
     names = _with_their_jobs(names, replaced)
     changed = _changed(call, before, names)
     plans = {service: call.now.plan(service) for service in names if service in call.now.services}
+    gone = tuple(service for service, lines in changed.items() if lines == [GONE])
     kept = tuple(job for job in before.jobs if job not in replaced and (job not in dead or set(names).isdisjoint(job)))
     notes = {service: found for service in plans if service not in changed and (found := _notes(call, before, service))}
     _check_models(call, [plans[service] for service in (*changed, *notes) if service in plans])
@@ -109,9 +130,30 @@ def todo(call: Call, before: Stack | None, wanted: Sequence[str], address: str, 
     stop |= {stream_name(job): REPLACED for job in replaced}
     stop |= _readers(call, {service: GONE if lines == [GONE] else REPLACED for service, lines in changed.items()})
     for name in surplus(call.processes.names(), plans, call.settings):
-        stop[name] = FEWER if role_of(name)[0] == "scorer" else NO_WRITER
+        stop[name] = {"scorer": FEWER, HTTP: NO_HTTP}.get(role_of(name)[0], NO_WRITER)
     others = {service: before.definitions.get(service, "") for service in before.services if service not in names}
-    return Todo(plans, {s: plan for s, plan in plans.items() if not any(s in job for job in kept)}, kept, others, stop)
+    return Todo(
+        plans,
+        {s: plan for s, plan in plans.items() if not any(s in job for job in kept)},
+        kept,
+        others,
+        stop,
+        over,
+        of_over,
+        gone,
+        address,
+    )
+
+
+def _gone(call: Call, before: Stack) -> tuple[str, ...]:
+    """The services that run, and are no longer in definitions.py."""
+    return tuple(service for service in before.services if service not in call.now.services)
+
+
+def _taken_over(call: Call, before: Stack, changed: Mapping[str, Sequence[str]]) -> tuple[Job, ...]:
+    """The jobs with a service whose plan is another, unless all of their services are gone."""
+    jobs = (job for job in before.jobs if not changed.keys().isdisjoint(job))
+    return tuple(job for job in jobs if not set(job).isdisjoint(call.now.services))
 
 
 def _from_nothing(call: Call, wanted: Iterable[str]) -> Todo:
@@ -150,8 +192,8 @@ def _readers(call: Call, why: Mapping[str, str]) -> dict[str, str]:
     return {name: why[service] for name, (role, service, _) in found.items() if role in {"scorer", "online"} and service in why}
 
 
-def _refusal(call: Call, before: Stack, changed: Mapping[str, Sequence[str]]) -> str:
-    """Which services run another plan, and what to do."""
+def _refusal(call: Call, before: Stack, changed: Mapping[str, Sequence[str]], *, is_dead: bool) -> str:
+    """Which services run another plan, and what to do; ``is_dead``: one of the jobs has ended, so none can take over from it."""
     parts = []
     for service, lines in changed.items():
         more = f" and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
@@ -159,9 +201,10 @@ def _refusal(call: Call, before: Stack, changed: Mapping[str, Sequence[str]]) ->
         parts.append(f"{service} runs plan {plan.short_digest if plan else '?'}: {'; '.join(lines[:SHOWN])}{more}")
     beside = _with_their_jobs(changed, before.jobs)[len(changed) :]
     shared = f", and {', '.join(beside)}, of the same job" if beside else ""
+    first = "its job has ended, so no other can take over from it; " if is_dead else ""
     return (
-        f"what runs differs from definitions.py: {' | '.join(parts)}; 'headrace up --replace' stops that job and scorer and "
-        f"starts the new plan{shared}, from the beginning of its topics; or restore definitions.py"
+        f"what runs differs from definitions.py: {' | '.join(parts)}; {first}'headrace up --replace' stops that job and scorer "
+        f"and starts the new plan{shared}, from the beginning of its topics; or restore definitions.py"
     )
 
 

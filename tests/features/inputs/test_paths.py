@@ -192,6 +192,8 @@ class Paths(NamedTuple):
     columns: tuple[str, ...]
     trained: Floats
     history: pa.Table
+    of_training: list[float]
+    """The model's scores of what it would be trained on."""
     batch_scores: Floats
     predictions: list[Prediction]
     """Without those of what comes before `ROWS`."""
@@ -229,10 +231,12 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
         found = predictor.predict(vectors.events(messages, [0] * len(messages)), rows)
         return [decode_prediction(value) for value in found if isinstance(value, bytes)]
 
+    trained = table_matrix(history, plan, columns)
     return Paths(
         columns,
-        table_matrix(history, plan, columns),
+        trained,
         history,
+        load_model(model).score([tuple(row) for row in trained.tolist()]).scores,
         scored["score"].to_numpy(),
         predicted(history),
         over_http(service, folder / "models", history),
@@ -301,6 +305,13 @@ def test_scores_are_the_same_bits(paths: Paths) -> None:
     """Batch scoring's and the scorer's, each its own way through ONNX Runtime."""
     assert [prediction.score for prediction in paths.predictions] == paths.batch_scores.tolist()
     assert len(set(paths.batch_scores.tolist())) > 1
+
+
+def test_one_event_has_one_score_on_all_four_ways(paths: Paths) -> None:
+    """Training, batch prediction, the scorer and HTTP: of each event the same float, to the bit."""
+    ways = zip(paths.of_training, paths.batch_scores.tolist(), paths.predictions, paths.over_http, strict=True)
+    scores = [{trained, batch, scorer.score, http.score} for trained, batch, scorer, http in ways]
+    assert [len(of_event) for of_event in scores] == [1] * len(ROWS)
 
 
 def test_batch_rows_are_the_same(paths: Paths) -> None:

@@ -108,6 +108,15 @@ def test_without_vectors_from_every_event_has_a_vector() -> None:
     assert ">=" not in sql_of(plan(stage("payments", "card"), stage("reports", "card")), options()).text
 
 
+def test_a_job_beside_another_gives_vectors_from_offsets_on() -> None:
+    """Rows of history and events before an offset fill the windows; of a partition that is new every event gets a vector."""
+    job = sql_of(plan(stage("payments", "card")), options(vectors_from={0: 7, 1: 0}))
+    is_query = select(job, "payments_by_card_rows")["_is_query"]
+    assert is_query == "CASE `_partition` WHEN -1 THEN FALSE WHEN 0 THEN `_offset` >= 7 WHEN 1 THEN `_offset` >= 0 ELSE TRUE END"
+    group = f"'properties.group.id' = 'headrace.risk.{job_plan([plan(stage('payments', 'card'))]).short_digest}'"
+    assert group in statement(job, "CREATE TEMPORARY TABLE `payments`")
+
+
 def test_a_plan_without_windows_passes_the_events_on() -> None:
     """A service of on-demand features alone reads its spine, and gives vectors from the given time on."""
     job = sql_of(plan(), options(vectors_from_ms=5))

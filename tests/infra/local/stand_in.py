@@ -1,11 +1,17 @@
-"""Stands in for ``headrace stream`` and ``headrace scorer``: says what they say once they are ready, and waits to be stopped."""
+"""Stands in for ``headrace stream`` and ``headrace scorer``: says what they say once they are ready, and waits to be stopped.
+
+``headrace serve`` is the real one.
+"""
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
 
 role, *arguments = sys.argv[1:]
+if role == "serve":
+    os.execv(sys.executable, (sys.executable, "-P", "-m", "infra.cli", role, *arguments))  # noqa: S606
 project = Path(arguments[arguments.index("--project") + 1])
 run = Path(arguments[arguments.index("--settings") + 1]).parent
 service = arguments[0]
@@ -23,5 +29,6 @@ if role == "scorer":
     report = {"instance": instance or "0", "at": int(time.time() * 1000), "serving": [serving]}
     (log / "scorers").mkdir(exist_ok=True)
     (log / "scorers" / f"{report['instance']}.json").write_text(json.dumps(report))
+name = arguments[arguments.index("--ready") + 1] if "--ready" in arguments else name
 (run / "ready" / name).write_text(json.dumps(said))
 time.sleep(600)

@@ -52,8 +52,10 @@ def test_a_changed_window_is_refused_and_what_runs_goes_on(light: Light, capsys:
     assert light.rows()["scorer-cards"].differs[0] == "input customer_spend__count_1d: window 1d → 2d"
     assert len(light.rows()["scorer-cards"].differs) == 6
     text = said(capsys, light, "status")
-    assert "cards runs, and 'headrace up --replace' would change: input customer_spend__count_1d: window 1d → 2d" in text
-    assert f"plan {plan.short_digest} runs with model v1; 'headrace up --replace' starts" in said(capsys, light, "plan", "cards")
+    assert "cards runs, and 'headrace up' would change: input customer_spend__count_1d: window 1d → 2d" in text
+    assert f"plan {plan.short_digest} runs with model v1; with 'headrace up' this one takes over" in said(
+        capsys, light, "plan", "cards"
+    )
     (as_json,) = json.loads(said(capsys, light, "plan", "cards", "--json"))
     assert as_json["running"]["digest"] == plan.digest != as_json["digest"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,12 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from features.errors import SettingError
+from features.errors import SettingError, StackError
 from features.job import job_plan
+from features.plan import Column
 from features.seam import seam_at
 from jobs.history.backfill import write_history
+from jobs.history.frames import read_frames
 from tests.support.orders import COLUMNS, HOUR, PLAN
 
 pytestmark = pytest.mark.core
@@ -23,14 +24,6 @@ UNTIL_MS = 1_700_000_000_000
 WRITTEN = Path(__file__).parents[3] / "jobs" / "operator" / "src" / "test" / "resources" / "orders-0.rows"
 """What `HistoryFileTest` reads."""
 JOB = job_plan([PLAN])
-ARROW = {
-    "int64": pa.int64(),
-    "timestamp": pa.int64(),
-    "float64": pa.float64(),
-    "decimal": pa.decimal128(12, 2),
-    "bool": pa.bool_(),
-    "string": pa.string(),
-}
 
 
 def order(number: int, at: int, **columns: object) -> dict[str, object]:
@@ -47,32 +40,9 @@ def history(folder: Path, *rows: dict[str, object]) -> Path:
 
 
 def read(file: Path) -> list[dict[str, Any]]:
-    """The rows of a file of one frame, by Arrow; what stands in the place of a null is of no account."""
-    bytes_, at = file.read_bytes(), 0
-
-    def take(length: int) -> bytes:
-        nonlocal at
-        at += length
-        assert at <= len(bytes_)
-        return bytes_[at - length : at]
-
-    names = take(struct.unpack("<i", take(4))[0]).decode().split("\n")
-    rows, length = struct.unpack("<ii", take(8))
-    assert length == len(bytes_) - at
-    columns = {}
-    for name in names:
-        kind = ARROW[COLUMNS[name].kind]
-        bits = (rows + 7) // 8
-        buffers = [take(bits) if take(1) == b"\1" else None]
-        if kind == pa.string():
-            buffers.append(take(4 * (rows + 1)))
-            buffers.append(take(struct.unpack_from("<i", buffers[1], 4 * rows)[0]))
-        else:
-            buffers.append(take(bits if kind == pa.bool_() else rows * kind.bit_width // 8))
-        wrapped = [buffer if buffer is None else pa.py_buffer(buffer) for buffer in buffers]
-        columns[name] = pa.Array.from_buffers(kind, rows, wrapped)
-    assert at == len(bytes_)
-    return pa.table(columns).to_pylist()
+    """The rows of a file."""
+    columns = [Column(*one) for one in COLUMNS.items()]
+    return pa.Table.from_batches(read_frames(file, columns)).to_pylist()
 
 
 def test_a_frame_is_what_the_operator_reads(tmp_path: Path) -> None:
@@ -90,6 +60,16 @@ def test_a_frame_is_what_the_operator_reads(tmp_path: Path) -> None:
     assert written[1]["kind"] == "süß"
     assert set(written[2].values()) == {3, UNTIL_MS - 1, 7, None}
     assert written == read(WRITTEN)
+
+
+def test_a_file_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+    """Whether it ends within its frame, or is of other columns."""
+    cut = tmp_path / "cut.rows"
+    cut.write_bytes(WRITTEN.read_bytes()[:-1])
+    with pytest.raises(StackError, match=r"cut\.rows ends within a frame"):
+        read(cut)
+    with pytest.raises(StackError, match=r"writes the columns id; .* has id, at, shop"):
+        list(read_frames(WRITTEN, [Column("id", COLUMNS["id"])]))
 
 
 def test_only_rows_that_can_still_matter_are_read(tmp_path: Path) -> None:

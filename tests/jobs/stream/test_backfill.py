@@ -120,19 +120,19 @@ def test_vectors_after_the_seam_are_the_batch_engines(
 
 def test_a_backfilled_job_goes_on_after_kills(broker: Broker, small: Service, tmp_path: Path) -> None:
     """In arrival mode, on RocksDB, killed with -9 while it reads its history and once more behind the seam, when the history is
-    gone: each value is the batch engine's, as the topic's rows arrive in order."""
+    gone, each time with another parallelism: each value is the batch engine's, as the topic's rows arrive in order."""
     whole = unordered(small.plan)
     plan = own_topics(broker, msgspec.structs.replace(whole, sources=whole.sources[:1], windows=whole.windows[:1]))
     halves = dealt(small, plan, seed=7)
     early, late = halves.topic[: len(halves.topic) // 2], halves.topic[len(halves.topic) // 2 :]
-    start_with(plan, halves, tmp_path / "history", tmp_path, backend="rocksdb", others=40)
+    start_with(plan, halves, tmp_path / "history", tmp_path, backend="rocksdb", files=2, others=40)
     rows = list(history_folder(state_folder(job_plan([plan]), tmp_path, "rocksdb")).glob("*.rows"))
     settings = {"bounded": False, "state_backend": "rocksdb", "checkpoint_interval_ms": 200}
     sent(broker, early)
-    with embedded(broker, plan, tmp_path, **settings):
+    with embedded(broker, plan, tmp_path, parallelism=2, **settings):
         await_checkpoint(tmp_path, seconds=180)
     assert all(file.exists() for file in rows), "it was killed while it read its history"
-    with embedded(broker, plan, tmp_path, **settings):
+    with embedded(broker, plan, tmp_path, parallelism=3, **settings):
         await_vectors(broker, plan, sum(1 for event in early if event.time >= halves.until_ms))
     assert not any(file.exists() for file in rows), "it was killed behind the seam"
     sent(broker, late)

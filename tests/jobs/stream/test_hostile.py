@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -15,7 +15,10 @@ from kafka import KafkaProducer
 
 from features.definitions.load import load
 from features.inputs.columns import input_columns
+from features.plan import Plan
 from features.service import Service
+from features.taken import taken
+from features.times import EVENT_TIMES
 from infra.config import scorer_config
 from infra.local.broker import Broker
 from infra.local.topics import longest_records
@@ -23,6 +26,7 @@ from infra.settings import ScorerSettings
 from schemas import Origin
 from schemas.codec import decode_dead_letter, decode_prediction
 from schemas.topics import DEAD_LETTERS
+from serving.http.event_rules import Event, EventRules
 from serving.kafka.run import run
 from serving.models.registry import Registry
 from tests.support.flink import Cluster
@@ -85,6 +89,9 @@ def test_no_record_stops_anything(broker: Broker, cluster: Cluster, service: Ser
     sums = {vector.event_id: vector.features["recent__sum_n"] for vector in found if vector.event["k"] == "sums"}
     assert sorted(sums.values()) == [number * (2**63 - 1) for number in (1, 2, 3)]
     assert sums.keys() <= predictions.keys(), "a sum beyond 64 bits is exact, and scored"
+    over_http = taken_over_http(plan, sent)
+    assert {bad[origin] for origin in over_http if origin in bad} <= {"too_large"}, "what is taken over HTTP is no dead letter"
+    assert len(over_http & good.keys()) >= 0.95 * len(good), "and it takes nearly all that the stream takes"
 
 
 def test_no_record_stops_a_job_that_waits(broker: Broker, cluster: Cluster, service: Service, tmp_path: Path) -> None:
@@ -128,6 +135,15 @@ def scoring(broker: Broker, service: Service, folder: Path) -> Iterator[threadin
 def predicted(broker: Broker, topic: str) -> Counter[int | str]:
     """How many predictions each event has."""
     return Counter(decode_prediction(record.value).event_id for record in records(broker, topic))
+
+
+def taken_over_http(plan: Plan, sent: Mapping[Origin, Hostile]) -> set[Origin]:
+    """Those of the records that `POST /v1/events` would publish."""
+    topic = plan.spine_source.topic
+    how = taken(topic, [plan])
+    assert how is not None
+    rules = EventRules(topic, how, EVENT_TIMES, most=1)
+    return {origin for origin, record in sent.items() if isinstance(rules.one(record.value or b""), Event)}
 
 
 def dead(broker: Broker, topic: str) -> dict[Origin, str]:

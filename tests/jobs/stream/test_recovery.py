@@ -19,10 +19,12 @@ from kafka import KafkaConsumer, TopicPartition
 from features.times import ALWAYS
 from infra.local import stack
 from infra.local.broker import Broker
-from infra.settings import Settings, load_settings
+from infra.local.stack.record import ready
+from infra.settings import Settings, load_settings, run_folder
 from jobs.ingest.event_files import Feed
 from jobs.ingest.publish import Event, at_rate, feed, merged, publish
 from schemas.codec import decode_features, decode_prediction
+from tests.support.metrics import read_metrics
 from tests.support.models import register, stumps
 from tests.support.streams import records
 
@@ -42,6 +44,7 @@ def project(small_copy: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP", broker.bootstrap)
     monkeypatch.setenv("HEADRACE_SERVICES", SERVICE)
     monkeypatch.setenv("HEADRACE_STREAM__CHECKPOINT_INTERVAL_MS", "1000")
+    monkeypatch.setenv("HEADRACE_STREAM__METRICS_PORT", "0")
     return small_copy
 
 
@@ -71,6 +74,7 @@ def test_every_event_has_one_prediction_after_kills(project: Path, broker: Broke
         publisher.join(60)
         _wait(lambda: _count(broker, plan.predictions_topic) >= events)
         time.sleep(2)  # a second prediction would come by now
+        _wait(lambda: _lag(project, settings) == 0)
     finally:
         stack.down(project, settings)
     predictions = Counter(decode_prediction(r.value).event_id for r in records(broker, plan.predictions_topic))
@@ -104,6 +108,19 @@ def _kill(project: Path, settings: Settings, name: str) -> None:
     for process in family:
         os.kill(process.pid, signal.SIGKILL)
     psutil.wait_procs(family, 10)
+
+
+def _lag(project: Path, settings: Settings) -> float:
+    """What the metrics of the stream job say that it has not read, beside what else they have to say of it."""
+    said = ready(stack.Folders(run_folder(project, settings)), f"stream-{SERVICE}")
+    found = read_metrics(said.metrics if said else None)
+    assert found["headrace_stream_restarts_total", SERVICE] == 0
+    assert found["headrace_stream_checkpoints_total", SERVICE, "completed"] >= 1
+    assert found["headrace_stream_checkpoint_bytes", SERVICE] > 0
+    assert sum(name[0] == "headrace_plan_info" for name in found) == 1
+    behind = [value for name, value in found.items() if name[0] == "headrace_stream_lag"]
+    assert len(behind) == 2 * 2, "of each partition of each source"
+    return sum(behind)
 
 
 def _count(broker: Broker, topic: str) -> int:

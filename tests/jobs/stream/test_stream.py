@@ -137,8 +137,10 @@ def test_rows_kept_in_rocksdb_give_the_same_values(broker: Broker, cluster: Clus
 
 
 def test_a_cancelled_job_goes_on_at_another_parallelism(broker: Broker, cluster: Cluster, small: Service, tmp_path: Path) -> None:
-    """Cancelled on its cluster in mid-stream, and submitted again with more subtasks, it gives the batch engine's values."""
-    stopped_and_restored(broker, small, partial(submitted, broker, cluster), tmp_path, "heap", parallelism=(1, 2))
+    """Cancelled on its cluster in mid-stream, and submitted again with 3 subtasks in place of 2, on two TaskManagers: the values
+    are the batch engine's."""
+    plan = stopped_and_restored(broker, small, partial(submitted, broker, cluster), tmp_path, "heap", parallelism=(2, 3))
+    assert len(cluster.task_managers_of(plan.service)) == 2
 
 
 def test_a_killed_job_goes_on_at_another_parallelism(broker: Broker, small: Service, tmp_path: Path) -> None:

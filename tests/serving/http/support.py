@@ -16,6 +16,7 @@ import msgspec
 from features.service import Service
 from infra.config import http_config
 from infra.http_settings import HttpSettings
+from serving.http.config import KafkaConfig
 from serving.http.run import run
 from serving.http.tokens import Tokens
 from serving.models.registry import Registry
@@ -74,7 +75,13 @@ class Running(NamedTuple):
 
 @contextmanager
 def serving(
-    services: Sequence[Service], folder: Path, tokens: Tokens = NOBODY, *, ready: bool = True, **settings: Any
+    services: Sequence[Service],
+    folder: Path,
+    tokens: Tokens = NOBODY,
+    *,
+    ready: bool = True,
+    kafka: KafkaConfig | None = None,
+    **settings: Any,
 ) -> Iterator[Running]:
     """The service with the models below ``folder``, ready; stopped after the block, and what it raises is raised here."""
     config = http_config(HttpSettings(port=0, **settings), folder)
@@ -87,7 +94,7 @@ def serving(
 
     def work() -> None:
         try:
-            run(services, Registry(folder), config, tokens, listen)
+            run(services, Registry(folder), config, tokens, listen, kafka)
         except BaseException as error:
             errors.append(error)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -165,6 +166,15 @@ def test_every_response_has_the_requests_id(running: Running) -> None:
     assert len(made) == 32
     response = running.request("GET", "/nothing")
     assert response.headers["x-request-id"] == response.json["request_id"]
+
+
+def test_requests_are_logged_where_that_is_wanted(fraud: Service, models: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """One line each, with the request's id and its trace."""
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    with serving([fraud], models, access_log=True) as running:
+        running.predict(event(), **{"X-Request-Id": "mine", "traceparent": trace})
+    lines = [json.loads(line) for line in "".join(capfd.readouterr()).splitlines() if '"request_id": "mine"' in line]
+    assert [(line["path"], line["status"], line["traceparent"]) for line in lines] == [("/v1/predict/fraud", 200, trace)]
 
 
 def test_metrics_tell_what_was_done(running: Running) -> None:

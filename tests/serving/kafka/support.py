@@ -28,6 +28,7 @@ from schemas import DeadLetter, Deployment, FeatureVector, Origin
 from schemas.codec import decode_dead_letter, decode_deployment, decode_prediction, encode
 from schemas.topics import DEAD_LETTERS, DEPLOYMENTS
 from serving.kafka.config import ScorerConfig
+from serving.kafka.metrics import ScorerMetrics
 from serving.kafka.run import run
 from serving.models.lifecycle import Change
 from serving.models.registry import Registry
@@ -209,14 +210,14 @@ def read(
 
 
 @contextmanager
-def scoring(setting: Setting, config: ScorerConfig | None = None) -> Iterator[None]:
+def scoring(setting: Setting, config: ScorerConfig | None = None, metrics: ScorerMetrics | None = None) -> Iterator[None]:
     """A scorer on a thread, ready; stopped after the block. What it raises is raised here."""
     config = config or setting.config()
     stop, errors = threading.Event(), list[BaseException]()
 
     def work() -> None:
         try:
-            run(setting.service, setting.registry, config, stop)
+            run(setting.service, setting.registry, config, stop, metrics)
         except BaseException as error:
             errors.append(error)
 

@@ -21,10 +21,11 @@ class PackagesTest {
                     "state", Set.of(),
                     "formats", Set.of("warmup"),
                     "kafka", Set.of("seam"),
+                    "files", Set.of("seam"),
                     "seam", Set.of(),
                     "warmup", Set.of());
 
-    /** Imports point one way: windows need state, state needs no windows; a topic and windows need what a history is; a warm-up nothing. */
+    /** Imports point one way: windows need state, state needs no windows; topics, files and windows need what a history is; a warm-up nothing. */
     @Test
     void importsPointOneWay() throws IOException {
         try (Stream<Path> packages = Files.list(SOURCES)) {

@@ -19,7 +19,7 @@ import org.apache.flink.table.types.logical.LogicalType;
 import org.apache.flink.table.types.logical.LogicalTypeRoot;
 
 /**
- * A file of history, as {@code jobs/history/backfill.py} writes it: rows in frames, each column of a frame as Apache Arrow has it in
+ * A file of history, as {@code jobs/history/frames.py} writes it: rows in frames, each column of a frame as Apache Arrow has it in
  * memory. All numbers are little-endian.
  *
  * <pre>
@@ -27,9 +27,10 @@ import org.apache.flink.table.types.logical.LogicalTypeRoot;
  * frame    rows int │ length int │ columns
  * column   has nulls byte │ [bits of those that are not null] │ values
  * values   BIGINT, DOUBLE: 8 bytes each │ BOOLEAN: bits │ DECIMAL: 16 bytes each │ STRING: ends int each, after a 0 │ texts
+ *          ARRAY, written only: ends int each, after a 0 │ the elements, a column
  * </pre>
  */
-final class HistoryFile implements Closeable {
+public final class HistoryFile implements Closeable {
     private final FileChannel channel;
     private final RowShape shape;
     private final int[] positions;
@@ -41,7 +42,7 @@ final class HistoryFile implements Closeable {
     private Column[] columns;
 
     /** From the row at place {@code row} of the frame that begins at {@code frame}; at 0: from the first row. */
-    HistoryFile(Path path, RowShape shape, long frame, int row) throws IOException {
+    public HistoryFile(Path path, RowShape shape, long frame, int row) throws IOException {
         this.shape = shape;
         channel = FileChannel.open(path, StandardOpenOption.READ);
         int length = read(0, Integer.BYTES).getInt();
@@ -74,7 +75,7 @@ final class HistoryFile implements Closeable {
     }
 
     /** The next row; null at the end. */
-    RowData next() throws IOException {
+    public RowData next() throws IOException {
         while (row == rows) {
             frame = nextFrame;
             row = 0;

@@ -123,8 +123,13 @@ public final class SlidingWindows extends ProcessTableFunction<RowData> implemen
         turn.open(context.timeContext(Long.class), state, current.key);
         if (current.isHistory()) {
             turn.process(current, turn.watermark()); // all of it precedes the first row of the topic, in both modes
-        } else if (!turn.isRepeat(current)) {
-            mode.arrive(current, turn);
+        } else {
+            if (turn.isRepeat(current)) {
+                current.contributes = false; // the history has counted it, and a vector it may want all the same
+            }
+            if (current.contributes || current.isQuery) {
+                mode.arrive(current, turn);
+            }
         }
         turn.close();
     }

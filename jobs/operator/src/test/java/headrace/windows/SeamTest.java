@@ -90,6 +90,24 @@ class SeamTest {
         }
     }
 
+    /** A row of the topic that was in the history gets its vector, where one is wanted, and counts once. */
+    @ParameterizedTest
+    @CsvSource({"arrival", "event_time"})
+    void aRepeatThatIsAQueryCountsOnce(String mode) throws Exception {
+        Fact fact = new Fact(7, 1, SEAM - 10, BigDecimal.ONE, true, true);
+        List<Object> rows = new ArrayList<>();
+        rows.add(row(new Fact(7, 1, SEAM - 10, BigDecimal.ONE, true, false), History.PARTITION, 0, "BIGINT"));
+        rows.add(row(fact, 0, 3, "BIGINT"));
+        rows.add(row(new Fact(8, 1, SEAM, BigDecimal.ONE, true, true), 0, 4, "BIGINT"));
+        rows.add(SEAM + 1);
+        JsonNode out = Harness.output(stream(stages(mode, "BIGINT"), rows, 0, true, "BIGINT")).get("rows");
+        assertEquals(2, out.size(), out.toString());
+        for (int i = 0; i < 2; i++) {
+            assertEquals(7 + i, out.get(i).get(0).longValue());
+            assertEquals(1 + i, out.get(i).get(1).longValue(), out.toString());
+        }
+    }
+
     private static int left(Stages stages, List<Object> rows) throws Exception {
         return Harness.output(stream(stages, rows, 0, true, "BIGINT")).get("left").intValue();
     }

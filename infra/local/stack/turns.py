@@ -1,0 +1,25 @@
+"""Who writes the turns of a service's plans: which events are whose (`serving.kafka.turns`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from features.plan import Plan
+from infra.local.files import write_whole
+from serving.kafka.turns import Turn, Turns, read_turns, turns_file
+
+
+def write_turns(folder: Path, service: str, turns: Turns) -> None:
+    """Replace the turns of a service."""
+    write_whole(turns_file(folder, service), msgspec.json.encode(turns))
+
+
+def serve_alone(folder: Path, plan: Plan) -> None:
+    """Give a plan that is started in the place of another, which no longer runs, its turn: it goes on where that one was."""
+    service = plan.service
+    turns = read_turns(folder, service)
+    last = turns.serving
+    if last is not None and (last.plan != plan.short_digest or last is not turns.turns[-1]):
+        write_turns(folder, service, Turns((*turns.turns, Turn(plan.short_digest, last.group))))

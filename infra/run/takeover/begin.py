@@ -1,0 +1,107 @@
+"""How a job beside another gets full windows: from a checkpoint, from files, or from its topics alone."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from features.errors import SettingError, StackError
+from features.job import JobPlan
+from features.seam import Seam, seam_at
+from features.times import moment_text
+from infra.config import stream_config
+from infra.local.stack.todo import Call, Todo
+from jobs.history.places import Written
+from jobs.stream import topics
+from jobs.stream.files import newest_checkpoint, state_folder
+
+LATER = "; give the time up to which files have all: 'headrace up --until DATE', with --history SOURCE=FILE where they are others"
+
+
+class Wanted(NamedTuple):
+    """What the user says of it."""
+
+    until_ms: int | None = None
+    """Files have every event up to this time; None: as the job that runs was backfilled, if it was."""
+    histories: Mapping[str, Written] = {}
+    """Other files than the definitions name, by source."""
+
+
+class Beginning(NamedTuple):
+    """How a job begins."""
+
+    kind: Literal["checkpoint", "history", "topics"]
+    until_ms: int | None = None
+    """The seam, where it begins with a history."""
+
+    def __str__(self) -> str:
+        if self.kind == "history":
+            return f"from the history until {moment_text(self.until_ms or 0)}, then the topics"
+        return (
+            "from its last checkpoint"
+            if self.kind == "checkpoint"
+            else "from the beginning of its topics, which hold all that its windows do"
+        )
+
+
+def state_of(call: Call, job: JobPlan) -> Path:
+    """The folder of a job's checkpoints."""
+    return state_folder(job, call.folders.checkpoints, call.settings.stream.state_backend)
+
+
+def beginning(call: Call, job: JobPlan, seam: Seam | None, address: str, wanted: Wanted) -> Beginning:
+    """How ``job`` begins, where the one that runs began with a history up to the ``seam``.
+
+    A plan that ran before goes on from its last checkpoint. Else files are read, where the user gives their end, or the job that
+    runs began with them; else the topics. Raises `StackError` where that would leave windows half filled without a word.
+    """
+    state = state_of(call, job)
+    if newest_checkpoint(state) or not job.windows:
+        return Beginning("checkpoint" if newest_checkpoint(state) else "topics")
+    until = wanted.until_ms if wanted.until_ms is not None else seam.until_ms if seam else None
+    deleted = _deleted(call, job, address)
+    if until is None:
+        needed = seam_at(job, int(time.time() * 1000), files=1).from_ms
+        for name, at in deleted.items():
+            if at >= needed.get(name, at + 1):
+                raise StackError(
+                    f"a job beside another begins with all that its windows hold; the topic of {name} has lost events up to "
+                    f"{moment_text(at)}, and no history was given{LATER}"
+                )
+        return Beginning("topics")
+    for name, at in deleted.items():
+        if at >= until:
+            raise StackError(
+                f"topics begin no later than the history ends; that of {name} has lost events up to {moment_text(at)}, and the "
+                f"history ends at {moment_text(until)}{LATER}"
+            )
+    return Beginning("history", until)
+
+
+def check_histories(call: Call, work: Todo, wanted: Wanted) -> None:
+    """Raise `SettingError` for a history that no job which begins now reads."""
+    plans = [call.now.plan(service) for job in work.over for service in job if service in call.now.services]
+    sources = {stage.source for plan in (*plans, *work.new.values()) for stage in plan.windows}
+    unknown = sorted(set(wanted.histories) - sources)
+    if unknown:
+        raise SettingError(
+            "a history is read for a job that begins now, of a source that its windows are over: "
+            f"{', '.join(sorted(sources)) or 'none'}; got {', '.join(unknown)}; leave it out"
+        )
+
+
+def _deleted(call: Call, job: JobPlan, address: str) -> Mapping[str, int]:
+    """By source whose events are not all in its topic any more, the time up to which some are missing."""
+    settings, client = call.settings, call.settings.kafka.client(address)
+    with tempfile.TemporaryDirectory() as nowhere:
+        config = stream_config(
+            settings.stream,
+            bootstrap=address,
+            kafka=client,
+            isolation_level=settings.kafka.isolation_level,
+            checkpoints=Path(nowhere),
+        )
+        return topics.look(job, config, Path(nowhere), is_restored=False).whole_after_ms

@@ -1,0 +1,246 @@
+"""A takeover from its beginning to its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+from kafka.errors import KafkaError
+
+from features.errors import HeadraceError, StackError
+from features.job import JobPlan, job_plan, job_plans
+from features.plan import Plan
+from features.seam import Seam
+from infra.config import scorer_group
+from infra.local.files import write_whole
+from infra.local.stack.record import BESIDE, Stack, recorded_plan, scorer_names, stream_name
+from infra.local.stack.start import create_topics, must_run, start, wait
+from infra.local.stack.todo import Call, Job, Todo
+from infra.local.stack.turns import write_turns
+from infra.run.backfill import load_one
+from infra.run.takeover.begin import Beginning, Wanted, beginning, check_histories, state_of
+from infra.run.takeover.cut import cut, running_scorers
+from infra.run.takeover.finish import finish
+from infra.run.takeover.offsets import READ_BACK, STUCK_SECONDS, Offsets, Reader, group_of, nearest, reading, until_read
+from infra.run.takeover.pending import (
+    Pending,
+    beside,
+    is_decided,
+    note,
+    read_pending,
+    take_back,
+    write_pending,
+)
+from jobs.history.places import Written
+from jobs.stream import backfill
+from jobs.stream import beside as beside_file
+from jobs.stream.files import newest_checkpoint
+from serving.kafka.turns import Turn, Turns, read_turns
+
+
+class TakeOver:
+    """What `infra.local.stack.up` calls where a new plan is to take over."""
+
+    def __init__(self, wanted: Wanted, say: Callable[[Call, Todo], None] = lambda call, work: None) -> None:
+        self._wanted = wanted
+        self._say = say
+
+    def settle(self, call: Call, before: Stack | None) -> Stack | None:
+        """Bring to an end what an earlier call began, or take it back where that is not wanted any more."""
+        pending = read_pending(call.folders)
+        if pending is None:
+            return before
+        if is_decided(call.folders, pending):
+            return finish(call, before, pending)
+        now = {plan.service: call.now.plan(plan.service) for plan in pending.before if plan.service in call.now.services}
+        if before is None or tuple(now.values()) != pending.plans:
+            call.on_step("taking back an unfinished takeover")
+            take_back(call, pending)
+            note(call.folders, "taken back", pending)
+        return before
+
+    def prepare(self, call: Call, new: Iterable[Plan], address: str) -> None:
+        """Load the histories of services that are new, where they have any."""
+        for job, how in new_beginnings(call, new, address, self._wanted).items():
+            if how.until_ms is not None and backfill.recorded(state_of(call, job)) is None:
+                histories = _histories(job, self._wanted)
+                load_one(call.project, call.settings, job, state_of(call, job), how.until_ms, histories, call.on_step)
+
+    def __call__(self, call: Call, stack: Stack, work: Todo) -> Stack:
+        """Put the new plans in the place of those that run, a job after the other."""
+        check_histories(call, work, self._wanted)
+        self._say(call, work)
+        pending = read_pending(call.folders)
+        begun = pending.running.services if pending else ()
+        for services in sorted(work.over, key=lambda job: set(job) != set(begun)):  # what is begun already comes first
+            stack = _take_over(call, stack, services, self._wanted)
+        return stack
+
+
+def plans_of(call: Call, services: Job) -> tuple[tuple[Plan, ...], tuple[Plan, ...]]:
+    """The plans that a job runs, and those that its services have in definitions.py."""
+    before = tuple(plan for service in services if (plan := recorded_plan(call.folders, service)))
+    return before, tuple(call.now.plan(service) for service in services if service in call.now.services)
+
+
+def beginnings(call: Call, services: Job, address: str, wanted: Wanted) -> dict[JobPlan, Beginning]:
+    """The jobs in the place of the one with these services, and how each begins. Raises `StackError` where one cannot."""
+    before, plans = plans_of(call, services)
+    running, jobs = job_plan(before), job_plans(plans)
+    for job in jobs:
+        if job.spine_source.topic != running.spine_source.topic:
+            raise StackError(
+                f"a job takes over at an offset of the topic whose events are predicted; {', '.join(job.services)} had "
+                f"'{running.spine_source.topic}', and has '{job.spine_source.topic}' now; stop it and start anew with "
+                "'headrace up --replace'"
+            )
+    changed = {plan.service for plan in plans if plan not in before}
+    silent = sorted(service for service in changed if not running_scorers(call, service))
+    if silent:
+        raise StackError(
+            f"a plan takes over from one that has predicted what came before; no scorer of {', '.join(silent)} runs; restore "
+            "definitions.py and run 'headrace up', then change them; or 'headrace up --replace'"
+        )
+    seam = backfill.recorded(state_of(call, running))
+    return {job: beginning(call, job, seam, address, wanted) for job in jobs}
+
+
+def new_beginnings(call: Call, new: Iterable[Plan], address: str, wanted: Wanted) -> dict[JobPlan, Beginning]:
+    """How the jobs of new services begin that have a history: as the user says, or as one did over the same source."""
+    jobs = {job: _newest_seam(call, job) for job in job_plans(new)}
+    return {
+        job: beginning(call, job, seam, address, wanted)
+        for job, seam in jobs.items()
+        if wanted.until_ms is not None or seam is not None
+    }
+
+
+def _newest_seam(call: Call, job: JobPlan) -> Seam | None:
+    """Of the jobs that began with a history of one of the sources that the windows of ``job`` are over."""
+    sources = {stage.source for stage in job.windows}
+    states = {file.parent for file in call.folders.checkpoints.glob("*/*/*/backfill.json")}
+    seams = [seam for state in states if (seam := backfill.recorded(state)) and not sources.isdisjoint(seam.from_ms)]
+    return max(seams, key=lambda seam: seam.until_ms, default=None)
+
+
+def _take_over(call: Call, stack: Stack, services: Job, wanted: Wanted) -> Stack:
+    with reading(call, stack) as reader:
+        create_topics(call, stack.bootstrap, plans_of(call, services)[1])
+        how = beginnings(call, services, stack.bootstrap, wanted)
+        pending = read_pending(call.folders) or _begin(call, services, reader)
+        try:
+            for old, new in pending.changed:
+                _await_turn(call, old, new)
+            pending = _start_jobs(call, pending, how, reader, wanted)
+            _await_live(call, pending, reader)
+            _start_scorers(call, pending)
+            call.on_step("choosing the offset at which it takes over")
+            cut(call, pending, reader)
+        except BaseException as error:
+            if not is_decided(call.folders, pending):
+                call.on_step("taking it back")
+                take_back(call, pending)
+                note(call.folders, "failed", pending, error=str(error))
+                if isinstance(error, HeadraceError | KafkaError):
+                    raise StackError(f"{error}; nothing was taken over: {', '.join(services)} runs on as before") from error
+            raise
+    pending = msgspec.structs.replace(pending, is_over=True)
+    write_pending(call.folders, pending)
+    return finish(call, stack, pending) or stack
+
+
+def _begin(call: Call, services: Job, reader: Reader) -> Pending:
+    """Note what is to be done; from now on another call knows of it."""
+    before, plans = plans_of(call, services)
+    made = [str(state_of(call, job)) for job in job_plans(plans) if not newest_checkpoint(state_of(call, job))]
+    pending = Pending(before, plans, call.now.sha256, {}, {}, tuple(made))
+    note(call.folders, "began", pending)
+    write_pending(call.folders, pending)
+    return pending
+
+
+def _await_turn(call: Call, old: Plan, new: Plan) -> None:
+    """Say that there is a new plan, before its vectors are on the topic: the scorers that run leave them alone."""
+    found = read_turns(call.folders.turns, old.service)
+    if found.turns and found.turns[-1].begins is None:
+        return  # an earlier call has said so
+    turns = found.turns if found.serving else (*found.turns, Turn(old.short_digest, scorer_group(old.service)))
+    waiting = Turn(new.short_digest, f"{scorer_group(new.service)}.{len(turns)}", begins=None)
+    write_turns(call.folders.turns, old.service, Turns((*turns, waiting)))
+
+
+def _start_jobs(call: Call, pending: Pending, how: dict[JobPlan, Beginning], reader: Reader, wanted: Wanted) -> Pending:
+    for job in pending.jobs:
+        name, state = stream_name(job.services) + beside(job), state_of(call, job)
+        if call.processes.running(name) is None:
+            until_ms = how[job].until_ms
+            if until_ms is not None and backfill.recorded(state) is None and not newest_checkpoint(state):
+                load_one(call.project, call.settings, job, state, until_ms, _histories(job, wanted), call.on_step)
+            pending = _note_offsets(call, pending, job, reader)
+            for plan in job.plans:
+                write_whole(call.folders.plan(plan.service, beside(job)), msgspec.json.encode(plan))
+            start(call, name, job.services, beside(job))
+        call.on_step(f"waiting for {name}")
+        wait(call, name, job)
+    return pending
+
+
+def _histories(job: JobPlan, wanted: Wanted) -> Mapping[str, Written]:
+    """Of the histories that were given, those of a job."""
+    used = {stage.source for stage in job.windows}
+    return {name: place for name, place in wanted.histories.items() if name in used}
+
+
+def _note_offsets(call: Call, pending: Pending, job: JobPlan, reader: Reader) -> Pending:
+    """From which events on the jobs beside give vectors: those that the one before may not come to."""
+    if not pending.vectors_from:
+        reads_from = {new.service: reader.ends(new.features_topic) for _, new in pending.changed}
+        vectors_from = _vectors_from(call, pending.running, reader)
+        pending = msgspec.structs.replace(pending, vectors_from=vectors_from, reads_from=reads_from)
+        write_pending(call.folders, pending)
+    beside_file.record(state_of(call, job), pending.vectors_from)
+    return pending
+
+
+def _vectors_from(call: Call, running: JobPlan, reader: Reader) -> Offsets:
+    """From the topic's end on; in event-time mode from before it, as the newest events wait, and an early one waits longer.
+
+    But no more than scorers remember, who drop what has its prediction.
+    """
+    spine, stream = running.spine_source, call.settings.stream
+    ends = reader.ends(spine.topic)
+    if running.mode == "arrival":
+        return ends
+    delay_ms = max(plan.delay_ms for plan in running.plans)
+    since = reader.since(spine.topic, int(time.time() * 1000) - stream.max_ahead_ms - stream.idle_timeout_ms - delay_ms)
+    return nearest(since, ends, int(READ_BACK * call.settings.scorer.dedupe_window))
+
+
+def _await_live(call: Call, pending: Pending, reader: Reader) -> None:
+    """Return when the jobs beside have read all that their topics held when this was called."""
+    for job in pending.jobs:
+        name, group = stream_name(job.services) + beside(job), group_of(call, job)
+        call.on_step(f"waiting until {name} has caught up")
+        topics = {source.topic: reader.ends(source.topic) for source in job.sources}
+        left = until_read(call, reader, group, topics, name)
+        must_run(call, name)
+        if left:
+            raise StackError(
+                f"{name} read nothing of its topics for {STUCK_SECONDS:.0f} s, and {left} records are left; see its log"
+            )
+
+
+def _start_scorers(call: Call, pending: Pending) -> None:
+    """Those of the new plans, which wait for their turn with their models loaded."""
+    names = {
+        name: new.service
+        for _, new in pending.changed
+        for name in scorer_names(f"{new.service}{beside(pending.job_of(new.service))}", call.settings)
+    }
+    for name, service in names.items():
+        if call.processes.running(name) is None:
+            start(call, name, (service,), BESIDE)
+    for name in names:
+        call.on_step(f"waiting for {name}")
+        wait(call, name, None)

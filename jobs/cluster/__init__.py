@@ -1,0 +1,1 @@
+"""Features over history whose windows a Flink cluster computes."""

@@ -1,0 +1,56 @@
+"""Where readers of topics are: from which offsets they go on, also in partitions that were added since."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+from kafka import TopicPartition
+
+Offsets = dict[TopicPartition, int]
+POLL_MS = 500
+
+
+def partitions(consumer: Any, topics: Iterable[str]) -> list[TopicPartition]:
+    """Of all the topics that are there."""
+    return [TopicPartition(one, number) for one in topics for number in sorted(consumer.partitions_for_topic(one) or ())]
+
+
+def ends(consumer: Any, places: Iterable[TopicPartition]) -> Offsets:
+    """The offset that each partition's next record has."""
+    return dict(consumer.end_offsets(list(places)))
+
+
+def beginnings(consumer: Any, places: Iterable[TopicPartition]) -> Offsets:
+    """The offset of each partition's oldest record."""
+    return dict(consumer.beginning_offsets(list(places)))
+
+
+def go_on(consumer: Any, offsets: Mapping[TopicPartition, int]) -> None:
+    """Read from these offsets."""
+    consumer.assign(list(offsets))
+    for place, offset in offsets.items():
+        consumer.seek(place, offset)
+
+
+def grow(consumer: Any, topics: Iterable[str], offsets: Offsets) -> None:
+    """Read the partitions too that were added since: from their beginning, all of it is new. ``offsets`` gets them."""
+    added = [place for place in partitions(consumer, topics) if place not in offsets]
+    if added:
+        offsets |= beginnings(consumer, added)
+        go_on(consumer, offsets)
+
+
+def newest(consumer: Any, topics: Iterable[str], most: int, seconds: float) -> Iterator[Any]:
+    """The last ``most`` records of each partition, up to its end as of now, as far as ``seconds`` go.
+
+    The consumer's assignment is replaced.
+    """
+    places = partitions(consumer, topics)
+    first, last = beginnings(consumer, places), ends(consumer, places)
+    go_on(consumer, {place: max(first[place], last[place] - most) for place in places})
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and any(consumer.position(place) < last[place] for place in places):
+        yield from chain.from_iterable(consumer.poll(timeout_ms=POLL_MS).values())

@@ -1,0 +1,69 @@
+"""The tutorial of the client, examples/fraud/client.py, against a real service."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from features.feast.predictions import open_predictions_for_writing
+from infra.local.broker import Broker
+from schemas import Prediction, StoredPrediction
+from serving.client import Client
+from tests.serving.http.support import serving
+from tests.serving.kafka.support import ROOT, project_with_rows, wait_until
+from tests.support.flink import Cluster
+from tests.support.models import register, stumps
+
+
+@pytest.fixture(scope="module")
+def tutorial() -> ModuleType:
+    """The script, which is in no package."""
+    spec = importlib.util.spec_from_file_location("client_tutorial", ROOT / "examples" / "fraud" / "client.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.core
+def test_what_is_stored_and_what_is_predicted_on_demand(tutorial: ModuleType, tmp_path: Path) -> None:
+    """Neither needs Kafka."""
+    fraud = project_with_rows(tmp_path / "fraud").service("fraud")
+    register(tmp_path, fraud.plan, stumps([0.01] * len(fraud.plan.inputs)))
+    known = StoredPrediction(0.25, "fraud", 1, "plan", 1, 2, None)
+    open_predictions_for_writing(fraud)([((12, 565), known)])
+    with serving([fraud], tmp_path) as running, Client(f"http://{running.address}") as client:
+        assert tutorial.stored(client).score == 0.25
+        assert tutorial.stored(client, customer=13) is None
+        found = tutorial.on_demand(client, tutorial.new_event())
+    assert isinstance(found, Prediction)
+    assert found.receipt.inputs["transaction_amount__amount"] == 236.5
+
+
+@pytest.mark.stack
+def test_what_is_published_and_streamed(
+    tutorial: ModuleType, broker: Broker, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """With a stream job and a scorer: each event's prediction, by its id, and those after a place."""
+    live = pytest.importorskip("tests.serving.http.live", reason="the routes for events are not here")
+    streams = pytest.importorskip("tests.support.streams")
+    folder = tmp_path_factory.mktemp("tutorial")
+    made = live.made_live(broker, project_with_rows(folder / "fraud"), folder)
+    ready, names = folder / "stream is ready", (made.topic, made.plan.service)
+    scorer = live.Scorer(made)
+    scorer.start()
+    try:
+        job = streams.submitted(broker, cluster, made.plan, folder, bounded=False, ready_file=ready)
+        with job, made.serving(deadline_ms=30_000) as running, Client(f"http://{running.address}", timeout=40) as client:
+            wait_until(ready.exists, 120)
+            place, first = tutorial.streamed(client, tutorial.new_event(), *names)
+            _, second = tutorial.streamed(client, tutorial.new_event("9.99"), *names)
+            since = list(client.predictions(made.plan.service, after=place, until_end=True))
+    finally:
+        scorer.stop()
+    assert [one.prediction for one in since] == [second]
+    assert (first.receipt.inputs["customer_spend__count_1d"], second.receipt.inputs["customer_spend__count_1d"]) == (1, 2)

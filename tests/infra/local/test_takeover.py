@@ -1,0 +1,171 @@
+"""What `headrace up` decides where definitions have changed, and where a takeover that was cut off goes on; without its jobs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from features.errors import StackError
+from infra.local import stack
+from infra.local.processes import Processes
+from infra.run import takeover
+from infra.run.takeover import TakeOver, Wanted, cut, finish, sequence
+from serving.kafka.turns import TurnWatch, read_turns
+from tests.infra.local.conftest import STAND_IN, Light
+from tests.infra.local.test_replace import WINDOW
+
+pytestmark = pytest.mark.stack
+
+UNTIL_MS = 1_533_081_600_000
+
+
+def steps(light: Light, wanted: Wanted = Wanted()) -> dict[str, tuple[str, str]]:  # noqa: B008 - it never changes
+    """What is said, by service."""
+    before = light.pids()
+    rows = takeover.rows(light.folder, light.settings, (), wanted, print, replace=False)
+    assert light.pids() == before, "nothing is done"
+    return {row.service: (row.action, row.how) for row in rows}
+
+
+def take_over(light: Light) -> None:
+    """`headrace up`."""
+    light.steps.clear()
+    settings = light.settings
+    stack.up(light.folder, settings, (), light.steps.append, take_over=TakeOver(Wanted()), program=STAND_IN)
+
+
+def killed_at(light: Light, patched: pytest.MonkeyPatch, module: Any, name: str) -> None:
+    """`headrace up` that is killed where it calls a function, and so takes nothing back."""
+
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    with patched.context() as within:
+        within.setattr(module, name, killed)
+        within.setattr(sequence, "take_back", lambda *_: None)
+        with pytest.raises(SystemExit):
+            take_over(light)
+
+
+@contextmanager
+def scorers_that_look(light: Light) -> Iterator[None]:
+    """Within, the stand-ins of the scorers of `cards` look whose turn it is."""
+    folders, over = stack.Folders(light.run), threading.Event()
+    plan = next(plan for plan in stack.plans_in_use(light.folder, light.settings) if plan.service == "cards")
+    watch = TurnWatch(folders.turns, "cards", plan.short_digest, instance=0)
+
+    def look() -> None:
+        while not over.wait(0.01):
+            watch.waits()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_it_says_what_it_will_do_for_each_service(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stays, starts, is taken over or stops, and how a job begins that is new."""
+    light.up()
+    assert steps(light) == {"cards": ("keep", ""), "terminals": ("keep", "")}
+    light.define(*WINDOW)
+    light.train("cards")
+    found = steps(light)
+    assert found["cards"][0] == "take over"
+    assert (
+        "from the beginning of its topics, which hold all that its windows do: input customer_spend__count_1d: window 1d → 2d"
+        in found["cards"][1]
+    )
+    assert found["terminals"][0] == "keep"
+    assert "from the history until 2018-08-01" in steps(light, Wanted(UNTIL_MS))["cards"][1]
+    monkeypatch.setenv("HEADRACE_SERVICES", "cards")
+    light.define("terminals = FeatureService", "_terminals = FeatureService")
+    assert steps(light)["terminals"] == ("stop", "it is no longer in definitions.py")
+
+
+def test_what_has_ended_is_not_taken_over(light: Light) -> None:
+    """A plan without a scorer has left events without a prediction, and one without a job has no vectors."""
+    light.up()
+    light.define(*WINDOW)
+    light.train("cards")
+    light.kill("scorer-cards")
+    with pytest.raises(StackError, match=r"no scorer of cards runs; restore definitions\.py"):
+        steps(light)
+    light.kill("stream-cards")
+    with pytest.raises(StackError, match="its job has ended, so no other can take over from it"):
+        steps(light)
+
+
+def test_scorers_that_do_not_stand_still_leave_all_as_it_was(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was started beside is ended, and the next attempt begins anew."""
+    monkeypatch.setattr(cut, "HOLD_SECONDS", 0.5)
+    light.up()
+    before = light.pids()
+    light.define(*WINDOW)
+    light.train("cards")
+    with pytest.raises(StackError, match=r"scorer-cards did not; see its log; nothing was taken over: cards, terminals runs on"):
+        take_over(light)
+    assert light.pids() == before
+    folders = stack.Folders(light.run)
+    assert not folders.takeover.exists()
+    assert not list(folders.plans.glob("*~*"))
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (sequence, "_await_turn"),
+        (sequence, "_start_jobs"),
+        (sequence, "_start_scorers"),
+        (cut, "write_turns"),
+        (finish, "write_taken"),
+        (finish, "_promote"),
+        (Processes, "rename"),
+        (finish, "_restart_writers"),
+    ],
+)
+def test_a_takeover_that_was_killed_goes_on(light: Light, monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
+    """Wherever it was: the next `up` comes to the same end, and nothing of the first is left."""
+    light.up()
+    before = light.pids()
+    light.define(*WINDOW)
+    light.train("cards")
+
+    with scorers_that_look(light):
+        killed_at(light, monkeypatch, module, name)
+        take_over(light)
+    assert light.served() == {
+        "stream-cards": ("cards", "terminals"),
+        "scorer-cards": ("cards",),
+        "scorer-terminals": ("terminals",),
+    }
+    after = light.pids()
+    assert {service for service, pid in after.items() if pid == before[service]} == {"scorer-terminals"}
+    assert steps(light) == {"cards": ("keep", ""), "terminals": ("keep", "")}
+    folders = stack.Folders(light.run)
+    assert not folders.takeover.exists()
+    (plan,) = (plan for plan in stack.plans_in_use(light.folder, light.settings) if plan.service == "cards")
+    serving = read_turns(folders.turns, "cards").serving
+    assert serving is not None
+    assert serving.plan == plan.short_digest
+
+
+def test_definitions_that_are_restored_take_an_unfinished_takeover_back(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was started beside ends; what runs was never touched."""
+    light.up()
+    before = light.pids()
+    light.define(*WINDOW)
+    light.train("cards")
+
+    killed_at(light, monkeypatch, sequence, "_start_scorers")
+    assert light.pids().keys() > before.keys()
+    light.define(*reversed(WINDOW))
+    take_over(light)
+    assert light.pids() == before

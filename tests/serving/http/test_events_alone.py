@@ -1,0 +1,74 @@
+"""Events over HTTP where nobody makes predictions of them: bounds, and the end of the service."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from features.definitions.load import Project
+from infra.local.broker import Broker
+from tests.serving.http.live import Live, event, made_live, post, published
+from tests.serving.http.support import Running
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="module")
+def live(broker: Broker, project: Project, tmp_path_factory: pytest.TempPathFactory) -> Live:
+    """Topics and a model; neither stream job nor scorer runs."""
+    return made_live(broker, project, tmp_path_factory.mktemp("live"))
+
+
+def in_work(running: Running) -> float:
+    """How many requests are."""
+    text = running.request("GET", "/metrics").body.decode()
+    return float(text.partition("\nheadrace_http_requests_in_work ")[2].split("\n")[0])
+
+
+def test_who_waits_has_a_place(live: Live) -> None:
+    """Beyond `http.max_concurrency` 429 at once; the others have 202 when their wait is over."""
+    with live.serving(max_concurrency=3) as running, ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(post, running, live, event(), "wait=900ms") for _ in range(3)]
+        while in_work(running) < 3:
+            time.sleep(0.01)
+        refused = post(running, live, event(), "wait=900ms")
+        assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+        assert [one.result().status for one in waiting] == [202] * 3
+
+
+def test_what_was_taken_is_finished_before_the_end(live: Live) -> None:
+    """Whoever waits when the service is told to stop has a response, and the event is on its topic."""
+    one = event()
+    with live.serving() as running, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(post, running, live, one, "wait=800ms")
+        while in_work(running) < 1:
+            time.sleep(0.01)
+        running.stop()
+        assert waiting.result().status == 202
+    assert published(live).count(one["transaction_id"]) == 1
+
+
+def test_a_service_that_is_started_again_knows_what_was_published(live: Live) -> None:
+    """The newest events of the topic, with their values: a repeat has its place, and another event under that id is refused."""
+    one = event()
+    with live.serving() as running:
+        first = post(running, live, one, "")
+    with live.serving() as running:
+        second, other = post(running, live, one, ""), post(running, live, {**one, "amount": 99}, "")
+        third = post(running, live, {**one, "transaction_id": event()["transaction_id"]}, "")
+    assert (first.status, second.status, second.json) == (202, 202, first.json)
+    assert (other.status, third.status) == (409, 202)
+    assert published(live).count(one["transaction_id"]) == 1
+
+
+def test_the_memory_of_what_was_published_is_bounded(live: Live) -> None:
+    """A repeat beyond `http.remembered_events` is published again: the scorer knows it, and windows do not."""
+    first, second = event(), event()
+    with live.serving(remembered_events=1) as running:
+        found = [post(running, live, one, "").status for one in (first, first, second, first)]
+    assert found == [202] * 4
+    counts = Counter(published(live))
+    assert [counts[one["transaction_id"]] for one in (first, second)] == [2, 1]

@@ -1,0 +1,199 @@
+"""Predictions as server-sent events, from a real broker: resumed without a gap, and never kept for who does not read."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from typing import NamedTuple
+
+import pytest
+from kafka import KafkaProducer
+
+from features.definitions.load import Project
+from infra.local.broker import Broker
+from serving.http.tokens import parse
+from tests.serving.http.live import Live, made_live
+from tests.serving.http.support import Running
+from tests.serving.kafka.support import wait_until
+
+pytestmark = pytest.mark.stack
+
+
+class Sent(NamedTuple):
+    """A server-sent event."""
+
+    id: str
+    data: str
+
+
+class Reader:
+    """A client of one stream."""
+
+    def __init__(self, running: Running, path: str, **headers: str) -> None:
+        self._connection = http.client.HTTPConnection(running.address, timeout=20)
+        self._connection.request("GET", path, headers=headers)
+        self.response = self._connection.getresponse()
+
+    def lines(self) -> Iterator[str]:
+        """As they come."""
+        while line := self.response.readline():
+            yield line.decode().rstrip("\n")
+
+    def events(self) -> Iterator[Sent]:
+        """As they come, without comments."""
+        found: dict[str, str] = {}
+        for line in self.lines():
+            name, _, value = line.partition(": ")
+            if not line and "data" in found:
+                yield Sent(found["id"], found["data"])
+                found = {}
+            found[name] = value
+
+    def take(self, count: int) -> list[Sent]:
+        """The next ones."""
+        events = self.events()
+        return [next(events) for _ in range(count)]
+
+    def close(self) -> None:
+        """Leave."""
+        self._connection.close()
+
+
+@contextmanager
+def reading(running: Running, live: Live, query: str = "", **headers: str) -> Iterator[Reader]:
+    """A reader, gone after the block."""
+    with closing(Reader(running, f"/v1/stream/{live.plan.service}?{query}", **headers)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def live(broker: Broker, project: Project, tmp_path_factory: pytest.TempPathFactory) -> Live:
+    """A service whose predictions the tests write."""
+    return made_live(broker, project, tmp_path_factory.mktemp("live"))
+
+
+@pytest.fixture(scope="module")
+def running(live: Live) -> Iterator[Running]:
+    """Its HTTP service."""
+    with live.serving(heartbeat_ms=300, slow_reader_ms=500, max_streams=3) as made:
+        yield made
+
+
+def write(live: Live, count: int, size: int = 0) -> list[int]:
+    """So many predictions, on both partitions in turn; gives their ids, which are new."""
+    first = time.time_ns()
+    with closing(KafkaProducer(bootstrap_servers=live.broker.bootstrap)) as producer:
+        for number in range(count):
+            value = json.dumps({"event_id": first + number, "score": 0.5, "more": "x" * size}).encode()
+            producer.send(live.plan.predictions_topic, value=value, partition=number % 2)
+        producer.flush()
+    return [first + number for number in range(count)]
+
+
+def ids(events: list[Sent]) -> list[int]:
+    """Of the predictions."""
+    return [json.loads(event.data)["event_id"] for event in events]
+
+
+def test_a_reader_has_what_comes(running: Running, live: Live) -> None:
+    """From now on, or all that there is; `until=end` ends it."""
+    old = write(live, 3)
+    with reading(running, live) as reader:
+        assert reader.response.getheader("content-type") == "text/event-stream"
+        new = write(live, 4)
+        assert sorted(ids(reader.take(4))) == new
+    with reading(running, live, "from=beginning&until=end") as reader:
+        assert set(ids(list(reader.events()))) >= {*old, *new}
+
+
+def test_a_stream_is_resumed_without_a_gap(running: Running, live: Live) -> None:
+    """After any event, by its id: the rest, in every partition, nothing twice."""
+    with reading(running, live) as reader:
+        written = write(live, 40)
+        first = reader.take(17)
+    with reading(running, live, "until=end", **{"Last-Event-ID": first[-1].id}) as reader:
+        rest = list(reader.events())
+    assert sorted([*ids(first), *ids(rest)]) == written
+
+
+@pytest.mark.parametrize(
+    ("last", "status"), [("x", 400), ("0:1,", 400), ("0:99999999,1:0", 410), ("0:0,1:0,7:0", 410), ("0:-1", 400)]
+)
+def test_a_place_that_is_none_is_refused(running: Running, live: Live, last: str, status: int) -> None:
+    """400 for what is no id, 410 for what the topic does not have."""
+    path = f"/v1/stream/{live.plan.service}"
+    assert running.request("GET", path, headers={"Last-Event-ID": last}).status == status
+    assert running.request("GET", f"{path}?from=yesterday").status == 400
+    assert running.request("GET", "/v1/stream/other").status == 404
+
+
+def test_a_silent_stream_says_that_it_lives(running: Running, live: Live) -> None:
+    """By comments, which no client takes for an event."""
+    with reading(running, live) as reader:
+        lines = reader.lines()
+        while next(lines) != ":":
+            pass
+
+
+def test_a_reader_who_takes_nothing_is_disconnected(running: Running, live: Live) -> None:
+    """And its place is free again, though it never left."""
+    await_readers(running, live, 0)
+    with socket.create_connection(("127.0.0.1", int(running.address.rpartition(":")[2])), 10) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        path = f"/v1/stream/{live.plan.service}?from=beginning"
+        slow.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        await_readers(running, live, 1)
+        write(live, 400, size=20_000)
+        await_readers(running, live, 0)
+
+
+def await_readers(running: Running, live: Live, count: int) -> None:
+    """Until the service has so many."""
+    wanted = f'headrace_streams{{service="{live.plan.service}"}} {count}.0'.encode()
+    wait_until(lambda: wanted in running.request("GET", "/metrics").body, 20)
+
+
+def test_readers_are_bounded(running: Running, live: Live) -> None:
+    """429 beyond `http.max_streams`; who leaves makes room."""
+    path = f"/v1/stream/{live.plan.service}"
+    readers = [Reader(running, path) for _ in range(3)]
+    assert [reader.response.status for reader in readers] == [200] * 3
+    refused = running.request("GET", path)
+    assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+    for reader in readers:
+        reader.close()
+    deadline = time.monotonic() + 10
+    while True:
+        with reading(running, live) as reader:
+            if reader.response.status == 200:
+                break
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_stream_ends_with_the_service(live: Live) -> None:
+    """Soon, and properly: the reader comes back with its last id."""
+    with live.serving() as running, ThreadPoolExecutor(1) as pool:
+        reader = Reader(running, f"/v1/stream/{live.plan.service}")
+        rest = pool.submit(reader.response.read)
+        running.stop()
+        assert rest.result(10).startswith(b"retry: ")
+
+
+def test_scopes_open_their_own(live: Live) -> None:
+    """`publish` opens events, `read` streams, and neither the other."""
+    read, publish = "r" * 16, "p" * 16
+    with live.serving(tokens=parse(f"{read} read; {publish} publish", "tokens")) as running:
+        ways = {("POST", f"/v1/events/{live.topic}"): publish, ("HEAD", f"/v1/stream/{live.plan.service}"): read}
+        for (method, path), token in ways.items():
+            found = {
+                one: running.request(method, path, headers={"Authorization": f"Bearer {one}"}, raw=b"{}").status
+                for one in (read, publish)
+            }
+            assert [found[one] in (401, 403) for one in (token, *({read, publish} - {token}))] == [False, True]
+            assert running.request(method, path).status == 401

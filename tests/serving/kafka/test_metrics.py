@@ -1,0 +1,55 @@
+"""What a scorer tells Prometheus: counted in bulk, and as it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from features.errors import StackError
+from serving.kafka.metrics import HELD, HOP_MS, ScorerMetrics, metrics_at
+from tests.serving.kafka.support import Setting, scoring, vector, vectors
+from tests.support.metrics import read_metrics
+
+
+@pytest.mark.core
+def test_times_are_counted_in_bulk() -> None:
+    """Each hop's buckets are what counting one by one gives, with what is held and what is folded."""
+    one = ScorerMetrics().of("orders", lambda: None, dict)  # type: ignore[arg-type, return-value]
+    events = [(number * 7 % 3000, number * 11 % 900) for number in range(HELD + 100)]
+    for first in range(0, len(events), 50):
+        part = events[first : first + 50]
+        arrived = [1_000_000 + to_arrive for to_arrive, _ in part]
+        featured = [at + to_vector for at, (_, to_vector) in zip(arrived, part, strict=True)]
+        one.times([1_000_000] * len(part), arrived, featured, 1_010_000)
+    found = {name: (counts, total) for name, counts, total in one.counted()}
+    for name, took in (("event_time_to_arrived", [a for a, _ in events]), ("arrived_to_featured", [b for _, b in events])):
+        assert found[name][0] == [sum(ms <= edge for ms in took) for edge in (*HOP_MS, float("inf"))]
+        assert found[name][1] == pytest.approx(sum(took) / 1000)
+
+
+@pytest.mark.stack
+def test_a_scorer_tells_what_it_did(handbook: Setting) -> None:
+    """Predictions, repeats, dead letters by their reason, what serves, and that nothing is left."""
+    service = handbook.plan.service
+    bad = vector(handbook.plan, 7, event_columns={"amount": None})
+    with metrics_at(0) as metrics, scoring(handbook, metrics=metrics):
+        assert metrics is not None
+        handbook.send([*vectors(handbook.plan, range(40)), *vectors(handbook.plan, range(10)), (0, b"{"), (0, bad)])
+        handbook.predictions(40)
+        handbook.dead_letters(1)
+        found = read_metrics(metrics.address)
+    assert found["headrace_scorer_events_total", service, "scored"] == 40
+    assert found["headrace_scorer_events_total", service, "repeat"] >= 10
+    assert found["headrace_scorer_dead_letters_total", "unscorable", service] >= 1
+    assert found["headrace_scorer_hop_seconds_count", "featured_to_scored", service] == 40
+    assert {found["headrace_scorer_lag", partition, service] for partition in "01"} == {0}
+    assert found["headrace_model_info", "production", service, service, "1"] == 1
+
+
+@pytest.mark.core
+def test_a_port_that_is_taken_is_one_line() -> None:
+    """Of advice."""
+    with metrics_at(0) as metrics:
+        assert metrics is not None
+        port = int(str(metrics.address).split(":")[2].split("/")[0])
+        with pytest.raises(StackError, match="set another"), metrics_at(port):
+            pass
