@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from features.errors import SettingError
 from features.times import clock_text
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible
 from infra.cli.batch_rows import warn_of_predictions
@@ -83,6 +84,8 @@ def up(
     from infra.run import takeover
     from infra.settings import load_settings, run_folder
 
+    if replace and (until or history):
+        raise SettingError("--replace starts without history; got --until or --history; leave them out, or --replace")
     where = folder(project)
     settings = load_settings(where, **({"scorer": {"processes": scorers}} if scorers else {}))
     wanted = takeover.Wanted(None if until is None else until_of(until), histories(history))

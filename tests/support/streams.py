@@ -172,12 +172,17 @@ def await_vectors(broker: Broker, plan: Plan, number: int, seconds: float = 200)
                 found |= {vector.event_id for vector in of_history(decode_features(record.value) for record in some)}
 
 
-def await_checkpoint(folder: Path, seconds: float = 60) -> None:
-    """Return when there is a checkpoint below ``folder``."""
+def await_checkpoint(folder: Path, seconds: float = 60, *, newer: bool = False) -> None:
+    """Return when there is a checkpoint below ``folder``; ``newer``: one that began after the call."""
     deadline = time.monotonic() + seconds
-    while not any(folder.rglob("chk-*/_metadata")):
+    wanted = _newest(folder) + 2 if newer else 1  # the next one may have begun already
+    while _newest(folder) < wanted:
         assert time.monotonic() < deadline, "it did not come to that in time"
         time.sleep(0.05)
+
+
+def _newest(folder: Path) -> int:
+    return max((int(file.parent.name.removeprefix("chk-")) for file in folder.rglob("chk-*/_metadata")), default=0)
 
 
 def records(broker: Broker, topic: str) -> Iterator[Any]:

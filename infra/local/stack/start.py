@@ -41,6 +41,9 @@ class TakeOver(Protocol):
     def settle(self, call: Call, before: Stack | None) -> Stack | None:
         """Bring to an end what an earlier call left; gives what runs then."""
 
+    def check(self, call: Call, work: Todo) -> None:
+        """Raise `SettingError` where what the user says of it does not fit what there is to do: before anything starts."""
+
     def prepare(self, call: Call, new: Iterable[Plan], address: str) -> None:
         """Called before the jobs of services are started that did not run."""
 
@@ -106,6 +109,8 @@ def _up(call: Call, wanted: Sequence[str], replace: bool, take_over: TakeOver | 
     _compile(call, wanted)
     broker, address = _kafka(call, before)
     work = todo(call, before, wanted, address, replace=replace, takes_over=take_over is not None)
+    if take_over:
+        take_over.check(call, work)
     if broker:
         call.on_step("checking the jars")
         jars.ensure(call.on_step)

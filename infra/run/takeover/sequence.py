@@ -60,6 +60,10 @@ class TakeOver:
             note(call.folders, "taken back", pending)
         return before
 
+    def check(self, call: Call, work: Todo) -> None:
+        """Refuse histories that no job reads."""
+        check_histories(call, work, self._wanted)
+
     def prepare(self, call: Call, new: Iterable[Plan], address: str) -> None:
         """Load the histories of services that are new, where they have any."""
         for job, how in new_beginnings(call, new, address, self._wanted).items():
@@ -69,7 +73,6 @@ class TakeOver:
 
     def __call__(self, call: Call, stack: Stack, work: Todo) -> Stack:
         """Put the new plans in the place of those that run, a job after the other."""
-        check_histories(call, work, self._wanted)
         self._say(call, work)
         pending = read_pending(call.folders)
         begun = pending.running.services if pending else ()

@@ -146,7 +146,7 @@ def test_a_cancelled_job_goes_on_at_another_parallelism(broker: Broker, cluster:
 def test_a_killed_job_goes_on_at_another_parallelism(broker: Broker, small: Service, tmp_path: Path) -> None:
     """Killed with its JVM, and restored with fewer subtasks; the files of its RocksDB are where they are wiped."""
     plan = stopped_and_restored(broker, small, partial(embedded, broker), tmp_path, "rocksdb", parallelism=(2, 1))
-    assert (tmp_path / plan.service / "rocksdb").is_dir()
+    assert len(list((tmp_path / plan.service).glob("*/working"))) == 1
 
 
 def test_a_warm_up_leaves_nothing(broker: Broker, small: Service, tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def stopped_and_restored(
     options = {"state_backend": backend, "bounded": False}
     with start(plan, folder, parallelism=before, checkpoint_interval_ms=200, **options):
         await_vectors(broker, plan, batch.num_rows // 10)
-        await_checkpoint(folder)
+        await_checkpoint(folder, newer=True)
         publish(events[half : half + quarter], {"bootstrap_servers": broker.bootstrap})
     written = sum(1 for _ in records(broker, plan.features_topic))
     publish(events[half + quarter :], {"bootstrap_servers": broker.bootstrap})
