@@ -31,8 +31,8 @@ GOOD = {
     "until": "2024-05-02",
 }
 """Values of arguments and options by their names, in the project of `tests.support.num`; of others it is x."""
-EITHER = {"score": ["--out", GOOD["out"]], "up": ["--dry-run"]}
-"""Of a command that requires one of several options, one; and what keeps one from starting a whole stack."""
+EITHER = {"score": ["--out", GOOD["out"]]}
+"""Of a command that requires one of several options, one."""
 
 
 def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
