@@ -13,6 +13,8 @@ from features.job import JobPlan
 from features.seam import Seam, seam_at
 from features.times import moment_text
 from infra.config import stream_config
+from infra.kafka.listening import listening
+from infra.local.stack.record import KAFKA
 from infra.local.stack.todo import Call, Todo
 from jobs.history.places import Written
 from jobs.stream import topics
@@ -94,8 +96,14 @@ def check_histories(call: Call, work: Todo, wanted: Wanted) -> None:
 
 
 def _deleted(call: Call, job: JobPlan, address: str) -> Mapping[str, int]:
-    """By source whose events are not all in its topic any more, the time up to which some are missing."""
+    """By source whose events are not all in its topic any more, the time up to which some are missing.
+
+    Of a local Kafka that does not run yet nothing is known: `up` looks once it does.
+    """
     settings, client = call.settings, call.settings.kafka.client(address)
+    if not settings.kafka.bootstrap and not call.processes.running(KAFKA):
+        return {}
+    listening(client)
     with tempfile.TemporaryDirectory() as nowhere:
         config = stream_config(
             settings.stream,

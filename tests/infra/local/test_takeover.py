@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +15,11 @@ from infra.local import stack
 from infra.local.processes import Processes
 from infra.run import takeover
 from infra.run.takeover import TakeOver, Wanted, cut, finish, sequence
+from infra.settings import load_settings
 from serving.kafka.turns import TurnWatch, read_turns
 from tests.infra.local.conftest import STAND_IN, Light
 from tests.infra.local.test_replace import WINDOW
+from tests.support.num import num_project
 
 pytestmark = pytest.mark.stack
 
@@ -169,3 +172,12 @@ def test_definitions_that_are_restored_take_an_unfinished_takeover_back(light: L
     light.define(*reversed(WINDOW))
     take_over(light)
     assert light.pids() == before
+
+
+def test_what_would_be_done_needs_no_kafka(tmp_path: Path) -> None:
+    """A service that is new, with a history, where the local Kafka does not run yet: said at once."""
+    project = num_project(tmp_path / "num")
+    settings = load_settings(project, kafka={"bootstrap": None})
+    (row,) = takeover.rows(project, settings, (), Wanted(until_ms=UNTIL_MS), print, replace=False)
+    assert (row.service, row.action) == ("num", "start")
+    assert row.how.startswith("a job begins from the history until 2018-08-01")
