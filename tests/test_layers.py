@@ -41,7 +41,7 @@ ROOMS = {
     "infra/init": {"infra/local"},
     "infra/local": {"infra/kafka", "infra/models.py", "infra/settings.py"},
     "infra/models.py": {"infra/settings.py"},
-    "infra/run": {"infra/config.py", "infra/local", "infra/models.py", "infra/settings.py"},
+    "infra/run": {"infra/config.py", "infra/kafka", "infra/local", "infra/models.py", "infra/settings.py"},
     "infra/gate.py": {"infra/config.py", "infra/kafka", "infra/local", "infra/settings.py"},
     "infra/cli": {
         "infra/config.py",

@@ -38,12 +38,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 
 
 def _into_sqlite(folder: Path) -> None:
-    orders = pq.read_table(folder / "data" / "orders.parquet").to_pandas()
-    orders["at"] = orders["at"].map(lambda at: at.isoformat())
-    orders["price"] = orders["price"].astype(str)
-    orders["size"] = orders["size"].astype("Int64")
-    with sqlite3.connect(folder / "data" / "shop.db") as database:
-        orders.to_sql("orders", database, index=False)
+    orders = pq.read_table(folder / "data" / "orders.parquet")
+    rows = [{**row, "at": row["at"].isoformat(), "price": str(row["price"])} for row in orders.to_pylist()]
+    types = {"int64": "INTEGER", "double": "REAL"}
+    columns = ", ".join(f"{field.name} {types.get(str(field.type), 'TEXT')}" for field in orders.schema)
+    marks = ", ".join("?" * len(orders.schema))
+    with sqlite3.connect(folder / "data" / "shop.db") as database:  # pandas' to_sql changes SQLite's types for all of the process
+        database.execute(f"CREATE TABLE orders ({columns})")
+        database.executemany(f"INSERT INTO orders VALUES ({marks})", [tuple(row.values()) for row in rows])
 
 
 def test_entity_rows_in_sql_see_a_table_of_a_database(store: FeatureStore) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from features.errors import SettingError, StackError
 from features.service import Service
@@ -168,12 +168,12 @@ def test_every_response_has_the_requests_id(running: Running) -> None:
     assert response.headers["x-request-id"] == response.json["request_id"]
 
 
-def test_requests_are_logged_where_that_is_wanted(fraud: Service, models: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_requests_are_logged_where_that_is_wanted(fraud: Service, models: Path) -> None:
     """One line each, with the request's id and its trace."""
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    with serving([fraud], models, access_log=True) as running:
+    with capture_logs() as logged, serving([fraud], models, access_log=True) as running:
         running.predict(event(), **{"X-Request-Id": "mine", "traceparent": trace})
-    lines = [json.loads(line) for line in "".join(capfd.readouterr()).splitlines() if '"request_id": "mine"' in line]
+    lines = [line for line in logged if line.get("request_id") == "mine"]
     assert [(line["path"], line["status"], line["traceparent"]) for line in lines] == [("/v1/predict/fraud", 200, trace)]
 
 
