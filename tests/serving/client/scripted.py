@@ -46,6 +46,7 @@ def scripted(*replies: Reply | Callable[[Seen], Reply]) -> Iterator[tuple[str, l
             if reply.status is None:
                 return
             self.send_response(reply.status)
+            self.send_header("Connection", "close")  # else the next request may go into a connection that is about to close
             for name, value in reply.headers:
                 self.send_header(name, value)
             self.send_header("content-length", str(len(reply.body) + reply.is_cut))
