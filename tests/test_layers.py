@@ -30,6 +30,7 @@ ROOMS = {
     "jobs/cluster": {"jobs/history", "jobs/stream"},
     "jobs/compress": {"jobs/training"},
     "jobs/ingest": {"jobs/history"},
+    "jobs/outcomes": {"jobs/history", "jobs/training"},
     "jobs/predict": {"jobs/history"},
     "jobs/training": {"jobs/history"},
     "serving/http": {"serving/kafka", "serving/log_lines.py", "serving/models", "serving/predict"},
