@@ -29,6 +29,7 @@ ROOMS = {
     "jobs/audit": {"jobs/history"},
     "jobs/cluster": {"jobs/history", "jobs/stream"},
     "jobs/compress": {"jobs/training"},
+    "jobs/freshness": {"jobs/audit", "jobs/history", "jobs/training"},
     "jobs/ingest": {"jobs/history"},
     "jobs/outcomes": {"jobs/history", "jobs/training"},
     "jobs/predict": {"jobs/history"},
