@@ -77,7 +77,7 @@ def outcomes(
         of = with_settings(load(where).service(service), settings)
         key = _key(of.plan, config)
         columns = list(dict.fromkeys(name for name in (key, by) if name is not None))
-        records = _records(of.plan, where, settings, predictions, alias)
+        records = predicted(of.plan, where, settings, predictions, alias)
         joined = join(of, records, config.label, horizon_ms, columns=columns, histories=others, on_progress=on_progress)
         _check_labels(joined.table["label"].drop_null().to_pylist(), config)
         until = joined.matured_until(delay)
@@ -112,7 +112,7 @@ def outcomes(
         )
 
 
-def _records(plan: Plan, where: Path, settings: Settings, predictions: str | None, alias: str) -> Iterator[Record]:
+def predicted(plan: Plan, where: Path, settings: Settings, predictions: str | None, alias: str) -> Iterator[Record]:
     """The predictions of a file, or of the topic of an environment up to its end as of now."""
     from jobs.history.receipts import of_file, of_topic
 

@@ -42,6 +42,13 @@ def retrain(
     ] = "not-worse",
     alias: Annotated[str, typer.Option(help="The shadow that it is tried in.")] = "staging",
     wait: Annotated[float, typer.Option(help="Wait so many minutes for the gate to let it into production.", min=0)] = 0,
+    from_served: Annotated[
+        bool, typer.Option("--from-served", help="Learn from the values that were served, by the receipts of the topic.")
+    ] = False,
+    receipts: Annotated[
+        str | None,
+        typer.Option(help="With --from-served: a .jsonl of predictions; none: the topic.", metavar="FILE", show_default=False),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Train and compare; change nothing.")] = False,
     history: HistoryOption = None,
     project: ProjectOption = HERE,
@@ -53,6 +60,7 @@ def retrain(
     changed, and the exit code is 1. From staging it goes to production as with 'headrace models promote': once the gate lets it.
     Without a version in production it goes there at once. Each decision is in 'headrace models log', with its figures.
     """
+    from infra.cli.outcomes import predicted
     from infra.config import with_settings
     from infra.models import registering, registry_of
     from infra.settings import load_settings
@@ -69,6 +77,8 @@ def retrain(
         raise SettingError(f"training needs a label; headrace.toml has no [train.{service}]; add it, with a label")
     config = settings.train[service].config
     chosen(config)
+    if receipts is not None and not from_served:
+        raise SettingError("--receipts is for what was served; got it alone; add --from-served")
     registry = registry_of(where, settings)
     production = registry.deployed(service).production
     if wait and production is not None:
@@ -79,7 +89,7 @@ def retrain(
         from features.definitions.load import load  # slow: after all that is quickly refused
         from jobs.training.matured import newest_split
         from jobs.training.retrain import retrain as run
-        from jobs.training.rows import rows_of
+        from jobs.training.rows import rows_of, rows_served
         from jobs.training.train import learn, registered
         from serving.models.session import load_model
 
@@ -88,7 +98,11 @@ def retrain(
         split = newest_split(of, config.label, days=days, delay_days=delay, test_days=test_days, until=end, histories=others)
         before = None if production is None else registry.manifest(production.model, production.version)
         _check_newer(before, split, of.plan.digest)
-        rows = rows_of(of, config, split, histories=others, on_progress=on_progress)
+        if from_served:
+            records = predicted(of.plan, where, settings, receipts, PRODUCTION)
+            rows = rows_served(of, config, split, records, histories=others, on_progress=on_progress)
+        else:
+            rows = rows_of(of, config, split, histories=others, on_progress=on_progress)
         if before is None:
             found, trained = None, learn(of, config, split, rows)
         else:

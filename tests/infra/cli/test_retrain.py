@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 
 from features.definitions.load import load
+from features.inputs.arrow import floats
 from features.inputs.columns import input_columns
 from infra.cli import run
 from infra.models import registry_of
 from infra.settings import load_settings
+from jobs.history.compute import compute
+from schemas import Prediction, Receipt
+from schemas.codec import encode
 from serving.models.registry import Registry
 from tests.support.models import register, stumps
 from tests.support.num import num_project
@@ -138,3 +142,34 @@ def test_waiting_for_the_gate_needs_a_kafka(project: Path, retrain: Retrain) -> 
     """It is said before anything is trained; nothing listens in this project."""
     assert "Kafka" in retrain("--wait", "1", code=2)
     assert registry_at(project).versions("num") == (1,)
+
+
+def test_it_learns_from_what_was_served(project: Path, retrain: Retrain, tmp_path: Path) -> None:
+    """By the receipts: equal values give an equal model; a row without a receipt, or of another plan, is left out."""
+    file = tmp_path / "receipts.jsonl"
+    (project / "definitions.py").write_text((project / "definitions.py").read_text().replace(', ("last_2", "d"))', ")"))
+    plan = load(project).service("num").plan
+    shutil.rmtree(project / "models")
+    put_in_production(project, 0.1)
+    table = floats(compute(load(project).service("num"))).to_pylist()
+    lines = []
+    for row in table[1:]:
+        inputs = {name: row[name] for name in plan.inputs}
+        receipt = Receipt(None, plan.short_digest, "num", 1, "0", inputs, {}, True, row["at"], row["at"], row["at"])
+        lines.append(encode(Prediction(row["id"], row["at"], 0.5, receipt)).decode())
+    file.write_text("\n".join(lines))
+    known = json.loads(retrain("--dry-run", "--json"))
+    served = json.loads(retrain("--dry-run", "--json", "--from-served", "--receipts", str(file)))
+    assert served["metrics"] == known["metrics"]
+    file.write_text("\n".join(lines[:-10]))
+    fewer = json.loads(retrain("--dry-run", "--json", "--from-served", "--receipts", str(file)))
+    assert fewer["metrics"]["test_rows"] < known["metrics"]["test_rows"] == 12
+    file.write_text("\n".join(line.replace(plan.short_digest, "0" * 12) for line in lines))
+    assert "got receipts of it for 0 of 36 rows" in retrain("--from-served", "--receipts", str(file), code=2)
+    assert "add --from-served" in retrain("--receipts", str(file), code=2)
+
+
+def test_lists_are_not_learnt_from_as_served(retrain: Retrain, tmp_path: Path) -> None:
+    """It is refused, and says what to leave out."""
+    (tmp_path / "none.jsonl").write_text("")
+    assert "leave out --from-served" in retrain("--from-served", "--receipts", str(tmp_path / "none.jsonl"), code=2)
