@@ -146,7 +146,7 @@ class Client:
     ) -> Iterator[Received]:
         """The predictions of a service as they come, each once: those after a place, else from the beginning or from now on.
 
-        A connection that is lost is made anew where it was; before the first prediction, that is where it began, or now. With
+        A connection that is lost is made anew where it was; before the first prediction, that is where it began. With
         ``until_end``, those that are there now. Raises `ExpiredError` for a place that is no longer kept.
         """
         query = {"from": start} | ({"until": "end"} if until_end else {})
@@ -154,8 +154,9 @@ class Client:
         while True:
             try:
                 for event in self._events(path, after):
-                    after, failed = event.id, 0
+                    after = event.id
                     if event.data:
+                        failed = 0
                         yield Received(event.id, msgspec.json.decode(event.data, type=Prediction))
                 if until_end:
                     return

@@ -49,6 +49,8 @@ HEADERS = ((b"content-type", EVENT_STREAM.encode()), (b"cache-control", b"no-sto
 PLACE = re.compile(r"(\d{1,9}):(\d{1,18})")
 ABORT = "headrace.abort"
 """The extension of the ASGI scope that closes a connection without waiting for its reader."""
+ALL = "it has all that was there"
+"""Why a bounded stream ends as it should."""
 
 log = structlog.get_logger()
 
@@ -136,7 +138,7 @@ class Stream:
                 await send(b":\n\n")
                 heard = now
             if until is not None and await work(_has_all, consumer, until):
-                return "it has all that was there"
+                return ALL
             if now - grown > GROW_SECONDS:
                 await work(grow, consumer, (topic,), offsets)
                 grown = now
@@ -163,20 +165,28 @@ class _Streaming(Response):
                 await write(b"", more=False)
                 return
             async with _watched(receive) as is_gone:
-                await write(b"retry: 1000\n\n")
+                await write(b"retry: 1000\nid: %b\n\n" % _place(self.offsets))  # also of who hears nothing before it is lost
                 try:
                     why = await self.stream.run(self, write, is_gone)
                 except KafkaError as error:  # who comes back with the last id goes on, or hears what is the matter
                     why = repr(error)
-                await write(b"", more=False)
+                if self.until is None or why == ALL:
+                    await write(b"", more=False)
+                else:  # a proper end would say that this was all
+                    await _abort(scope)
         except TimeoutError:
             why = f"the reader took nothing for {most:g} s (http.slow_reader_ms)"
-            scope["extensions"][ABORT]()
-            await asyncio.sleep(0)  # the connection is lost: nothing more is expected of this response
+            await _abort(scope)
         finally:
             self.stream.leave(self.plan)
             log.info("a stream ended", service=self.plan.service, why=why, request_id=scope["request_id"])
             await asyncio.shield(self.work(self.consumer.close))
+
+
+async def _abort(scope: Any) -> None:
+    """Close the connection: its reader takes the response for one that was cut."""
+    scope["extensions"][ABORT]()
+    await asyncio.sleep(0)  # the connection is lost: nothing more is expected of this response
 
 
 @asynccontextmanager
@@ -261,6 +271,10 @@ def _events(polled: Mapping[TopicPartition, Sequence[Any]], offsets: Offsets) ->
         for record in records:
             offsets[place] = record.offset + 1
             if record.value is not None:
-                where = ",".join(f"{one.partition}:{offset}" for one, offset in offsets.items())
                 data = record.value.replace(b"\r", b"").replace(b"\n", b"\ndata: ")
-                yield b"id: %b\ndata: %b\n\n" % (where.encode(), data)
+                yield b"id: %b\ndata: %b\n\n" % (_place(offsets), data)
+
+
+def _place(offsets: Offsets) -> bytes:
+    """An event's id."""
+    return ",".join(f"{one.partition}:{offset}" for one, offset in offsets.items()).encode()
