@@ -55,6 +55,8 @@ class Arrivals:
         self._offsets: Offsets = {}
         self.loop: AbstractEventLoop | None = None
         """Where the ledger is; none as long as nothing was published."""
+        self.placed = Event()
+        """Set once it is known from where on is read: a prediction that was written before is never seen."""
         self._stop = Event()
         self._thread = Thread(target=self._run, name="arrivals", daemon=True)
 
@@ -84,6 +86,7 @@ class Arrivals:
         """From where it was, until the service ends."""
         if not self._offsets:
             self._offsets = ends(consumer, partitions(consumer, self._topics))
+        self.placed.set()
         go_on(consumer, self._offsets)
         look_at = time.monotonic() + GROW_SECONDS
         while not self._stop.is_set():
