@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -96,7 +97,8 @@ class Predict:
 
 def deliver(outcomes: Sequence[tuple[Job, Outcome]]) -> None:
     """Hand the outcomes of a batch to the requests that wait for them, on their loop; called on another thread."""
-    outcomes[0][0].waiting.get_loop().call_soon_threadsafe(_deliver, outcomes)
+    with suppress(RuntimeError):  # the loop has ended: nobody waits
+        outcomes[0][0].waiting.get_loop().call_soon_threadsafe(_deliver, outcomes)
 
 
 def _deliver(outcomes: Sequence[tuple[Job, Outcome]]) -> None:
