@@ -56,7 +56,7 @@ log = structlog.get_logger()
 
 
 class Wanted(NamedTuple):
-    """What a reader asks for."""
+    """What a reader wants."""
 
     start: str
     """``beginning`` or ``end``, where there is no `places`."""
