@@ -17,7 +17,7 @@ import urllib3
 from schemas import FetchedPrediction, Origin, Prediction
 from serving.client import sse
 from serving.client.errors import UnavailableError, error_of
-from serving.client.places import Received
+from serving.client.received import Received
 
 BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 PAUSE, LONGEST_PAUSE = 0.2, 5.0

@@ -8,7 +8,6 @@ slow reader costs no memory, and one who takes nothing is disconnected.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from features.plan import Plan
+from schemas.places import offsets_of, place_text
 from serving.http.config import HttpConfig, KafkaConfig
 from serving.http.gate import RETRY_SECONDS
 from serving.http.media import EVENT_STREAM
@@ -46,7 +46,6 @@ READER = {
 """A reader's consumer keeps about a megabyte, whatever there is to read, gives up soon where Kafka does not reply, and where what
 comes next is deleted: to go on behind it would leave it out without a word."""
 HEADERS = ((b"content-type", EVENT_STREAM.encode()), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
-PLACE = re.compile(r"(\d{1,9}):(\d{1,18})")
 ABORT = "headrace.abort"
 """The extension of the ASGI scope that closes a connection without waiting for its reader."""
 ALL = "it has all that was there"
@@ -214,11 +213,11 @@ def _wanted(request: Request) -> Wanted:
     last = request.headers.get("last-event-id")
     if not last:
         return Wanted(start, None, bool(until))
-    matches = [PLACE.fullmatch(part) for part in last.split(",")]
-    places = {int(match[1]): int(match[2]) for match in matches if match}
-    if len(places) < len(matches):
-        raise ProblemError(400, f"Last-Event-ID is the id of an event of this stream, as 0:124,1:456; got '{last:.80}'")
-    return Wanted(start, places, bool(until))
+    try:
+        return Wanted(start, offsets_of(last), bool(until))
+    except ValueError:
+        detail = f"Last-Event-ID is the id of an event of this stream, as 0:124,1:456; got '{last:.80}'"
+        raise ProblemError(400, detail) from None
 
 
 def _open(reader: dict[str, Any], topic: str, wanted: Wanted) -> tuple[Any, Offsets, Offsets | None]:
@@ -277,4 +276,4 @@ def _events(polled: Mapping[TopicPartition, Sequence[Any]], offsets: Offsets) ->
 
 def _place(offsets: Offsets) -> bytes:
     """An event's id."""
-    return ",".join(f"{one.partition}:{offset}" for one, offset in offsets.items()).encode()
+    return place_text({one.partition: offset for one, offset in offsets.items()}).encode()
