@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -104,15 +104,15 @@ class Stream:
 
     async def _opened(self, plan: Plan, wanted: Wanted) -> Response:
         """Whatever is wrong is said before the stream begins."""
-        work = partial(asyncio.get_running_loop().run_in_executor, self._threads)
+        opening = self._threads.submit(_open, self._reader, plan.predictions_topic, wanted)
         try:
             async with asyncio.timeout(self._config.deadline_ms / 1000):
-                opening = work(_open, self._reader, plan.predictions_topic, wanted)
-                consumer, offsets, until = await asyncio.shield(opening)
+                consumer, offsets, until = await asyncio.shield(asyncio.wrap_future(opening))
         except (KafkaError, TimeoutError) as error:
             opening.add_done_callback(_close_when_open)
             detail = f"Kafka did not reply within {self._config.deadline_ms} ms ({type(error).__name__}); try again"
             raise ProblemError(503, detail, retry_after=RETRY_SECONDS) from None
+        work = partial(asyncio.get_running_loop().run_in_executor, self._threads)
         return _Streaming(self, plan, consumer, offsets, until, work)
 
     def leave(self, plan: Plan) -> None:
@@ -258,8 +258,8 @@ def _has_all(consumer: Any, until: Offsets) -> bool:
     return all(consumer.position(place) >= end for place, end in until.items())
 
 
-def _close_when_open(opening: asyncio.Future[Any]) -> None:
-    """Of a reader that nobody waits for any more."""
+def _close_when_open(opening: Future[Any]) -> None:
+    """Of a reader that nobody waits for any more; on its thread, for that may take a while."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result()[0].close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -219,6 +220,27 @@ def test_a_bounded_stream_that_is_cut_has_no_end(live: Live) -> None:
             admin.delete_records({TopicPartition(live.plan.predictions_topic, number): -1 for number in range(2)})
         with pytest.raises(ExpiredError):
             list(stream)
+
+
+def test_a_reader_that_opened_too_late_is_closed_on_its_own_thread(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka took longer than a request may: what is open then holds up no other request."""
+    closed_by: list[str] = []
+
+    class Late:
+        def close(self) -> None:
+            """As a consumer is."""
+            closed_by.append(threading.current_thread().name)
+
+    def late(*_: object) -> tuple[Late, None, None]:
+        time.sleep(0.5)
+        return Late(), None, None
+
+    monkeypatch.setattr("serving.http.stream._open", late)
+    with live.serving(deadline_ms=100) as running:
+        response = running.request("GET", f"/v1/stream/{live.plan.service}")
+        assert (response.status, response.headers["retry-after"]) == (503, "1")
+        wait_until(lambda: bool(closed_by), 5)
+    assert closed_by[0].startswith("stream_")
 
 
 def test_scopes_open_their_own(live: Live) -> None:
