@@ -28,7 +28,7 @@ from serving.http.gate import RETRY_SECONDS
 from serving.http.media import EVENT_STREAM
 from serving.http.metrics import Metrics
 from serving.http.positions import Offsets, beginnings, ends, go_on, grow, partitions
-from serving.http.problems import ProblemError
+from serving.http.problems import ProblemError, no_service
 from serving.kafka.clients import PollingConsumer
 
 POLL_MS = 500
@@ -99,7 +99,7 @@ class Stream:
     def _plan(self, service: str) -> Plan:
         found = self._plans.get(service)
         if found is None:
-            raise ProblemError(404, f"there is no service '{service}' here; there is {', '.join(self._plans)}")
+            raise no_service(service, self._plans)
         return found
 
     async def _opened(self, plan: Plan, wanted: Wanted) -> Response:

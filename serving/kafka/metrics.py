@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from features.exposition import exposed
 from schemas import DeadLetter
 from serving.predict.lineup import Lineup
+from serving.predict.metrics import model_info
 
 ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -136,18 +137,14 @@ class _Seen(Collector):
         """Hops, lag, versions."""
         hops = HistogramMetricFamily("headrace_scorer_hop_seconds", "How long events took, by hop.", labels=("service", "hop"))
         lag = GaugeMetricFamily("headrace_scorer_lag", "Feature vectors that are not read.", labels=("service", "partition"))
-        models = GaugeMetricFamily(
-            "headrace_model_info", "1 for each version that serves.", labels=("service", "environment", "model", "version")
-        )
-        for service, one in tuple(self._services.items()):
+        services = tuple(self._services.items())
+        for service, one in services:
             for hop, counts, total in one.counted():
                 edges = [*(str(ms / 1000) for ms in HOP_MS), "+Inf"]
                 hops.add_metric((service, hop), list(zip(edges, counts, strict=True)), total)
             for partition, behind in one.lag().items():
                 lag.add_metric((service, str(partition)), behind)
-            for lane in one.lineup().lanes:
-                models.add_metric((service, lane.alias, lane.placed.model, str(lane.placed.version)), 1)
-        return hops, lag, models
+        return hops, lag, model_info((service, one.lineup()) for service, one in services)
 
 
 @contextmanager
