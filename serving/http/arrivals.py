@@ -19,11 +19,10 @@ from schemas.codec import decode_dead_letter
 from schemas.topics import DEAD_LETTERS
 from serving.http.event_rules import EventId, Refusal
 from serving.http.ledger import Ledger, Name, Outcome
-from serving.http.positions import Offsets, ends, go_on, grow, partitions
+from serving.http.positions import GROW_SECONDS, Offsets, ends, go_on, grow, partitions
 from serving.kafka.clients import PollingConsumer
 
 POLL_MS = 200
-GROW_SECONDS = 10.0
 RETRY_SECONDS = 1.0
 CLOSE_SECONDS = 5.0
 

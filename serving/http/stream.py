@@ -27,12 +27,11 @@ from serving.http.config import HttpConfig, KafkaConfig
 from serving.http.gate import RETRY_SECONDS
 from serving.http.media import EVENT_STREAM
 from serving.http.metrics import Metrics
-from serving.http.positions import Offsets, beginnings, ends, go_on, grow, partitions
+from serving.http.positions import GROW_SECONDS, Offsets, beginnings, ends, go_on, grow, partitions
 from serving.http.problems import ProblemError, no_service
 from serving.kafka.clients import PollingConsumer
 
 POLL_MS = 500
-GROW_SECONDS = 10.0
 RECORDS = 100
 """Predictions that are read at once."""
 READER = {
