@@ -137,9 +137,9 @@ def _up(call: Call, wanted: Sequence[str], replace: bool, take_over: TakeOver | 
             start(call, name, _served(stack, name))
     for name in names:
         call.on_step(f"waiting for {name}")
-        wait(call, name, _job(folders, _served(stack, name)))
+        wait(call, name, _job(folders, stack, name))
     for name in names:  # one that was ready may have ended since: a stream job that cannot read its checkpoint
-        wait(call, name, _job(folders, _served(stack, name)))
+        wait(call, name, _job(folders, stack, name))
     if not (take_over and work.over):
         return stack
     stack = take_over(call, stack, work)
@@ -156,9 +156,11 @@ def _served(stack: Stack, name: str) -> Job:
     return {"stream": stack.job_of(service), HTTP: stack.services}.get(role, (service,))
 
 
-def _job(folders: Folders, services: Job) -> JobPlan | None:
-    """The job of these services, as it was started."""
-    plans = [recorded_plan(folders, service) for service in services]
+def _job(folders: Folders, stack: Stack, name: str) -> JobPlan | None:
+    """The job that a process runs, as it was started; none of a process of another role."""
+    if role_of(name)[0] != "stream":
+        return None
+    plans = [recorded_plan(folders, service) for service in _served(stack, name)]
     return job_plan(plan for plan in plans if plan) if all(plans) else None
 
 
