@@ -38,8 +38,8 @@ OnStep = Callable[[str], None]
 class TakeOver(Protocol):
     """Puts new plans in the place of those that run."""
 
-    def settle(self, call: Call, before: Stack | None) -> Stack | None:
-        """Bring to an end what an earlier call left; gives what runs then."""
+    def settle(self, call: Call, before: Stack | None, *, replace: bool) -> Stack | None:
+        """Bring to an end what an earlier call left; gives what runs then. ``replace``: nothing is taken over by this call."""
 
     def check(self, call: Call, work: Todo) -> None:
         """Raise `SettingError` where what the user says of it does not fit what there is to do: before anything starts."""
@@ -100,7 +100,7 @@ def _up(call: Call, wanted: Sequence[str], replace: bool, take_over: TakeOver | 
     _refuse_moved(call)
     before = recorded(folders)
     if take_over:
-        before = take_over.settle(call, before)
+        before = take_over.settle(call, before, replace=replace)
     if before and recorded_owner(folders) and is_current(call, before, wanted):
         for service in wanted:  # a shadow that was named since has no topic yet
             for alias in aliases_of(call.project, settings, service):

@@ -46,15 +46,18 @@ class TakeOver:
         self._wanted = wanted
         self._say = say
 
-    def settle(self, call: Call, before: Stack | None) -> Stack | None:
-        """Bring to an end what an earlier call began, or take it back where that is not wanted any more."""
+    def settle(self, call: Call, before: Stack | None, *, replace: bool) -> Stack | None:
+        """Bring to an end what an earlier call began, or take it back where that is not wanted any more.
+
+        ``replace``: the plans of the jobs beside would be started once more, over the same checkpoints.
+        """
         pending = read_pending(call.folders)
         if pending is None:
             return before
         if is_decided(call.folders, pending):
             return finish(call, before, pending)
         now = {plan.service: call.now.plan(plan.service) for plan in pending.before if plan.service in call.now.services}
-        if before is None or tuple(now.values()) != pending.plans:
+        if replace or before is None or tuple(now.values()) != pending.plans:
             call.on_step("taking back an unfinished takeover")
             take_back(call, pending)
             note(call.folders, "taken back", pending)

@@ -17,7 +17,7 @@ from infra.run import takeover
 from infra.run.takeover import TakeOver, Wanted, cut, finish, sequence
 from infra.settings import load_settings
 from serving.kafka.turns import TurnWatch, read_turns
-from tests.infra.local.conftest import STAND_IN, Light
+from tests.infra.local.conftest import Light
 from tests.infra.local.test_replace import WINDOW
 from tests.support.num import num_project
 
@@ -38,7 +38,7 @@ def take_over(light: Light) -> None:
     """`headrace up`."""
     light.steps.clear()
     settings = light.settings
-    stack.up(light.folder, settings, (), light.steps.append, take_over=TakeOver(Wanted()), program=STAND_IN)
+    stack.up(light.folder, settings, (), light.steps.append, take_over=TakeOver(Wanted()), program=light.program)
 
 
 def killed_at(light: Light, patched: pytest.MonkeyPatch, module: Any, name: str) -> None:
@@ -172,6 +172,24 @@ def test_definitions_that_are_restored_take_an_unfinished_takeover_back(light: L
     light.define(*reversed(WINDOW))
     take_over(light)
     assert light.pids() == before
+
+
+def test_replace_takes_an_unfinished_takeover_back(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan starts in the place of the one before, so nothing of it may run beside."""
+    light.up()
+    light.define(*WINDOW)
+    light.train("cards")
+    killed_at(light, monkeypatch, sequence, "_start_scorers")
+    assert any("~" in name for name in light.pids())
+
+    stack.up(
+        light.folder, light.settings, (), light.steps.append, replace=True, take_over=TakeOver(Wanted()), program=light.program
+    )
+    assert light.served().keys() == {"stream-cards", "scorer-cards", "scorer-terminals"}
+    folders = stack.Folders(light.run)
+    assert not folders.takeover.exists()
+    assert not list(folders.plans.glob("*~*"))
+    assert not list(folders.checkpoints.rglob("beside.json"))
 
 
 def test_what_would_be_done_needs_no_kafka(tmp_path: Path) -> None:
