@@ -143,9 +143,7 @@ def _up(call: Call, wanted: Sequence[str], replace: bool, take_over: TakeOver | 
     if not (take_over and work.over):
         return stack
     stack = take_over(call, stack, work)
-    if HTTP in names:
-        processes.stop(HTTP)
-        start(call, HTTP, _served(stack, HTTP))
+    if HTTP in names:  # it was started again, for the new plans
         wait(call, HTTP, None)
     return stack
 

@@ -9,7 +9,7 @@ import msgspec
 
 from infra.local.files import read_json, write_whole
 from infra.local.stack import Stack
-from infra.local.stack.record import stream_name, writer_name
+from infra.local.stack.record import HTTP, stream_name, writer_name
 from infra.local.stack.start import start
 from infra.local.stack.todo import Call
 from infra.local.stack.turns import write_turns
@@ -96,7 +96,7 @@ def _promote(call: Call, before: Stack | None, pending: Pending) -> Stack | None
     stack = before and _stack(before, pending)
     if stack:
         write_whole(folders.stack, msgspec.json.encode(stack))
-    _restart_writers(call, pending)
+    _restart_readers(call, pending, stack)
     _forget_older(call, pending)
     folders.takeover.unlink(missing_ok=True)
     note(folders, "ended", pending)
@@ -112,8 +112,8 @@ def _stack(before: Stack, pending: Pending) -> Stack:
     return Stack(before.bootstrap, tuple(sorted(services)), (*others, *(job.services for job in pending.jobs)), seen)
 
 
-def _restart_writers(call: Call, pending: Pending) -> None:
-    """The writers of online rows take the vectors of one plan."""
+def _restart_readers(call: Call, pending: Pending, stack: Stack | None) -> None:
+    """A writer of online rows takes the vectors of one plan, and HTTP serves the plans that it was started with."""
     for service in [*(new.service for _, new in pending.changed), *pending.gone]:
         name = writer_name(service)
         if call.processes.running(name):
@@ -123,6 +123,9 @@ def _restart_writers(call: Call, pending: Pending) -> None:
 
 
 def _forget_older(call: Call, pending: Pending) -> None:
+    if stack and HTTP in call.processes.names():
+        call.processes.stop(HTTP)
+        start(call, HTTP, stack.services)
     """Of the job before, its checkpoints stay, so that there is a way back; those of the one before it go."""
     taken = read_json(taken_file(state_of(call, pending.running)), Taken)
     if taken and taken.state not in [str(state_of(call, job)) for job in pending.jobs]:

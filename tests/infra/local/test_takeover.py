@@ -17,7 +17,7 @@ from infra.run import takeover
 from infra.run.takeover import TakeOver, Wanted, cut, finish, sequence
 from infra.settings import load_settings
 from serving.kafka.turns import TurnWatch, read_turns
-from tests.infra.local.conftest import Light
+from tests.infra.local.conftest import ALONE, Light
 from tests.infra.local.test_replace import WINDOW
 from tests.support.num import num_project
 
@@ -131,7 +131,7 @@ def test_scorers_that_do_not_stand_still_leave_all_as_it_was(light: Light, monke
         (finish, "write_taken"),
         (finish, "_promote"),
         (Processes, "rename"),
-        (finish, "_restart_writers"),
+        (finish, "_restart_readers"),
     ],
 )
 def test_a_takeover_that_was_killed_goes_on(light: Light, monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
@@ -190,6 +190,22 @@ def test_replace_takes_an_unfinished_takeover_back(light: Light, monkeypatch: py
     assert not folders.takeover.exists()
     assert not list(folders.plans.glob("*~*"))
     assert not list(folders.checkpoints.rglob("beside.json"))
+
+
+def test_http_serves_the_plans_of_a_takeover_that_another_call_ends(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It serves what it was started with, so it is started again."""
+    monkeypatch.setenv("HEADRACE_HTTP__PORT", "0")
+    light.program = ALONE
+    light.up()
+    before = light.pids()["http"]
+    light.define(*WINDOW)
+    light.train("cards")
+    with scorers_that_look(light):
+        killed_at(light, monkeypatch, finish, "_promote")
+        assert light.pids()["http"] == before
+        take_over(light)
+    assert light.served()["http"] == ("cards", "terminals")
+    assert light.pids()["http"] != before
 
 
 def test_what_would_be_done_needs_no_kafka(tmp_path: Path) -> None:
