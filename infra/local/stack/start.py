@@ -44,7 +44,7 @@ class TakeOver(Protocol):
     def check(self, call: Call, work: Todo) -> None:
         """Raise `SettingError` where what the user says of it does not fit what there is to do: before anything starts."""
 
-    def prepare(self, call: Call, new: Iterable[Plan], address: str) -> None:
+    def prepare(self, call: Call, work: Todo) -> None:
         """Called before the jobs of services are started that did not run."""
 
     def __call__(self, call: Call, stack: Stack, work: Todo) -> Stack:
@@ -128,7 +128,7 @@ def _up(call: Call, wanted: Sequence[str], replace: bool, take_over: TakeOver | 
     create_topics(call, stack.bootstrap, work.plans.values())
     write_settings(settings, folders.settings)
     if take_over and not replace:
-        take_over.prepare(call, work.new.values(), stack.bootstrap)
+        take_over.prepare(call, work)
     names = [name for name in process_names(stack, work.plans, settings) if name != KAFKA]
     if (work.new or work.stop) and HTTP in names:  # it serves what it was started with
         processes.stop(HTTP)

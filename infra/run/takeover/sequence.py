@@ -67,16 +67,17 @@ class TakeOver:
         """Refuse histories that no job reads."""
         check_histories(call, work, self._wanted)
 
-    def prepare(self, call: Call, new: Iterable[Plan], address: str) -> None:
-        """Load the histories of services that are new, where they have any."""
-        for job, how in new_beginnings(call, new, address, self._wanted).items():
+    def prepare(self, call: Call, work: Todo) -> None:
+        """Say what is taken over, and load the histories of services that are new, where they have any."""
+        if work.over:
+            self._say(call, work)
+        for job, how in new_beginnings(call, work.new.values(), work.address, self._wanted).items():
             if how.until_ms is not None and backfill.recorded(state_of(call, job)) is None:
                 histories = _histories(job, self._wanted)
                 load_one(call.project, call.settings, job, state_of(call, job), how.until_ms, histories, call.on_step)
 
     def __call__(self, call: Call, stack: Stack, work: Todo) -> Stack:
         """Put the new plans in the place of those that run, a job after the other."""
-        self._say(call, work)
         pending = read_pending(call.folders)
         begun = pending.running.services if pending else ()
         for services in sorted(work.over, key=lambda job: set(job) != set(begun)):  # what is begun already comes first

@@ -13,6 +13,7 @@ import pytest
 from features.errors import StackError
 from infra.local import stack
 from infra.local.processes import Processes
+from infra.local.stack.todo import Call, Todo
 from infra.run import takeover
 from infra.run.takeover import TakeOver, Wanted, cut, finish, sequence
 from infra.settings import load_settings
@@ -206,6 +207,26 @@ def test_http_serves_the_plans_of_a_takeover_that_another_call_ends(light: Light
         take_over(light)
     assert light.served()["http"] == ("cards", "terminals")
     assert light.pids()["http"] != before
+
+
+def test_what_is_taken_over_is_said_before_a_new_service_starts(light: Light) -> None:
+    """Of a service that has begun, nobody could say how it begins."""
+    light.up("cards")
+    before = light.pids()
+    light.define(*WINDOW)
+    light.train("cards")
+    said: list[dict[str, tuple[str, str]]] = []
+
+    def say(call: Call, work: Todo) -> None:
+        assert light.pids() == before
+        said.append({row.service: (row.action, row.how) for row in takeover.rows_of(call, work, Wanted())})
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stack.up(light.folder, light.settings, (), light.steps.append, take_over=TakeOver(Wanted(), say), program=light.program)
+    (rows,) = said
+    assert rows["terminals"] == ("start", "")
+    assert rows["cards"][0] == "take over"
 
 
 def test_what_would_be_done_needs_no_kafka(tmp_path: Path) -> None:
