@@ -61,6 +61,9 @@ def _drain(call: Call, pending: Pending, reader: Reader, old: str) -> dict[str, 
     """
     topic, group = pending.running.spine_source.topic, group_of(call, pending.running)
     most = int(READ_BACK * call.settings.scorer.dedupe_window)
+    # Services that keep their plan have no turns: their vectors are this job's up to where those of the jobs beside begin.
+    ends = reader.ends(topic) if pending.running.mode == "event_time" else pending.vectors_from  # in event time, vectors wait
+    until_read(call, reader, group, {topic: ends}, old)
     found = {}
     for plan, _ in pending.changed:
         turns = read_turns(call.folders.turns, plan.service).turns

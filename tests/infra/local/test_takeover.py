@@ -8,17 +8,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from features.definitions.load import load
 from features.errors import StackError
+from features.plan import Mode
 from infra.local import stack
 from infra.local.processes import Processes
+from infra.local.stack.definitions import Definitions
 from infra.local.stack.todo import Call, Todo
 from infra.run import takeover
 from infra.run.takeover import TakeOver, Wanted, cut, finish, sequence
+from infra.run.takeover.pending import Pending
 from infra.settings import load_settings
 from serving.kafka.turns import TurnWatch, read_turns
-from tests.infra.local.conftest import ALONE, Light
+from tests.infra.local.conftest import ALONE, STAND_IN, Light
 from tests.infra.local.test_replace import WINDOW
 from tests.support.num import num_project
 
@@ -227,6 +232,37 @@ def test_what_is_taken_over_is_said_before_a_new_service_starts(light: Light) ->
     (rows,) = said
     assert rows["terminals"] == ("start", "")
     assert rows["cards"][0] == "take over"
+
+
+class LookedUp:
+    """Stands in for the offsets of Kafka: the spine ends at 9, and what is looked up is noted."""
+
+    def __init__(self) -> None:
+        self.groups: list[tuple[str, str, dict[int, int]]] = []
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """Of every topic."""
+        return {0: 9}
+
+    def has_read(self, group: str, topic: str, ends: dict[int, int]) -> bool:
+        """Every group has read all."""
+        self.groups.append((group, topic, ends))
+        return True
+
+
+@pytest.mark.parametrize(("mode", "offset"), [("arrival", 5), ("event_time", 9)])
+def test_a_job_ends_once_the_services_that_stay_have_its_vectors(bare: Light, mode: Mode, offset: int) -> None:
+    """Where only a service goes and no plan changes: the jobs beside give vectors to the events from 5 on, and in event-time mode
+    those of the events before wait for later ones."""
+    plans = [load(bare.folder).service(service).plan for service in ("cards", "terminals")]
+    cards, terminals = (msgspec.structs.replace(plan, mode=mode) for plan in plans)
+    folders = stack.Folders(bare.run)
+    call = Call(bare.folder, bare.settings, folders, Processes(bare.run), Definitions(bare.folder), print, STAND_IN)
+    pending = Pending((cards, terminals), (cards,), "", {0: 5}, {})
+
+    reader = LookedUp()
+    assert finish._drain(call, pending, reader, "stream-cards") == {}  # type: ignore[arg-type]
+    assert reader.groups == [("headrace.cards", "stack-transactions", {0: offset})]
 
 
 def test_what_would_be_done_needs_no_kafka(tmp_path: Path) -> None:
