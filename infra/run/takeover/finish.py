@@ -123,12 +123,12 @@ def _restart_readers(call: Call, pending: Pending, stack: Stack | None) -> None:
             call.processes.stop(name)
             if service not in pending.gone:
                 start(call, name, (service,))
-
-
-def _forget_older(call: Call, pending: Pending) -> None:
     if stack and HTTP in call.processes.names():
         call.processes.stop(HTTP)
         start(call, HTTP, stack.services)
+
+
+def _forget_older(call: Call, pending: Pending) -> None:
     """Of the job before, its checkpoints stay, so that there is a way back; those of the one before it go."""
     taken = read_json(taken_file(state_of(call, pending.running)), Taken)
     if taken and taken.state not in [str(state_of(call, job)) for job in pending.jobs]:
