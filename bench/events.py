@@ -9,8 +9,6 @@ of which waits between two requests: twice as many as `http.max_concurrency` let
 
 from __future__ import annotations
 
-import re
-import subprocess
 import tempfile
 import time
 import urllib.request
@@ -27,6 +25,7 @@ from bench.common import row
 from bench.cpu import compiler_seconds, cores, jvm_of
 from bench.report import table
 from bench.scorer import make_project
+from bench.wrk import Load, wrk
 from infra.local import stack
 from infra.local.processes import Processes
 from infra.local.stack.record import HTTP, KAFKA, scorer_name, stream_name
@@ -50,23 +49,7 @@ function request()
     '{"transaction_id":%d%07d,"event_time":%d000,"customer_id":%d,"terminal_id":%d,"amount":%.2f}',
     first, made, os.time(), customer, place, cents / 100))
 end
-function done(summary, latency, requests)
-  local errors = summary.errors
-  io.write(string.format("RESULT %d %d %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50),
-    latency:percentile(99), errors.connect + errors.read + errors.write + errors.timeout, errors.status))
-end
 """
-
-
-class Load(NamedTuple):
-    """What wrk says of one run; times in ms."""
-
-    rate: float
-    p50: float
-    p99: float
-    failed: int
-    """Without any response."""
-    refused: int
 
 
 class Service(NamedTuple):
@@ -162,7 +145,7 @@ def _warm_up(service: Service) -> None:
     began = time.monotonic()
     while time.monotonic() - began < WARM_SECONDS:
         before = sum(map(compiler_seconds, service.jvms))
-        _wrk(service, STEADY, 10, LOOK_SECONDS)
+        _load(service, STEADY, 10, LOOK_SECONDS)
         if sum(map(compiler_seconds, service.jvms)) - before < CALM * LOOK_SECONDS:
             break
 
@@ -171,21 +154,12 @@ def _measured(service: Service, connections: int, wait_ms: int) -> tuple[Load, C
     """What wrk says, what the service has counted, and the cores by process."""
     before = service.counts()
     with cores(service.processes) as used:
-        load = _wrk(service, connections, wait_ms, SECONDS)
+        load = _load(service, connections, wait_ms, SECONDS)
     return load, service.counts().since(before), used
 
 
-def _wrk(service: Service, connections: int, wait_ms: int, seconds: int) -> Load:
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(SCRIPT)
-        script.flush()
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name, service.address]
-        command += ["--", str(wait_ms), str(int(time.time()))]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    match = re.search(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+) (\d+)", said)
-    assert match, said
-    requests, took, p50, p99, failed, refused = map(int, match.groups())
-    return Load(requests / took * 1e6, p50 / 1000, p99 / 1000, failed, refused)
+def _load(service: Service, connections: int, wait_ms: int, seconds: int) -> Load:
+    return wrk(SCRIPT, service.address, connections, seconds, wait_ms, int(time.time()))
 
 
 if __name__ == "__main__":

@@ -144,9 +144,7 @@ def main() -> None:
     mpl.use("svg")
     quality = {one["name"]: one["value"] for one in _result("kinds")}
     names = [NONE, *(f"windows {name}" for name in FRESH)]
-    with mpl.rc_context(
-        {"svg.hashsalt": "headrace", "svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False}
-    ):
+    with mpl.rc_context(SETTINGS):
         figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
         values = [quality[f"average precision, {name}"] for name in names]
         bars = left.barh(names, values, color=["#9ca3af", "#1e40af", "#0e7490", "#c2410c"])

@@ -124,7 +124,7 @@ def _whole(folder: Path, resources: Resources) -> None:
     tables = stream_scores(
         service, partial(loaded.score_table, plan=service.plan), inputs=model.manifest.inputs, histories=_histories(folder)
     )
-    took, _ = timed(lambda: write(by_version(tables, model.manifest.name, 1), folder / "scores.parquet"))
+    took, _ = timed(lambda: write(by_version(service, tables, model.manifest.name, 1), folder / "scores.parquet"))
     print(took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

@@ -10,7 +10,6 @@ from memory; without, each batch reads the store.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -31,6 +30,7 @@ from rich.console import Console
 from bench.common import EXAMPLE, row
 from bench.report import table
 from bench.scorer import trained_model
+from bench.wrk import Load, wrk
 from serving.models.admit import admit
 from serving.models.registry import Registry
 
@@ -55,11 +55,6 @@ function request()
   local customer, cents = math.random(0, 4999), math.random(1, 50000)
   return wrk.format(nil, nil, nil, '{"rows":[{"event":{"customer_id":' .. customer .. ',"amount":' .. cents / 100 .. '}}]}')
 end
-function done(summary, latency, requests)
-  local errors = summary.errors
-  io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50),
-    latency:percentile(99), errors.connect + errors.read + errors.write + errors.status + errors.timeout))
-end
 """
 
 
@@ -78,22 +73,21 @@ def rows() -> list[dict[str, Any]]:
 
 def _of(project: Path, name: str, cache_seconds: float) -> list[dict[str, Any]]:
     with _serving(project, cache_seconds) as (port, process):
-        _wrk(port, connections=32, wait_ms=0, seconds=WARM_SECONDS)
+        _load(port, connections=32, wait_ms=0, seconds=WARM_SECONDS)
         before, began = _cpu(process), time.perf_counter()
-        requests, seconds, p50, p99 = _wrk(port, connections=32, wait_ms=0, seconds=SECONDS)
+        flat = _load(port, connections=32, wait_ms=0, seconds=SECONDS)
         used = (_cpu(process) - before) / (time.perf_counter() - began)
-        steady_requests, steady_seconds, steady_p50, steady_p99 = _wrk(port, connections=50, wait_ms=98, seconds=SECONDS)
+        steady = _load(port, connections=50, wait_ms=98, seconds=SECONDS)
         memory = process.memory_info().rss / 2**20
-    rate = requests / seconds
     return [
-        row(f"{name}, flat out", round(rate), "requests/s", goal=GOAL),
-        row(f"{name}, flat out, 32 connections: p50", round(p50, 2), "ms", better="lower"),
-        row(f"{name}, flat out, 32 connections: p99", round(p99, 2), "ms", better="lower"),
+        row(f"{name}, flat out", round(flat.rate), "requests/s", goal=GOAL),
+        row(f"{name}, flat out, 32 connections: p50", round(flat.p50, 2), "ms", better="lower"),
+        row(f"{name}, flat out, 32 connections: p99", round(flat.p99, 2), "ms", better="lower"),
         row(f"{name}, flat out: of the core", round(used, 2), "cores", better="lower"),
-        row(f"{name}, CPU a request", round(used / rate * 1e6), "µs", better="lower"),
-        row(f"{name}, steady", round(steady_requests / steady_seconds), "requests/s", goal=None),
-        row(f"{name}, steady: p50", round(steady_p50, 2), "ms", better="lower"),
-        row(f"{name}, steady: p99", round(steady_p99, 2), "ms", goal=P99_MS, better="lower"),
+        row(f"{name}, CPU a request", round(used / flat.rate * 1e6), "µs", better="lower"),
+        row(f"{name}, steady", round(steady.rate), "requests/s", goal=None),
+        row(f"{name}, steady: p50", round(steady.p50, 2), "ms", better="lower"),
+        row(f"{name}, steady: p99", round(steady.p99, 2), "ms", goal=P99_MS, better="lower"),
         row(f"{name}, memory", round(memory), "MB", better="lower"),
     ]
 
@@ -169,19 +163,11 @@ def _await_ready(port: int) -> None:
             time.sleep(0.2)
 
 
-def _wrk(port: int, *, connections: int, wait_ms: int, seconds: int) -> tuple[int, float, float, float]:
-    """Requests, seconds, p50 and p99 in ms; every request must have its prediction."""
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(SCRIPT)
-        script.flush()
-        command = ["taskset", "-c", CLIENT, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name]
-        command += [f"http://127.0.0.1:{port}", "--", str(wait_ms)]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    match = re.search(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+)", said)
-    assert match, said
-    requests, took, p50, p99, errors = map(int, match.groups())
-    assert errors == 0, said
-    return requests, took / 1e6, p50 / 1000, p99 / 1000
+def _load(port: int, *, connections: int, wait_ms: int, seconds: int) -> Load:
+    """What wrk says; every request must have its prediction."""
+    load = wrk(SCRIPT, f"http://127.0.0.1:{port}", connections, seconds, wait_ms, prefix=("taskset", "-c", CLIENT))
+    assert load.failed == load.refused == 0, load
+    return load
 
 
 def _cpu(process: psutil.Process) -> float:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 ROWS_A_WRITE = 5000
 ORDER = "_order"
-"""The value of a stream view's row that holds its event time and the offset of its event, as text; no view names it."""
+"""The value of a row that says, as text, how new it is: of a stream view's its event time and the offset of its event, of a
+prediction its time and when it was computed. No view names it."""
 
 
 class Row(NamedTuple):

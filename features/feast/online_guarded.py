@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from features.feast.online import ORDER, database, is_sqlite
+from features.feast.online import ORDER, ROWS_A_WRITE, database, is_sqlite
 
 ROWS_A_SCRIPT = 200
 """While Redis runs a script it does nothing else: some 2 ms."""
@@ -48,7 +48,7 @@ class StoredRow(NamedTuple):
     event_time: int
     offset: int
     values: dict[str, bytes]
-    """The bytes of Feast's `Value` by name: `ORDER` first, then `VALID_UNTIL`, then the view's features."""
+    """The bytes of Feast's `Value` by name: `ORDER` first, then what else the row has."""
 
 
 WriteRows = Callable[[Any, Sequence[StoredRow]], int]
@@ -56,6 +56,17 @@ WriteRows = Callable[[Any, Sequence[StoredRow]], int]
 
 
 def guarded_writer(store: Any) -> WriteRows:
+    """Writes some thousand rows at a time, in whatever way is the store's own."""
+    write = _writer(store)
+    return lambda table, rows: sum(write(table, rows[at : at + ROWS_A_WRITE]) for at in range(0, len(rows), ROWS_A_WRITE))
+
+
+def order_of(event_time: int, offset: int) -> str:
+    """The text of a row's `ORDER`, by which writers know which of two rows is newer."""
+    return f"{event_time} {offset}"
+
+
+def _writer(store: Any) -> WriteRows:
     """The writer for the store's type: for SQLite and Redis one that is atomic; else one that reads, compares and writes."""
     config = store.config.online_store
     if is_sqlite(config):

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from features.feast.keys import Key, tables
-from features.feast.online import ORDER, ROWS_A_WRITE, applied_store
-from features.feast.online_guarded import StoredRow, guarded_writer
+from features.feast.online import ORDER, applied_store
+from features.feast.online_guarded import StoredRow, guarded_writer, order_of
 from features.inputs.columns import window_types
 from features.plan import VALID_UNTIL, ColumnType, Stage
 from features.service import Service
@@ -60,7 +60,7 @@ def open_windows_for_writing(service: Service) -> WriteWindows:
                 newest[row.key] = row
         encode = views[view]
         stored = [encode(row) for row in newest.values() if None not in row.key]
-        return sum(write(of_project[view], stored[first : first + ROWS_A_WRITE]) for first in range(0, len(stored), ROWS_A_WRITE))
+        return write(of_project[view], stored)
 
     return write_windows
 
@@ -90,7 +90,7 @@ class _Encoder:
         proto = self._proto
         parts = [proto(**{field: part}) for (_, field), part in zip(self._key, row.key, strict=True)]
         key = self._entity_key(join_keys=[name for name, _ in self._key], entity_values=parts)
-        order = proto(string_val=f"{row.event_time} {row.offset}").SerializeToString()
+        order = proto(string_val=order_of(row.event_time, row.offset)).SerializeToString()
         values = [order, self._until(row.valid_until)]
         values += [encode(value) for encode, value in zip(self._encode, row.values, strict=True)]
         return StoredRow(key, row.event_time, row.offset, dict(zip(self._names, values, strict=True)))

@@ -11,8 +11,8 @@ from typing import Any
 
 from features.errors import SettingError
 from features.feast.keys import Key, UnheldKeyError, entity_keys
-from features.feast.online import ORDER, ROWS_A_WRITE, let_readers_read, open_store
-from features.feast.online_guarded import StoredRow, guarded_writer
+from features.feast.online import ORDER, let_readers_read, open_store
+from features.feast.online_guarded import StoredRow, guarded_writer, order_of
 from features.plan import Plan
 from features.service import Service
 from schemas import StoredPrediction
@@ -39,7 +39,7 @@ def open_predictions_for_writing(service: Service) -> WritePredictions:
     write, entity_key = guarded_writer(store), _entity_keys(service.plan)
 
     def row(key: Key, prediction: StoredPrediction) -> StoredRow:
-        order = f"{prediction.as_of} {prediction.computed_at}"
+        order = order_of(prediction.as_of, prediction.computed_at)
         texts = {ORDER: order, PREDICTION: encode(prediction).decode()}
         values = {name: Value(string_val=text).SerializeToString() for name, text in texts.items()}
         return StoredRow(entity_key(key), prediction.as_of, prediction.computed_at, values)
@@ -50,8 +50,7 @@ def open_predictions_for_writing(service: Service) -> WritePredictions:
             before = newest.get(key)
             if before is None or _place(before) <= _place(prediction):
                 newest[key] = prediction
-        rows = [row(*one) for one in newest.items()]
-        return sum(write(table, rows[first : first + ROWS_A_WRITE]) for first in range(0, len(rows), ROWS_A_WRITE))
+        return write(table, [row(*one) for one in newest.items()])
 
     return write_predictions
 

@@ -65,8 +65,10 @@ def schedule(
     program, there = _program(), where
     if written == "kubernetes":
         program, there = ("headrace",), Path(texts.IN_THE_IMAGE)
-    elif entities is not None and "://" not in entities:
-        entities = str(Path(entities).absolute())
+    elif entities is not None:
+        from jobs.history.places import located
+
+        entities = str(located(Path.cwd(), entities))
     if entities is None:
         job = texts.batch_views(service, program, there, hour, minute)
     else:

@@ -107,7 +107,7 @@ def score(
             start_ms, end_ms = times.start_ms, times.end_ms
             over, tables = of, stream_scores(of, model_of, start_ms=start_ms, end_ms=end_ms, events=events, **common)
         counted, unscored = Counted(over.plan), _Unscored()
-        tables = unscored.of(counted.of(by_version(tables, chosen.manifest.name, chosen.manifest.version)))
+        tables = unscored.of(counted.of(by_version(over, tables, chosen.manifest.name, chosen.manifest.version)))
         tables = storing.of(tables) if storing else tables
         rows = write(tables, out).rows if out is not None else sum(table.num_rows for table in tables)
     show.out.print(f"{rows:,} scores by {by}{f' in {show.escape(str(out))}' if out is not None else ''}")

@@ -169,7 +169,7 @@ def _selected(config: Any, sql: str, registry: Any, project: str) -> pd.DataFram
         connection.execute(f"SET file_search_path = {literal(str(folder))}")
         for source in registry.list_data_sources(project):
             file = source if isinstance(source, FileSource) else getattr(source, "batch_source", None)
-            if isinstance(file, FileSource) and re.search(rf"\b{re.escape(source.name)}\b", sql):
+            if isinstance(file, FileSource) and re.search(rf"\b{re.escape(source.name)}\b", sql, re.IGNORECASE):
                 with suppress(duckdb.Error):  # a file that is not there, or is no table, is no table to the SQL either
                     _name(connection, source.name, folder, file.path)
         try:
@@ -185,13 +185,13 @@ def _name(connection: Any, name: str, folder: Path, path: str) -> None:
     """Have SQL over ``connection`` see the rows at ``path`` as the table ``name``."""
     from jobs.history.databases import copy_table
     from jobs.history.feast_views import files_of
-    from jobs.history.places import Place, is_table, located, reachable
+    from jobs.history.places import is_table, located, parquet
 
     if is_table(path):
         copy_table(connection, located(folder, path), None, (), name)
         return
     files = files_of(folder, path)
-    reachable(connection, Place(files, "parquet", (files,)))
+    parquet(connection, files)
     connection.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS SELECT * FROM {literal(files)}")
 
 
@@ -204,7 +204,7 @@ def _stored(
     from jobs.history.feast_job import Stored
     from jobs.history.feast_views import files_of
     from jobs.history.files import connect
-    from jobs.history.places import Place, reachable
+    from jobs.history.places import parquet
     from jobs.history.scans import readable
 
     if not isinstance(source, FileSource):
@@ -217,9 +217,7 @@ def _stored(
 
     def table() -> pa.Table:
         names = ", ".join(map(quoted, dict.fromkeys(columns)))
-        there = Place(files, "parquet", (files,))
-        with connect(config.offline_store.threads) as connection, readable(there):
-            reachable(connection, there)
+        with connect(config.offline_store.threads) as connection, readable(parquet(connection, files)):
             return connection.sql(f"SELECT {names} FROM read_parquet({literal(files)}){where} {rest}").to_arrow_table()
 
     return Stored(folder, table)

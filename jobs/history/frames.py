@@ -48,8 +48,8 @@ def read_frames(path: Path, columns: Sequence[Column]) -> Iterator[pa.RecordBatc
             raise StackError(
                 f"Flink writes the columns {', '.join(schema.names)}; {path} has {', '.join(names)}; use one headrace"
             )
-        while head := file.read(8):
-            rows, length = struct.unpack("<ii", head)
+        while file.peek(1):
+            rows, length = struct.unpack("<ii", _exactly(file, 8))
             body, at, arrays = memoryview(_exactly(file, length)), 0, []
             for field in schema:
                 array, at = _array(field.type, body, at, rows)

@@ -108,6 +108,13 @@ def reachable(connection: duckdb.DuckDBPyConnection, found: Place) -> None:
             connection.register_filesystem(files)
 
 
+def parquet(connection: duckdb.DuckDBPyConnection, files: str) -> Place:
+    """The place of Parquet files by a path, a glob or a URL, which ``connection`` can read from then on."""
+    there = Place(shown(files), "parquet", (files,))
+    reachable(connection, there)
+    return there
+
+
 def exactly(file: str) -> str:
     """A file's name as a glob of that one file, for DuckDB takes names as globs."""
     return re.sub(r"([\[*?])", r"[\1]", file)

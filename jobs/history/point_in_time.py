@@ -19,7 +19,7 @@ from features.sql.duckdb import windows_sql
 from features.sql.duckdb.batch_views import batch_sql
 from features.sql.quoting import literal, quoted
 from features.times import EVENT_TIMES, EventTimes, Span
-from jobs.history.places import Place, history_of, reachable
+from jobs.history.places import history_of, parquet
 from jobs.history.queries import narrowed
 from jobs.history.readings import TIMES, milliseconds
 from jobs.history.scans import readable
@@ -98,11 +98,9 @@ def rows_as_of(connection: duckdb.DuckDBPyConnection, wanted: Iterable[Joined], 
     connection.register(QUERIES, queries)
     for joined in wanted:
         keys = ", ".join(f"{_key_column(theirs)} AS {quoted(own)}" for own, theirs in joined.key) or f"1 AS {EVERYBODY}"
-        files = Place(joined.view.path, "parquet", (joined.view.path,))
         view = msgspec.structs.replace(joined.view, key=joined.view.key or (EVERYBODY,), timestamp=TIME)
         connection.execute(f"CREATE OR REPLACE TEMP VIEW _wanted AS SELECT {ROW}, {AT}, {keys} FROM {QUERIES}")
-        reachable(connection, files)
-        with readable(files):
+        with readable(parquet(connection, joined.view.path)):
             sql = batch_sql(_plan("_wanted", (), ()), view, _newest_created(connection, joined))
             table = connection.sql(sql).to_arrow_table()
         found |= {name: table[name] for name in (f"{view.view}__{feature}" for feature in view.features)}

@@ -21,7 +21,6 @@ Score = Callable[[pa.Table], ScoredTable]
 """Scores the rows of a table with a plan's features, as `features.inputs.onnx.Onnx.score_table` does."""
 SCORE, UNSCORABLE, OUTPUTS, MODEL, VERSION = "score", "unscorable", "outputs", "model", "version"
 """The columns of a prediction."""
-TAKEN = (SCORE, UNSCORABLE, OUTPUTS, MODEL, VERSION)
 
 
 def stream_scores(
@@ -94,12 +93,14 @@ def score_history(
     return together(stream_scores(service, score, inputs=inputs, wanted=wanted, start_ms=start_ms, end_ms=end_ms))
 
 
-def by_version(tables: Iterator[pa.Table], model: str, version: int) -> Iterator[pa.Table]:
-    """The tables with the model and version that every row's prediction is of, as its receipt would say."""
-    for table in tables:
-        rows = table.num_rows
-        named = table.append_column(MODEL, pa.repeat(model, rows))
-        yield named.append_column(VERSION, pa.repeat(pa.scalar(version, pa.int64()), rows))
+def by_version(service: Service, tables: Iterator[pa.Table], model: str, version: int) -> Iterator[pa.Table]:
+    """The tables with the model and version that every row's prediction is of, as its receipt would say.
+
+    Raises `SettingError` where the spine of ``service`` has a column of such a name.
+    """
+    _refuse(service, (MODEL, VERSION))
+    names = {MODEL: pa.scalar(model), VERSION: pa.scalar(version, pa.int64())}
+    return (_appended(table, {name: pa.repeat(one, table.num_rows) for name, one in names.items()}) for table in tables)
 
 
 def _wanted(service: Service, wanted: Sequence[str] | None, inputs: Sequence[str]) -> tuple[str, ...]:
@@ -107,12 +108,16 @@ def _wanted(service: Service, wanted: Sequence[str] | None, inputs: Sequence[str
 
 
 def _scored(service: Service, tables: Iterator[pa.Table], score: Score) -> Iterator[pa.Table]:
-    taken = [column.name for column in service.plan.spine_source.columns if column.name in TAKEN]
+    _refuse(service, (SCORE, UNSCORABLE, OUTPUTS))
+    return _with_scores(tables, score)
+
+
+def _refuse(service: Service, names: Sequence[str]) -> None:
+    taken = [column.name for column in service.plan.spine_source.columns if column.name in names]
     if taken:
         raise SettingError(
-            f"a prediction has the columns {', '.join(TAKEN)}; source '{service.plan.spine}' has '{taken[0]}' too; rename that"
+            f"a prediction has the columns {', '.join(names)}; source '{service.plan.spine}' has '{taken[0]}' too; rename that"
         )
-    return _with_scores(tables, score)
 
 
 def _with_scores(tables: Iterator[pa.Table], score: Score) -> Iterator[pa.Table]:
@@ -122,16 +127,21 @@ def _with_scores(tables: Iterator[pa.Table], score: Score) -> Iterator[pa.Table]
         for table in tables:
             scoring = table, thread.submit(score, table)
             if waiting:
-                yield _together(*waiting)
+                yield _scored_table(*waiting)
             waiting = scoring
         if waiting:
-            yield _together(*waiting)
+            yield _scored_table(*waiting)
 
 
-def _together(table: pa.Table, scoring: Future[ScoredTable]) -> pa.Table:
+def _scored_table(table: pa.Table, scoring: Future[ScoredTable]) -> pa.Table:
     found = scoring.result()
     columns: dict[str, Any] = {SCORE: found.scores, UNSCORABLE: found.unscorable}
-    columns |= {} if found.outputs is None else {OUTPUTS: found.outputs}
+    if found.outputs is not None:
+        columns[OUTPUTS] = found.outputs
+    return _appended(table, columns)
+
+
+def _appended(table: pa.Table, columns: Mapping[str, Any]) -> pa.Table:
     for name, column in columns.items():
         table = table.append_column(name, column)
     return table

@@ -262,7 +262,7 @@ def message(service: Service, row: dict[str, Any]) -> bytes:
 
 
 def over_http(service: Service, models: Path, table: pa.Table) -> list[Prediction]:
-    """What the HTTP service says of the rows, asked with each event as it is published, and with its window features."""
+    """What the HTTP service says of the rows, requested with each event as it is published, and with its window features."""
     plan = service.plan
     rows = [
         {

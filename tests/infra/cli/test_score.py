@@ -114,6 +114,8 @@ def test_a_daily_run_is_printed_for_a_scheduler(capsys: pytest.CaptureFixture[st
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.startswith("40 0 * * * ")
     assert f"score num --entities '{Path('entities.parquet').absolute()}' --online --holds 25h --project" in line
+    assert run([*(word.replace("entities.parquet", "sqlite:///data/x.db#rows") for word in words)]) == 0
+    assert f"--entities 'sqlite:///{Path('data/x.db').absolute()}#rows'" in capsys.readouterr().out
     assert run([*words, "--format", "kubernetes", "--image", "x"]) == 0
     assert '"--entities", "entities.parquet", "--online"' in capsys.readouterr().out
     assert run(["schedule", "num", "--holds", "25h"]) == 2

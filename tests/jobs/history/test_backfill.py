@@ -65,9 +65,10 @@ def test_a_frame_is_what_the_operator_reads(tmp_path: Path) -> None:
 def test_a_file_that_is_not_whole_is_refused(tmp_path: Path) -> None:
     """Whether it ends within its frame, or is of other columns."""
     cut = tmp_path / "cut.rows"
-    cut.write_bytes(WRITTEN.read_bytes()[:-1])
-    with pytest.raises(StackError, match=r"cut\.rows ends within a frame"):
-        read(cut)
+    for written in (WRITTEN.read_bytes()[:-1], WRITTEN.read_bytes() + b"\1"):
+        cut.write_bytes(written)
+        with pytest.raises(StackError, match=r"cut\.rows ends within a frame"):
+            read(cut)
     with pytest.raises(StackError, match=r"writes the columns id; .* has id, at, shop"):
         list(read_frames(WRITTEN, [Column("id", COLUMNS["id"])]))
 

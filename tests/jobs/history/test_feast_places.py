@@ -52,9 +52,10 @@ def test_entity_rows_in_sql_see_a_table_of_a_database(store: FeatureStore) -> No
     """By the name of its source, and its windows are read from there too."""
     at = "CAST(orders.at AS TIMESTAMPTZ) AS event_timestamp"
     sql = f"SELECT buyer_id, {at}, order_id FROM orders WHERE buyer_id = 1 ORDER BY order_id"
-    found = store.get_historical_features(sql, ["spend:count"]).to_df()
-    assert found["order_id"].tolist() == [0, 1, 3, 4, 5]
-    assert found["count"].tolist() == [1, 2, 3, 3, 3]
+    for written in (sql, sql.replace("FROM orders", "FROM Orders")):
+        found = store.get_historical_features(written, ["spend:count"]).to_df()
+        assert found["order_id"].tolist() == [0, 1, 3, 4, 5]
+        assert found["count"].tolist() == [1, 2, 3, 3, 3]
 
 
 def test_rows_of_a_view_come_from_an_object_store(store: FeatureStore) -> None:

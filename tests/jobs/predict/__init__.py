@@ -1,1 +1,1 @@
-"""Tests of the writer of online rows."""
+"""Tests of batch predictions."""

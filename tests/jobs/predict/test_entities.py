@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -17,7 +18,7 @@ from features.definitions.load import load
 from features.errors import SettingError
 from features.service import Service
 from jobs.history.rows_file import together
-from jobs.predict.score import stream_entity_scores
+from jobs.predict.score import by_version, stream_entity_scores, stream_scores
 from serving.models.registry import Registry
 from serving.models.session import load_model
 from tests.support.num import T, num_project
@@ -110,3 +111,23 @@ def test_a_file_that_is_none_of_entities_is_refused(num: Service, name: str, tmp
     pq.write_table(pa.table(columns), tmp_path / "bad.parquet")
     with pytest.raises(SettingError, match=said):
         scored(num, tmp_path / "bad.parquet", T)
+
+
+def test_columns_of_a_prediction_are_refused_where_they_are_written(num: Service) -> None:
+    """A source with a column ``score`` cannot be scored; one with a column ``model`` can, but not say which model it was."""
+    model = Registry(num.folder / "models").get("num", "production")
+    score = partial(load_model(model).score_table, plan=num.plan)
+    with pytest.raises(SettingError, match=r"score, unscorable, outputs; source 'num' has 'score' too"):
+        stream_scores(with_column(num, "score"), score)
+    of_model = with_column(num, "model")
+    tables = stream_scores(of_model, score)
+    with pytest.raises(SettingError, match=r"model, version; source 'num' has 'model' too"):
+        by_version(of_model, tables, "num", 1)
+
+
+def with_column(service: Service, name: str) -> Service:
+    """``service`` with a further column of its spine."""
+    spine = service.plan.spine_source
+    wider = msgspec.structs.replace(spine, columns=(*spine.columns, msgspec.structs.replace(spine.columns[0], name=name)))
+    sources = tuple(wider if source is spine else source for source in service.plan.sources)
+    return msgspec.structs.replace(service, plan=msgspec.structs.replace(service.plan, sources=sources))
