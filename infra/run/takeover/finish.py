@@ -12,12 +12,12 @@ from infra.local.stack import Stack
 from infra.local.stack.record import HTTP, stream_name, writer_name
 from infra.local.stack.start import start
 from infra.local.stack.todo import Call
-from infra.local.stack.turns import write_turns
+from infra.local.stack.turns import hand_over
 from infra.run.takeover.begin import state_of
 from infra.run.takeover.cut import offsets_of, running_scorers
 from infra.run.takeover.offsets import READ_BACK, Offsets, Reader, group_of, nearest, reading, until_read
 from infra.run.takeover.pending import Pending, Taken, beside, note, taken_file, write_pending, write_taken
-from serving.kafka.turns import Turns, read_turns
+from serving.kafka.turns import read_turns
 
 
 def finish(call: Call, before: Stack | None, pending: Pending) -> Stack | None:
@@ -50,7 +50,8 @@ def _end(call: Call, before: Stack | None, pending: Pending) -> None:
         call.on_step(f"stopping {name}")
         call.processes.stop(name)
     for service, reads_from in left.items():
-        _read_back(call, service, reads_from)
+        # All events are the new plan's now: its scorers look again at those that both had, and predict what has no prediction.
+        hand_over(call.folders.turns, service, {}, reads_from)
 
 
 def _drain(call: Call, pending: Pending, reader: Reader, old: str) -> dict[str, Offsets]:
@@ -75,14 +76,6 @@ def _drain(call: Call, pending: Pending, reader: Reader, old: str) -> dict[str, 
         if left or not turn.ends or pending.running.mode == "event_time":
             found[plan.service] = nearest(pending.reads_from[plan.service], written, most)
     return found
-
-
-def _read_back(call: Call, service: str, reads_from: Offsets) -> None:
-    """All events are the new plan's now: its scorers look again at those that both had, and predict what has no prediction."""
-    *before, last = read_turns(call.folders.turns, service).turns
-    ended = [msgspec.structs.replace(turn, ends={}) if turn.ends is None else turn for turn in before]
-    begun = msgspec.structs.replace(last, begins={}, reads_from=reads_from)
-    write_turns(call.folders.turns, service, Turns((*ended, begun)))
 
 
 def _promote(call: Call, before: Stack | None, pending: Pending) -> Stack | None:
