@@ -22,8 +22,19 @@ from infra.local.stack.definitions import Definitions
 from infra.local.stack.environments import aliases_of, make_topic
 from infra.local.stack.folders import Folders
 from infra.local.stack.owner import moved_from, recorded_owner, refuse_others, take
-from infra.local.stack.record import HTTP, KAFKA, Stack, process_names, recorded, recorded_plan, role_of, stop_order, works
-from infra.local.stack.todo import Call, Job, Todo, is_current, todo
+from infra.local.stack.record import (
+    HTTP,
+    KAFKA,
+    Stack,
+    process_names,
+    recorded,
+    recorded_plan,
+    role_of,
+    served_by,
+    stop_order,
+    works,
+)
+from infra.local.stack.todo import Call, Todo, is_current, todo
 from infra.local.stack.turns import serve_alone
 from infra.settings import Settings, run_folder, secrets, write_settings
 from schemas.topics import DEAD_LETTERS, DEPLOYMENTS, LATE_ROWS, predictions
@@ -134,7 +145,7 @@ def _up(call: Call, wanted: Sequence[str], replace: bool, take_over: TakeOver | 
         processes.stop(HTTP)
     for name in names:
         if not processes.running(name):
-            start(call, name, _served(stack, name))
+            start(call, name, served_by(stack, name))
     for name in names:
         call.on_step(f"waiting for {name}")
         wait(call, name, _job(folders, stack, name))
@@ -148,17 +159,11 @@ def _up(call: Call, wanted: Sequence[str], replace: bool, take_over: TakeOver | 
     return stack
 
 
-def _served(stack: Stack, name: str) -> Job:
-    """The services that a process is for."""
-    role, service, _ = role_of(name)
-    return {"stream": stack.job_of(service), HTTP: stack.services}.get(role, (service,))
-
-
 def _job(folders: Folders, stack: Stack, name: str) -> JobPlan | None:
     """The job that a process runs, as it was started; none of a process of another role."""
     if role_of(name)[0] != "stream":
         return None
-    plans = [recorded_plan(folders, service) for service in _served(stack, name)]
+    plans = [recorded_plan(folders, service) for service in served_by(stack, name)]
     return job_plan(plan for plan in plans if plan) if all(plans) else None
 
 
