@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from kafka.errors import KafkaConnectionError
 
 from features.definitions.load import load
 from features.errors import StackError
@@ -19,7 +20,7 @@ from infra.local.processes import Processes
 from infra.local.stack.definitions import Definitions
 from infra.local.stack.todo import Call, Todo
 from infra.run import takeover
-from infra.run.takeover import TakeOver, Wanted, cut, finish, sequence
+from infra.run.takeover import TakeOver, Wanted, cut, finish, offsets, sequence
 from infra.run.takeover.pending import Pending
 from infra.settings import load_settings
 from serving.kafka.turns import TurnWatch, read_turns
@@ -248,6 +249,29 @@ class LookedUp:
         """Every group has read all."""
         self.groups.append((group, topic, ends))
         return True
+
+
+def test_a_consumer_is_closed_where_no_admin_client_connects(bare: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka may go in between."""
+    ended = []
+
+    class Consumer:
+        def __init__(self, **settings: Any) -> None:
+            """Connects at once."""
+
+        def close(self) -> None:
+            ended.append(self)
+
+    def refuse(**settings: Any) -> None:
+        raise KafkaConnectionError
+
+    monkeypatch.setattr(offsets, "KafkaConsumer", Consumer)
+    monkeypatch.setattr(offsets, "KafkaAdminClient", refuse)
+    folders = stack.Folders(bare.run)
+    call = Call(bare.folder, bare.settings, folders, Processes(bare.run), Definitions(bare.folder), print, STAND_IN)
+    with pytest.raises(KafkaConnectionError), offsets.reading(call, stack.Stack("127.0.0.1:1", ())):
+        pass
+    assert len(ended) == 1
 
 
 @pytest.mark.parametrize(("mode", "offset"), [("arrival", 5), ("event_time", 9)])
