@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import msgspec
 from kafka.errors import KafkaError
@@ -32,7 +32,6 @@ from infra.run.takeover.pending import (
     take_back,
     write_pending,
 )
-from jobs.history.places import Written
 from jobs.stream import backfill
 from jobs.stream import beside as beside_file
 from jobs.stream.files import newest_checkpoint
@@ -72,9 +71,7 @@ class TakeOver:
         if work.over:
             self._say(call, work)
         for job, how in new_beginnings(call, work.new.values(), work.address, self._wanted).items():
-            if how.until_ms is not None and backfill.recorded(state_of(call, job)) is None:
-                histories = _histories(job, self._wanted)
-                load_one(call.project, call.settings, job, state_of(call, job), how.until_ms, histories, call.on_step)
+            _load(call, job, how, self._wanted)
 
     def __call__(self, call: Call, stack: Stack, work: Todo) -> Stack:
         """Put the new plans in the place of those that run, a job after the other."""
@@ -179,11 +176,9 @@ def _await_turn(call: Call, old: Plan, new: Plan) -> None:
 
 def _start_jobs(call: Call, pending: Pending, how: dict[JobPlan, Beginning], reader: Reader, wanted: Wanted) -> Pending:
     for job in pending.jobs:
-        name, state = stream_name(job.services) + beside(job), state_of(call, job)
+        name = stream_name(job.services) + beside(job)
         if call.processes.running(name) is None:
-            until_ms = how[job].until_ms
-            if until_ms is not None and backfill.recorded(state) is None and not newest_checkpoint(state):
-                load_one(call.project, call.settings, job, state, until_ms, _histories(job, wanted), call.on_step)
+            _load(call, job, how[job], wanted)
             pending = _note_offsets(call, pending, job, reader)
             for plan in job.plans:
                 write_whole(call.folders.plan(plan.service, beside(job)), msgspec.json.encode(plan))
@@ -193,10 +188,14 @@ def _start_jobs(call: Call, pending: Pending, how: dict[JobPlan, Beginning], rea
     return pending
 
 
-def _histories(job: JobPlan, wanted: Wanted) -> Mapping[str, Written]:
-    """Of the histories that were given, those of a job."""
+def _load(call: Call, job: JobPlan, how: Beginning, wanted: Wanted) -> None:
+    """Load the history that a job begins with, unless an earlier call has, or it has begun."""
+    state = state_of(call, job)
+    if how.until_ms is None or backfill.recorded(state) is not None or newest_checkpoint(state):
+        return
     used = {stage.source for stage in job.windows}
-    return {name: place for name, place in wanted.histories.items() if name in used}
+    histories = {name: place for name, place in wanted.histories.items() if name in used}
+    load_one(call.project, call.settings, job, state, how.until_ms, histories, call.on_step)
 
 
 def _note_offsets(call: Call, pending: Pending, job: JobPlan, reader: Reader) -> Pending:
