@@ -95,7 +95,7 @@ def _print(found: Freshness, asked: Asked) -> None:
     from jobs.freshness.picture import COLUMNS, cells
 
     over = f"{len(found.cut_offs)} cut-off days from {found.cut_offs[0]} to {found.cut_offs[-1]}"
-    models = f"{found.models} models of {asked.days} days, {found.seconds:.1f} s to train each"
+    models = f"{found.models} models of {asked.days} days, {found.seconds:.1f} s of CPU to train each"
     show.out.print(f"[bold]service {show.escape(found.service)}[/], {found.metric}: {over}, {models}")
     show.out.print()
     show.table("", COLUMNS, [cells(one) for one in found.ages], right=COLUMNS)

@@ -72,7 +72,7 @@ class Age(msgspec.Struct, frozen=True):
     lost: Interval
     """By how much it is worse than age 0, in the metric's unit, the mean over the cut-offs; below 0: better."""
     seconds_a_year: float
-    """What training costs where a model is replaced when it is so old: at age 0, each day."""
+    """What training costs, in seconds of CPU, where a model is replaced when it is so old: at age 0, each day."""
 
 
 class Freshness(msgspec.Struct, frozen=True):
@@ -87,7 +87,7 @@ class Freshness(msgspec.Struct, frozen=True):
     models: int
     """How many were trained."""
     seconds: float
-    """Of one training, the mean, on this machine; without the features."""
+    """Of CPU of one training, the mean, on this machine; without the features."""
     tolerance: float
     """Which loss is accepted, as a share of age 0's metric."""
 
@@ -130,7 +130,7 @@ def freshness(
     tolerance: float,
     histories: Mapping[str, Written] | None = None,
     on_progress: Progress | None = None,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] = time.process_time,
 ) -> Freshness:
     """Measure every age at every cut-off. Raises `SettingError` where there are fewer than `LEAST_CUT_OFFS`.
 

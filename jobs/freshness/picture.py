@@ -8,7 +8,7 @@ from jobs.audit.drawing import Table, figure, write
 from jobs.freshness.measure import Age, Freshness
 from jobs.training.bootstrap import Interval
 
-COLUMNS = ("age, days", "metric", "95 % interval", "lost", "95 % interval", "training, s a year")
+COLUMNS = ("age, days", "metric", "95 % interval", "lost", "95 % interval", "training, CPU s a year")
 BLUE, RED, GREY = "#2563eb", "#dc2626", "#6b7280"
 
 
@@ -48,8 +48,8 @@ def draw(found: Freshness, out: Path) -> None:
         cost.spines["right"].set_visible(True)
         older = [one for one in found.ages if one.age]
         cost.plot([one.age for one in older], [one.seconds_a_year for one in older], color=GREY, marker="s", linestyle=":")
-        cost.set_ylabel("training, seconds a year (squares)")
-        below.legend(frameon=False, loc="upper left")
+        cost.set_ylabel("training, CPU seconds a year (squares)")
+        below.legend(frameon=False, loc="upper center", ncols=2)
         drawing.suptitle(title, x=0.01, ha="left", fontweight="bold")
         write(out, drawing, title, [Table("By age", COLUMNS, [cells(one) for one in found.ages])], [found.recommendation])
 
