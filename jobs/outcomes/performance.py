@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 
 import msgspec
 import numpy as np
@@ -74,6 +75,8 @@ def performances(
 
 def segments(values: pd.Series) -> pd.Series:  # type: ignore[type-arg]
     """Which segment each row is of, as text: its value, or its bin where there are more than `MOST_SEGMENTS`."""
+    if any(isinstance(value, Decimal) for value in values):
+        values = values.astype(np.float64)
     known = values[values.notna()]
     if known.nunique() <= MOST_SEGMENTS:
         found = values.map(_text, na_action="ignore")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,6 +102,11 @@ def test_many_values_are_few_segments() -> None:
     numbers = segments(pd.Series([*np.arange(100.0), np.nan]))
     assert numbers.value_counts().to_dict() == {
         **{f"{19.8 * place:g} to {19.8 * (place + 1):g}": 20 for place in range(5)},
+        "(none)": 1,
+    }
+    decimals = segments(pd.Series([*(Decimal(number) / 10 for number in range(100)), None]))
+    assert decimals.value_counts().to_dict() == {
+        **{f"{1.98 * place:g} to {1.98 * (place + 1):g}": 20 for place in range(5)},
         "(none)": 1,
     }
     texts = segments(pd.Series([f"t{number}" for number in range(20) for _ in range(20 - number)]))
