@@ -180,7 +180,8 @@ def _interval_text(found: Interval | None) -> str:
 def _as_json(one: Performance) -> dict[str, Any]:
     import msgspec
 
-    return msgspec.to_builtins(one) | {"coverage": one.coverage}
+    fields: dict[str, Any] = msgspec.to_builtins(one)
+    return fields | {"coverage": one.coverage}
 
 
 def _date(day: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -63,7 +64,8 @@ def performances(
     parts += [(VERSION, f"{model} v{version}", rows) for (model, version), rows in whole.groupby(["model", "version"])]
     if segment is not None:
         parts += [(SEGMENT, str(name), rows) for name, rows in whole.groupby(segments(whole[segment]), sort=False)]
-    parts += [(DAY, str(np.datetime64(int(day), "D")), rows) for day, rows in whole.groupby("_day")]  # type: ignore[call-overload]
+    days = sorted(set(whole["_day"].tolist()))
+    parts += [(DAY, str(np.datetime64(day, "D")), whole[whole["_day"] == day]) for day in days]
     found = []
     for done, (kind, name, rows) in enumerate(parts):
         if on_progress:
@@ -73,7 +75,7 @@ def performances(
     return found
 
 
-def segments(values: pd.Series) -> pd.Series:  # type: ignore[type-arg]
+def segments(values: pd.Series[Any]) -> pd.Series[Any]:
     """Which segment each row is of, as text: its value, or its bin where there are more than `MOST_SEGMENTS`."""
     if any(isinstance(value, Decimal) for value in values):
         values = values.astype(np.float64)

@@ -82,7 +82,7 @@ def retrain(
     one, other = (_statistic(labels, values, config) for values in (scores, trained.scores))
     kinds = blocks(service.plan, rows.table.filter(pa.array(rows.test)), test, config)
     told = (lambda done, total: on_progress("drawing", done, total)) if on_progress else None
-    found = bootstrap(
+    ours, theirs, apart = bootstrap(
         lambda weights: np.concatenate([one(weights), other(weights), difference(one, other)(weights)]), kinds, on_draw=told
     )
     regression = config.task == "regression"
@@ -90,7 +90,9 @@ def retrain(
         trained,
         "mean absolute error" if regression else "average precision",
         not regression,
-        *found,
+        ours,
+        theirs,
+        apart,
         measure(test, scores, config),
         len(test),
     )
@@ -113,10 +115,10 @@ def blocks(plan: Plan, table: pa.Table, test: pd.DataFrame, config: TrainConfig)
     keys = (
         (config.group,) if config.group is not None else (plan.windows or plan.batch)[0].key if plan.windows or plan.batch else ()
     )
-    found = []
+    found: list[npt.NDArray[np.int64]] = []
     if keys:
         columns = {name: table[plan.spine_source.column(name).name].to_numpy(zero_copy_only=False) for name in keys}
-        found.append(pd.DataFrame(columns).groupby(list(columns), sort=False).ngroup().to_numpy(np.int64))
+        found.append(pd.DataFrame(columns).groupby(list(columns), sort=False).ngroup().to_numpy().astype(np.int64))
     days = test["day"].to_numpy(np.int64)
     return [*found, days] if not found or len(np.unique(days)) >= LEAST_DAYS else found
 
