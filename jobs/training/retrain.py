@@ -82,7 +82,7 @@ def retrain(
     one, other = (_statistic(labels, values, config) for values in (scores, trained.scores))
     kinds = blocks(service.plan, rows.table.filter(pa.array(rows.test)), test, config)
     told = (lambda done, total: on_progress("drawing", done, total)) if on_progress else None
-    ours, theirs, apart = bootstrap(
+    before, after, apart = bootstrap(
         lambda weights: np.concatenate([one(weights), other(weights), difference(one, other)(weights)]), kinds, on_draw=told
     )
     regression = config.task == "regression"
@@ -90,8 +90,8 @@ def retrain(
         trained,
         "mean absolute error" if regression else "average precision",
         not regression,
-        ours,
-        theirs,
+        before,
+        after,
         apart,
         measure(test, scores, config),
         len(test),
