@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,10 +10,11 @@ import typer
 
 from features.errors import SettingError
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible
-from infra.cli.options import HistoryOption, histories
+from infra.cli.options import HistoryOption, ServiceArgument, histories
 
 if TYPE_CHECKING:
     from features.service import Service
+    from serving.edge.compare import Compared
     from serving.edge.export import Exported, GoldenEvent
     from serving.models.manifest import Model
     from serving.models.registry import Registry
@@ -35,9 +37,9 @@ def export_edge(
 ) -> None:
     """Write a folder that predicts on a device, without Kafka, Flink, Feast or a network.
 
-    It has the model, its windows, a runner for Python with numpy and ONNX Runtime alone, and golden vectors: events of the history
-    with features of the batch engine and scores of the registry's model, which the runner replays before it runs. Without a version
-    it is the one in production, or else the newest.
+    It has the model, its windows, a runner for Python with numpy and ONNX Runtime alone, and golden vectors: events of the
+    history, with features of the batch engine and scores of the registry's model, which the runner replays before it runs.
+    Without a version it is the one in production, or else the newest.
     """
     from infra.cli import show
     from infra.config import with_settings
@@ -124,3 +126,84 @@ def _golden(service: Service, model: Model, count: int, others: dict[str, Any], 
         said = None if outputs is None else outputs[row.row]
         found.append(GoldenEvent(row.source, row.event, features[row.row], scores[row.row], said))
     return found
+
+
+@app.command("edge-audit", epilog="Example: headrace edge-audit SERVICE state/outbox/SOURCE-*.jsonl")
+def edge_audit(
+    service: ServiceArgument,
+    outbox: Annotated[list[Path], typer.Argument(help="Files of a device's outbox, of the spine.", metavar="OUTBOX…")],
+    predictions: Annotated[
+        str | None,
+        typer.Option(help="A .jsonl of the cloud's predictions; none: the service's topic.", metavar="FILE", show_default=False),
+    ] = None,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare what a device predicted with what the cloud predicted of the same events, once they are published.
+
+    Inputs are held against one another to the bit, scores within the tolerance of a golden batch. The exit code is 1 where a score
+    differs although both receipts are of one model and say that nothing is missing.
+    """
+    from infra.cli import show
+
+    for path in outbox:
+        if not path.is_file():
+            raise SettingError(f"an outbox is a file of JSON lines that a runner wrote; there is no file {path}; name one")
+    where = folder(project)
+    with interruptible(lambda: "nothing was compared"), show.err.status("comparing"):
+        from serving.edge.compare import compare
+
+        found = compare(outbox, _of_file(predictions) if predictions is not None else _of_topic(where, service))
+    if as_json:
+        import msgspec
+
+        whole = msgspec.to_builtins(found)
+        show.json({**whole, "missing": found.missing, "unexplained": found.unexplained})
+    else:
+        _print(found)
+    if found.unexplained:
+        raise typer.Exit(1)
+
+
+def _of_file(predictions: str) -> Iterator[bytes]:
+    from jobs.history.receipts import of_file
+
+    return (record.value for record in of_file(predictions))
+
+
+def _of_topic(project: Path, service: str) -> Iterator[bytes]:
+    from infra.kafka import rights
+    from infra.local import stack, topics
+    from infra.settings import load_settings
+    from jobs.audit.topics import read
+    from jobs.history.receipts import of_topic
+    from schemas.topics import predictions
+
+    settings, topic = load_settings(project), predictions(service).name
+    client, reader = (of(stack.bootstrap(project, settings)) for of in (settings.kafka.client, settings.kafka.reader))
+    rights.require(client, rights.of_reader(topic))
+    topics.require(client, topic)
+    with topics.connected(client):
+        yield from (record.value for record in of_topic(read(reader, topic)))
+
+
+def _print(found: Compared) -> None:
+    from infra.cli import show
+    from serving.edge.compare import CAUSES
+
+    show.out.print(
+        f"{found.events:,} predictions of the device, {found.compared:,} of them by the cloud too, {found.missing:,} not (yet)"
+    )
+    show.out.print(f"  {found.equal:,} scores are equal, the largest difference is {found.largest:.3g}")
+    differing = sum(found.differing_values.values())
+    show.out.print(f"  {found.values:,} inputs were compared to the bit, {differing:,} differ")
+    if found.compared > found.equal:
+        show.table(
+            "", ("scores that differ, by cause", "events"), [(CAUSES[c], f"{n:,}") for c, n in found.causes.items()], ("events",)
+        )
+    if differing:
+        show.table("", ("input", "differing"), [(name, f"{n:,}") for name, n in found.differing_values.items()], ("differing",))
+    for one in found.examples:
+        inputs = ", ".join(f"{name} {ours} there, {theirs} here" for name, (ours, theirs) in one.inputs.items())
+        said = f"  event {one.event_id}: {one.edge:.6g} there, {one.cloud:.6g} here, {CAUSES[one.cause]} {inputs}".rstrip()
+        show.out.print(said, markup=False)

@@ -1,7 +1,7 @@
 """Golden events: a few of a project's history, with what the batch engine says of them and of nothing else.
 
-They are the newest events of some keys, a key for each stage, so that windows have something in them. History is then these events
-alone: whoever takes them in this order, into empty windows, has the same features (rules 1 to 7 of docs/windows.md).
+They are the newest events of some keys, a key for each stage, so that windows have something in them. History is then these
+events alone: whoever takes them in this order, into empty windows, has the same features (rules 1 to 7 of docs/windows.md).
 """
 
 from __future__ import annotations

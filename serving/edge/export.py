@@ -73,8 +73,8 @@ def export(
 ) -> Exported:
     """Write the bundle to ``out``, whole or not at all, once its runner has replayed ``golden``.
 
-    ``plan`` is that of `serving.edge.plan.edge_plan`, ``functions`` that of `serving.edge.functions.text_of`. Raises `SettingError`
-    where ``out`` has something in it, and where the runner computes anything but what history does.
+    ``plan`` is that of `serving.edge.plan.edge_plan`, ``functions`` that of `serving.edge.functions.text_of`. Raises
+    `SettingError` where ``out`` has something in it, and where the runner computes anything but what history does.
     """
     check_out(out)
     versions = {"python": "3.11", "numpy": np.__version__, "onnxruntime": ort.__version__}

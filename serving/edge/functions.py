@@ -14,8 +14,12 @@ from features.plan import OnDemand
 from features.service import Function
 
 BUILTINS = frozenset(
-    "abs all any bool dict divmod enumerate filter float int isinstance len list map max min pow range reversed round set sorted "
-    "str sum tuple zip ArithmeticError Exception LookupError OverflowError TypeError ValueError ZeroDivisionError".split()
+    f.__name__
+    for f in (
+        *(abs, all, any, bool, dict, divmod, enumerate, filter, float, int, isinstance, len, list, map, max, min, pow, range),
+        *(reversed, round, set, sorted, str, sum, tuple, zip),
+        *(ArithmeticError, Exception, LookupError, OverflowError, TypeError, ValueError, ZeroDivisionError),
+    )
 )
 """What a function may call of Python's own: nothing that reads, writes, imports or runs text."""
 CONSTANTS = (int, float, str, bool, type(None))
@@ -81,6 +85,6 @@ def _globals(view: OnDemand, tree: ast.FunctionDef, function: Function) -> Itera
 
 def _refused(view: OnDemand, came: str) -> SettingError:
     return SettingError(
-        f"an on-demand function goes to a device where it uses its inputs, numbers and texts of its module, math, and Python's own "
-        f"arithmetic and lists; '{view.view}' uses {came}; write it so, or train a model without it"
+        f"an on-demand function goes to a device where it uses its inputs, numbers and texts of its module, math, and Python's "
+        f"own arithmetic and lists; '{view.view}' uses {came}; write it so, or train a model without it"
     )

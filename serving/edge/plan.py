@@ -28,8 +28,8 @@ def narrowed(plan: Plan, manifest: Manifest, sees: Collection[str]) -> Plan:
     what = f"model '{manifest.name}' {manifest.version}"
     if plan.mode == "event_time":
         raise SettingError(
-            f"a device predicts an event when it happens; service '{plan.service}' has mode event_time, whose feature vectors wait "
-            "for the watermark of Kafka's topics; train a model of a service without that tag"
+            f"a device predicts an event when it happens; service '{plan.service}' has mode event_time, whose vectors wait "
+            "for the watermark; train a model of a service without that tag"
         )
     features = set(features_of(plan, manifest.inputs))
     views = tuple(view for view in plan.on_demand if not features.isdisjoint(f"{view.view}__{name}" for name in view.outputs))

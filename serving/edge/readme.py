@@ -21,8 +21,8 @@ tail -F events.jsonl | python run.py --state state                # a stream; wi
 
 `python run.py --help` has all options. An event is a JSON object a line, with the columns of `{spine}`: {columns}.
 {others}
-Before the first event the runner holds every file against `manifest.json`, and replays {golden} golden vectors: windows equal to the
-bit, scores within {tolerance}. If anything differs it says so in one line, and does not run.
+Before the first event the runner holds every file against `manifest.json`, and replays {golden} golden vectors: windows equal
+to the bit, scores within {tolerance}. If anything differs it says so in one line, and does not run.
 
 ## What the device must see
 
@@ -30,9 +30,9 @@ A feature is what it is in the cloud only if the device has the same events:
 
 {needs}
 
-Where rows are missing the receipt says `complete: false`: before the device has seen a whole window (`--whole-from ever` says that
-nothing happened before its first event, `--fill` fills the windows from a file of earlier events), and after rows or keys had to
-leave (`--rows`, `--keys`). What other devices saw, and this one did not, it cannot know of.
+Where rows are missing the receipt says `complete: false`: before the device has seen a whole window (`--whole-from ever` says
+that nothing happened before its first event, `--fill` fills the windows from a file of earlier events), and after rows or keys
+had to leave (`--rows`, `--keys`). What other devices saw, and this one did not, it cannot know of.
 
 ## Later, in the cloud
 
@@ -41,7 +41,7 @@ order of their numbers, a source to its topic, and compare:
 
 ```sh
 {publish}
-headrace edge-audit state/outbox/{spine}-*.jsonl
+headrace edge-audit {service} state/outbox/{spine}-*.jsonl
 ```
 """
 
@@ -55,6 +55,7 @@ def readme(part: dict[str, Any], manifest: Manifest, needs: Sequence[str], versi
         model=manifest.name,
         version=manifest.version,
         spine=spine,
+        service=manifest.service,
         columns=", ".join(f"`{column['name']}`" for column in sources[spine]["columns"]),
         others=f"Events of {', '.join(others)} are lines `SOURCE<TAB>{{…}}` among them.\n" if others else "",
         golden=golden,

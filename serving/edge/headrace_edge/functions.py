@@ -49,7 +49,7 @@ def _double_sum(values: Sequence[float]) -> float:
 
 def _mean(feature: Feature, values: Sequence[Any]) -> float:
     if feature.column.kind != "float64":
-        return float(sum(values)) / (len(values) * 10**feature.column.scale)
+        return float(sum(values)) / float(len(values) * 10**feature.column.scale)
     try:
         return math.fsum(values) / len(values)
     except OverflowError:
@@ -64,7 +64,7 @@ def _variance(feature: Feature, values: Sequence[Any], less: int) -> float:
         unit = max(denominator for _, denominator in ratios)  # powers of two
         wholes = [numerator * (unit // denominator) for numerator, denominator in ratios]
     n, total = len(values), sum(wholes)
-    return (n * sum(value * value for value in wholes) - total * total) / (n * (n - less) * unit * unit)
+    return float((n * sum(value * value for value in wholes) - total * total) / (n * (n - less) * unit * unit))
 
 
 def _quantile(feature: Feature, values: Sequence[Any]) -> float:

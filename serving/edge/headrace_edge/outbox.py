@@ -4,9 +4,9 @@
 
     outbox/<source>-<number>.jsonl      {"id": 7, …, "_edge": {"n": 41, "prediction": {…}}}
 
-A line is an event that ``headrace publish`` sends as it is: the stream ignores the field that it does not know. ``n`` is the order
-in which events of all sources were taken. A saved state closes the files: what is taken from then on is in files of the next
-number, and files of lower numbers may be removed once they are published.
+A line is an event that ``headrace publish`` sends as it is: the stream ignores the field that it does not know. ``n`` is the
+order in which events of all sources were taken. A saved state closes the files: what is taken from then on is in files of the
+next number, and files of lower numbers may be removed once they are published.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Outbox:
     def since(self, number: int) -> Iterator[Line]:
         """The lines of files from this number on, in the order in which they were taken.
 
-        The end of a file that is no whole line is cut off: the runner was killed while it wrote it, and nobody has its prediction.
+        The end of a file that is no whole line is cut off: the runner was killed as it wrote it, and nobody has its prediction.
         """
         found = [line for source, its, path in self._files() if its >= number for line in _lines(source, its, path)]
         yield from sorted(found, key=lambda line: line.own["n"])

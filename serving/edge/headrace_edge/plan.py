@@ -189,7 +189,7 @@ def _feature(found: dict[str, Any], columns: dict[str, Column]) -> Feature:
     parameter = tuple(found["parameter"]) if found["parameter"] else None
     fill = None if found["fill"] is None else _typed(found["fill"], found["gives"], column.scale)
     known = {name: found[name] for name in ("name", "function", "window_ms", "bits", "relative")}
-    return Feature(**known, parameter=parameter, column=column, fill=fill)  # type: ignore[arg-type]
+    return Feature(**known, parameter=parameter, column=column, fill=fill)
 
 
 def _typed(fill: float, kind: str, scale: int) -> Any:
