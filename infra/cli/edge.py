@@ -141,8 +141,8 @@ def edge_audit(
 ) -> None:
     """Compare what a device predicted with what the cloud predicted of the same events, once they are published.
 
-    Inputs are held against one another to the bit, scores within the tolerance of a golden batch. The exit code is 1 where a score
-    differs although both receipts are of one model and say that nothing is missing.
+    Inputs are held against one another to the bit, scores within the tolerance of a golden batch. The exit code is 1 where a
+    score differs although both receipts are of one model and say that nothing is missing.
     """
     from infra.cli import show
 
