@@ -62,7 +62,8 @@ def readme(part: dict[str, Any], manifest: Manifest, needs: Sequence[str], versi
         tolerance=part["model"]["tolerance"],
         needs="\n".join(f"- {one}" for one in needs) or "- nothing but the event itself: the model has no windows",
         publish="\n".join(
-            f"headrace publish state/outbox/{name}-00000001.jsonl --topic {source['topic']}" for name, source in sources.items()
+            f"headrace publish state/outbox/{name}-00000001.jsonl --topic {source['topic']}"
+            for name, source in sorted(sources.items(), key=lambda item: item[0] == spine)
         ),
         **versions,
     )
