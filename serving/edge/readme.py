@@ -10,8 +10,8 @@ from serving.models.manifest import Manifest
 TEXT = """# {model} version {version}, on a device
 
 Events in, predictions out: the same sliding windows and the same model as in the cloud, without Kafka, Flink, Feast or a network.
-You need Python {python} or newer with `numpy` and `onnxruntime`, nothing else. The bundle was made with numpy {numpy} and
-onnxruntime {onnxruntime}.
+You need Python {python} or newer with `numpy` and `onnxruntime`, nothing else, on Linux or another Unix. The bundle was made with
+numpy {numpy} and onnxruntime {onnxruntime}.
 
 ```sh
 python run.py --check                                             # replay the golden vectors

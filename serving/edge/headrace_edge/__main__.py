@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,7 +18,7 @@ from .errors import EdgeError
 from .outbox import Outbox
 from .windows import Bounds
 
-STATE, OUTBOX = "state.json", "outbox"
+STATE, OUTBOX, LOCK = "state.json", "outbox", "lock"
 REFUSED, INTERRUPTED = 2, 130
 
 
@@ -78,15 +80,28 @@ def _run(options: argparse.Namespace) -> int:
         if options.state is None:
             _predict(_device(found, options, None), lines, sys.stdout.buffer)
             return 0
-        outbox, device = _restored(found, options)
-        if options.fill:
-            _fill(device, lines)
-            _save(found, options, device, outbox)
-        else:
-            for some in _batches(lines, options.save_every):
-                _predict(device, some, sys.stdout.buffer)
+        with _alone(options.state):
+            outbox, device = _restored(found, options)
+            if options.fill:
+                _fill(device, lines)
                 _save(found, options, device, outbox)
+            else:
+                for some in _batches(lines, options.save_every):
+                    _predict(device, some, sys.stdout.buffer)
+                    _save(found, options, device, outbox)
     return 0
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Within, no other runner has the state; a runner that is killed no longer has it. Raises `EdgeError` where one has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise EdgeError(f"a state has one runner; another one has {folder}; end it, or name another --state DIR") from None
+        yield
 
 
 def _device(found: Bundle, options: argparse.Namespace, outbox: Outbox | None) -> Device:
@@ -97,7 +112,6 @@ def _device(found: Bundle, options: argparse.Namespace, outbox: Outbox | None) -
 
 def _restored(found: Bundle, options: argparse.Namespace) -> tuple[Outbox, Device]:
     """As it was when the runner ended, or was killed."""
-    options.state.mkdir(parents=True, exist_ok=True)
     saved = state.load(options.state / STATE, found.id)
     outbox = Outbox(options.state / OUTBOX, saved["outbox"] if saved else 1, options.sync)
     device = _device(found, options, outbox)

@@ -237,6 +237,24 @@ def test_a_damaged_state_is_refused(bundle: Path, lines: list[str], tmp_path: Pa
         assert what in err
 
 
+def test_a_state_has_one_runner(bundle: Path, lines: list[str], tmp_path: Path, here: Here) -> None:
+    """A second one is refused while the first lives."""
+    state, events = tmp_path / "state", tmp_path / "events.jsonl"
+    events.write_text(lines[0])
+    words = [sys.executable, str(bundle / "run.py"), "--state", str(state)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdin
+        assert first.stdout
+        first.stdin.write(f"{lines[0]}\n")
+        first.stdin.flush()
+        assert first.stdout.readline()
+        code, out, err = here(bundle, "--state", str(state), "--events", str(events))
+        assert (code, out) == (2, "")
+        assert err.startswith("error: a state has one runner; another one has")
+        first.stdin.close()
+    assert here(bundle, "--state", str(state), "--events", str(events))[0] == 0
+
+
 def test_windows_can_be_filled_before(bundle: Path, lines: list[str], tmp_path: Path) -> None:
     """``--fill`` takes earlier events without a word; what follows is as if the runner had predicted them."""
     earlier, state = tmp_path / "earlier.jsonl", tmp_path / "state"
