@@ -11,9 +11,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from features.errors import SettingError
-from features.inputs.arrow import table_matrix
-from features.inputs.columns import input_columns
 from features.inputs.matrix import Floats
 from features.inputs.signature import Task
 from features.plan import Plan
@@ -21,13 +18,13 @@ from features.service import Service
 from features.sql.duckdb.batch_views import incomplete_column
 from features.times import DAY_MS
 from jobs.history.batch_rows import BatchRows, batch_rows
-from jobs.history.compute import Progress, compute
+from jobs.history.compute import Progress
 from jobs.history.places import Written
 from jobs.training.config import TrainConfig
 from jobs.training.fitted import agreeing_scores
-from jobs.training.labels import labels_of, outcomes
 from jobs.training.metrics import measure
-from jobs.training.split import Split, rows_to_test, rows_to_train, test_rows
+from jobs.training.rows import Mask, rows_of
+from jobs.training.split import Split, test_rows
 from jobs.training.trainers import chosen
 
 GOLDEN_ROWS = 256
@@ -86,41 +83,24 @@ def train(
     """
     plan = service.plan
     fit, _ = chosen(config)
-    known = labels_of(service, config.label, config.task, histories)
-    start_ms = split.first_day * DAY_MS
-    table = compute(
-        service,
-        start_ms=start_ms,
-        end_ms=split.end_day * DAY_MS,
-        histories=histories,
-        threads=threads,
-        on_progress=on_progress,
-    )
-    frame = outcomes(plan, table, known, config.group)
-    inputs = input_columns(plan, plan.inputs)
-    x = table_matrix(table, plan, inputs)
-    training, test = rows_to_train(frame, split), rows_to_test(frame, split, config)
-    _check_labels(frame["label"][training], config.task, f"training from {split.train_from} for {split.days} days")
-    _check_labels(
-        frame["label"][test], config.task, f"test of {split.test_days} days, {split.days + split.delay_days} days later"
-    )
-    _check_finite(x[training | test], inputs)
+    rows = rows_of(service, config, split, histories=histories, threads=threads, on_progress=on_progress)
+    x, frame, training, test = rows.x, rows.frame, rows.training, rows.test
     fitted = fit(x[training], frame["label"][training].to_numpy())
     golden = _golden_rows(x[test])
     agreeing_scores(fitted, _with_nulls(golden), config.trainer)
     found = agreeing_scores(fitted, x[test], config.trainer)
-    batch = batch_rows(plan, table.filter(pa.array(training | test)))
+    batch = batch_rows(plan, rows.table.filter(pa.array(training | test)))
     metrics = measure(test_rows(frame, split, config), found, config) | _counts(frame["label"], training, test, config.task)
     if batch:
-        metrics["rows_without_batch_row"] = float(_without_batch_row(plan, table)[training].sum())
+        metrics["rows_without_batch_row"] = float(_without_batch_row(plan, rows.table)[training].sum())
     manifest = register(
         fitted.onnx,
         name=name or service.name,
-        inputs=inputs,
+        inputs=rows.inputs,
         plan=plan,
         task=config.task,
-        trained_from=start_ms,
-        trained_until=start_ms + split.days * DAY_MS,
+        trained_from=split.first_day * DAY_MS,
+        trained_until=(split.first_day + split.days) * DAY_MS,
         metrics=metrics,
         lineage=lineage(config),
         created_at=int(clock() * 1000),
@@ -135,19 +115,7 @@ def lineage(config: TrainConfig) -> dict[str, str]:
     return {"trainer": config.trainer, "label": config.label, **{name: str(value) for name, value in parameters.items()}}
 
 
-def _check_labels(labelled: pd.Series[Any], task: Task, what: str) -> None:
-    if task == "regression":
-        if len(labelled) < 2:
-            raise SettingError(f"a model needs two rows with a label; got {len(labelled)} in the {what}; take other days")
-        return
-    if labelled.nunique() < 2:
-        raise SettingError(
-            f"a model needs rows labelled 0 and rows labelled 1; got {len(labelled)} rows, {int(labelled.sum())} of them "
-            f"labelled 1, in the {what}; take other days"
-        )
-
-
-def _counts(labelled: pd.Series[Any], training: pd.Series[bool], test: pd.Series[bool], task: Task) -> dict[str, float]:
+def _counts(labelled: pd.Series[Any], training: Mask, test: Mask, task: Task) -> dict[str, float]:
     """How many rows were trained on and tested; of a classification, how many of them are labelled 1."""
     if task == "regression":
         return {"rows": float(training.sum()), "test_rows": float(test.sum())}
@@ -159,22 +127,11 @@ def _counts(labelled: pd.Series[Any], training: pd.Series[bool], test: pd.Series
     }
 
 
-def _without_batch_row(plan: Plan, table: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _without_batch_row(plan: Plan, table: pa.Table) -> Mask:
     """Which rows have no row to use of a batch view."""
     columns = [table[incomplete_column(view)].is_valid().to_numpy() for view in plan.batch]
-    found: np.ndarray[Any, np.dtype[np.bool_]] = np.column_stack(columns).any(axis=1)
+    found: Mask = np.column_stack(columns).any(axis=1)
     return found
-
-
-def _check_finite(x: Floats, inputs: Sequence[str]) -> None:
-    """Raises `SettingError` for an input that is too large."""
-    infinite = np.isinf(x).sum(axis=0)
-    if infinite.any():
-        place = int(infinite.argmax())
-        raise SettingError(
-            f"a model's inputs are numbers that a float32 can hold, up to 3.4e38; got {infinite[place]} rows beyond in input "
-            f"'{inputs[place]}'; compute it in another unit, or leave it out"
-        )
 
 
 def _golden_rows(x: Floats) -> Floats:

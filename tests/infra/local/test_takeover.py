@@ -134,7 +134,7 @@ def test_scorers_that_do_not_stand_still_leave_all_as_it_was(light: Light, monke
         (sequence, "_await_turn"),
         (sequence, "_start_jobs"),
         (sequence, "_start_scorers"),
-        (cut, "write_turns"),
+        (cut, "hand_over"),
         (finish, "write_taken"),
         (finish, "_promote"),
         (Processes, "rename"),

@@ -1,0 +1,101 @@
+"""The rows that a model learns from and is tested on: their inputs, their labels, and which is which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from features.errors import SettingError
+from features.inputs.arrow import table_matrix
+from features.inputs.columns import input_columns
+from features.inputs.matrix import Floats
+from features.inputs.signature import Task
+from features.service import Service
+from features.times import DAY_MS
+from jobs.history.compute import Progress, compute
+from jobs.history.places import Written
+from jobs.training.config import TrainConfig
+from jobs.training.labels import labels_of, outcomes
+from jobs.training.split import Split, rows_to_test, rows_to_train
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """The rows of all days of a split, in one order everywhere."""
+
+    table: pa.Table
+    """The spine's columns and the features, as `jobs.history.compute` gives them."""
+    frame: pd.DataFrame
+    """event_id, day, label and, where there is one, group, as `jobs.training.labels.outcomes` gives them."""
+    inputs: tuple[str, ...]
+    x: Floats
+    """[rows, inputs], NaN is null."""
+    training: Mask
+    """The rows of `rows_to_train`."""
+    test: Mask
+    """The rows of `rows_to_test`."""
+
+
+def rows_of(
+    service: Service,
+    config: TrainConfig,
+    split: Split,
+    *,
+    histories: Mapping[str, Written] | None = None,
+    threads: int = 2,
+    on_progress: Progress | None = None,
+) -> Rows:
+    """The rows of ``split``, computed over history.
+
+    Raises `SettingError` where the days have no rows or, of a classification, rows of one class only.
+    """
+    plan = service.plan
+    known = labels_of(service, config.label, config.task, histories)
+    table = compute(
+        service,
+        start_ms=split.first_day * DAY_MS,
+        end_ms=split.end_day * DAY_MS,
+        histories=histories,
+        threads=threads,
+        on_progress=on_progress,
+    )
+    frame = outcomes(plan, table, known, config.group)
+    inputs = input_columns(plan, plan.inputs)
+    x = table_matrix(table, plan, inputs)
+    training, test = rows_to_train(frame, split).to_numpy(), rows_to_test(frame, split, config).to_numpy()
+    _check_labels(frame["label"][training], config.task, f"training from {split.train_from} for {split.days} days")
+    _check_labels(
+        frame["label"][test], config.task, f"test of {split.test_days} days, {split.days + split.delay_days} days later"
+    )
+    _check_finite(x[training | test], inputs)
+    return Rows(table, frame, inputs, x, training, test)
+
+
+def _check_labels(labelled: pd.Series[Any], task: Task, what: str) -> None:
+    if task == "regression":
+        if len(labelled) < 2:
+            raise SettingError(f"a model needs two rows with a label; got {len(labelled)} in the {what}; take other days")
+        return
+    if labelled.nunique() < 2:
+        raise SettingError(
+            f"a model needs rows labelled 0 and rows labelled 1; got {len(labelled)} rows, {int(labelled.sum())} of them "
+            f"labelled 1, in the {what}; take other days"
+        )
+
+
+def _check_finite(x: Floats, inputs: Sequence[str]) -> None:
+    """Raises `SettingError` for an input that is too large."""
+    infinite = np.isinf(x).sum(axis=0)
+    if infinite.any():
+        place = int(infinite.argmax())
+        raise SettingError(
+            f"a model's inputs are numbers that a float32 can hold, up to 3.4e38; got {infinite[place]} rows beyond in input "
+            f"'{inputs[place]}'; compute it in another unit, or leave it out"
+        )
