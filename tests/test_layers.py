@@ -34,6 +34,7 @@ ROOMS = {
     "jobs/outcomes": {"jobs/history", "jobs/training"},
     "jobs/predict": {"jobs/history"},
     "jobs/training": {"jobs/history"},
+    "serving/edge": {"serving/models"},
     "serving/http": {"serving/kafka", "serving/log_lines.py", "serving/models", "serving/predict"},
     "serving/kafka": {"serving/log_lines.py", "serving/models", "serving/predict"},
     "serving/predict": {"serving/models"},

@@ -24,7 +24,11 @@ EXAMPLE = ROOT / "examples" / "fraud"
 COMMANDS = {
     "init", "plan", "setup", "up", "down", "status", "run", "stream", "scorer", "publish", "replay", "tail", "features",
     "batch-views", "audit", "backfill", "explain", "online", "schedule", "serve",
+<<<<<<< HEAD
     "score", "train", "models", "retrain", "outcomes", "freshness",
+=======
+    "score", "train", "models", "export-edge", "edge-audit",
+>>>>>>> main
 }  # fmt: skip
 
 
