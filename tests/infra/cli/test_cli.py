@@ -24,11 +24,7 @@ EXAMPLE = ROOT / "examples" / "fraud"
 COMMANDS = {
     "init", "plan", "setup", "up", "down", "status", "run", "stream", "scorer", "publish", "replay", "tail", "features",
     "batch-views", "audit", "backfill", "explain", "online", "schedule", "serve",
-<<<<<<< HEAD
-    "score", "train", "models", "retrain", "outcomes", "freshness",
-=======
-    "score", "train", "models", "export-edge", "edge-audit",
->>>>>>> main
+    "score", "train", "models", "retrain", "outcomes", "freshness", "export-edge", "edge-audit",
 }  # fmt: skip
 
 
