@@ -12,9 +12,8 @@ from onnx import TensorProto, checker, helper, numpy_helper
 from features.inputs.matrix import Floats
 from features.inputs.signature import Task
 from jobs.training.fitted import INPUT, OPSET, Labels
+from jobs.training.networks import Sequences
 
-Sequences = tuple[tuple[int, ...], ...]
-"""For each list of the service, the places of its columns in the matrix, oldest first."""
 IR = 8
 """The version of the file's format that opset 15 has."""
 

@@ -2,6 +2,7 @@
 
 ``fit(x, labels, task, *, …) -> Fitted``: ``x`` is float32 [rows, inputs], NaN is null; ``labels`` doubles [rows]. The signature
 says what the trainer can do: ``task`` is annotated with its tasks; keyword arguments are its parameters, each with its default.
+One that takes lists as lists has a parameter ``sequences``, their places in the matrix, behind ``task``.
 A trainer that needs more than the extra ``train`` has a function ``check``, which raises `SettingError` where that is missing.
 """
 
@@ -39,8 +40,13 @@ def tasks(trainer: str) -> tuple[str, ...]:
     return get_args(get_type_hints(_fit(trainer))["task"])
 
 
+def takes_sequences(trainer: str) -> bool:
+    """Whether a trainer is told which columns are lists."""
+    return "sequences" in inspect.signature(_fit(trainer)).parameters
+
+
 def chosen(config: TrainConfig) -> tuple[Callable[[Floats, Labels], Fitted], Parameters]:
-    """What ``config`` says how to fit with, and all its parameters.
+    """What ``config`` says how to fit with, and all its parameters; one that `takes_sequences` is still to be given them.
 
     Raises `SettingError` for a trainer that there is none of, and a task or a parameter that it does not take.
     """
