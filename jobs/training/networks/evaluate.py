@@ -8,13 +8,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from onnx import helper
 
 from features.errors import SettingError
 from jobs.training.networks.graph import Graph, Node
 
 Evaluation = Callable[[Mapping[str, Any], Any], Any]
 """Values of constants by name, which replace the graph's own, and rows [n, inputs] → a value of the graph."""
+
+TYPES = {1: "float32", 6: "int32", 7: "int32", 9: "bool", 11: "float32"}
+"""ONNX's numbers of types as JAX's, which has doubles as floats."""
 
 
 def evaluation(graph: Graph, value: str) -> Evaluation:
@@ -74,8 +76,12 @@ def _reshape(node: Node, x: Any, shape: Any) -> Any:
 
 
 def _cast(node: Node, x: Any) -> Any:
-    kind = helper.tensor_dtype_to_np_dtype(node.attributes["to"])
-    return x.astype({np.dtype(np.float64): np.float32, np.dtype(np.int64): np.int32}.get(kind, kind))
+    kind = TYPES.get(node.attributes["to"])
+    if kind is None:
+        raise SettingError(
+            f"a Cast is to {', '.join(sorted(set(TYPES.values())))}; got ONNX's type {node.attributes['to']}; leave it out"
+        )
+    return x.astype(kind)
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {

@@ -76,7 +76,9 @@ def matrix_input(model: Any) -> tuple[str, int]:
     tensor = inputs[0].type.tensor_type
     if len(inputs) != 1 or tensor.elem_type != onnx.TensorProto.FLOAT or len(tensor.shape.dim) != 2:
         came = ", ".join(one.name for one in inputs)
-        raise SettingError(f"this works on a model with one float32 input [n, inputs]; got {came}; convert the model with such an input")
+        raise SettingError(
+            f"this works on a model with one float32 input [n, inputs]; got {came}; convert the model with such an input"
+        )
     return inputs[0].name, tensor.shape.dim[1].dim_value
 
 

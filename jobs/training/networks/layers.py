@@ -174,9 +174,7 @@ class _Graph:
         number = len(self.nodes)
         names = self.constant(f"weights_{number}", weights), self.constant(f"bias_{number}", np.zeros(layer.filters))
         before = (layer.kernel - 1) // 2
-        self.value = self.node(
-            "Conv", self.value, *names, kernel_shape=[layer.kernel], pads=[before, layer.kernel - 1 - before]
-        )
+        self.value = self.node("Conv", self.value, *names, kernel_shape=[layer.kernel], pads=[before, layer.kernel - 1 - before])
         self.width, self.constant_columns = layer.filters, np.zeros(layer.filters, bool)
 
     def _flatten(self) -> None:
