@@ -165,7 +165,7 @@ class TrainSettings(Section):
     kernel: int | None = Field(default=None, ge=1, le=100)
     """How many neighbouring values a filter takes; none: the trainer's own number."""
     epochs: int | None = Field(default=None, ge=1, le=10_000)
-    """How often a network sees all rows, at most: it ends sooner where held-out rows gain nothing; none: the trainer's own number."""
+    """How often a network sees all rows, at most; it ends where held-out rows gain nothing; none: the trainer's own number."""
     learning_rate: float | None = Field(default=None, gt=0, le=1)
     """How much of each new tree is added to those before it, or how long a network's first steps are; none: the trainer's own."""
     regularization: float | None = Field(default=None, gt=0, allow_inf_nan=False)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
-import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import checker, helper, numpy_helper, shape_inference

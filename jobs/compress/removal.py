@@ -58,7 +58,7 @@ def worth_by_norm(network: Network, neurons: Neurons) -> Worths:
 
 
 def worth_by_effect(network: Network, neurons: Neurons, x: Floats) -> Worths:
-    """How much each neuron moves what the later layer adds up, [count]: the deviation of its values over rows, times its weights."""
+    """How much each neuron moves what the later layer adds up, [count]: its values' deviation over rows, times its weights."""
     model = onnx.load_model_from_string(network.content)
     model.graph.output.append(onnx.helper.make_empty_tensor_value_info(neurons.value))
     session = open_session(model.SerializeToString())

@@ -40,12 +40,12 @@ def compress(
 
     ``structured``: of each layer but the last the ``share`` of neurons or filters that are worth least leaves, and the graph is
     smaller; ``by`` their ``norm``, the magnitudes of their weights, or their ``effect`` on the next layer over training rows.
-    ``unstructured``: of each layer's weights the ``share`` of smallest magnitude becomes 0, whatever ``by`` says; the graph stays,
-    and so do its size in memory and its latency. The step says how many bytes the file takes compressed by zlib, and how many
-    with each layer's weights as compressed sparse rows.
+    ``unstructured``: of each layer's weights the ``share`` of smallest magnitude becomes 0, whatever ``by`` says; the graph
+    stays, and so do its size in memory and its latency. The step says how many bytes the file takes compressed by zlib, and how
+    many with each layer's weights as compressed sparse rows.
 
-    Both go in ``steps``, each of which leaves the same share of what is left, with ``epochs`` of fine-tuning after each on the rows
-    with a label; 0: none. Raises `RefusedError` for a graph without such layers, and where nothing can leave.
+    Both go in ``steps``, each of which leaves the same share of what is left, with ``epochs`` of fine-tuning after each on the
+    rows with a label; 0: none. Raises `RefusedError` for a graph without such layers, and where nothing can leave.
     """
     if not 0 < share < 1 or steps < 1:
         raise SettingError(f"prune:share is between 0 and 1, and steps 1 or more; got {share:g} and {steps}; change it")
@@ -75,9 +75,11 @@ def compress(
 
 
 def sparse_sizes(onnx: bytes) -> Mapping[str, int | float]:
-    """What sparse storage takes: ``zeros``, their share of the layers' weights; ``deflated_bytes``, the file by zlib at level 9;
-    ``csr_bytes``, the file with each layer's weights as rows of (2-byte or 4-byte column, value) and a 4-byte start of each row.
-    """  # noqa: D205 - the names belong together
+    """What sparse storage takes.
+
+    ``zeros``: their share of the layers' weights. ``deflated_bytes``: the file by zlib at level 9. ``csr_bytes``: the file with
+    each layer's weights as compressed sparse rows, a column of 2 or 4 bytes and a value for each, and 4 bytes for each row.
+    """
     network = Network(onnx)
     weights = {layer.weights: network.constants[layer.weights] for layer in network.layers()}
     total, zeros = sum(one.size for one in weights.values()), sum(int((one == 0).sum()) for one in weights.values())

@@ -1,6 +1,6 @@
 """Neural networks as ONNX graphs: built of layers, evaluated and trained with JAX, which the extra ``networks`` installs.
 
-The graph is the network: what is trained are its initializers, so nothing is converted, and a graph from elsewhere is tuned alike.
+The graph is the network: what is trained are its initializers, so nothing is converted, and other graphs are tuned alike.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def sequences_of(plan: Plan, inputs: Sequence[str]) -> Sequences:
     lists = {name: columns for name, columns in columns_of(plan).items() if columns[0] in places}
     if not lists:
         raise SettingError(
-            f"a convolution takes lists; service '{plan.service}' has none; add a feature last_<n> (docs/definitions.md), or take "
-            "trainer mlp"
+            f"a convolution takes lists; service '{plan.service}' has none; add a feature last_<n> (docs/definitions.md), or "
+            "take trainer mlp"
         )
     lengths = {name: len(columns) for name, columns in lists.items()}
     if len(set(lengths.values())) > 1:

@@ -25,7 +25,7 @@ class Dense(msgspec.Struct, frozen=True):
 
 
 class Conv1d(msgspec.Struct, frozen=True):
-    """Channels of positions to ``filters`` channels of as many positions, each of ``kernel`` neighbours; zeros beyond the ends."""
+    """Channels of positions to ``filters`` channels of as many positions, each of ``kernel`` neighbours; zeros beyond."""
 
     filters: int
     kernel: int

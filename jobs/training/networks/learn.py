@@ -91,7 +91,7 @@ def check_agreement(content: bytes, graph: Graph, compute: Evaluation, x: Floats
 
 
 def _loss(graph: Graph, task: Task, deviation: float) -> Callable[[Mapping[str, Any], Any, Any], Any]:
-    """The mean loss of rows. Of a score that is a sigmoid it is taken from what stands before that: it stays exact near 0 and 1."""
+    """The mean loss of rows. Of a score that is a sigmoid it is taken from the logit: it stays exact near 0 and 1."""
     if task == "regression":
         compute = evaluation(graph, graph.score)
         return lambda weights, x, y: (((compute(weights, x).reshape(len(x), -1)[:, graph.place] - y) / deviation) ** 2).mean() / 2

@@ -66,7 +66,7 @@ def exported() -> Candidate:
     random = np.random.default_rng(1)
 
     def weights(*shape: int) -> Any:
-        return random.normal(size=shape).astype(np.float32) / np.sqrt(np.prod(shape[1:]))
+        return (random.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
 
     constants = {
         "channels": np.array([-1, 2, 10]),

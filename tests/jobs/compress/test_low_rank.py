@@ -91,7 +91,7 @@ def test_where_no_rank_pays_nothing_is_done() -> None:
 def test_trees_are_refused_with_why() -> None:
     """They have no matrices."""
     with pytest.raises(
-        RefusedError, match="changes the weights of Gemm or MatMul; got a graph of .*TreeEnsemble.* trees have no"
+        RefusedError, match=r"changes the weights of Gemm or MatMul; got a graph of .*TreeEnsemble.* trees have no"
     ):
         compress(forest(), learnt())
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from jobs.compress.candidate import Candidate
 from jobs.compress.network import Network, multiply_adds
-from tests.jobs.compress.networks import exported, of_scikit, trained_cnn, trained_mlp
+from tests.jobs.compress.networks import exported, learnt, of_scikit, scores, trained_cnn, trained_mlp
 
 pytestmark = pytest.mark.core
 
@@ -33,9 +35,6 @@ def test_layers_of_the_trainers_and_of_scikit_learn() -> None:
 
 def test_a_network_that_nothing_changed_gives_the_same_scores() -> None:
     """Constants as nodes become initializers."""
-    from tests.jobs.compress.networks import Candidate, learnt, scores
-
-    x = learnt(50).x
-    x[x != x] = 0
+    x = np.nan_to_num(learnt(50).x)
     for one in (exported(), of_scikit(), trained_mlp(), trained_cnn()):
         assert (scores(Candidate(Network(one.onnx).content), x) == scores(one, x)).all()

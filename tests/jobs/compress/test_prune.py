@@ -119,7 +119,7 @@ def test_equal_arguments_give_equal_bytes() -> None:
 def test_what_cannot_be_pruned_is_refused() -> None:
     """Trees, and shares that are none."""
     with pytest.raises(
-        RefusedError, match="prune changes the weights of Gemm or MatMul or Conv; got .* trees have no such weights"
+        RefusedError, match=r"prune changes the weights of Gemm or MatMul or Conv; got .* trees have no such weights"
     ):
         compress(forest(), learnt())
     with pytest.raises(SettingError, match="share is between 0 and 1, and steps 1 or more; got 1 and 3"):
