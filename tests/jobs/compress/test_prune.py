@@ -29,7 +29,7 @@ MADE = [trained_mlp, trained_cnn, compacted, of_scikit, exported]
 
 @pytest.mark.parametrize("made", MADE)
 def test_neurons_without_weights_leave_and_no_score_changes(made: Any) -> None:
-    """What goes out of some neurons is set to 0: by their effect they are the first to leave, and the score is the same."""
+    """What goes out of some neurons is set to 0: they are worth nothing, and without them the score is the same."""
     network, random = Network(made().onnx), np.random.default_rng(0)
     x = np.nan_to_num(learnt(200).x)
     silent = {}
@@ -44,8 +44,7 @@ def test_neurons_without_weights_leave_and_no_score_changes(made: Any) -> None:
     before = Candidate(network.content)
     for name, some in silent.items():
         neurons = next(one for one in removable(network) if one.layer.node == name)
-        worth = worth_by_effect(network, neurons, x)
-        assert set(np.argsort(worth, kind="stable")[: len(some)]) == set(some)
+        assert worth_by_effect(network, neurons, x)[some].max() == 0
         keep(network, neurons, np.setdiff1d(np.arange(neurons.count), some))
     after = Candidate(network.content)
     assert np.abs(scores(after, x) - scores(before, x)).max() < 1e-6
