@@ -82,7 +82,7 @@ def learn(content: bytes, x: Floats, labels: Labels, task: Task, recipe: Recipe)
 def check_agreement(content: bytes, graph: Graph, compute: Evaluation, x: Floats) -> None:
     """Raises `HeadraceError` where JAX's scores of ``x`` are not ONNX Runtime's within `AGREEMENT`, above 1 in relation."""
     (expected,) = open_session(content).run([graph.score], {graph.input: x})
-    apart = float(np.abs(np.asarray(compute({}, x)).reshape(expected.shape) - expected).max(initial=0))
+    apart = float(np.abs(np.asarray(jax.jit(compute)({}, x)).reshape(expected.shape) - expected).max(initial=0))
     if not apart <= AGREEMENT * max(1.0, float(np.abs(expected).max(initial=0))):
         raise HeadraceError(
             f"a network's scores by JAX and by ONNX Runtime are equal within {AGREEMENT:g}; got {apart:g} apart; leave "

@@ -65,8 +65,7 @@ def test_the_norm_is_the_sum_of_magnitudes() -> None:
     assert np.allclose(found["w2"], np.abs(network.constants["w2"]).sum(axis=0))
 
 
-@pytest.mark.parametrize("by", ["norm", "effect"])
-@pytest.mark.parametrize("made", [trained_mlp, trained_cnn, of_scikit])
+@pytest.mark.parametrize(("made", "by"), [(trained_mlp, "norm"), (trained_cnn, "effect"), (of_scikit, "effect")])
 def test_half_of_the_neurons_leave(made: Any, by: Any) -> None:
     """In steps, with fine-tuning between; what is left ranks the rows nearly as well."""
     rows = learnt()
