@@ -106,8 +106,7 @@ class Network:
                 sizes = shapes.get(output, ())[2:]
                 yield Layer(output, "conv", node.input[1], bias, False, given.get("group", 1), _product(sizes, output))
                 continue
-            plain = not given.get("transA") and given.get("alpha", 1.0) == 1 and given.get("beta", 1.0) == 1
-            if plain and self.constants[node.input[1]].ndim == 2:
+            if not given.get("transA") and self.constants[node.input[1]].ndim == 2:
                 sizes = shapes.get(output, ())[1:-1]
                 yield Layer(output, "dense", node.input[1], bias, bool(given.get("transB")), 1, _product(sizes, output))
 

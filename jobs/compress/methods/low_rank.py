@@ -15,7 +15,7 @@ from onnx import helper
 
 from features.errors import SettingError
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
-from jobs.compress.network import Layer, Network, network_of
+from jobs.compress.network import Layer, Network, attributes, network_of
 from jobs.compress.tuning import tuned
 
 
@@ -85,6 +85,7 @@ def _factor(network: Network, layer: Layer, rank: int) -> None:
     matrix, node = network.matrix(layer), network.node(layer.node)
     left, values, right = np.linalg.svd(matrix.astype(np.float64), full_matrices=False)
     roots = np.sqrt(values[:rank])
+    scaled = {name: value for name, value in attributes(node).items() if name in ("alpha", "beta")}
     first, second, between = f"{layer.node}_low_rank_a", f"{layer.node}_low_rank_b", f"{layer.node}_low_rank"
     network.constants[first] = (left[:, :rank] * roots).astype(matrix.dtype)
     network.constants[second] = (roots[:, None] * right[:rank]).astype(matrix.dtype)
@@ -92,6 +93,6 @@ def _factor(network: Network, layer: Layer, rank: int) -> None:
         layer.node,
         [
             helper.make_node("MatMul", [node.input[0], first], [between], name=between),
-            helper.make_node(node.op_type, [between, second, *list(node.input)[2:]], [layer.node], name=node.name),
+            helper.make_node(node.op_type, [between, second, *list(node.input)[2:]], [layer.node], name=node.name, **scaled),
         ],
     )

@@ -90,7 +90,7 @@ def exported() -> Candidate:
         helper.make_node("Conv", ["x2", "c2", "c2b"], ["x3"], pads=[1, 1], kernel_shape=[3]),
         helper.make_node("Relu", ["x3"], ["x4"]),
         helper.make_node("Reshape", ["x4", "flat"], ["x5"]),
-        helper.make_node("Gemm", ["x5", "w1", "b1"], ["x6"], transB=1),
+        helper.make_node("Gemm", ["x5", "w1", "b1"], ["x6"], transB=1, alpha=0.5, beta=2.0),
         helper.make_node("Relu", ["x6"], ["x7"]),
         helper.make_node("MatMul", ["x7", "w2"], ["x8"]),
         helper.make_node("Add", ["x8", "b2"], ["x9"]),
