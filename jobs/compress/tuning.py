@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from features.errors import SettingError
-from jobs.compress.candidate import Learnt
+from features.errors import HeadraceError, SettingError
+from jobs.compress.candidate import Learnt, RefusedError
 from jobs.training.networks import check_extra
 
 MIN_ROWS = 2
@@ -25,7 +25,8 @@ class Tuned(msgspec.Struct, frozen=True):
 def tuned(onnx: bytes, learnt: Learnt, *, epochs: int, learning_rate: float, seed: int, zeros_stay: bool = False) -> Tuned:
     """``onnx`` trained on; as it is where ``epochs`` is 0 or no row has a label, which `Tuned.rows` says.
 
-    Raises `SettingError` as `jobs.training.networks.learn.learn` does, and where the extra is missing.
+    Raises `RefusedError` where the extra is missing, and where `jobs.training.networks.learn.learn` raises an error: for an
+    operator that it does not know, say; `SettingError` for parameters out of bounds.
     """
     labelled = ~np.isnan(learnt.labels)
     if epochs < 0 or not 0 < learning_rate <= 1:
@@ -34,9 +35,12 @@ def tuned(onnx: bytes, learnt: Learnt, *, epochs: int, learning_rate: float, see
         )
     if epochs == 0 or labelled.sum() < MIN_ROWS:
         return Tuned(onnx, 0, 0)
-    check_extra("fine-tuning, which epochs=0 leaves out,")
-    from jobs.training.networks.learn import Recipe, learn
+    try:
+        check_extra("fine-tuning, which epochs=0 leaves out,")
+        from jobs.training.networks.learn import Recipe, learn
 
-    recipe = Recipe(epochs=epochs, learning_rate=learning_rate, seed=seed, zeros_stay=zeros_stay)
-    learned = learn(onnx, learnt.x[labelled], learnt.labels[labelled], learnt.task, recipe)
+        recipe = Recipe(epochs=epochs, learning_rate=learning_rate, seed=seed, zeros_stay=zeros_stay)
+        learned = learn(onnx, learnt.x[labelled], learnt.labels[labelled], learnt.task, recipe)
+    except HeadraceError as error:  # of this method: others may still do
+        raise RefusedError(str(error)) from None
     return Tuned(learned.onnx, int(labelled.sum()), learned.epochs)
