@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -110,6 +110,25 @@ class Network:
                 sizes = shapes.get(output, ())[1:-1]
                 yield Layer(output, "dense", node.input[1], bias, bool(given.get("transB")), 1, _product(sizes, output))
 
+    def of_integers(self) -> tuple[Layer, ...]:
+        """The layers that are quantized dynamically: MatMulInteger and ConvInteger."""
+        shapes, kinds = self.shapes(), dict[str, Kind](MatMulInteger="dense", ConvInteger="conv")
+        return tuple(
+            Layer(
+                node.output[0],
+                kinds[node.op_type],
+                node.input[1],
+                None,
+                False,
+                attributes(node).get("group", 1),
+                _product(
+                    shapes[node.output[0]][2:] if node.op_type == "ConvInteger" else shapes[node.output[0]][1:-1], node.name
+                ),
+            )
+            for node in self.model.graph.node
+            if node.op_type in kinds and node.input[1] in self.constants
+        )
+
     def matrix(self, layer: Layer) -> Array:
         """The weights of a dense layer as [in, out]."""
         weights = self.constants[layer.weights]
@@ -122,15 +141,16 @@ def attributes(node: Any) -> dict[str, Any]:
 
 
 def multiply_adds(content: bytes) -> int:
-    """The multiplications, each with its addition, of one row's way through the layers: weights times positions."""
-    network = Network(content)
-    return sum(network.constants[layer.weights].size * layer.positions for layer in network.layers())
+    """The multiplications, each with its addition, of one row's way through the layers: weights times positions.
 
-
-def sizes(content: bytes) -> Mapping[str, int]:
-    """The bytes of each layer's weights, by the name of the layer's output."""
+    Those of quantized layers count alike, whose weights are integers.
+    """
     network = Network(content)
-    return {layer.node: network.constants[layer.weights].nbytes for layer in network.layers()}
+    graph = network.model.graph
+    for node in [node for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in network.constants]:
+        network.constants[node.output[0]] = network.constants[node.input[0]].astype("float32")  # for its shape
+        graph.node.remove(node)
+    return sum(network.constants[layer.weights].size * layer.positions for layer in (*network.layers(), *network.of_integers()))
 
 
 def network_of(content: bytes, what: str, kinds: Sequence[Kind] = ("dense", "conv")) -> Network:

@@ -72,7 +72,7 @@ def rank_of(matrix: Any, energy: float, size: float | None) -> int:
     """The rank for a share of the energy, or where there is a ``size`` for that share of the weights; 0: none is so small."""
     rows, columns = matrix.shape
     if size is not None:
-        return min(int(size * rows * columns / (rows + columns)), rows, columns)
+        return int(min(size * rows * columns / (rows + columns), rows, columns))
     squares = np.linalg.svd(matrix.astype(np.float64), compute_uv=False) ** 2
     if not squares.sum():
         return 1

@@ -149,6 +149,7 @@ def _predict(compute: Evaluation, weights: Mapping[str, Any], place: int) -> Cal
 
     def predict(x: Floats) -> Scores:
         parts = [np.asarray(run(x[first : first + CHUNK])) for first in range(0, len(x), CHUNK)]
-        return np.concatenate([np.empty(0, np.float32), *parts])
+        found: Scores = np.concatenate([np.empty(0, np.float32), *parts])
+        return found
 
     return predict

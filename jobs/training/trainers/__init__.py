@@ -17,9 +17,8 @@ from types import ModuleType
 from typing import get_args, get_type_hints
 
 from features.errors import SettingError
-from features.inputs.matrix import Floats
 from jobs.training.config import TrainConfig
-from jobs.training.fitted import Fitted, Labels
+from jobs.training.fitted import Fitted
 
 Parameters = Mapping[str, int | float]
 
@@ -45,7 +44,7 @@ def takes_sequences(trainer: str) -> bool:
     return "sequences" in inspect.signature(_fit(trainer)).parameters
 
 
-def chosen(config: TrainConfig) -> tuple[Callable[[Floats, Labels], Fitted], Parameters]:
+def chosen(config: TrainConfig) -> tuple[Callable[..., Fitted], Parameters]:
     """What ``config`` says how to fit with, and all its parameters; one that `takes_sequences` is still to be given them.
 
     Raises `SettingError` for a trainer that there is none of, and a task or a parameter that it does not take.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from jobs.compress.candidate import Candidate
+from jobs.compress.methods.quantize import compress as quantize
 from jobs.compress.network import Network, multiply_adds
 from tests.jobs.compress.networks import exported, learnt, of_scikit, scores, trained_cnn, trained_mlp
 
@@ -31,6 +34,13 @@ def test_layers_of_the_trainers_and_of_scikit_learn() -> None:
     assert multiply_adds(of_scikit().onnx) == 20 * 32 + 32 * 24 + 24
     joined = 16 * 8 + 2 * 4
     assert multiply_adds(trained_cnn().onnx) == 8 * (4 * 16 * 5 + 16 * 16 * 5) + joined * 32 + 32
+
+
+@pytest.mark.parametrize("kind", ["static", "dynamic"])
+@pytest.mark.parametrize("made", [trained_mlp, trained_cnn])
+def test_integers_multiply_as_often_as_floats(made: Any, kind: Any) -> None:
+    """What is quantized counts as it did."""
+    assert multiply_adds(quantize(made(), learnt(100), kind=kind, rows=50).onnx) == multiply_adds(made().onnx)
 
 
 def test_a_network_that_nothing_changed_gives_the_same_scores() -> None:
