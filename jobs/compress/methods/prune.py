@@ -30,7 +30,7 @@ def compress(
     *,
     kind: Literal["structured", "unstructured"] = "structured",
     share: float = 0.5,
-    by: Literal["norm", "effect"] = "effect",
+    by: Literal["norm", "effect"] = "norm",
     steps: int = 3,
     epochs: int = 5,
     learning_rate: float = 0.001,
