@@ -75,6 +75,8 @@ FEAST = {
 }
 EXTRAS = {
     "jobs/audit/drawing.py": "plot",
+    "jobs/training/networks/learn.py": "networks",
+    "jobs/training/networks/evaluate.py": "networks",
     "jobs/training": "train",
     "jobs/compress": "train",
     "serving/models/from_mlflow.py": "mlflow",

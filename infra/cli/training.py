@@ -34,8 +34,18 @@ def train(
         int | None, typer.Option(help="How many branches a tree has at most, root to leaf.", show_default=False)
     ] = None,
     leaves: Annotated[int | None, typer.Option(help="How many leaves a tree has at most.", show_default=False)] = None,
+    layers: Annotated[int | None, typer.Option(help="How many hidden layers a network has.", show_default=False)] = None,
+    width: Annotated[
+        int | None, typer.Option(help="How many neurons, or filters, a layer of a network has.", show_default=False)
+    ] = None,
+    kernel: Annotated[int | None, typer.Option(help="How many neighbours a filter takes.", show_default=False)] = None,
+    epochs: Annotated[int | None, typer.Option(help="How often a network sees all rows, at most.", show_default=False)] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="How much of each new tree is added to those before it.", show_default=False)
+        float | None,
+        typer.Option(
+            help="How much of each new tree is added to those before it; of a network the first steps' size.",
+            show_default=False,
+        ),
     ] = None,
     regularization: Annotated[
         float | None, typer.Option(help="How strongly a linear model is held to small weights.", show_default=False)
@@ -66,6 +76,10 @@ def train(
         "trees": trees,
         "depth": depth,
         "leaves": leaves,
+        "layers": layers,
+        "width": width,
+        "kernel": kernel,
+        "epochs": epochs,
         "learning_rate": learning_rate,
         "regularization": regularization,
         "seed": seed,

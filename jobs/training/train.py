@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from features.inputs.columns import input_columns
 from features.inputs.matrix import Floats
 from features.inputs.signature import Task
 from features.plan import Plan
@@ -21,11 +23,12 @@ from jobs.history.batch_rows import BatchRows, batch_rows
 from jobs.history.compute import Progress
 from jobs.history.places import Written
 from jobs.training.config import TrainConfig
-from jobs.training.fitted import agreeing_scores
+from jobs.training.fitted import Fitted, Labels, agreeing_scores
 from jobs.training.metrics import measure
+from jobs.training.networks import sequences_of
 from jobs.training.rows import Mask, rows_of
 from jobs.training.split import Split, test_rows
-from jobs.training.trainers import chosen
+from jobs.training.trainers import chosen, takes_sequences
 
 GOLDEN_ROWS = 256
 """How many of the test rows a version may be replayed on."""
@@ -82,7 +85,7 @@ def train(
     Raises `SettingError` where the days have no rows or, of a classification, rows of one class only.
     """
     plan = service.plan
-    fit, _ = chosen(config)
+    fit = fitting(config, plan)
     rows = rows_of(service, config, split, histories=histories, threads=threads, on_progress=on_progress)
     x, frame, training, test = rows.x, rows.frame, rows.training, rows.test
     fitted = fit(x[training], frame["label"][training].to_numpy())
@@ -107,6 +110,14 @@ def train(
         golden_rows=given_rows(golden),
     )
     return TrainResult(manifest, metrics, fitted.onnx, batch)
+
+
+def fitting(config: TrainConfig, plan: Plan) -> Callable[[Floats, Labels], Fitted]:
+    """What fits a model of ``config`` to rows of ``plan``. Raises `SettingError` as `chosen` and `sequences_of` do."""
+    fit, _ = chosen(config)
+    if not takes_sequences(config.trainer):
+        return fit
+    return partial(fit, sequences=sequences_of(plan, input_columns(plan, plan.inputs)))
 
 
 def lineage(config: TrainConfig) -> dict[str, str]:
