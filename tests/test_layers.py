@@ -28,7 +28,7 @@ PACKAGES = {
 ROOMS = {
     "jobs/audit": {"jobs/history"},
     "jobs/cluster": {"jobs/history", "jobs/stream"},
-    "jobs/compress": {"jobs/training"},
+    "jobs/compress": {"jobs/audit", "jobs/history", "jobs/training"},
     "jobs/freshness": {"jobs/audit", "jobs/history", "jobs/training"},
     "jobs/ingest": {"jobs/history"},
     "jobs/outcomes": {"jobs/history", "jobs/training"},
@@ -75,7 +75,14 @@ FEAST = {
     "jobs/history/feast_store.py",
     "jobs/history/feast_views.py",
 }
-EXTRAS = {"jobs/audit/drawing.py": "plot", "jobs/training": "train", "serving/models/from_mlflow.py": "mlflow"}
+EXTRAS = {
+    "jobs/audit/drawing.py": "plot",
+    "jobs/training/networks/learn.py": "networks",
+    "jobs/training/networks/evaluate.py": "networks",
+    "jobs/training": "train",
+    "jobs/compress": "train",
+    "serving/models/from_mlflow.py": "mlflow",
+}
 """Where the packages of an extra are imported; the one of ``s3`` is imported by fsspec."""
 SLOW = ("feast", "pyflink", "pandas", "pyarrow", "duckdb", "onnxruntime", "kafka", "xgboost", "pydantic_settings", "rich")
 WORDS = {"bicycle", "card", "degree", "investigator", "weather"}

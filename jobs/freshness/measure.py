@@ -32,7 +32,7 @@ from jobs.training.fitted import Scores
 from jobs.training.metrics import average_precision
 from jobs.training.rows import Rows, rows_of
 from jobs.training.split import Split, rows_to_test
-from jobs.training.trainers import chosen
+from jobs.training.train import fitting
 
 EPOCH = date(1970, 1, 1)
 LEAST_CUT_OFFS = 3
@@ -144,7 +144,7 @@ def freshness(
             f"--ages, or {needed} days of history"
         )
     rows = _rows(service, config, asked, cut_offs, histories, on_progress)
-    fit, _ = chosen(config)
+    fit = fitting(config, service.plan)
     days = rows.frame["day"].to_numpy()
     labels = rows.frame["label"].to_numpy(np.float64)
     values: dict[int, list[float]] = {age: [] for age in asked.ages}
