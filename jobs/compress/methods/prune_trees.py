@@ -1,0 +1,129 @@
+"""Trees pruned by their worth on rows held out: whole trees, and the leaves of those that stay."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import onnx
+
+from features.errors import SettingError
+from features.inputs.session import open_session
+from jobs.compress.candidate import Candidate, Learnt, RefusedError
+from jobs.compress.trees import Columns, Doubles, Ensemble, merged, raw_scores, read_trees, tree_node, write_trees
+from jobs.compress.worth import Loss, Rows, cross_entropy, greedy, is_forest, kept_trees, parts_of, prune_leaves, squares
+from jobs.training.fitted import onnx_scores
+
+CLOSE = 1e-4
+"""How far the scores of trees read from a graph may be from the graph's: sums in float32 and in doubles."""
+PASSES = 14
+"""How often the penalty of a leaf is halved or doubled towards the share of leaves that is wanted."""
+RATIO = 8.0
+"""What the penalty is multiplied by as long as too many leaves stay."""
+
+
+def compress(
+    candidate: Candidate,
+    learnt: Learnt,
+    *,
+    trees: float = 0.5,
+    leaves: float = 0.5,
+    held: float = 0.5,
+    worth: Literal["labels", "scores"] = "labels",
+) -> Candidate:
+    """Keep a share of the trees, and of the leaves of those, by their worth on the later training rows.
+
+    ``trees`` and ``leaves`` are the shares that stay, at most: 0 < share ≤ 1. Of a forest a greedy choice of trees stays, whose
+    weights grow so that they stay a mean (`greedy`); of boosted trees the first ones, as each corrects those before it. Then
+    branches that are worth least become leaves (`prune_leaves`); those whose leaves say the same go in any case. ``held`` is the
+    share of the rows, the last ones, by which worth is measured: against their ``labels``, or the original's ``scores``, which
+    rows without a label have too. The model was fitted to these rows: against labels they flatter leaves that learnt them by
+    heart, which is why a share is asked for instead of trusting that what hurts here is worth its place.
+
+    Raises `RefusedError` for a graph without trees, or with trees whose score does not follow from their sum, and `SettingError`
+    for a share out of bounds.
+    """
+    for name, share in (("trees", trees), ("leaves", leaves)):
+        if not 0 < share <= 1:
+            raise SettingError(f"prune_trees keeps a share of the {name}, above 0 and up to 1; got {name}={share}; give 0.5, say")
+    if not 0 < held < 1:
+        raise SettingError(f"prune_trees holds out a share of the rows, between 0 and 1; got held={held}; give 0.5, say")
+    model = onnx.load_from_string(candidate.onnx)
+    ensemble = read_trees(tree_node(model))
+    scores = onnx_scores(candidate.onnx, learnt.x)
+    x = _taken(model, learnt)
+    column, loss = _link(ensemble, x, scores)
+    known = np.ones(len(x), bool) if worth == "scores" else ~np.isnan(learnt.labels)
+    grown, targets = x[known], (scores if worth == "scores" else learnt.labels)[known]
+    first = len(grown) - round(held * len(grown))
+    if not 0 < first < len(grown):
+        raise RefusedError(f"trees are pruned by rows that are held out; got {len(grown)} rows with {worth}; take more days")
+    rows = Rows(grown[:first], grown[first:], targets[first:])
+    kept = _with_trees(ensemble, rows, column, max(1, round(trees * len(ensemble.trees))), loss)
+    kept = Ensemble(tuple(merged(tree) for tree in kept.trees), kept.columns, kept.base)
+    kept = _with_leaves(kept, rows, column, leaves * kept.leaves, loss) if leaves < 1 else kept
+    kept = Ensemble(tuple(merged(tree) for tree in kept.trees), kept.columns, kept.base)
+    parameters = {"trees": f"{trees:g}", "leaves": f"{leaves:g}", "held": f"{held:g}", "worth": worth}
+    return Candidate(write_trees(model, kept), (*candidate.steps, ("prune_trees", parameters)))
+
+
+def _taken(model: onnx.ModelProto, learnt: Learnt) -> Columns:
+    """What the node of trees is fed for the rows: behind an imputer, say, not the model's input."""
+    name = tree_node(model).input[0]
+    if name == model.graph.input[0].name:
+        return learnt.x
+    shown = onnx.ModelProto()
+    shown.CopyFrom(model)
+    if name not in {output.name for output in shown.graph.output}:
+        shown.graph.output.append(onnx.ValueInfoProto(name=name))
+    found: Columns = open_session(shown.SerializeToString()).run([name], {model.graph.input[0].name: learnt.x})[0]
+    return found
+
+
+def _link(ensemble: Ensemble, x: Columns, scores: Doubles) -> tuple[int, Loss]:
+    """Which column of the sums the score follows from, and how: as it is, or as the chance of log odds.
+
+    Raises `RefusedError` where it is neither.
+    """
+    raw = raw_scores(ensemble, x)
+    for column in reversed(range(raw.shape[1])):
+        if np.abs(raw[:, column] - scores).max() <= CLOSE * max(1.0, float(np.abs(scores).max())):
+            return column, squares
+        if np.abs(1 / (1 + np.exp(-np.clip(raw[:, column], -700, 700))) - scores).max() <= CLOSE:
+            return column, cross_entropy
+    raise RefusedError(
+        "trees are pruned of a model whose score is their sum, or the chance of which it is the log odds; got one whose score is "
+        "neither; take another method, distill say"
+    )
+
+
+def _with_trees(ensemble: Ensemble, rows: Rows, column: int, count: int, loss: Loss) -> Ensemble:
+    """The ensemble with so many of its trees."""
+    whole = len(ensemble.trees)
+    if count >= whole:
+        return ensemble
+    parts = parts_of(ensemble, rows.held, column)
+    if loss is cross_entropy or any(ensemble.base) or not is_forest(parts):
+        return kept_trees(ensemble, range(count), 1)
+    return kept_trees(ensemble, greedy(parts, rows.targets, count, loss), whole / count)
+
+
+def _with_leaves(ensemble: Ensemble, rows: Rows, column: int, most: float, loss: Loss) -> Ensemble:
+    """The ensemble with at most so many leaves, or one for each tree: the penalty of a leaf is as small as that allows."""
+    found = prune_leaves(ensemble, rows, column, 0, loss)
+    most = max(most, len(ensemble.trees))
+    if found.leaves <= most:
+        return found
+    low, high = 0.0, loss(np.zeros(len(rows.targets)), rows.targets).mean() / len(rows.targets) or 1e-12
+    while (found := prune_leaves(ensemble, rows, column, high, loss)).leaves > most:
+        low, high = high, high * RATIO
+    for _ in range(PASSES):
+        middle = (low * high) ** 0.5 if low else high / RATIO
+        tried = prune_leaves(ensemble, rows, column, middle, loss)
+        if tried.leaves > most:
+            low = middle
+        else:
+            high, found = middle, tried
+        if found.leaves > 0.95 * most:
+            break
+    return found
