@@ -72,7 +72,12 @@ FEAST = {
     "jobs/history/feast_store.py",
     "jobs/history/feast_views.py",
 }
-EXTRAS = {"jobs/audit/drawing.py": "plot", "jobs/training": "train", "serving/models/from_mlflow.py": "mlflow"}
+EXTRAS = {
+    "jobs/audit/drawing.py": "plot",
+    "jobs/training": "train",
+    "jobs/compress": "train",
+    "serving/models/from_mlflow.py": "mlflow",
+}
 """Where the packages of an extra are imported; the one of ``s3`` is imported by fsspec."""
 SLOW = ("feast", "pyflink", "pandas", "pyarrow", "duckdb", "onnxruntime", "kafka", "xgboost", "pydantic_settings", "rich")
 WORDS = {"bicycle", "card", "degree", "investigator", "weather"}
