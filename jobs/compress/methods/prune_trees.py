@@ -10,9 +10,10 @@ import onnx
 from features.errors import SettingError
 from features.inputs.session import open_session
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
+from jobs.compress.methods import text_of
+from jobs.compress.scored import scores_of
 from jobs.compress.trees import Columns, Doubles, Ensemble, merged, raw_scores, read_trees, tree_node, write_trees
 from jobs.compress.worth import Loss, Rows, cross_entropy, greedy, is_forest, kept_trees, parts_of, prune_leaves, squares
-from jobs.training.fitted import onnx_scores
 
 CLOSE = 1e-4
 """How far the scores of trees read from a graph may be from the graph's: sums in float32 and in doubles."""
@@ -50,7 +51,7 @@ def compress(
         raise SettingError(f"prune_trees holds out a share of the rows, between 0 and 1; got held={held}; give 0.5, say")
     model = onnx.load_from_string(candidate.onnx)
     ensemble = read_trees(tree_node(model))
-    scores = onnx_scores(candidate.onnx, learnt.x)
+    scores = scores_of(candidate.onnx, learnt.x)
     x = _taken(model, learnt)
     column, loss = _link(ensemble, x, scores)
     known = np.ones(len(x), bool) if worth == "scores" else ~np.isnan(learnt.labels)
@@ -63,7 +64,7 @@ def compress(
     kept = Ensemble(tuple(merged(tree) for tree in kept.trees), kept.columns, kept.base)
     kept = _with_leaves(kept, rows, column, leaves * kept.leaves, loss) if leaves < 1 else kept
     kept = Ensemble(tuple(merged(tree) for tree in kept.trees), kept.columns, kept.base)
-    parameters = {"trees": f"{trees:g}", "leaves": f"{leaves:g}", "held": f"{held:g}", "worth": worth}
+    parameters = {"trees": text_of(trees), "leaves": text_of(leaves), "held": text_of(held), "worth": worth}
     return Candidate(write_trees(model, kept), (*candidate.steps, ("prune_trees", parameters)))
 
 
