@@ -28,8 +28,9 @@ class Shape(msgspec.Struct, frozen=True):
 
     input: str
     width: int
-    outputs: tuple[tuple[str, str], ...]
-    """Name and kind of each: ``score`` [n], ``column`` [n, 1], ``shares`` [n, 2] of which the second is the score, or ``label``
+    outputs: tuple[tuple[str, str, bool], ...]
+    """Name and kind of each, and whether it is of doubles, not float32:
+    ``score`` [n], ``column`` [n, 1], ``shares`` [n, 2] of which the second is the score, or ``label``
     [n], which is 1 where the score is above 1/2."""
 
 
@@ -51,17 +52,17 @@ def shape_of(content: bytes, x: Floats) -> Shape:
     outputs = []
     for output, given in zip(found.outputs, session.run(None, {taken: x[:2]}), strict=True):
         kind = None
-        if isinstance(given, np.ndarray) and given.dtype == np.float32:
+        if isinstance(given, np.ndarray) and given.dtype in (np.float32, np.float64):
             kind = "shares" if len(output.classes) == BINARY else {1: "score", 2: "column"}[given.ndim]
             kind = kind if output.name == name and (kind == "shares" or not output.classes) else None
         elif isinstance(given, np.ndarray) and given.dtype == np.int64 and given.ndim == 1:
             kind = "label"
         if kind is None:
             raise RefusedError(
-                "a student gives the outputs of its teacher, a float32 score and at most the label 0 or 1 beside it; got "
+                "a student gives the outputs of its teacher, a score and at most the label 0 or 1 beside it; got "
                 f"'{output.name}', which does not follow from the score; take another method"
             )
-        outputs.append((output.name, kind))
+        outputs.append((output.name, kind, given.dtype == np.float64))
     return Shape(taken, x.shape[1], tuple(outputs))
 
 
@@ -86,8 +87,8 @@ def dressed(student: onnx.ModelProto, shape: Shape, *, log_odds: bool) -> bytes:
     graph.input.append(helper.make_tensor_value_info(shape.input, TensorProto.FLOAT, [None, shape.width]))
     graph.node.append(helper.make_node("Cast", [MADE + score], [f"{CHANCE}_raw"], to=TensorProto.FLOAT))  # of doubles: an mlp's
     graph.node.append(helper.make_node("Sigmoid" if log_odds else "Identity", [f"{CHANCE}_raw"], [CHANCE]))
-    for name, kind in shape.outputs:
-        _give(graph, name, kind)
+    for name, kind, doubles in shape.outputs:
+        _give(graph, name, kind, TensorProto.DOUBLE if doubles else TensorProto.FLOAT)
     versions = {one.domain: one.version for one in made.opset_import}
     if versions.get("", OPSET) < OPSET or "" not in versions:
         kept = [one for one in made.opset_import if one.domain]
@@ -104,22 +105,22 @@ def _signature(session: Any, x: Floats) -> tuple[str, Signature]:
     return name, signature(session, taken, {name: x[:2]})
 
 
-def _give(graph: onnx.GraphProto, name: str, kind: str) -> None:
-    """Add the output ``name`` to a graph with `CHANCE`."""
-    kinds = {"label": (TensorProto.INT64, [None]), "shares": (TensorProto.FLOAT, [None, 2])}
-    of, dims = kinds.get(kind, (TensorProto.FLOAT, [None] if kind == "score" else [None, 1]))
+def _give(graph: onnx.GraphProto, name: str, kind: str, of: int) -> None:
+    """Add the output ``name`` of type ``of`` to a graph with `CHANCE`."""
+    made, dims = f"{name}_made", [None]
     if kind == "shares":
-        graph.initializer.append(helper.make_tensor(f"{CHANCE}_one", TensorProto.FLOAT, [1], [1.0]))
-        graph.node.append(helper.make_node("Sub", [f"{CHANCE}_one", CHANCE], [f"{CHANCE}_other"]))
-        graph.node.append(helper.make_node("Concat", [f"{CHANCE}_other", CHANCE], [name], axis=1))
+        dims = [None, BINARY]
+        graph.initializer.append(helper.make_tensor(f"{name}_one", TensorProto.FLOAT, [1], [1.0]))
+        graph.node.append(helper.make_node("Sub", [f"{name}_one", CHANCE], [f"{name}_other"]))
+        graph.node.append(helper.make_node("Concat", [f"{name}_other", CHANCE], [made], axis=1))
     elif kind == "column":
-        graph.node.append(helper.make_node("Identity", [CHANCE], [name]))
+        dims, made = [None, 1], CHANCE
     else:
         graph.initializer.append(helper.make_tensor(f"{name}_shape", TensorProto.INT64, [1], [-1]))
-        flat = name if kind == "score" else f"{name}_flat"
-        graph.node.append(helper.make_node("Reshape", [CHANCE, f"{name}_shape"], [flat]))
+        graph.node.append(helper.make_node("Reshape", [CHANCE, f"{name}_shape"], [made]))
     if kind == "label":
+        of, flat, made = TensorProto.INT64, made, f"{name}_above"
         graph.initializer.append(helper.make_tensor(f"{name}_half", TensorProto.FLOAT, [1], [0.5]))
-        graph.node.append(helper.make_node("Greater", [f"{name}_flat", f"{name}_half"], [f"{name}_above"]))
-        graph.node.append(helper.make_node("Cast", [f"{name}_above"], [name], to=TensorProto.INT64))
+        graph.node.append(helper.make_node("Greater", [flat, f"{name}_half"], [made]))
+    graph.node.append(helper.make_node("Cast", [made], [name], to=of))
     graph.output.append(helper.make_tensor_value_info(name, of, dims))

@@ -10,9 +10,8 @@ import numpy.typing as npt
 
 from jobs.compress.trees import Doubles, Ensemble, Nodes, Tree, as_leaves, bottom_up, leaf_of
 
-FOREST = 0.3, 3.0
-"""Between which slopes each tree of a forest, as large as all of them together, follows the whole: boosted ones start steep and
-end flat."""
+ALIKE = 10.0
+"""How many times the spread of one tree's scores that of another's may be, in a forest: of boosted trees the first has most."""
 
 Loss = Callable[[Doubles, Doubles], Doubles]
 """Of raw scores and targets, [n] each: how bad each is, [n]."""
@@ -41,13 +40,13 @@ class Rows(msgspec.Struct, frozen=True):
 
 
 def is_forest(parts: Doubles) -> bool:
-    """Whether the trees, whose raw scores ``parts`` is, [trees, n], are exchangeable: each alone follows their sum."""
-    total = parts.sum(axis=0)
-    spread = total - total.mean()
-    if not np.square(spread).sum():
-        return False
-    slopes = len(parts) * (parts @ spread) / np.square(spread).sum()
-    return bool(slopes.min() > FOREST[0] and slopes.max() < FOREST[1])
+    """Whether the trees, whose raw scores ``parts`` is, [trees, n], are exchangeable: each alone says what they say together.
+
+    Each has their mean, within their deviation, and none a spread much larger than another's.
+    """
+    total, spreads = parts.sum(axis=0), parts.std(axis=1)
+    apart = np.abs(len(parts) * parts.mean(axis=1) - total.mean()).max()
+    return bool(spreads.min() * ALIKE > spreads.max() and apart <= total.std())
 
 
 def greedy(parts: Doubles, targets: Doubles, count: int, loss: Loss) -> list[int]:
