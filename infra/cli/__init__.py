@@ -24,6 +24,7 @@ from infra.cli import (
     serve,
     services,
     training,
+    tune,
 )
 from infra.cli.app import run
 
@@ -52,6 +53,7 @@ __all__ = [
     "serve",
     "services",
     "training",
+    "tune",
 ]
 
 
