@@ -101,8 +101,9 @@ def tune(
     """Measure a model's settings on rows that it is fed; each alone, and what wins together a second time.
 
     In each of ``rounds`` every setting runs a block of batches of each size, in a random order, so that what slows the machine
-    down slows all of them; a setting's time is compared with the defaults' of the same round. It wins where the interval of the median
-    ratio lies below 1 at some size, by 3 % or more, and above 1 at none. Of one kind, levels say, the best that wins is taken.
+    down slows all of them; a setting's time is compared with the defaults' of the same round. It wins where the interval of the
+    median ratio lies below 1 at some size, by 3 % or more, and above 1 at none. Of one kind, levels say, the best that wins is
+    taken.
 
     Raises `SettingError` for sizes or rounds that give no interval.
     """

@@ -27,7 +27,7 @@ def compress(
     candidate: Candidate,
     learnt: Learnt,
     *,
-    trees: float = 0.5,
+    trees: float = 0.25,
     leaves: float = 0.5,
     held: float = 0.5,
     worth: Literal["labels", "scores"] = "labels",
