@@ -65,22 +65,36 @@ def greedy(parts: Doubles, targets: Doubles, count: int, loss: Loss) -> list[int
     return kept
 
 
-def prune_leaves(ensemble: Ensemble, rows: Rows, column: int, penalty: float, loss: Loss) -> Ensemble:
+class Paths(msgspec.Struct, frozen=True):
+    """Where rows come to, tree by tree."""
+
+    held: tuple[Nodes, ...]
+    """The leaf of each row that is held out: [n]."""
+    counts: tuple[Doubles, ...]
+    """How many of the other rows come to each node as a leaf: [nodes]."""
+
+
+def paths_of(ensemble: Ensemble, rows: Rows) -> Paths:
+    """The paths of ``rows``."""
+    counts = (np.bincount(leaf_of(tree, rows.grown), minlength=len(tree.modes)) for tree in ensemble.trees)
+    return Paths(tuple(leaf_of(tree, rows.held) for tree in ensemble.trees), tuple(count.astype(np.float64) for count in counts))
+
+
+def prune_leaves(ensemble: Ensemble, paths: Paths, targets: Doubles, column: int, penalty: float, loss: Loss) -> Ensemble:
     """The ensemble with each branch a leaf where what it adds to the loss on the rows held out is at most ``penalty`` a leaf.
 
     At 0 it is reduced-error pruning (Quinlan, "Simplifying decision trees", 1987), above it minimises the loss plus ``penalty``
     for each leaf (cost complexity; Breiman et al., "Classification and regression trees", 1984, chapter 3). A branch is judged
-    with the other trees as they are by then. ``column`` is the weights' that the score is of.
+    with the other trees as they are by then. ``targets``, [n], are what the scores of the rows held out should be, ``column`` is
+    the weights' that the score is of.
     """
-    places = [leaf_of(tree, rows.held) for tree in ensemble.trees]
-    raw = np.zeros(len(rows.held)) + (ensemble.base[column] if ensemble.base else 0.0)
-    for tree, at in zip(ensemble.trees, places, strict=True):
+    raw = np.zeros(len(targets)) + (ensemble.base[column] if ensemble.base else 0.0)
+    for tree, at in zip(ensemble.trees, paths.held, strict=True):
         raw += _values(tree, column)[at]
     found = []
-    for tree, at in zip(ensemble.trees, places, strict=True):
-        counts = np.bincount(leaf_of(tree, rows.grown), minlength=len(tree.modes)).astype(np.float64)
+    for tree, at, counts in zip(ensemble.trees, paths.held, paths.counts, strict=True):
         rest = raw - _values(tree, column)[at]
-        gone, values = _collapsed(tree, at, counts, rest, rows.targets, column, penalty, loss)
+        gone, values = _collapsed(tree, at, counts, rest, targets, column, penalty, loss)
         raw = rest + values
         found.append(as_leaves(tree, gone))
     return Ensemble(tuple(found), ensemble.columns, ensemble.base)

@@ -13,7 +13,18 @@ from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.methods import text_of
 from jobs.compress.scored import scores_of
 from jobs.compress.trees import Columns, Doubles, Ensemble, merged, raw_scores, read_trees, tree_node, write_trees
-from jobs.compress.worth import Loss, Rows, cross_entropy, greedy, is_forest, kept_trees, parts_of, prune_leaves, squares
+from jobs.compress.worth import (
+    Loss,
+    Rows,
+    cross_entropy,
+    greedy,
+    is_forest,
+    kept_trees,
+    parts_of,
+    paths_of,
+    prune_leaves,
+    squares,
+)
 
 CLOSE = 1e-4
 """How far the scores of trees read from a graph may be from the graph's: sums in float32 and in doubles."""
@@ -111,16 +122,17 @@ def _with_trees(ensemble: Ensemble, rows: Rows, column: int, count: int, loss: L
 
 def _with_leaves(ensemble: Ensemble, rows: Rows, column: int, most: float, loss: Loss) -> Ensemble:
     """The ensemble with at most so many leaves, or one for each tree: the penalty of a leaf is as small as that allows."""
-    found = prune_leaves(ensemble, rows, column, 0, loss)
+    paths, targets = paths_of(ensemble, rows), rows.targets
+    found = prune_leaves(ensemble, paths, targets, column, 0, loss)
     most = max(most, len(ensemble.trees))
     if found.leaves <= most:
         return found
-    low, high = 0.0, loss(np.zeros(len(rows.targets)), rows.targets).mean() / len(rows.targets) or 1e-12
-    while (found := prune_leaves(ensemble, rows, column, high, loss)).leaves > most:
+    low, high = 0.0, max(1e-12, float(loss(np.zeros(len(targets)), targets).mean()) / len(targets))
+    while (found := prune_leaves(ensemble, paths, targets, column, high, loss)).leaves > most:
         low, high = high, high * RATIO
     for _ in range(PASSES):
         middle = (low * high) ** 0.5 if low else high / RATIO
-        tried = prune_leaves(ensemble, rows, column, middle, loss)
+        tried = prune_leaves(ensemble, paths, targets, column, middle, loss)
         if tried.leaves > most:
             low = middle
         else:

@@ -17,7 +17,7 @@ from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.methods.prune_trees import compress
 from jobs.compress.scored import scores_of
 from jobs.compress.trees import LEAF, Ensemble, Tree, leaf_of, merged, raw_scores, read_trees, tree_node, write_trees
-from jobs.compress.worth import Rows, cross_entropy, greedy, is_forest, parts_of, prune_leaves, squares
+from jobs.compress.worth import Rows, cross_entropy, greedy, is_forest, parts_of, paths_of, prune_leaves, squares
 from jobs.training.trainers import lightgbm, logistic, random_forest, xgboost
 
 pytestmark = pytest.mark.core
@@ -141,7 +141,7 @@ def test_read_trees_written_again_score_the_same_bits(ensemble: Ensemble, x: Any
 def test_a_pruned_graph_gives_what_the_pruned_arrays_say(ensemble: Ensemble, x: Any, penalty: float) -> None:
     """Whatever is pruned: the written graph and numpy agree, and nothing grows."""
     targets = np.linspace(-1, 1, len(x))
-    pruned = prune_leaves(ensemble, Rows(x, x, targets), 0, penalty, squares)
+    pruned = prune_leaves(ensemble, paths_of(ensemble, Rows(x, x, targets)), targets, 0, penalty, squares)
     assert pruned.leaves <= ensemble.leaves
     assert np.allclose(run(write_trees(graph(), pruned), x), raw_scores(pruned, x), rtol=1e-6, atol=1e-6)
 
@@ -151,7 +151,7 @@ def test_a_pruned_graph_gives_what_the_pruned_arrays_say(ensemble: Ensemble, x: 
 def test_reduced_error_pruning_never_makes_the_rows_held_out_worse(ensemble: Ensemble, x: Any) -> None:
     """At a penalty of 0 a branch goes only where its leaf is as good."""
     targets = np.linspace(-1, 1, len(x))
-    pruned = prune_leaves(ensemble, Rows(x, x, targets), 0, 0, squares)
+    pruned = prune_leaves(ensemble, paths_of(ensemble, Rows(x, x, targets)), targets, 0, 0, squares)
     before, after = (squares(raw_scores(of, x)[:, 0], targets).sum() for of in (ensemble, pruned))
     assert after <= before + 1e-5 * max(1, before)  # a leaf's weight is a float32
 
