@@ -10,6 +10,7 @@ import typer
 from infra.cli.app import HERE, JsonOption, ProjectOption, app
 
 if TYPE_CHECKING:
+    from features.inputs.onnx import Onnx
     from jobs.compress.tune import Measured, Result
     from serving.models.tuned import Machine
 
@@ -22,6 +23,9 @@ def tune(
     batch: Annotated[
         list[int] | None, typer.Option(help="Rows of a batch; repeat it. By default 1, 32, 256 and 2,000.", show_default=False)
     ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="The most threads that are tried. By default all cores.", min=1, show_default=False)
+    ] = None,
     rounds: Annotated[int, typer.Option(help="How often each setting is measured, in turns.", min=8)] = 21,
     forget: Annotated[bool, typer.Option("--forget", help="Measure nothing; run with the defaults here again.")] = False,
     project: ProjectOption = HERE,
@@ -33,8 +37,8 @@ def tune(
     defaults, in turns. What is better beyond noise is kept beside the version, for machines with this CPU, its cores and this
     ONNX Runtime; they use it when they next load the version.
     """
+    from features.errors import SettingError
     from features.inputs.feeds import feeds
-    from features.inputs.running import open_model
     from infra.cli import show
     from infra.cli.models import registry_at
     from jobs.compress.tune import SIZES
@@ -57,21 +61,28 @@ def tune(
         return
     content, kept = read_onnx(found), golden.read(read_golden(found))
     fed = feeds(manifest.signature.inputs, kept.rows)
+
+    def agrees(onnx: Onnx) -> None:
+        try:
+            golden.replay(onnx, kept, manifest.onnxruntime)
+        except SettingError as error:
+            raise SettingError(str(error).partition(" (ONNX Runtime")[0]) from None
+
     with show.progress() as on_progress:
         result = measure(
             content,
             manifest.signature,
             fed,
-            cores=machine.cores,
+            cores=threads or machine.cores,
             sizes=tuple(batch or SIZES),
             rounds=rounds,
+            check=agrees,
             on_progress=on_progress,
         )
     won = result.won
     if won is None:
         registry.forget_tuned(name, manifest.version, machine)
     else:
-        golden.replay(open_model(content, manifest.signature, won.execution), kept, manifest.onnxruntime)
         times = {str(rows): one.median for rows, one in won.ratios.items()}
         now = round(time.time() * 1000)
         registry.tune(name, manifest.version, Tuned(machine, manifest.sha256, won.execution, times, now))
@@ -102,6 +113,8 @@ def _print(what: str, machine: Machine, result: Result) -> None:
         return
     gains = ", ".join(f"{one.median - 1:+.0%} at {size:,}" for size, one in result.won.ratios.items())
     show.out.print(f"kept for such machines: {_changed(result.won)}; time of a batch {gains} rows", markup=False)
+    if result.won.execution.threads > 1:
+        show.out.print("further threads take cores from what else runs here; where that is much, give --threads 1", markup=False)
 
 
 def _cell(one: Measured, size: int) -> str:

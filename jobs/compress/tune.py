@@ -33,6 +33,8 @@ BLOCK_S = 0.004
 SEED = 20_240_501
 
 Clock = Callable[[], float]
+Check = Callable[[Onnx], None]
+"""Raises `SettingError` where a model that runs so gives other scores than it should."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -95,6 +97,7 @@ def tune(
     cores: int,
     sizes: Sequence[int] = SIZES,
     rounds: int = 21,
+    check: Check = lambda onnx: None,
     clock: Clock = time.perf_counter,
     on_progress: Progress = lambda step, done, total: None,
 ) -> Result:
@@ -104,6 +107,8 @@ def tune(
     down slows all of them; a setting's time is compared with the defaults' of the same round. It wins where the interval of the
     median ratio lies below 1 at some size, by 3 % or more, and above 1 at none. Of one kind, levels say, the best that wins is
     taken.
+
+    A setting that the model can't run with, or that ``check`` refuses, is not measured.
 
     Raises `SettingError` for sizes or rounds that give no interval.
     """
@@ -115,13 +120,15 @@ def tune(
         raise SettingError(f"an interval of the median needs 8 rounds or more; got {rounds}; give --rounds 21")
     batches = {size: _batch(fed, size) for size in dict.fromkeys(sizes)}
     tried, untried = settings(content, signature, cores, tuple(batches))
-    opened = _opened(content, signature, tried, batches, untried)
+    opened = _opened(content, signature, tried, batches, untried, check)
     first = _measured(opened, batches, rounds, clock, lambda done: on_progress("Each setting alone", done, rounds))
     together = _together(first)
     if together is None:
         return Result(first, (), untried)
     pair = {"defaults": DEFAULT, AGAIN: DEFAULT, "together": together}
-    opened = _opened(content, signature, pair, batches, {})
+    opened = _opened(content, signature, pair, batches, untried, check)
+    if "together" not in opened:
+        return Result(first, (), untried)
     second = _measured(opened, batches, rounds, clock, lambda done: on_progress("What won, again", done, rounds))
     return Result(first, second, untried)
 
@@ -159,12 +166,14 @@ def _opened(
     tried: Mapping[str, Execution],
     batches: Mapping[int, Mapping[str, Feed]],
     untried: dict[str, str],
+    check: Check,
 ) -> dict[str, tuple[Execution, Onnx]]:
-    """The models that are measured, warm; a setting that the model can't run with is added to ``untried``."""
+    """The models that are measured, warm; a setting that it can't run with, or not as it should, is added to ``untried``."""
     found = {}
     for name, execution in tried.items():
         try:
             onnx = open_model(content, signature, execution)
+            check(onnx)
             for fed in batches.values():
                 onnx.run(fed)
         except Exception as error:  # ONNX Runtime's errors have no common type

@@ -10,9 +10,11 @@ import numpy as np
 import onnx
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from features.errors import SettingError
+from features.inputs.onnx import Onnx
 from features.inputs.outputs import signature
 from features.inputs.running import open_model
 from features.inputs.session import DEFAULT, Execution, free_rows, open_session, providers
@@ -156,6 +158,20 @@ def test_a_setting_that_is_worse_at_one_size_does_not_win() -> None:
     assert not measured(Execution(binding=True), little).wins
 
 
+def test_a_setting_that_changes_scores_is_not_measured() -> None:
+    """It is among what was not tried, with what was said of it."""
+    content, found, fed = model()
+
+    def check(onnx: Onnx) -> None:
+        if onnx._run_session.__name__ == "run" and onnx._run_session.__qualname__.startswith("_bound"):
+            raise SettingError("got score 2 for 1")
+
+    result = tune(content, found, fed, cores=1, sizes=(1,), rounds=8, check=check)
+    assert "IO binding" not in {one.name for one in result.first}
+    assert result.untried["IO binding"] == "got score 2 for 1"
+
+
+@hypothesis_settings(deadline=None)
 @given(st.lists(st.floats(0.1, 10), min_size=8, max_size=60), st.integers(0, 2**32 - 1))
 def test_an_interval_holds_its_median_and_moves_with_it(seconds: list[float], seed: int) -> None:
     """Whatever the times; twice the times are twice the ratios."""
