@@ -168,6 +168,15 @@ def write_trees(model: onnx.ModelProto, ensemble: Ensemble) -> bytes:
     return made.SerializeToString()
 
 
+def rewritten(content: bytes) -> bytes:
+    """A graph whose trees are written as shortly as `write_trees` and `merged` do; one without trees as it is."""
+    model = onnx.load_model_from_string(content)
+    if not any(node.op_type in KINDS for node in model.graph.node):
+        return content
+    ensemble = read_trees(tree_node(model))
+    return write_trees(model, Ensemble(tuple(merged(tree) for tree in ensemble.trees), ensemble.columns, ensemble.base))
+
+
 def leaf_of(tree: Tree, x: Columns) -> Nodes:
     """The place of the leaf that each row of ``x``, [n, features], comes to: [n]."""
     by_mode = {mode: np.array([one == mode for one in tree.modes]) for mode in set(tree.modes) - {b"LEAF"}}

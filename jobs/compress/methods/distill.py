@@ -9,6 +9,7 @@ from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.methods import text_of
 from jobs.compress.scored import dressed, scores_of, shape_of
 from jobs.compress.students import AGREEMENT, STUDENTS, TEMPERED, Lesson, Size, Student, Taught
+from jobs.compress.trees import rewritten
 from jobs.training.fitted import Labels
 
 
@@ -51,7 +52,7 @@ def compress(
     shape = shape_of(candidate.onnx, learnt.x)
     lesson = Lesson(learnt.x, _taught(candidate, learnt), learnt.labels, learnt.task, temperature, hard)
     taught = STUDENTS[student](lesson, Size(trees, depth, leaves, units, seed))
-    made = dressed(taught.onnx, shape, log_odds=taught.log_odds)
+    made = rewritten(dressed(taught.onnx, shape, log_odds=taught.log_odds))
     _check(made, taught, learnt)
     given = {
         "student": student,

@@ -52,8 +52,8 @@ def compress(
     rows without a label have too. The model was fitted to these rows: against labels they flatter leaves that learnt them by
     heart, which is why a share is asked for instead of trusting that what hurts here is worth its place.
 
-    Raises `RefusedError` for a graph without trees, or with trees whose score does not follow from their sum, and `SettingError`
-    for a share out of bounds.
+    Raises `RefusedError` for a graph without trees, with trees whose score does not follow from their sum, or where all of them
+    would stay, and `SettingError` for a share out of bounds.
     """
     for name, share in (("trees", trees), ("leaves", leaves)):
         if not 0 < share <= 1:
@@ -72,11 +72,16 @@ def compress(
         raise RefusedError(f"trees are pruned by rows that are held out; got {len(grown)} rows with {worth}; take more days")
     rows = Rows(grown[:first], grown[first:], targets[first:])
     kept = _with_trees(ensemble, rows, column, max(1, round(trees * len(ensemble.trees))), loss)
-    kept = Ensemble(tuple(merged(tree) for tree in kept.trees), kept.columns, kept.base)
-    kept = _with_leaves(kept, rows, column, leaves * kept.leaves, loss) if leaves < 1 else kept
-    kept = Ensemble(tuple(merged(tree) for tree in kept.trees), kept.columns, kept.base)
+    kept = _merged(kept)
+    kept = _merged(_with_leaves(kept, rows, column, leaves * kept.leaves, loss)) if leaves < 1 else kept
+    made = write_trees(model, kept)
+    if kept.leaves >= ensemble.leaves:
+        raise RefusedError(
+            f"prune_trees takes leaves away; got {ensemble.leaves:,} leaves, and with trees={trees:g}, leaves={leaves:g} all "
+            "of them stay; keep a smaller share"
+        )
     parameters = {"trees": text_of(trees), "leaves": text_of(leaves), "held": text_of(held), "worth": worth}
-    return Candidate(write_trees(model, kept), (*candidate.steps, ("prune_trees", parameters)))
+    return Candidate(made, (*candidate.steps, ("prune_trees", parameters)))
 
 
 def _taken(model: onnx.ModelProto, learnt: Learnt) -> Columns:
@@ -90,6 +95,11 @@ def _taken(model: onnx.ModelProto, learnt: Learnt) -> Columns:
         shown.graph.output.append(onnx.ValueInfoProto(name=name))
     found: Columns = open_session(shown.SerializeToString()).run([name], {model.graph.input[0].name: learnt.x})[0]
     return found
+
+
+def _merged(ensemble: Ensemble) -> Ensemble:
+    """The ensemble without branches whose leaves say the same."""
+    return Ensemble(tuple(merged(tree) for tree in ensemble.trees), ensemble.columns, ensemble.base)
 
 
 def _link(ensemble: Ensemble, x: Columns, scores: Doubles) -> tuple[int, Loss]:

@@ -232,6 +232,12 @@ def test_a_score_that_is_no_sum_of_trees_is_refused() -> None:
         compress(Candidate(model.SerializeToString()), learnt("regression"))
 
 
+def test_shares_that_leave_everything_are_refused() -> None:
+    """Nothing is said to be pruned that is not."""
+    with pytest.raises(RefusedError, match="all of them stay; keep a smaller share"):
+        compress(Candidate(trained("xgboost", "classification")), learnt(), trees=1, leaves=1)
+
+
 @pytest.mark.parametrize("bad", [{"trees": 0.0}, {"leaves": 1.5}, {"held": 1.0}])
 def test_shares_have_bounds(bad: dict[str, float]) -> None:
     """What is out of them is refused with its name and value."""
