@@ -28,7 +28,7 @@ PACKAGES = {
 ROOMS = {
     "jobs/audit": {"jobs/history"},
     "jobs/cluster": {"jobs/history", "jobs/stream"},
-    "jobs/compress": {"jobs/training"},
+    "jobs/compress": {"jobs/audit", "jobs/history", "jobs/training"},
     "jobs/ingest": {"jobs/history"},
     "jobs/predict": {"jobs/history"},
     "jobs/training": {"jobs/history"},

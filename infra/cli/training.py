@@ -58,7 +58,7 @@ def train(
     from jobs.training.trainers import chosen
     from serving.models.lifecycle import PRODUCTION, check_alias
 
-    where, split = folder(project), _split(start, days, delay, test_days)
+    where, split = folder(project), split_of(start, days, delay, test_days)
     if service not in load_settings(where).train:
         raise SettingError(f"training needs a label; headrace.toml has no [train.{service}]; add it, with a label")
     options = {
@@ -116,7 +116,7 @@ def _registered(registry: Registry, name: str, before: tuple[int, ...]) -> str:
     return f"{versions} is registered; give it an alias with 'headrace models promote'" if new else "no model was registered"
 
 
-def _split(start: str, days: int, delay: int, test_days: int) -> Split:
+def split_of(start: str, days: int, delay: int, test_days: int) -> Split:
     """The days of training and test. Raises `SettingError` where ``start`` is no day, or the last lies beyond the calendar."""
     from jobs.training.split import Split
 

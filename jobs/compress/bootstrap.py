@@ -1,11 +1,11 @@
 """How sure a difference of metrics is: the bootstrap, paired (B. Efron, R. Tibshirani, *An Introduction to the Bootstrap*, 1993).
 
-Original and candidate are measured on the same resamples, and the interval is that of the difference: what makes a resample easy
-or hard makes it so for both, and cancels (chapter 13 has percentile intervals; chapter 8 what is resampled where rows depend on each
-other). Rows of one group do: one that has a row labelled 1 has several, alike in their inputs. So whole groups are resampled, as
-section 8.3 does with the units that were drawn; their rows stay together. Without a group, blocks of neighbouring rows in time are,
-of n^(1/3) rows (section 8.6; H. Künsch, *Annals of Statistics* 17, 1989), as their windows hold the same events. Days are not
-resampled: a test has seven of them, and an interval by seven draws says nothing.
+Original and candidate are measured on the same resamples, and the interval is that of the difference: what makes a resample
+easy or hard makes it so for both, and cancels (chapter 13 has percentile intervals; chapter 8 what is resampled where rows
+depend on each other). Rows of one group do: one that has a row labelled 1 has several, alike in their inputs. So whole groups
+are resampled, as section 8.3 does with the units that were drawn; their rows stay together. Without a group, blocks of
+neighbouring rows in time are, of n^(1/3) rows (section 8.6; H. Künsch, *Annals of Statistics* 17, 1989), as their windows hold
+the same events. Days are not resampled: a test has seven of them, and an interval by seven draws says nothing.
 """
 
 from __future__ import annotations

@@ -254,6 +254,10 @@ def _checked(model: ModelProto) -> bytes:
             "quantization makes integers of constant float32 weights; ONNX Runtime's tools found none that they change; try "
             "another method"
         )
+    domains = {node.domain for node in model.graph.node} | {""}
+    for other in [one for one in model.opset_import if one.domain not in domains]:
+        model.opset_import.remove(other)
+    del model.graph.value_info[:], model.metadata_props[:]  # what the tools noted for themselves
     content: bytes = model.SerializeToString()
     return content
 

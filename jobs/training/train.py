@@ -86,11 +86,11 @@ def train(
     rows = rows_of(service, config, split, histories=histories, threads=threads, on_progress=on_progress)
     x, frame, training, test = rows.x, rows.frame, rows.training, rows.test
     fitted = fit(x[training], frame["label"][training].to_numpy())
-    golden = _golden_rows(x[test])
+    golden = golden_rows(x[test])
     agreeing_scores(fitted, _with_nulls(golden), config.trainer)
     found = agreeing_scores(fitted, x[test], config.trainer)
     batch = batch_rows(plan, rows.table.filter(pa.array(training | test)))
-    metrics = measure(test_rows(frame, split, config), found, config) | _counts(frame["label"], training, test, config.task)
+    metrics = measure(test_rows(frame, split, config), found, config) | counts(frame["label"], training, test, config.task)
     if batch:
         metrics["rows_without_batch_row"] = float(_without_batch_row(plan, rows.table)[training].sum())
     manifest = register(
@@ -104,7 +104,7 @@ def train(
         metrics=metrics,
         lineage=lineage(config),
         created_at=int(clock() * 1000),
-        golden_rows=[tuple(None if np.isnan(value) else value for value in row) for row in golden.tolist()],
+        golden_rows=given_rows(golden),
     )
     return TrainResult(manifest, metrics, fitted.onnx, batch)
 
@@ -115,7 +115,7 @@ def lineage(config: TrainConfig) -> dict[str, str]:
     return {"trainer": config.trainer, "label": config.label, **{name: str(value) for name, value in parameters.items()}}
 
 
-def _counts(labelled: pd.Series[Any], training: Mask, test: Mask, task: Task) -> dict[str, float]:
+def counts(labelled: pd.Series[Any], training: Mask, test: Mask, task: Task) -> dict[str, float]:
     """How many rows were trained on and tested; of a classification, how many of them are labelled 1."""
     if task == "regression":
         return {"rows": float(training.sum()), "test_rows": float(test.sum())}
@@ -134,11 +134,16 @@ def _without_batch_row(plan: Plan, table: pa.Table) -> Mask:
     return found
 
 
-def _golden_rows(x: Floats) -> Floats:
+def golden_rows(x: Floats) -> Floats:
     """At most `GOLDEN_ROWS` of ``x``, from first to last."""
     places = np.unique(np.linspace(0, len(x) - 1, GOLDEN_ROWS).round().astype(int))
     golden: Floats = x[places]
     return golden
+
+
+def given_rows(x: Floats) -> list[tuple[float | None, ...]]:
+    """The rows of ``x`` as a registry is given them: NaN is None."""
+    return [tuple(None if np.isnan(value) else value for value in row) for row in x.tolist()]
 
 
 def _with_nulls(x: Floats) -> Floats:
