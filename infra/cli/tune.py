@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 @app.command(epilog="Example: headrace tune MODEL@production")
 def tune(
     model: Annotated[
-        str, typer.Argument(help="A model: NAME, the newest version, NAME@VERSION or NAME@ALIAS.", show_default=False)
+        str,
+        typer.Argument(
+            help="A model: the newest version, or the one of a number or an alias.",
+            metavar="MODEL[@VERSION]",
+            show_default=False,
+        ),
     ],
     batch: Annotated[
         list[int] | None, typer.Option(help="Rows of a batch; repeat it. By default 1, 32, 256 and 2,000.", show_default=False)
