@@ -95,7 +95,8 @@ def dressed(student: onnx.ModelProto, shape: Shape, *, log_odds: bool) -> bytes:
         del made.opset_import[:]
         made.opset_import.extend([helper.make_opsetid("", OPSET), *kept])
     made.ir_version = max(made.ir_version, 8)
-    return made.SerializeToString()
+    content: bytes = made.SerializeToString()
+    return content
 
 
 def _signature(session: Any, x: Floats) -> tuple[str, Signature]:
@@ -107,7 +108,8 @@ def _signature(session: Any, x: Floats) -> tuple[str, Signature]:
 
 def _give(graph: onnx.GraphProto, name: str, kind: str, of: int) -> None:
     """Add the output ``name`` of type ``of`` to a graph with `CHANCE`."""
-    made, dims = f"{name}_made", [None]
+    made = f"{name}_made"
+    dims: list[int | None] = [None]
     if kind == "shares":
         dims = [None, BINARY]
         graph.initializer.append(helper.make_tensor(f"{name}_one", TensorProto.FLOAT, [1], [1.0]))

@@ -165,7 +165,8 @@ def write_trees(model: onnx.ModelProto, ensemble: Ensemble) -> bytes:
     made_of = [onnx.helper.make_attribute(name, value) for name, value in {**written, **leaves, **base}.items()]
     del node.attribute[:]
     node.attribute.extend(sorted([*kept, *made_of], key=lambda attribute: attribute.name))
-    return made.SerializeToString()
+    content: bytes = made.SerializeToString()
+    return content
 
 
 def rewritten(content: bytes) -> bytes:
@@ -195,7 +196,7 @@ def leaf_of(tree: Tree, x: Columns) -> Nodes:
 
 def raw_scores(ensemble: Ensemble, x: Columns) -> Doubles:
     """The sums of the leaves' weights and the base for the rows of ``x``, before the node's ``post_transform``: [n, columns]."""
-    total = np.zeros((len(x), len(ensemble.columns))) + np.array(ensemble.base or 0.0)
+    total: Doubles = np.zeros((len(x), len(ensemble.columns))) + np.array(ensemble.base or 0.0)
     for tree in ensemble.trees:
         total += np.nan_to_num(tree.weights[leaf_of(tree, x)].astype(np.float64))
     return total
@@ -220,9 +221,8 @@ def sub_tree(tree: Tree, root: int) -> Tree:
 def as_leaves(tree: Tree, weights: Mapping[int, npt.NDArray[np.float32]]) -> Tree:
     """A tree in which these nodes, by their places, are leaves with these weights, [columns]; what was below is gone."""
     modes, of = list(tree.modes), tree.weights.copy()
-    true, false, features, values, missing = (
-        side.copy() for side in (tree.true, tree.false, tree.features, tree.values, tree.missing)
-    )
+    true, false, features = tree.true.copy(), tree.false.copy(), tree.features.copy()
+    values, missing = tree.values.copy(), tree.missing.copy()
     for place, weight in weights.items():
         modes[place], of[place] = b"LEAF", weight
         true[place] = false[place] = LEAF

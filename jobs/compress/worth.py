@@ -19,7 +19,8 @@ Loss = Callable[[Doubles, Doubles], Doubles]
 
 def squares(raw: Doubles, targets: Doubles) -> Doubles:
     """The squared errors, of a chance Brier's score (Brier 1950)."""
-    return np.square(raw - targets)
+    found: Doubles = np.square(raw - targets)
+    return found
 
 
 def cross_entropy(raw: Doubles, targets: Doubles) -> Doubles:

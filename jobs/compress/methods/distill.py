@@ -70,7 +70,7 @@ def compress(
 
 def _taught(candidate: Candidate, learnt: Learnt) -> Labels:
     """The mean of the teachers' scores, [rows]. Raises `RefusedError` where one has no score for a row."""
-    scores = np.mean([scores_of(one, learnt.x) for one in (candidate.onnx, *learnt.teachers)], axis=0)
+    scores: Labels = np.mean([scores_of(one, learnt.x) for one in (candidate.onnx, *learnt.teachers)], axis=0)
     unscored = ~np.isfinite(scores)
     if unscored.any():
         raise RefusedError(
