@@ -13,7 +13,6 @@ from features.errors import SettingError
 from features.times import DAY_MS, moment_text
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible, warn
 from infra.cli.options import PictureOption, picture_file
-from infra.cli.training import split_of
 
 if TYPE_CHECKING:
     from features.service import Service
@@ -173,6 +172,8 @@ def _split(manifest: Manifest, start: str | None, days: int | None, delay: int, 
 
     Raises `SettingError` where neither is known, or the test has days that the model was trained on.
     """
+    from infra.cli.training import split_of
+
     model, first, until = f"{manifest.name} {manifest.version}", manifest.trained_from, manifest.trained_until
     if start is None:
         if first is None or until is None or first % DAY_MS or until % DAY_MS:

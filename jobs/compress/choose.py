@@ -20,8 +20,10 @@ GAIN = 1.1
 class Measured(msgspec.Struct, frozen=True):
     """A model, and what was measured of it."""
 
+    name: str
+    """What made it, as it was asked for; ``original``."""
     recipe: str
-    """What made it, whole; empty: the original."""
+    """The same with all parameters: it makes it again. Of the original empty."""
     made: Candidate
     size: int
     """Bytes of the ONNX file."""
@@ -78,10 +80,10 @@ def recommend(original: Measured, candidates: Sequence[Measured], rule: Rule) ->
     able = [place for place, said in enumerate(objections) if said is None]
     if able:
         chosen = min(able, key=lambda place: candidates[place].size * candidates[place].milliseconds[rule.batch])
-        return Recommendation(chosen, f"take {candidates[chosen].recipe}: {_praise(original, candidates[chosen], rule)}")
+        return Recommendation(chosen, f"take {candidates[chosen].name}: {_praise(original, candidates[chosen], rule)}")
     if not candidates:
         return Recommendation(None, "keep the original: no method can be applied to it")
-    said = "; ".join(f"{one.recipe} {objected}" for one, objected in zip(candidates, objections, strict=True))
+    said = "; ".join(f"{one.name} {objected}" for one, objected in zip(candidates, objections, strict=True))
     return Recommendation(None, f"keep the original: {said}")
 
 

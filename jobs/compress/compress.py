@@ -93,7 +93,7 @@ def compress(
     learnt, judged = _learnt(rows, x, split, config), _judged(service, rows, x, split, config)
     made, refused = _made(original, learnt, recipes, told)
     kept = Candidate(original.onnx)
-    measured = _measured([kept, *made], original.signature, judged, config, resamples, told)
+    measured = _measured([("original", kept), *made], original.signature, judged, config, resamples, told)
     rule = Rule(main_metric(config.task), tolerance, batch)
     first, rest = measured[0], tuple(measured[1:])
     return Compression(
@@ -143,8 +143,10 @@ def _judged(service: Service, rows: Rows, x: Floats, split: Split, config: Train
     return Judged(test_rows(rows.frame, split, config).iloc[order], x[rows.test][order])
 
 
-def _made(original: Original, learnt: Learnt, recipes: Sequence[Recipe], told: Progress) -> tuple[list[Candidate], list[Refused]]:
-    made: list[Candidate] = []
+def _made(
+    original: Original, learnt: Learnt, recipes: Sequence[Recipe], told: Progress
+) -> tuple[list[tuple[str, Candidate]], list[Refused]]:
+    made: list[tuple[str, Candidate]] = []
     refused: list[Refused] = []
     for done, recipe in enumerate(recipes):
         told(f"making {recipe.text}", done, len(recipes))
@@ -157,22 +159,22 @@ def _made(original: Original, learnt: Learnt, recipes: Sequence[Recipe], told: P
                 raise
             refused.append(Refused(recipe.text, str(error)))
         else:
-            made.append(candidate)
+            made.append((recipe.text, candidate))
     return made, refused
 
 
 def _measured(
-    models: Sequence[Candidate],
+    models: Sequence[tuple[str, Candidate]],
     signature: Signature,
     judged: Judged,
     config: TrainConfig,
     resamples: int,
     told: Progress,
 ) -> list[Measured]:
-    """All models, the original first."""
+    """All models, by name, the original first."""
     steps = len(models) + len(BATCHES)
     times = latencies(
-        [one.onnx for one in models],
+        [one.onnx for _, one in models],
         signature,
         judged.x,
         on_progress=lambda done, _: told("measuring time", done, steps),
@@ -180,13 +182,14 @@ def _measured(
     draws = draw(judged.frame, resamples)
     first: tuple[Doubles, dict[str, Doubles]] | None = None
     found: list[Measured] = []
-    for place, one in enumerate(models):
+    for place, (name, one) in enumerate(models):
         told("measuring metrics", len(BATCHES) + place, steps)
         model = opened(one.onnx, signature)
         scores = scores_of(model, judged.x)
         by_rows = statistics(judged.frame, scores, config)
         metrics, values = measure(judged.frame, scores, config), resampled(by_rows, draws)
         measured = Measured(
+            name=name,
             recipe=text_of(one.steps),
             made=one,
             size=len(one.onnx),

@@ -39,7 +39,7 @@ def _panel(axes: Any, found: Compression, places: list[float], what: str) -> Non
     for place, one in enumerate(found.candidates):
         interval = one.intervals[metric]
         color = CHOSEN if place == found.recommendation.chosen else FRONT if place in found.front else REST
-        axes.plot(places[place + 1 :][:1], [interval.difference], "o", color=color, label=f"{place + 1}: {one.recipe}")
+        axes.plot(places[place + 1 :][:1], [interval.difference], "o", color=color, label=f"{place + 1}: {one.name}")
         axes.vlines(places[place + 1], interval.low, interval.high, color=color, linewidth=1.2)
         axes.annotate(str(place + 1), (places[place + 1], interval.difference), xytext=(5, 4), textcoords="offset points")
     axes.set_xscale("log")

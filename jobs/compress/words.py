@@ -17,9 +17,9 @@ COLUMNS = ("model", "version", "size", "memory", *(f"batch {size}" for size in B
 def rows(found: Compression, versions: Mapping[int, int]) -> list[tuple[str, ...]]:
     """A row for each model; ``versions`` are those that became one, by their place."""
     metric = found.rule.metric
-    return [("original", "", *_cells(found.original, metric))] + [
+    return [(found.original.name, "", *_cells(found.original, metric))] + [
         (
-            f"{one.recipe}{' *' if place in found.front else ''}",
+            f"{one.name}{' *' if place in found.front else ''}",
             f"v{versions[place]}" if place in versions else "",
             *_cells(one, metric),
         )

@@ -18,11 +18,17 @@ def inputs(rows: int, width: int = INPUTS, seed: int = 1) -> Floats:
     return np.random.default_rng(seed).normal(size=(rows, width)).astype(np.float32)
 
 
-def mlp(widths: Sequence[int] = (INPUTS, 32, 32, 1), *, gemm: bool = True, opset: int = 15, seed: int = 0) -> bytes:
-    """Layers with Relu between, and a sigmoid: each a Gemm, or MatMul and Add."""
+def mlp(
+    widths: Sequence[int] = (INPUTS, 32, 32, 1), *, gemm: bool = True, opset: int = 15, seed: int = 0, nulls: bool = False
+) -> bytes:
+    """Layers with Relu between, and a sigmoid: each a Gemm, or MatMul and Add. ``nulls``: NaN is taken for 0."""
     generator = np.random.default_rng(seed)
     nodes: list[NodeProto] = []
-    tensors, value = {}, "inputs"
+    tensors: dict[str, np.ndarray] = {}
+    value = "inputs"
+    if nulls:
+        tensors["zero"], value = np.zeros((), np.float32), "filled"
+        nodes = [helper.make_node("IsNaN", ["inputs"], ["null"]), helper.make_node("Where", ["null", "zero", "inputs"], [value])]
     for layer, (into, out) in enumerate(pairwise(widths)):
         tensors[f"w{layer}"] = generator.normal(0, 1 / np.sqrt(into), (into, out)).astype(np.float32)
         tensors[f"b{layer}"] = generator.normal(0, 0.1, out).astype(np.float32)

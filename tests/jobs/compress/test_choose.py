@@ -14,7 +14,7 @@ from jobs.compress.choose import Measured, Rule, front, recommend
 pytestmark = pytest.mark.core
 
 RULE = Rule("average_precision", 0.01, 1)
-ORIGINAL = Measured("", Candidate(b""), 1000, 1, {1: 1.0}, {"average_precision": 0.5, "mae": 5.0}, 0.0)
+ORIGINAL = Measured("original", "", Candidate(b""), 1000, 1, {1: 1.0}, {"average_precision": 0.5, "mae": 5.0}, 0.0)
 
 
 def candidate(name: str, **changed: Any) -> Measured:
@@ -23,7 +23,7 @@ def candidate(name: str, **changed: Any) -> Measured:
     between = Interval(difference, difference - 0.001, difference + 0.001)
     metrics = {metric: value + difference for metric, value in ORIGINAL.metrics.items()}
     intervals = dict.fromkeys(metrics, between)
-    return msgspec.structs.replace(ORIGINAL, recipe=name, metrics=metrics, intervals=intervals, **changed)
+    return msgspec.structs.replace(ORIGINAL, name=name, metrics=metrics, intervals=intervals, **changed)
 
 
 def test_the_smallest_that_holds_the_metric_is_taken() -> None:
