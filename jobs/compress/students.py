@@ -25,6 +25,9 @@ AGREEMENT = 1e-4
 """How far a student's ONNX may be from its library: log odds of up to 14 are added in float32 and in doubles."""
 SURE = 1e-6
 """Chances are kept so far from 0 and 1 where log odds are made of them."""
+STEADY = 1.0
+"""What a boosted student's leaf weighs at least, and is held back by: with LightGBM's 0.001 and 0, leaves of rows of which the
+teacher is sure had huge log odds, and 30 trees came to an average precision of 0.44 on the example, not 0.54."""
 SAID = "objective=regression"
 HARDEST = 1e-3
 """The least curvature of a row in boosting: a row of which all are sure would divide by nothing."""
@@ -86,6 +89,8 @@ def boosted(lesson: Lesson, size: Size) -> Taught:
         "max_depth": size.depth,
         "num_leaves": size.leaves,
         "learning_rate": min(0.3, 10 / size.trees),
+        "min_sum_hessian_in_leaf": STEADY,
+        "lambda_l2": STEADY,
         "seed": size.seed,
         "deterministic": True,
         "force_row_wise": True,

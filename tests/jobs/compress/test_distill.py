@@ -14,7 +14,7 @@ from features.inputs.session import open_session
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.methods.distill import compress
 from jobs.compress.scored import scores_of, shape_of
-from jobs.compress.students import STUDENTS, Lesson, Size, Student, boosted
+from jobs.compress.students import STEADY, STUDENTS, Lesson, Size, Student, boosted
 from jobs.training.trainers import lightgbm, linear, logistic, random_forest, xgboost
 
 pytestmark = [
@@ -115,7 +115,7 @@ def test_a_temperature_of_one_and_no_hard_labels_is_cross_entropy() -> None:
     teacher = np.array([0.2] * 40 + [0.6] * 40)
     taught = boosted(Lesson(x, teacher, np.full(80, np.nan), "classification", 1.0, 0.0), Size(1, 2, 2, 1, 0))
     start = np.log(0.4 / 0.6)
-    expected = [start + 0.3 * (want - 0.4) / (0.4 * 0.6) for want in (0.2, 0.6)]
+    expected = [start + 0.3 * 40 * (want - 0.4) / (40 * 0.4 * 0.6 + STEADY) for want in (0.2, 0.6)]
     assert taught.predict(x[[0, 79]]) == pytest.approx(expected, rel=1e-4)
 
 
