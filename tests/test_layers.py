@@ -32,6 +32,7 @@ ROOMS = {
     "jobs/ingest": {"jobs/history"},
     "jobs/predict": {"jobs/history"},
     "jobs/training": {"jobs/history"},
+    "serving/edge": {"serving/models"},
     "serving/http": {"serving/kafka", "serving/log_lines.py", "serving/models", "serving/predict"},
     "serving/kafka": {"serving/log_lines.py", "serving/models", "serving/predict"},
     "serving/predict": {"serving/models"},

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.audit.drawing import Table, figure, write
+from jobs.compress.bootstrap import is_better_higher
 from jobs.compress.compress import Compression
 from jobs.compress.words import COLUMNS, rows
 
@@ -34,7 +35,7 @@ def _panel(axes: Any, found: Compression, places: list[float], what: str) -> Non
     metric = found.rule.metric
     allowed = found.rule.tolerance * abs(found.original.metrics[metric])
     axes.axhline(0, color=REST, linewidth=0.8)
-    axes.axhspan(-allowed, allowed, color=REST, alpha=0.12, linewidth=0)
+    axes.axhspan(0, -allowed if is_better_higher(metric) else allowed, color=REST, alpha=0.12, linewidth=0)
     axes.plot(places[:1], [0], "D", color=ORIGINAL, label="the original; the band is what may be lost")
     for place, one in enumerate(found.candidates):
         interval = one.intervals[metric]
@@ -42,5 +43,5 @@ def _panel(axes: Any, found: Compression, places: list[float], what: str) -> Non
         axes.plot(places[place + 1 :][:1], [interval.difference], "o", color=color, label=f"{place + 1}: {one.name}")
         axes.vlines(places[place + 1], interval.low, interval.high, color=color, linewidth=1.2)
         axes.annotate(str(place + 1), (places[place + 1], interval.difference), xytext=(5, 4), textcoords="offset points")
-    axes.set_xscale("log")
+    axes.set_xlim(0, max(places) * 1.08)
     axes.set_xlabel(what)

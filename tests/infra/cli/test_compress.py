@@ -123,6 +123,7 @@ def test_the_picture_has_what_was_measured(found: dict[str, Any]) -> None:
     sentence = found["recommendation"]["sentence"]
     assert sentence[1:40] in found["picture"]
     assert "kB on disk" in found["picture"]
+    assert "mathdefault" not in found["picture"]
     assert all(one["name"] in found["picture"] for one in found["candidates"])
 
 
