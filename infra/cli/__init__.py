@@ -26,6 +26,7 @@ from infra.cli import (
     serve,
     services,
     training,
+    tune,
 )
 from infra.cli.app import run
 
@@ -56,6 +57,7 @@ __all__ = [
     "serve",
     "services",
     "training",
+    "tune",
 ]
 
 
