@@ -105,6 +105,7 @@ UNITS_AND_TYPES = {
 }
 ORDINARY = {"ago", "amount", "at", "event", "fact", "flag", "history", "i", "id", "known", "label", "latest", "measured", "now"}
 ORDINARY |= {"outcome", "pace", "per", "reading", "same", "spend", "yesterday"} | UNITS_AND_TYPES
+ORDINARY |= {"temperature"}  # that of distillation, beside the weather's
 """Words of these names that mean the same everywhere."""
 OTHER_MEANINGS = r"transaction(\.state\.log|_manager)|Kafka transaction|terminal_width|isGloballyTerminalState|on[ _-]?demand"
 """Kafka's transactions, the user's terminal, a state of Flink's jobs that is final, and Feast's views on demand."""

@@ -29,6 +29,7 @@ from infra.cli import (
     serve,
     services,
     training,
+    tune,
 )
 from infra.cli.app import run
 
@@ -62,6 +63,7 @@ __all__ = [
     "serve",
     "services",
     "training",
+    "tune",
 ]
 
 
