@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from jobs.compress.bootstrap import Interval, is_better_higher
 from jobs.compress.candidate import Candidate
 from jobs.compress.measure import SPREAD, Agreement
+from jobs.training.bootstrap import Interval
+from jobs.training.metrics import is_better_higher
 
 NOISE = 1.05
 """Times that are apart by less are taken for the same."""

@@ -8,20 +8,22 @@ from typing import Any
 import msgspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from features.inputs.arrow import table_matrix
 from features.inputs.matrix import Floats
 from features.inputs.signature import Signature
 from features.service import Service
-from jobs.compress.bootstrap import RESAMPLES, draw, interval, main_metric, resampled, statistics
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.choose import Measured, Recommendation, Rule, front, recommend
 from jobs.compress.measure import BATCHES, agreement, latencies, opened, scores_of, spread
+from jobs.compress.paired import RESAMPLES, intervals
 from jobs.compress.recipe import Recipe, noted, text_of
 from jobs.compress.resident import growth
 from jobs.history.compute import Progress
+from jobs.training.blocks import Blocks, blocks, independent
 from jobs.training.config import TrainConfig
-from jobs.training.metrics import Doubles, measure
+from jobs.training.metrics import Doubles, main_metric, measure
 from jobs.training.rows import Rows, rows_of
 from jobs.training.split import Split, test_rows
 from jobs.training.train import counts, given_rows, golden_rows
@@ -52,7 +54,7 @@ class Compression(msgspec.Struct, frozen=True):
     refused: tuple[Refused, ...]
     rule: Rule
     units: int
-    """Groups, or blocks of rows, that the intervals were drawn of."""
+    """Keys that the intervals were drawn of, or days; of a classification those that have the rarer label."""
     recommendation: Recommendation
     counts: Mapping[str, float]
     """Rows of training and test, as training counts them."""
@@ -67,6 +69,8 @@ class Judged(msgspec.Struct, frozen=True):
     """As `jobs.training.split.test_rows` gives it."""
     x: Floats
     """[rows, inputs] of the model."""
+    blocks: list[Blocks]
+    """What the bootstrap draws whole, for each kind [rows]."""
 
 
 def compress(
@@ -102,7 +106,7 @@ def compress(
         front=front(first, rest, rule),
         refused=tuple(refused),
         rule=rule,
-        units=int(draw(judged.frame, 1).units.max()) + 1,
+        units=independent(judged.blocks[0], judged.frame["label"].to_numpy(np.float64), config.task),
         recommendation=recommend(first, rest, rule),
         counts=counts(rows.frame["label"], rows.training, rows.test, config.task),
         golden=given_rows(golden_rows(judged.x)),
@@ -140,7 +144,9 @@ def _learnt(rows: Rows, x: Floats, split: Split, config: TrainConfig) -> Learnt:
 def _judged(service: Service, rows: Rows, x: Floats, split: Split, config: TrainConfig) -> Judged:
     times = rows.table[service.plan.spine_source.time].to_numpy()[rows.test]
     order = np.argsort(times, kind="stable")
-    return Judged(test_rows(rows.frame, split, config).iloc[order], x[rows.test][order])
+    frame = test_rows(rows.frame, split, config)
+    kinds = blocks(service.plan, rows.table.filter(pa.array(rows.test)), frame, config)
+    return Judged(frame.iloc[order], x[rows.test][order], [kind[order] for kind in kinds])
 
 
 def _made(
@@ -179,35 +185,25 @@ def _measured(
         judged.x,
         on_progress=lambda done, _: told("measuring time", done, steps),
     )
-    draws = draw(judged.frame, resamples)
-    first: tuple[Doubles, dict[str, Doubles]] | None = None
+    each: list[Doubles] = []
     found: list[Measured] = []
     for place, (name, one) in enumerate(models):
         told("measuring metrics", len(BATCHES) + place, steps)
         model = opened(one.onnx, signature)
         scores = scores_of(model, judged.x)
-        by_rows = statistics(judged.frame, scores, config)
-        metrics, values = measure(judged.frame, scores, config), resampled(by_rows, draws)
-        measured = Measured(
-            name=name,
-            recipe=text_of(one.steps),
-            made=one,
-            size=len(one.onnx),
-            memory=growth(one.onnx),
-            milliseconds=times[place],
-            metrics=metrics,
-            spread=spread(model, judged.x),
-        )
-        if first is not None:
-            base, of_base = first
-            measured = msgspec.structs.replace(
-                measured,
-                intervals={
-                    name: interval(metrics[name] - found[0].metrics[name], of_base[name], values[name]) for name in values
-                },
-                agreement=agreement(base, scores),
+        each.append(scores)
+        found.append(
+            Measured(
+                name=name,
+                recipe=text_of(one.steps),
+                made=one,
+                size=len(one.onnx),
+                memory=growth(one.onnx),
+                milliseconds=times[place],
+                metrics=measure(judged.frame, scores, config),
+                spread=spread(model, judged.x),
+                agreement=agreement(each[0], scores) if place else None,
             )
-        else:
-            first = scores, values
-        found.append(measured)
-    return found
+        )
+    apart = intervals(judged.frame, each, judged.blocks, config, resamples)
+    return [found[0], *(msgspec.structs.replace(one, intervals=of) for one, of in zip(found[1:], apart, strict=True))]

@@ -25,8 +25,8 @@ Statistic = Callable[[Doubles], Doubles]
 none, as the AUC of rows of one class."""
 RESAMPLES = 1000
 LEVEL = 0.95
-LEAST_DRAWS = 0.5
-"""Which share of the draws has to give a number for an interval to be told."""
+LEAST_DRAWS = 0.95
+"""Which share of the draws has to give a number for an interval to be told: one of the other draws alone would be of odd ones."""
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class Interval(msgspec.Struct, frozen=True):
     """Of the rows as they are."""
     low: float
     high: float
-    """Of the confidence interval; both NaN where there are fewer than two blocks, or where most draws gave no number."""
+    """Of the confidence interval; both NaN where there are fewer than two blocks, or where too many draws gave no number."""
     blocks: int
     """How many were drawn from; of two kinds the fewer."""
 
