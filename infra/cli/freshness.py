@@ -28,11 +28,12 @@ def freshness(
         str | None, typer.Option(help="Test on days before this one; none: all that are due.", metavar="DATE", show_default=False)
     ] = None,
     ages: Annotated[str, typer.Option(help="Ages of the data, in days beside the freshest.", metavar="DAYS")] = "0,7,14,28,56",
-    days: Annotated[int, typer.Option(help="Days of training.", min=1)] = 7,
-    delay: Annotated[int, typer.Option(help="Days until labels are known.", min=0)] = 7,
-    test_days: Annotated[int, typer.Option(help="Days of each test.", min=1)] = 7,
+    days: Annotated[int, typer.Option(help="Days of training.", min=1, max=3650)] = 7,
+    delay: Annotated[int, typer.Option(help="Days until labels are known.", min=0, max=3650)] = 7,
+    test_days: Annotated[int, typer.Option(help="Days of each test.", min=1, max=3650)] = 7,
     every: Annotated[
-        int | None, typer.Option(help="Days from a cut-off to the next; none: as many as a test has.", min=1, show_default=False)
+        int | None,
+        typer.Option(help="Days from a cut-off to the next; none: as many as a test has.", min=1, max=3650, show_default=False),
     ] = None,
     tolerance: Annotated[
         float, typer.Option(help="Which loss is accepted, as a share of the freshest models' metric.", min=0, max=1)

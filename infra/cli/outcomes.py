@@ -34,7 +34,7 @@ def outcomes(
         str | None, typer.Option(help="A .jsonl of predictions; none: the topic.", metavar="FILE", show_default=False)
     ] = None,
     alias: Annotated[str, typer.Option(help="The environment whose topic is read.")] = "production",
-    delay: Annotated[int, typer.Option(help="Days until labels are known.", min=0)] = 7,
+    delay: Annotated[int, typer.Option(help="Days until labels are known.", min=0, max=3650)] = 7,
     horizon: Annotated[
         str, typer.Option(help="How far a label's time may be from its event's, either way.", metavar="DURATION")
     ] = "30d",

@@ -31,9 +31,9 @@ LOOK_SECONDS = 10.0
 @app.command(epilog="Example: headrace retrain SERVICE --wait 60")
 def retrain(
     service: ServiceArgument,
-    days: Annotated[int, typer.Option(help="Days of training.", min=1)] = 7,
-    delay: Annotated[int, typer.Option(help="Days until labels are known.", min=0)] = 7,
-    test_days: Annotated[int, typer.Option(help="Days of the test, the newest matured ones.", min=1)] = 7,
+    days: Annotated[int, typer.Option(help="Days of training.", min=1, max=3650)] = 7,
+    delay: Annotated[int, typer.Option(help="Days until labels are known.", min=0, max=3650)] = 7,
+    test_days: Annotated[int, typer.Option(help="Days of the test, the newest matured ones.", min=1, max=3650)] = 7,
     until: Annotated[
         str | None, typer.Option(help="Use days before this one; none: the newest.", metavar="DATE", show_default=False)
     ] = None,
@@ -41,7 +41,9 @@ def retrain(
         Literal["not-worse", "better"], typer.Option(help="What the new model has to be, beside production's, on the test days.")
     ] = "not-worse",
     alias: Annotated[str, typer.Option(help="The shadow that it is tried in.")] = "staging",
-    wait: Annotated[float, typer.Option(help="Wait so many minutes for the gate to let it into production.", min=0)] = 0,
+    wait: Annotated[
+        float, typer.Option(help="Wait so many minutes for the gate to let it into production.", min=0, max=100_000)
+    ] = 0,
     from_served: Annotated[
         bool, typer.Option("--from-served", help="Learn from the values that were served, by the receipts of the topic.")
     ] = False,
@@ -97,7 +99,7 @@ def retrain(
         on_progress("looking for the newest labels", 0, 1)
         split = newest_split(of, config.label, days=days, delay_days=delay, test_days=test_days, until=end, histories=others)
         before = None if production is None else registry.manifest(production.model, production.version)
-        _check_newer(before, split, of.plan.digest)
+        _check_newer(before, split, of.plan.digest, config.task)
         if from_served:
             records = predicted(of.plan, where, settings, receipts, PRODUCTION)
             rows = rows_served(of, config, split, records, histories=others, on_progress=on_progress)
@@ -192,7 +194,7 @@ def _require_kafka(where: Path, settings: Settings) -> None:
         return
 
 
-def _check_newer(production: Manifest | None, split: Split, plan: str) -> None:
+def _check_newer(production: Manifest | None, split: Split, plan: str, task: str) -> None:
     """Raises `SettingError` where there is nothing newer to learn, or the two could not score the same rows."""
     if production is None:
         return
@@ -200,6 +202,11 @@ def _check_newer(production: Manifest | None, split: Split, plan: str) -> None:
         raise SettingError(
             f"a retrained model is compared with production on the same features; {production.placed} is of another plan; "
             "train with 'headrace train', and let 'headrace up' put the new plan in service"
+        )
+    if production.task != task:
+        raise SettingError(
+            f"a retrained model is compared with production by one metric; {production.placed} is of a {production.task}, and "
+            f"the settings are of a {task}; train with 'headrace train'"
         )
     until = (split.first_day + split.days) * DAY_MS
     if production.trained_until is not None and production.trained_until >= until:

@@ -9,7 +9,8 @@
 
 At each cut-off every age is tested on the same rows: their differences are paired, and what is hard about a cut-off's days drops
 out. An interval is drawn over cut-offs (`jobs.training.bootstrap`), whose test days are not shared. Every age learns from equally
-many days, with the same settings. Features are computed once; a model serves every cut-off and age that want its days.
+many days, with the same settings, by the labels that were known ``delay`` days after them. Features are computed once; a
+model serves every cut-off and age that want its days.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ import numpy.typing as npt
 
 from features.errors import SettingError
 from features.service import Service
+from features.times import DAY_MS
 from jobs.history.compute import Progress
 from jobs.history.places import Written
 from jobs.training.bootstrap import Interval, bootstrap
 from jobs.training.config import TrainConfig
 from jobs.training.fitted import Scores
+from jobs.training.labels import labels_known
 from jobs.training.metrics import average_precision
 from jobs.training.rows import Rows, rows_of
 from jobs.training.split import Split, rows_to_test
@@ -155,10 +158,12 @@ def freshness(
     for done, end in enumerate(ends):
         if on_progress:
             on_progress("training", done, len(ends))
-        training = (days >= end - asked.days) & (days < end) & ~np.isnan(labels)
-        _check(labels[training], config, end, asked)
+        there = np.flatnonzero((days >= end - asked.days) & (days < end))
+        then = labels_known(rows.frame["event_id"].iloc[there], rows.known, (end + asked.delay_days) * DAY_MS)
+        training, learnt = there[~np.isnan(then)], then[~np.isnan(then)]
+        _check(learnt, config, end, asked)
         began = clock()
-        predict = fit(rows.x[training], labels[training]).predict
+        predict = fit(rows.x[training], learnt).predict
         seconds.append(clock() - began)
         for cut, age in wanted[end]:
             found[cut, age] = _measured(labels[tests[cut]], predict(rows.x[tests[cut]]), config)
@@ -203,7 +208,7 @@ def _rows(
     first = cut_offs[0] - asked.delay_days - max(asked.ages) - asked.days
     whole = Split(EPOCH + timedelta(days=first), cut_offs[-1] - first, 0, asked.test_days)
     every = msgspec.structs.replace(config, leave_out_known_positives=False)
-    return rows_of(service, every, whole, histories=histories, on_progress=on_progress)
+    return rows_of(service, every, whole, histories=histories, known_then=False, on_progress=on_progress)
 
 
 def _test(rows: Rows, config: TrainConfig, asked: Asked, cut: int) -> npt.NDArray[np.int64]:

@@ -24,14 +24,14 @@ KNOWN = "_known"
 
 
 def labels(service: Service, label: str, histories: Mapping[str, Written] | None = None) -> pa.Table:
-    """``event_id`` and ``label`` (double) of all history of the source in ``label``, ``<source>.<column>``.
+    """``event_id``, ``label`` (double) and ``known_at`` of all history of the source in ``label``, ``<source>.<column>``.
 
-    Of all, as a label is known later than its event's time. The source is any of the project, the spine too. Raises
-    `SettingError` for an unknown source, and for what is no finite number.
+    Of all, as a label is known later than its event's time: ``known_at`` is the label's own, UTC milliseconds. The source is any
+    of the project, the spine too. Raises `SettingError` for an unknown source, and for what is no finite number.
     """
     with within_memory(), connect(resources=service.resources) as connection:
         add_labels(connection, service, label, histories or {})
-        return connection.sql(f"SELECT event_id, {LABEL} FROM {KNOWN} ORDER BY _arrival").to_arrow_table()
+        return connection.sql(f"SELECT event_id, {LABEL}, _at AS known_at FROM {KNOWN} ORDER BY _arrival").to_arrow_table()
 
 
 def check_label(service: Service, label: str) -> tuple[Source, Column]:

@@ -60,6 +60,8 @@ FIELDS = pa.schema(
 )
 SAID = ("event_time", "score", "model", "version", "sha256", "complete", "scored_at")
 """The columns of an outcome that its prediction says."""
+OWN = ("event_id", *SAID, LABEL, "known_at", "label_at", "labels")
+"""Those that every outcome has."""
 
 
 class Joined(msgspec.Struct, frozen=True):
@@ -93,35 +95,39 @@ def join(
     is neither, and as `jobs.history.labels.labels` does.
     """
     spine = service.plan.spine_source
+    own = [name for name in columns if name in OWN]
+    if own:
+        raise SettingError(
+            f"an outcome has columns of its own, {', '.join(OWN)}; got '{own[0]}' as a segment or group; take another"
+        )
     told = on_progress or (lambda what, done, total: None)
     with within_memory(), closing(connect(2, service.resources)) as connection:
         told("reading labels", 0, 4)
         add_labels(connection, service, label, histories or {})
         told("reading predictions", 1, 4)
-        inputs = _add_predictions(connection, records)
         of_spine = [name for name in columns if name in {column.name for column in spine.columns}]
+        inputs = _add_predictions(connection, records, [name for name in columns if name not in of_spine])
         unknown = [name for name in columns if name not in of_spine and name not in inputs]
         if unknown:
             known = ", ".join([*(column.name for column in spine.columns), *sorted(inputs)])
             raise SettingError(f"a segment is a column of {spine.name} or a model's input; got '{unknown[0]}'; there are {known}")
         told(f"reading {spine.name}", 2, 4)
-        wanted = [name for name in of_spine if name not in ("event_id", *SAID)]
-        _add_spine(connection, service, wanted, histories or {})
+        _add_spine(connection, service, of_spine, histories or {})
         told("joining", 3, 4)
-        table = connection.sql(_sql(horizon_ms, wanted)).to_arrow_table()
+        table = connection.sql(_sql(horizon_ms, of_spine)).to_arrow_table()
         (newest,) = connection.execute(f"SELECT max(_at) FROM {KNOWN}").fetchall()[0]
         told("joining", 4, 4)
     return Joined(_with_inputs(table, [name for name in columns if name not in of_spine]), newest)
 
 
-def _add_predictions(connection: duckdb.DuckDBPyConnection, records: Iterable[Record]) -> set[str]:
-    """Make the table `PREDICTED` of all records; gives the inputs that receipts name."""
+def _add_predictions(connection: duckdb.DuckDBPyConnection, records: Iterable[Record], wanted: Sequence[str]) -> set[str]:
+    """Make the table `PREDICTED` of all records, with the ``wanted`` of their inputs; gives the inputs that receipts name."""
     connection.register("_some", FIELDS.empty_table())
     connection.execute(f"CREATE TABLE {PREDICTED} AS SELECT * FROM _some")
     numbers, left, inputs = count(), iter(records), set[str]()
     while some := [_prediction(record) for record in islice(left, AT_ONCE)]:
         inputs.update(name for one in some for name in one.receipt.inputs)
-        connection.register("_some", pa.Table.from_pylist([_row(next(numbers), one) for one in some], FIELDS))
+        connection.register("_some", pa.Table.from_pylist([_row(next(numbers), one, wanted) for one in some], FIELDS))
         connection.execute(f"INSERT INTO {PREDICTED} SELECT * FROM _some")
     connection.unregister("_some")
     return inputs
@@ -137,7 +143,7 @@ def _prediction(record: Record) -> Prediction:
 _decode = msgspec.json.Decoder(Prediction).decode
 
 
-def _row(number: int, prediction: Prediction) -> dict[str, Any]:
+def _row(number: int, prediction: Prediction, wanted: Sequence[str]) -> dict[str, Any]:
     receipt = prediction.receipt
     return {
         "_number": number,
@@ -149,7 +155,7 @@ def _row(number: int, prediction: Prediction) -> dict[str, Any]:
         "sha256": receipt.sha256,
         "complete": receipt.complete,
         "scored_at": receipt.scored_at,
-        "_inputs": msgspec.json.encode(receipt.inputs).decode(),
+        "_inputs": msgspec.json.encode({name: receipt.inputs.get(name) for name in wanted}).decode() if wanted else None,
     }
 
 

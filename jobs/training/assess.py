@@ -20,7 +20,7 @@ from jobs.training.split import Split, test_rows
 def rows_tested(service: Service, config: TrainConfig, split: Split, table: pa.Table) -> pd.DataFrame:
     """The test rows of ``split``, as `jobs.training.split.test_rows` gives them; ``table`` has the rows of all its days."""
     known = labels_of(service, config.label, config.task)
-    return test_rows(outcomes(service.plan, table, known, config.group), split, config)
+    return test_rows(outcomes(service.plan, table, known, config.group, split), split, config)
 
 
 def assess(test: pd.DataFrame, scores: Mapping[Any, float], config: TrainConfig) -> dict[str, float]:

@@ -48,4 +48,10 @@ def newest_split(
             f"labels are due {delay_days} days after their rows: the newest matured day of history is {end - timedelta(days=1)}; "
             f"got --until {until}; write {end} or an earlier day, or bring the history up to date"
         )
-    return Split((until or end) - timedelta(days=test_days + delay_days + days), days, delay_days, test_days)
+    try:
+        return Split((until or end) - timedelta(days=test_days + delay_days + days), days, delay_days, test_days)
+    except OverflowError:
+        raise SettingError(
+            f"the days before {until or end} go back to the year 1; got {test_days + delay_days + days} of them; take fewer, or "
+            "a later --until"
+        ) from None

@@ -17,6 +17,7 @@ from features.inputs.arrow import table_matrix
 from features.inputs.columns import input_columns
 from features.inputs.matrix import Floats
 from features.inputs.signature import Task
+from features.plan import Plan
 from features.service import Service
 from features.times import DAY_MS
 from jobs.history.compute import Progress, compute
@@ -37,6 +38,8 @@ class Rows(msgspec.Struct, frozen=True):
     """The spine's columns and the features, as `jobs.history.compute` gives them."""
     frame: pd.DataFrame
     """event_id, day, label and, where there is one, group, as `jobs.training.labels.outcomes` gives them."""
+    known: pa.Table
+    """All labels, as `jobs.training.labels.labels_of` gives them."""
     inputs: tuple[str, ...]
     x: Floats
     """[rows, inputs], NaN is null."""
@@ -52,13 +55,18 @@ def rows_of(
     split: Split,
     *,
     histories: Mapping[str, Written] | None = None,
+    known_then: bool = True,
     threads: int = 2,
     on_progress: Progress | None = None,
 ) -> Rows:
     """The rows of ``split``, computed over history.
 
-    Raises `SettingError` where the days have no rows or, of a classification, rows of one class only.
+    Rows of the training days have the labels that were known as the test began; without ``known_then`` the newest. Raises
+    `SettingError` where the days have no rows or, of a classification, rows of one class only.
     """
+    known = labels_of(
+        service, config.label, config.task, histories
+    )  # what they have wrong is refused before minutes of computing
     table = compute(
         service,
         start_ms=split.first_day * DAY_MS,
@@ -67,7 +75,7 @@ def rows_of(
         threads=threads,
         on_progress=on_progress,
     )
-    return _of_table(service, config, split, table, histories)
+    return _of_table(service.plan, config, split, table, known, known_then=known_then)
 
 
 def rows_served(
@@ -91,6 +99,7 @@ def rows_served(
             f"receipts have a list as its columns, which production's inputs are not made of here; service '{service.name}' has "
             "one; leave out --from-served"
         )
+    known = labels_of(service, config.label, config.task, histories)
     start_ms, end_ms = split.first_day * DAY_MS, split.end_day * DAY_MS
     found = stream_served(service, records, start_ms=start_ms, end_ms=end_ms, histories=histories, on_progress=on_progress)
     table = together(found)
@@ -101,24 +110,26 @@ def rows_served(
             f"rows of plan {plan.short_digest} are learnt from as they were served; got receipts of it for {whole.num_rows:,} of "
             f"{table.num_rows:,} rows from {split.train_from} on; leave out --from-served, or take other days"
         )
-    return _of_table(service, config, split, whole, histories)
+    return _of_table(plan, config, split, whole, known)
 
 
 def _of_table(
-    service: Service, config: TrainConfig, split: Split, table: pa.Table, histories: Mapping[str, Written] | None
+    plan: Plan, config: TrainConfig, split: Split, table: pa.Table, known: pa.Table, *, known_then: bool = True
 ) -> Rows:
-    plan = service.plan
-    known = labels_of(service, config.label, config.task, histories)
-    frame = outcomes(plan, table, known, config.group)
+    frame = outcomes(plan, table, known, config.group, split if known_then else None)
     inputs = input_columns(plan, plan.inputs)
     x = table_matrix(table, plan, inputs)
     training, test = rows_to_train(frame, split).to_numpy(), rows_to_test(frame, split, config).to_numpy()
-    _check_labels(frame["label"][training], config.task, f"training from {split.train_from} for {split.days} days")
+    _check_labels(
+        frame["label"][training],
+        config.task,
+        f"training from {split.train_from} for {split.days} days, by what was known as the test began",
+    )
     _check_labels(
         frame["label"][test], config.task, f"test of {split.test_days} days, {split.days + split.delay_days} days later"
     )
     _check_finite(x[training | test], inputs)
-    return Rows(table, frame, inputs, x, training, test)
+    return Rows(table, frame, known, inputs, x, training, test)
 
 
 def _check_labels(labelled: pd.Series[Any], task: Task, what: str) -> None:

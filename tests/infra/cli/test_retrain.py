@@ -129,6 +129,8 @@ def test_days_that_are_not_due_are_refused(retrain: Retrain) -> None:
     assert "the newest matured day of history is 2024-05-04; got --until 2024-05-06" in retrain("--until", "2024-05-06", code=2)
     assert "a day is YYYY-MM-DD; got 'May'" in retrain("--until", "May", code=2)
     assert "tried in a shadow first; got --alias production" in retrain("--alias", "production", code=2)
+    assert "go back to the year 1; got 3 of them" in retrain("--until", "0001-01-02", code=2)
+    assert "Invalid value for '--wait'" in retrain("--wait", "inf", code=2)
     assert "of another plan" not in retrain("--until", "2024-05-05")
 
 
@@ -136,6 +138,13 @@ def test_another_plan_is_refused(project: Path, retrain: Retrain) -> None:
     """What production was fitted to are other features."""
     put_in_production(project, 0.2, digest="1" * 64)
     assert "num v2 is of another plan" in retrain(code=2)
+
+
+def test_another_task_is_refused(project: Path, retrain: Retrain) -> None:
+    """A chance and a number are not compared by one metric."""
+    settings = project / "headrace.toml"
+    settings.write_text(settings.read_text().replace('label = "outcomes.bad"', 'label = "outcomes.bad"\ntask = "regression"'))
+    assert "num v1 is of a classification, and the settings are of a regression" in " ".join(retrain(code=2).split())
 
 
 def test_waiting_for_the_gate_needs_a_kafka(project: Path, retrain: Retrain) -> None:

@@ -6,6 +6,7 @@ import re
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -14,10 +15,12 @@ import pytest
 from features.definitions.load import load
 from features.errors import DefinitionError, SettingError
 from features.service import Service
+from features.times import DAY_MS
 from infra.models import registering
 from infra.settings import TrainSettings
 from jobs.history.compute import compute
 from jobs.training.labels import labels_of, outcomes, positives
+from jobs.training.rows import rows_of
 from jobs.training.split import Split
 from jobs.training.train import train
 from serving.models.registry import Registry
@@ -65,6 +68,37 @@ def test_a_group_is_a_column_of_the_spine(small: Service) -> None:
     assert "group" not in outcomes(small.plan, table, known, None)
     with pytest.raises(DefinitionError, match="source 'transactions' has no column 'account_id'; it has transaction_id,"):
         outcomes(small.plan, table, known, "account_id")
+
+
+def test_training_days_have_the_labels_that_were_known_as_the_test_began(small: Service) -> None:
+    """One that came later, or changed later, is not learnt from; the days between and the test's have the newest."""
+    split = Split(date(2018, 4, 10), days=2, delay_days=3, test_days=2)
+    begin = (date(2018, 4, 15) - date(1970, 1, 1)).days * DAY_MS
+    table = compute(small, start_ms=split.first_day * DAY_MS, end_ms=split.end_day * DAY_MS)
+    days = table["event_time"].to_numpy() // DAY_MS
+    ids = table["transaction_id"].to_numpy()
+    training, between = ids[days < split.first_day + 2], ids[(days >= split.first_day + 2) & (days < split.first_test_day)]
+    events = [training[0], training[1], training[2], training[2], between[0]]
+    columns = {
+        "event_id": events,
+        "label": [1.0, 1.0, 0.0, 1.0, 1.0],
+        "known_at": [begin - 1, begin, begin - 1, begin, begin + 5],
+    }
+    found = outcomes(small.plan, table, pa.table(columns), None, split).set_index("event_id")["label"]
+    assert found[training[0]] == 1
+    assert np.isnan(found[training[1]])
+    assert found[training[2]] == 0
+    assert found[between[0]] == 1
+    assert outcomes(small.plan, table, pa.table(columns), None).set_index("event_id")["label"][training[2]] == 1
+
+
+def test_a_model_learns_from_no_label_that_came_too_late(small: Service) -> None:
+    """Labels come seven days after their events: by a test that begins at once, none of the last seven days is known."""
+    config = TrainSettings(label="labels.is_fraud").config
+    rows = rows_of(small, config, Split(date(2018, 4, 20), days=10, delay_days=0, test_days=7))
+    learnt = rows.frame["day"][rows.training]
+    assert learnt.max() <= (date(2018, 4, 23) - date(1970, 1, 1)).days
+    assert rows_of(small, config, Split(date(2018, 4, 20), 10, 0, 7), known_then=False).training.sum() > 2 * rows.training.sum()
 
 
 def test_an_event_may_carry_its_own_label(small_copy: Path, tmp_path: Path) -> None:
