@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
+import msgspec
 import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from features.errors import SettingError
 from features.service import Service
 from infra.models import registering
 from infra.settings import TrainSettings
+from jobs.freshness import measure
 from jobs.freshness.measure import Age, Asked, Freshness, ages_of, freshness
 from jobs.freshness.picture import draw
 from jobs.training.bootstrap import Interval
@@ -58,6 +63,23 @@ def test_age_0_is_what_training_measures(small: Service, tmp_path: Path) -> None
     page = (tmp_path / "picture.html").read_text()
     assert found.recommendation in page
     assert "<svg" in page
+
+
+def test_no_model_learns_from_a_label_that_was_not_known_by_then(small: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels come seven days after their events: three days after its training days, a model has those of the first three."""
+    learnt = list[int]()
+
+    def fit(x: np.ndarray, labels: np.ndarray) -> SimpleNamespace:
+        learnt.append(len(labels))
+        return SimpleNamespace(predict=lambda x: np.zeros(len(x)))
+
+    monkeypatch.setattr(measure, "fitting", lambda config, plan: fit)
+    config = TrainSettings(label="labels.is_fraud").config
+    found = freshness(small, config, msgspec.structs.replace(ASKED, delay_days=3), tolerance=0.02)
+    times = pq.read_table(small.folder / "data" / "transactions.parquet")["event_time"].to_pandas().dt.tz_localize(None)
+    ends = sorted({cut - timedelta(days=3 + age) for cut in found.cut_offs for age in (0, 4)})
+    between = [(pd.Timestamp(end - timedelta(days=7)), pd.Timestamp(end - timedelta(days=4))) for end in ends]
+    assert learnt == [int(((times >= first) & (times < last)).sum()) for first, last in between]
 
 
 def test_a_cut_off_that_is_hard_for_all_ages_does_not_widen_what_is_lost() -> None:
