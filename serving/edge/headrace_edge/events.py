@@ -52,7 +52,8 @@ def read(source: Source, text: str, now_ms: int, max_ahead_ms: int, max_age_days
     """The event in a line. Raises `RefusedError`."""
     try:
         text.encode()
-        found = json.loads(text, parse_float=_Number, parse_int=_Number, parse_constant=_NotFinite)
+        constants: list[_NotFinite] = []
+        found = json.loads(text, parse_float=_Number, parse_int=_Number, parse_constant=lambda name: _kept(constants, name))
     except (ValueError, RecursionError) as error:
         raise RefusedError("not_json", f"an event is one JSON object; {error}") from None
     if not isinstance(found, dict):
@@ -60,6 +61,8 @@ def read(source: Source, text: str, now_ms: int, max_ahead_ms: int, max_age_days
     if OWN in found:
         raise RefusedError("not_json", f"'{OWN}' is the runner's own field; got an event that has it; send the event as it was")
     columns = {column.name: _value(column, found.get(column.name)) for column in source.columns}
+    if constants:  # in a field that is no column; as it is, nobody could publish it
+        raise RefusedError("not_json", f"an event is one JSON object; got {constants[0]}, which JSON does not have")
     if columns[source.time] is None:
         raise RefusedError("missing_time", f"{source.time} is missing")
     for name in source.required:
@@ -77,6 +80,11 @@ def typed(column: Column, value: Any) -> Any:
     if value is None or column.kind != "decimal" or not column.scale:
         return value
     return value / 10**column.scale
+
+
+def _kept(constants: list[_NotFinite], name: str) -> _NotFinite:
+    constants.append(_NotFinite(name))
+    return constants[-1]
 
 
 def _value(column: Column, value: Any) -> Any:
