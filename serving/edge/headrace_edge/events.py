@@ -16,6 +16,8 @@ DAY_MS = 86_400_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)")
 """ISO 8601 with an offset."""
+HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""Stands in JSON where there is a surrogate, or half of one."""
 LONGEST = 20
 """Digits of a whole number of 64 bits, with its sign."""
 WRITTEN = 1000
@@ -63,6 +65,8 @@ def read(source: Source, text: str, now_ms: int, max_ahead_ms: int, max_age_days
     columns = {column.name: _value(column, found.get(column.name)) for column in source.columns}
     if constants:  # in a field that is no column; as it is, nobody could publish it
         raise RefusedError("not_json", f"an event is one JSON object; got {constants[0]}, which JSON does not have")
+    if HALF.search(text) and _has_half(found):
+        raise RefusedError("not_json", "an event is one JSON object in UTF-8; got half of a surrogate pair")
     if columns[source.time] is None:
         raise RefusedError("missing_time", f"{source.time} is missing")
     for name in source.required:
@@ -87,6 +91,14 @@ def _kept(constants: list[_NotFinite], name: str) -> _NotFinite:
     return constants[-1]
 
 
+def _has_half(found: Any) -> bool:
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def _value(column: Column, value: Any) -> Any:
     if value is None:
         return None
@@ -102,6 +114,8 @@ def _value(column: Column, value: Any) -> Any:
 def _whole(column: Column, value: Any) -> int | None:
     """3.0 and 3e0 are 3."""
     number = _number(value)
+    if number is not None and not number:  # 0e99
+        return 0
     if number is None or number.adjusted() >= LONGEST or number != number.to_integral_value(context=DIGITS):
         return None
     found = int(number)

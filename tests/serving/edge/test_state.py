@@ -13,6 +13,10 @@ from typing import Any
 
 import pytest
 
+from features.definitions.load import load
+from jobs.ingest.event_files import checked
+from jobs.ingest.publish import feed
+from serving.edge.compare import compare
 from serving.edge.headrace_edge import __main__ as runner
 from serving.edge.headrace_edge import bundle as bundles
 from serving.edge.headrace_edge import state as states
@@ -182,19 +186,21 @@ def test_whole_from_may_be_said_later(found: Bundle, lines: list[str], tmp_path:
     assert all(one["receipt"]["complete"] for one in ran(found, options_of(tmp_path), lines[4:6]))
 
 
-def test_what_is_kept_is_json(found: Bundle, lines: list[str], tmp_path: Path) -> None:
+def test_what_is_kept_can_be_published(project: Path, found: Bundle, lines: list[str], tmp_path: Path) -> None:
     """A function may give an infinity: the model has it, JSON has null, as the scorer writes it. An event with one is refused."""
     event = json.loads(lines[0])
-    infinite, ignored = json.dumps({**event, "d": 1.7e308}), json.dumps({**event, "id": 9, "more": [float("nan")]})
-    given, refused = ran(found, options_of(tmp_path), [infinite, ignored])
-    assert given["receipt"]["inputs"]["doubled__twice"] is None
-    assert (refused["refused"], refused["detail"]) == (
-        "not_json",
-        "an event is one JSON object; got NaN, which JSON does not have",
-    )
+    infinite, zero = json.dumps({**event, "d": 1.7e308, "more": "\U0001f600"}), json.dumps({**event, "id": 8, "n": 0})
+    bad = [json.dumps({**event, "id": 9, "more": more}) for more in ([float("nan")], {"\ud800": 1})]
+    one, two, *refused = ran(found, options_of(tmp_path), [infinite, zero.replace('"n": 0', '"n": 0e99'), *bad])
+    assert (one["receipt"]["inputs"]["doubled__twice"], two["event_id"]) == (None, 8)
+    assert [each["refused"] for each in refused] == ["not_json"] * 2
+    assert [each["detail"].partition("; got ")[2] for each in refused] == [
+        "NaN, which JSON does not have",
+        "half of a surrogate pair",
+    ]
     (path,) = (tmp_path / "outbox").iterdir()
-    assert path.read_text().count("\n") == 1
-    assert not {"NaN", "Infinity"} & set(path.read_text().replace(":", ",").split(","))
+    assert checked(feed(path, "num", load(project).plans)) == 2
+    assert compare([path], []).events == 2
 
 
 def test_a_line_without_an_end_takes_no_memory() -> None:
