@@ -24,7 +24,7 @@ EXAMPLE = ROOT / "examples" / "fraud"
 COMMANDS = {
     "init", "plan", "setup", "up", "down", "status", "run", "stream", "scorer", "publish", "replay", "tail", "features",
     "batch-views", "audit", "backfill", "compress", "explain", "online", "schedule", "serve",
-    "score", "train", "tune", "models", "export-edge", "edge-audit",
+    "score", "train", "tune", "models", "retrain", "outcomes", "freshness", "export-edge", "edge-audit",
 }  # fmt: skip
 
 
