@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from features.inputs.matrix import Floats
+from features.inputs.reference import Reference
 from features.inputs.signature import Task
 from features.plan import Plan
 from features.service import Service
@@ -23,6 +24,7 @@ from jobs.history.places import Written
 from jobs.training.config import TrainConfig
 from jobs.training.fitted import agreeing_scores
 from jobs.training.metrics import measure
+from jobs.training.reference import reference_of
 from jobs.training.rows import Mask, rows_of
 from jobs.training.split import Split, test_rows
 from jobs.training.trainers import chosen
@@ -48,10 +50,12 @@ class Register(Protocol):
         lineage: Mapping[str, str],
         created_at: int,
         golden_rows: Sequence[tuple[float | None, ...]],
+        reference: Reference | None = None,
     ) -> Any:
         """Store the model as the next version of ``name``; gives its manifest.
 
-        ``lineage`` is how it was made, ``golden_rows`` are test rows in the order of ``inputs``, None for null.
+        ``lineage`` is how it was made, ``golden_rows`` are test rows in the order of ``inputs``, None for null; ``reference``
+        is what live rows are held against.
         """
 
 
@@ -88,7 +92,10 @@ def train(
     fitted = fit(x[training], frame["label"][training].to_numpy())
     golden = _golden_rows(x[test])
     agreeing_scores(fitted, _with_nulls(golden), config.trainer)
-    found = agreeing_scores(fitted, x[test], config.trainer)
+    trained = frame["day"].to_numpy() < split.first_day + split.days  # with a label or without: as live rows are
+    later = ~trained & ~np.isinf(x).any(axis=1)
+    scores = agreeing_scores(fitted, x[later], config.trainer)
+    found = scores[test[later]]
     batch = batch_rows(plan, rows.table.filter(pa.array(training | test)))
     metrics = measure(test_rows(frame, split, config), found, config) | _counts(frame["label"], training, test, config.task)
     if batch:
@@ -105,6 +112,7 @@ def train(
         lineage=lineage(config),
         created_at=int(clock() * 1000),
         golden_rows=[tuple(None if np.isnan(value) else value for value in row) for row in golden.tolist()],
+        reference=reference_of(plan, rows, trained, scores, later),
     )
     return TrainResult(manifest, metrics, fitted.onnx, batch)
 
