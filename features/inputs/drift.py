@@ -48,8 +48,14 @@ def psi(trained: Sequence[int] | Counts, found: Sequence[int] | Counts) -> float
 
 def psi_of(trained: Numbers, found: Numbers) -> Numbers:
     """`psi` along the last axis: [..., cells], [..., cells] → [...]."""
+    result: Numbers = psi_terms(trained, found).sum(axis=-1)
+    return result
+
+
+def psi_terms(trained: Numbers, found: Numbers) -> Numbers:
+    """What each cell adds to `psi`, 0 and more: [..., cells], [..., cells] → [..., cells]."""
     e, f = (np.maximum(_shares(counts), LEAST_SHARE) for counts in (trained, found))
-    result: Numbers = ((f - e) * np.log(f / e)).sum(axis=-1)
+    result: Numbers = (f - e) * np.log(f / e)
     return result
 
 

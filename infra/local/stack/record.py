@@ -124,6 +124,11 @@ def writer_name(service: str) -> str:
     return f"online-{service}"
 
 
+def monitor_name(service: str) -> str:
+    """The process that watches the predictions of a service for drift."""
+    return f"monitor-{service}"
+
+
 def reader_names(service: str, settings: Settings) -> list[str]:
     """The processes that read the feature vectors of a service, as the settings say."""
     return [*scorer_names(service, settings), *([writer_name(service)] if settings.online.write else [])]
