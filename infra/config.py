@@ -245,7 +245,7 @@ def monitor_config(
     isolation_level: str = READ_COMMITTED,
     ready_file: Path | None = None,
 ) -> MonitorConfig:
-    """The configuration of the monitor of ``service``, with its state in the folder ``state``, a file for each length of windows."""
+    """The configuration of the monitor of ``service``; its state is in the folder ``state``, a file for each kind of window."""
     from serving.monitor.config import MonitorConfig
 
     return _filled(

@@ -51,8 +51,9 @@ def monitor(
 ) -> None:
     """Hold live predictions against training, by windows of event time, and write alarms that open and close.
 
-    It reads the predictions of a service from Kafka until it is stopped, counts the inputs in their receipts, and writes each alarm
-    once to the topic 'alarms'. With --once, or any option of it, it scores history instead, needs no Kafka, and prints a table.
+    It reads the predictions of a service from Kafka until it is stopped, counts the inputs in their receipts, and writes each
+    alarm once to the topic 'alarms'. With --once, or any option of it, it scores history instead, needs no Kafka, and prints
+    a table.
     """
     of_history = (start, end, events, history, model, version, picture)
     if once or as_json or any(option is not None for option in of_history):
@@ -163,8 +164,8 @@ def _print(found: Drift, settings: Settings) -> None:
     if judged:
         until = moment_text(judged[-1].start)
         show.out.print(
-            f"  {sum(verdict.rows for verdict in judged):,} predictions in {len(judged)} windows of a {rules.window}, the last from "
-            f"{until}\n"
+            f"  {sum(verdict.rows for verdict in judged):,} predictions in {len(judged)} windows of a {rules.window}, the last "
+            f"from {until} on\n"
         )
         columns = ("input", "drifted", "PSI", "limit", "JS, bits", "largest PSI", "null", "out of range", "new", "alarm")
         rows = [_row(found, name) for name in found.inputs if found.of(name)]

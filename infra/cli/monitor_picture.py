@@ -1,4 +1,4 @@
-"""The picture of ``headrace monitor``: how far each input was from its limit in each window, and the histograms of those furthest."""
+"""The picture of ``headrace monitor``: how far each input was from its limit in each window, and histograms of the furthest."""
 
 from __future__ import annotations
 

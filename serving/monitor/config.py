@@ -11,7 +11,7 @@ from features.inputs.reference import LENGTH_MS, Length
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """When a window has drifted, and when that is an alarm: keys of ``[monitor]``, whose defaults and bounds are the settings'."""
+    """When a window has drifted, and when that is an alarm: keys of ``[monitor]``, with the settings' defaults and bounds."""
 
     window: Length
     wait_ms: int

@@ -1,4 +1,4 @@
-"""What Prometheus is told of a monitor: what the newest closed window of each version says, and what is open. Read when it looks."""
+"""What Prometheus is told of a monitor, when it looks: what the newest closed window of each version says, and what is open."""
 
 from __future__ import annotations
 

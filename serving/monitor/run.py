@@ -32,7 +32,7 @@ from serving.log_lines import log_as_json
 from serving.monitor.config import MonitorConfig
 from serving.monitor.metrics import Seen, metrics_at
 from serving.monitor.monitor import GiveReference, Monitor, columns_of
-from serving.monitor.state import State, read_state, write_state
+from serving.monitor.state import read_state, write_state
 
 POLL_MS = 500
 SAVE_SECONDS = 5.0
@@ -59,7 +59,10 @@ _decode = msgspec.json.Decoder(_Predicted).decode
 
 
 def run(service: str, references: GiveReference, config: MonitorConfig, stop: threading.Event | None = None) -> None:
-    """Count and judge until SIGTERM, SIGINT or ``stop``; then save. Raises `HeadraceError` where the state or Kafka cannot be used."""
+    """Count and judge until SIGTERM, SIGINT or ``stop``; then save.
+
+    Raises `HeadraceError` where the state or Kafka cannot be used.
+    """
     stop = stop or threading.Event()
     log_as_json()
     with stopped_by_signals(stop), _kafka_errors(config), ExitStack() as parts:
@@ -159,8 +162,8 @@ class Loop:
             return begin
         if offset > end:
             raise StackError(
-                f"a monitor goes on where it was; {self._config.state} has counted up to {offset} of {place.topic}-{place.partition}, "
-                f"which ends at {end}: it is another topic; remove that file to count it anew"
+                f"a monitor goes on where it was; {self._config.state} has counted up to {offset} of {place.topic}-"
+                f"{place.partition}, which ends at {end}: it is another topic; remove that file to count it anew"
             )
         if offset < begin:
             log.warning("predictions were deleted before they were counted", partition=place.partition, count=begin - offset)
@@ -187,8 +190,8 @@ class Loop:
     def _until(self) -> int | None:
         """How far the stream has come: all that is older has been read, but for what is late.
 
-        A partition that has more to read holds it back at its newest event; one that is read to its end does not. None: nothing is
-        known of a partition yet.
+        A partition that has more to read holds it back at its newest event; one that is read to its end does not. None: nothing
+        is known of a partition yet.
         """
         state, unread = self.monitor.state, []
         for place in self._consumer.assignment():

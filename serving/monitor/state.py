@@ -1,8 +1,8 @@
 """All that a monitor knows, in one value: it is written whole, with the offsets up to which it has counted.
 
-So a restart goes on where the file says: records beyond it are read again and were never counted, and none before it is. What is to
-be written to ``alarms`` is in the file before it is written there, with where the topic ended then: a monitor that was killed in
-between looks from there on which of them the topic has.
+So a restart goes on where the file says: records beyond it are read again and were never counted, and none before it is. What
+is to be written to ``alarms`` is in the file before it is written there, with where the topic ended then: a monitor that was
+killed in between looks from there on which of them the topic has.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def read_state(file: Path, service: str, length: Length) -> State:
         state = msgspec.json.decode(content, type=State)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StackError(
-            f"a monitor's state is a file that it wrote; {file} gave {error}; restore it, or remove it: what the topic still has is "
-            "counted anew"
+            f"a monitor's state is a file that it wrote; {file} gave {error}; restore it, or remove it: what the topic still has "
+            "is counted anew"
         ) from None
     if (state.service, state.length) != (service, length):
         raise StackError(
