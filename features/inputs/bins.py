@@ -67,7 +67,7 @@ class Bins(msgspec.Struct, frozen=True):
             return ("null", "new", *self.categories)
         if self.low is None or self.high is None:
             return ("null", "0", "< 0", "none", "> 0")
-        marks = [f"{mark:g}" for mark in (self.low, *self.edges, self.high)]
+        marks = [f"{mark:.4g}" for mark in (self.low, *self.edges, self.high)]
         inner = (f"{one} to {other}" for one, other in pairwise(marks))
         return ("null", "0", f"< {marks[0]}", *inner, f"> {marks[-1]}")
 

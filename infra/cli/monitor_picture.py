@@ -64,7 +64,8 @@ def _heat_map(axis: Any, found: Drift, verdicts: list[Verdict]) -> None:
     axis.figure.colorbar(image, ax=axis, label="PSI / limit", extend="max")
     axis.set_yticks(range(len(found.inputs)), found.inputs)
     marks = np.unique(np.linspace(0, len(verdicts) - 1, min(len(verdicts), 8)).round().astype(int)) if verdicts else []
-    axis.set_xticks(marks, [f"{datetime.fromtimestamp(verdicts[mark].start / 1000, UTC):%m-%d %H:%M}" for mark in marks])
+    starts = [datetime.fromtimestamp(verdicts[mark].start / 1000, UTC) for mark in marks]
+    axis.set_xticks(marks, [f"{start:%m-%d}" if start.hour == 0 else f"{start:%m-%d\n%H:%M}" for start in starts])
     axis.set_title("Each input in each window; a dot: it drifted", loc="left")
 
 
@@ -76,8 +77,8 @@ def _histogram(axis: Any, found: Drift, verdict: Verdict, finding: Finding) -> N
         (verdict.counts[finding.input], 0.2, FOUND, f"{verdict.rows:,} predictions from {moment_text(verdict.start)}"),
     ):
         axis.bar(places + offset, np.array(counts) / max(1, sum(counts)), 0.4, color=colour, label=label)
-    axis.set_xticks(places, profile.bins.labels, rotation=20, fontsize=7)
+    axis.set_xticks(places, profile.bins.labels, rotation=20, fontsize=7, ha="right")
     axis.set_ylabel("share")
     limit = "no limit" if finding.limit is None else f"limit {finding.limit:.3f}"
     axis.set_title(f"{finding.input}: PSI {finding.psi:.3f}, {limit}", loc="left")
-    axis.legend(frameon=False)
+    axis.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)
