@@ -35,13 +35,6 @@ GROUP = "headrace"
 """Begins the names of consumer groups."""
 CACHE_BYTES = 64 * 1024 * 1024
 """What a stage on RocksDB keeps of its state decoded, in memory; state on the heap is there as it is."""
-READER = {
-    "enable_auto_commit": False,
-    "auto_offset_reset": "latest",
-    "allow_auto_create_topics": False,
-    "metrics_enabled": False,
-}
-"""A consumer that is in no group."""
 DISCOVERY_MS = 10_000
 """Until it knows of partitions that were added."""
 KEPT_BYTES = 64 * 1024 * 1024
@@ -201,7 +194,7 @@ def http_config(section: HttpSettings, project: Path) -> HttpConfig:
 
 def kafka_config(section: KafkaSettings, bootstrap: str, plans: Sequence[Plan], others: Sequence[Plan] = ()) -> KafkaConfig:
     """Where the HTTP service publishes events and reads predictions: those of ``plans``; ``others`` read the same topics."""
-    from serving.http.config import KafkaConfig
+    from serving.http.config import READER, KafkaConfig
 
     own = {"isolation_level": section.isolation_level, "metadata_max_age_ms": DISCOVERY_MS}
     client = section.client(bootstrap)

@@ -60,7 +60,6 @@ def replay(
     from infra.kafka import rights
     from infra.local import stack, topics
     from infra.settings import load_settings
-    from jobs.history.places import located
     from jobs.ingest import publish as job
 
     pace, times, where = due(rate, speed), span(start, end), folder(project)
@@ -75,7 +74,7 @@ def replay(
     for source in plan.sources:
         topics.require(client, source.topic)
     bounds, resources = settings.stream.event_times, resources_of(settings.history, where)
-    feeds = [job.feed(located(where, source.history), source.topic, [plan], bounds, resources) for source in plan.sources]
+    feeds = job.feeds(where, plan, bounds, resources)
     with topics.connected(client), day_by_day(where, settings, plan, client, wanted=batch_views) as days:
         follow, clock = (days.follow, days.clock) if days else (iter, time.monotonic)
         stream = job.merged(feeds, times)

@@ -30,8 +30,7 @@ from infra.run.report import Report, Stream, build
 from infra.run.watch import Seen, Watch, caught_up
 from infra.settings import FILE, RunSettings, ScorerSettings, Settings, StreamSettings
 from jobs.history.batch_views import materialize, push_online
-from jobs.history.places import located
-from jobs.ingest.publish import feed
+from jobs.ingest.publish import feeds
 from serving.models.registry import Registry
 
 LOOK_SECONDS = 0.25
@@ -247,9 +246,8 @@ def _silence_seconds(run: Run) -> float:
 
 
 def _publisher(run: Run, span: Span, rate: float) -> Publisher:
-    of, plan = run.service, run.service.plan
-    feeds = [feed(located(of.folder, s.history), s.topic, [plan], of.event_times, of.resources) for s in plan.sources]
-    return Publisher(feeds, span, run.client, rate)
+    of = run.service
+    return Publisher(feeds(of.folder, of.plan, of.event_times, of.resources), span, run.client, rate)
 
 
 def _registry(run: Run) -> Registry:

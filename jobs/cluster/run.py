@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import threading
 import urllib.request
 from functools import partial
@@ -12,8 +11,8 @@ from functools import partial
 from features.errors import StackError
 from features.sql.flink import Job
 from jobs.cluster.config import ClusterConfig
-from jobs.stream.submit import ROCKSDB, execute
-from jobs.stream.watch import Watch, ended, innermost_cause
+from jobs.stream.submit import ROCKSDB, execute, java_errors, rest_options
+from jobs.stream.watch import Watch, ended
 
 ATTEMPTS = 6
 """How often a job begins again that has lost a machine, after 1, 2, 4, … seconds: Flink may take 50 s to see that one is gone."""
@@ -41,17 +40,8 @@ def run_to_end(name: str, sql: Job, config: ClusterConfig) -> None:
 
     Raises `StackError` where the cluster is not there, or refuses the job, and where the job fails.
     """
-    from py4j.protocol import Py4JError
-    from pyflink.util.exceptions import JavaException
-
-    config.logs.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("FLINK_LOG_DIR", str(config.logs.resolve()))  # read when PyFlink starts its JVM
-    try:
-        client = execute(sql, _flink_configuration(name, config))
-    except (JavaException, Py4JError) as error:
-        raise StackError(
-            f"Flink at {config.cluster} did not take the job: {innermost_cause(str(error))}; see its log, and --flink"
-        ) from error
+    with java_errors(f"Flink at {config.cluster} did not take the job", "see its log, and --flink"):
+        client = execute(sql, _flink_configuration(name, config), config.logs)
     job = str(client.get_job_id())
     watch, stop = Watch(config.cluster, job, partial(ended, config.cluster, job)), threading.Event()
     try:
@@ -59,14 +49,11 @@ def run_to_end(name: str, sql: Job, config: ClusterConfig) -> None:
             watch.until_end(stop)
     finally:
         watch.cancel()
-    try:
+    with java_errors("the Flink job failed", "see the cluster's logs"):
         client.get_job_execution_result().result()
-    except (JavaException, Py4JError) as error:
-        raise StackError(f"the Flink job failed: {innermost_cause(str(error))}; see the cluster's logs") from error
 
 
 def _flink_configuration(name: str, config: ClusterConfig) -> dict[str, str]:
-    host, _, port = config.cluster.partition(":")
     return {
         "pipeline.name": f"headrace.features.{name}",
         "pipeline.jars": ";".join(jar.resolve().as_uri() for jar in config.jars),
@@ -75,8 +62,7 @@ def _flink_configuration(name: str, config: ClusterConfig) -> dict[str, str]:
         "parallelism.default": str(config.parallelism),
         "execution.buffer-timeout.interval": "100 ms",
         "execution.target": "remote",
-        "rest.address": host,
-        "rest.port": port,
+        **rest_options(config.cluster),
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.initial-backoff": "1 s",
         "restart-strategy.exponential-delay.backoff-multiplier": "2.0",

@@ -18,14 +18,14 @@ import pyarrow as pa
 
 from features.errors import StackError
 from features.job import JobPlan
-from features.plan import Plan, Source
+from features.plan import Plan
 from features.sql.duckdb import windows_sql
 from features.sql.flink.files import VECTORS, FileTables, columns_read, columns_written, files_sql, over_files
 from features.sql.quoting import quoted
 from jobs.cluster.config import ClusterConfig
 from jobs.cluster.run import run_to_end
 from jobs.history.compute import stage_table
-from jobs.history.frames import FRAME_ROWS, arrow_type, read_frames, write_frames
+from jobs.history.frames import arrow_type, read_frames, rows_file, write_dealt
 from jobs.history.queries import QUERIES, Steps
 
 
@@ -41,7 +41,7 @@ def windows_on(connection: duckdb.DuckDBPyConnection, plan: Plan, step: Steps, c
         tables = FileTables(str(folder.resolve()), config.parallelism)
         step(f"windows on Flink, {config.cluster}")
         for source in job.sources:
-            _write(connection, source, folder, tables.files)
+            write_dealt(connection, source, columns_read(source), folder, tables.files)
         run_to_end(job.name, files_sql(job, tables, config.sql), config)
         _read(connection, job, folder, tables.files)
     _give(connection, plan)
@@ -59,18 +59,6 @@ def _new_folder(within: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write(connection: duckdb.DuckDBPyConnection, source: Source, folder: Path, files: int) -> None:
-    """The rows of a source, dealt to files by their times, each in their order."""
-    columns = columns_read(source)
-    selected = ", ".join(quoted(column.name) for column in columns)
-    time = quoted(source.time)
-    for number in range(files):
-        rows = connection.sql(
-            f"SELECT {selected} FROM {quoted(source.name)} WHERE hash({time}) % {files} = {number} ORDER BY {time}, _arrival"
-        ).to_arrow_reader(FRAME_ROWS)
-        write_frames(_file(folder, source.name, number), columns, rows)
-
-
 def _read(connection: duckdb.DuckDBPyConnection, job: JobPlan, folder: Path, files: int) -> None:
     """The table `VECTORS`, of what the job has written: it must have a row for each query."""
     columns = columns_written(job)
@@ -78,7 +66,7 @@ def _read(connection: duckdb.DuckDBPyConnection, job: JobPlan, folder: Path, fil
 
     def batches() -> Iterator[pa.RecordBatch]:
         for number in range(files):
-            yield from read_frames(_file(folder, VECTORS, number), columns)
+            yield from read_frames(rows_file(folder, VECTORS, number), columns)
 
     connection.register("_frames", pa.RecordBatchReader.from_batches(schema, batches()))
     connection.execute(f"CREATE TABLE {VECTORS} AS SELECT * FROM _frames ORDER BY _row")
@@ -96,8 +84,3 @@ def _give(connection: duckdb.DuckDBPyConnection, plan: Plan) -> None:
         types = dict(zip(here.columns, here.types, strict=True))
         values = ", ".join(f"CAST({quoted(f.name)} AS {types[f.name]}) AS {quoted(f.name)}" for f in stage.features)
         connection.execute(f"CREATE VIEW {stage_table(number)} AS SELECT {values} FROM {VECTORS}")
-
-
-def _file(folder: Path, name: str, number: int) -> Path:
-    """As `headrace.files.TableFiles` names them."""
-    return folder / f"{name}-{number}.rows"

@@ -18,7 +18,7 @@ from features.service import Resources
 from features.sql.quoting import quoted
 from features.times import EVENT_TIMES, EventTimes, Span
 from jobs.history.files import RESOURCES, connect
-from jobs.history.frames import FRAME_ROWS, write_frames
+from jobs.history.frames import write_dealt
 from jobs.history.places import Written, history_of
 from jobs.history.scans import within_memory
 from jobs.history.tables import File, create_table
@@ -57,13 +57,7 @@ def write_history(
             required = {column for plan in job.plans for column in plan.required(job.source(name))}
             file = File(history_of(source, project, given))
             create_table(connection, source, [file], required, Span(from_ms, seam.until_ms), times)
-            selected = ", ".join(quoted(column.name) for column in source.columns)
-            for number in range(seam.files):
-                rows = connection.sql(
-                    f"SELECT {selected} FROM {quoted(name)} WHERE {quoted(source.time)} % {seam.files} = {number} "
-                    f"ORDER BY {quoted(source.time)}, _arrival"
-                ).to_arrow_reader(FRAME_ROWS)
-                counts[name] = counts.get(name, 0) + write_frames(folder / f"{name}-{number}.rows", source.columns, rows)
+            counts[name] = write_dealt(connection, source, source.columns, folder, seam.files)
             connection.execute(f"DROP TABLE {quoted(name)}")
     return counts
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from functools import lru_cache
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from kafka import KafkaProducer
@@ -25,7 +26,7 @@ from features.service import Resources
 from features.taken import taken
 from features.times import ALWAYS, EVENT_TIMES, EventTimes, Span
 from jobs.history.files import RESOURCES
-from jobs.history.places import Written
+from jobs.history.places import Written, located
 from jobs.ingest.event_files import Feed, read
 
 WINDOW = 20_000
@@ -70,6 +71,11 @@ def feed(
     if found is None:
         return Feed(file, topic, resources=resources)
     return Feed(file, topic, found.source, found.key, found.required, times, resources)
+
+
+def feeds(folder: Path, plan: Plan, times: EventTimes, resources: Resources) -> list[Feed]:
+    """The histories of a plan, as its project in ``folder`` names them, each to its source's topic."""
+    return [feed(located(folder, source.history), source.topic, [plan], times, resources) for source in plan.sources]
 
 
 def events(one: Feed, span: Span = ALWAYS) -> Iterator[Event]:

@@ -18,13 +18,12 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import structlog
 
 from features.errors import StackError
 from features.seam import Seam
 from features.sql.flink.options import History
-from jobs.stream.files import keep
+from jobs.stream.files import keep, kept
 
 LOOK_SECONDS = 0.1
 
@@ -49,8 +48,7 @@ def forget(state: Path) -> None:
 
 def recorded(state: Path) -> Seam | None:
     """The seam of the job whose checkpoints are in ``state``; None where it was not backfilled."""
-    file = _file(state)
-    return msgspec.json.decode(file.read_bytes(), type=Seam) if file.is_file() else None
+    return kept(_file(state), Seam)
 
 
 def history_of(state: Path, *, is_restored: bool) -> History | None:

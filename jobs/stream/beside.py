@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from jobs.stream.config import StreamConfig
-from jobs.stream.files import keep
+from jobs.stream.files import keep, kept
 
 
 class Beside(msgspec.Struct, frozen=True):
@@ -28,8 +28,7 @@ def record(state: Path, vectors_from: dict[int, int]) -> None:
 
 def recorded(state: Path) -> Beside | None:
     """What was noted; None where the job did not begin beside another."""
-    file = _file(state)
-    return msgspec.json.decode(file.read_bytes(), type=Beside) if file.is_file() else None
+    return kept(_file(state), Beside)
 
 
 def as_recorded(config: StreamConfig, state: Path) -> StreamConfig:

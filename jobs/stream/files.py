@@ -7,11 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from features.job import JobPlan
 from jobs.stream.config import StreamConfig
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 def checkpoint_folder(job: JobPlan, config: StreamConfig) -> Path:
@@ -35,6 +38,11 @@ def keep(file: Path, value: msgspec.Struct) -> None:
     unfinished = file.with_suffix(".unfinished")
     unfinished.write_bytes(msgspec.json.encode(value))
     unfinished.replace(file)
+
+
+def kept(file: Path, kind: type[T]) -> T | None:
+    """What was kept in ``file``; None where there is none."""
+    return msgspec.json.decode(file.read_bytes(), type=kind) if file.is_file() else None
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

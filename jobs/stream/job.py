@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 import structlog
 
-from features.errors import StackError
 from features.job import JobPlan
 from features.signals import stopped_by_signals
 from features.sql.flink.options import History
@@ -22,9 +21,9 @@ from jobs.stream.beside import as_recorded
 from jobs.stream.config import StreamConfig
 from jobs.stream.files import checkpoint_folder, newest_checkpoint, rocksdb_folder
 from jobs.stream.metrics import metrics_of
-from jobs.stream.submit import Places, submit
+from jobs.stream.submit import Places, java_errors, submit
 from jobs.stream.topics import look
-from jobs.stream.watch import Watch, ended, innermost_cause
+from jobs.stream.watch import Watch, ended
 from jobs.stream.written import written
 
 log = structlog.get_logger()
@@ -60,7 +59,7 @@ def _run(job: JobPlan, config: StreamConfig, stop: threading.Event) -> None:
     )
     config = msgspec.structs.replace(config, sql=sql)
     with rocksdb_folder(job, config) as rocksdb:
-        with _java_errors():
+        with java_errors("Flink refused the job", "see the job's log"):
             client = submit(job, config, Places(rest, state, restored, rocksdb), known)
         result = client.get_job_execution_result()
         job_id = str(client.get_job_id())
@@ -81,7 +80,8 @@ def _run(job: JobPlan, config: StreamConfig, stop: threading.Event) -> None:
             elif not watch.ended:
                 _cancel(client)
     if watch.ended:
-        _raise_failure(result)
+        with java_errors("the Flink job failed", "see the job's log"):
+            result.result()  # on a cluster the job may end before its client hears of it
     log.info("stream.stop", services=services, restarts=watch.restarts)
 
 
@@ -134,28 +134,6 @@ def _jvm_errors() -> tuple[type[Exception], ...]:
     from py4j.protocol import Py4JError
 
     return Py4JError, OSError
-
-
-def _raise_failure(result: Any) -> None:
-    from py4j.protocol import Py4JError
-    from pyflink.util.exceptions import JavaException
-
-    try:
-        result.result()  # on a cluster the job may end before its client hears of it
-    except (JavaException, Py4JError) as failure:
-        raise StackError(f"the Flink job failed: {innermost_cause(str(failure))}; see the job's log") from failure
-
-
-@contextmanager
-def _java_errors() -> Iterator[None]:
-    """Within, what Flink says against the job is a `StackError` of one line."""
-    from py4j.protocol import Py4JError
-    from pyflink.util.exceptions import JavaException
-
-    try:
-        yield
-    except (JavaException, Py4JError) as error:
-        raise StackError(f"Flink refused the job: {innermost_cause(str(error))}; see the job's log") from error
 
 
 def _free_port() -> int:

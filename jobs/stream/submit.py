@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from features.errors import StackError
 from features.job import JobPlan
 from features.sql.flink import Job, job_sql
 from features.sql.flink.options import CLIENT
 from jobs.stream.config import StreamConfig
+from jobs.stream.watch import innermost_cause
 
 WARM_UP = "headrace.warm-up-ms"
 """The JVM's property that says how long a task warms up, as the operator's ``WarmUp`` has it."""
@@ -41,24 +43,24 @@ class Places(NamedTuple):
 
 def submit(job: JobPlan, config: StreamConfig, places: Places, written: Mapping[str, str]) -> Any:
     """Start the job; gives PyFlink's ``JobClient``. ``written`` is what the job is told of each topic's dead letters."""
-    # Read when PyFlink starts its JVM, as is the folder of the log.
     warm_up_ms = 0 if places.restored else config.warm_up_ms  # events are waiting, and warm it up
+    # Read when PyFlink starts its JVM.
     os.environ["JVM_ARGS"] = f"{jvm_options(config.jvm_options, config.sql.client)} -D{WARM_UP}={warm_up_ms}"
-    if config.logs:
-        config.logs.mkdir(parents=True, exist_ok=True)
-        os.environ.setdefault("FLINK_LOG_DIR", str(config.logs.resolve()))
     configuration = _flink_configuration(job, config, places)
     if written:
         told = (f"headrace.written.{topic}:{records}" for topic, records in written.items())
         configuration["pipeline.global-job-parameters"] = ",".join(told)
-    return execute(job_sql(job, config.sql), configuration)
+    return execute(job_sql(job, config.sql), configuration, config.logs)
 
 
-def execute(sql: Job, configuration: Mapping[str, str]) -> Any:
-    """Hand a job to Flink; gives PyFlink's ``JobClient``."""
+def execute(sql: Job, configuration: Mapping[str, str], logs: Path | None) -> Any:
+    """Hand a job to Flink; gives PyFlink's ``JobClient``. ``logs`` is the folder of the log of the JVM here."""
     from pyflink.common import Configuration
     from pyflink.table import EnvironmentSettings, TableEnvironment
 
+    if logs:
+        logs.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("FLINK_LOG_DIR", str(logs.resolve()))  # read when PyFlink starts its JVM
     settings = Configuration()
     for key, value in configuration.items():
         settings.set_string(key, value)
@@ -72,6 +74,18 @@ def execute(sql: Job, configuration: Mapping[str, str]) -> Any:
         for statement in sql.inserts:
             inserts.add_insert_sql(statement)
         return inserts.execute().get_job_client()
+
+
+@contextmanager
+def java_errors(what: str, fix: str) -> Iterator[None]:
+    """Within, what Java raises is a `StackError` of one line: ``what`` failed, the innermost cause, and the ``fix``."""
+    from py4j.protocol import Py4JError
+    from pyflink.util.exceptions import JavaException
+
+    try:
+        yield
+    except (JavaException, Py4JError) as error:
+        raise StackError(f"{what}: {innermost_cause(str(error))}; {fix}") from error
 
 
 @contextmanager
@@ -97,8 +111,18 @@ def jvm_options(options: str, client: Mapping[str, str]) -> str:
     return f"{options} -D{CLIENT}.sasl.oauthbearer.allowed.urls={url}" if url else options
 
 
+def rest_options(rest: str) -> dict[str, str]:
+    """Where Flink's REST API is, from ``host:port``.
+
+    >>> rest_options("[::1]:8081")
+    {'rest.address': '[::1]', 'rest.port': '8081'}
+    """
+    host, _, port = rest.rpartition(":")
+    return {"rest.address": host, "rest.port": port}
+
+
 def _flink_configuration(job: JobPlan, config: StreamConfig, places: Places) -> dict[str, str]:
-    host, _, port = places.rest.partition(":")
+    rest = rest_options(places.rest)
     configuration = {
         "pipeline.name": f"headrace.{job.name}",
         "pipeline.jars": ";".join(jar.resolve().as_uri() for jar in config.jars),
@@ -116,9 +140,8 @@ def _flink_configuration(job: JobPlan, config: StreamConfig, places: Places) -> 
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.initial-backoff": "500 ms",
         "restart-strategy.exponential-delay.max-backoff": "10 s",
-        "rest.address": host,
-        "rest.port": port,
-        "rest.bind-address": host,
+        **rest,
+        "rest.bind-address": rest["rest.address"],
         "jobmanager.bind-host": "127.0.0.1",
         "taskmanager.bind-host": "127.0.0.1",
     }

@@ -29,7 +29,7 @@ from features.plan import Source
 from features.seam import Seam
 from features.times import EventTimes, to_ms
 from jobs.stream.config import StreamConfig
-from jobs.stream.files import keep, sources_file
+from jobs.stream.files import keep, kept, sources_file
 
 SAMPLE = 1000
 """Records at an end of a partition that say what time it is there, and how far out of order."""
@@ -60,7 +60,8 @@ def look(job: JobPlan, config: StreamConfig, state: Path, *, is_restored: bool, 
 
     Raises `StackError` where a topic was deleted and made again since: the checkpoint's offsets are of other records.
     """
-    before = _known(state) if is_restored else Sources()
+    known = kept(sources_file(state), Sources) if is_restored else None
+    before = known or Sources()
     reading: dict[str, Any] = {"enable_auto_commit": False, "isolation_level": config.sql.isolation_level}
     try:
         with (
@@ -93,11 +94,6 @@ def look(job: JobPlan, config: StreamConfig, state: Path, *, is_restored: bool, 
         log.warning("stream.incomplete", source=name, whole_after_ms=at, note="older records were deleted before they were read")
     keep(sources_file(state), sources)
     return sources
-
-
-def _known(state: Path) -> Sources:
-    file = sources_file(state)
-    return msgspec.json.decode(file.read_bytes(), type=Sources) if file.is_file() else Sources()
 
 
 def _times_of(sources: Mapping[str, int | None]) -> dict[str, int]:

@@ -10,7 +10,7 @@ It needs no more than msgspec and urllib3. `serving.client.kafka` is the same ov
 
 from serving.client.errors import ClientError, DeniedError, ExpiredError, NotFoundError, RefusedError, UnavailableError
 from serving.client.http import Accepted, Client, Failed
-from serving.client.places import Received
+from serving.client.received import Received
 
 __all__ = [
     "Accepted",

@@ -17,11 +17,12 @@ import urllib3
 from schemas import FetchedPrediction, Origin, Prediction
 from serving.client import sse
 from serving.client.errors import UnavailableError, error_of
-from serving.client.places import Received
+from serving.client.received import Received
 
 BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 PAUSE, LONGEST_PAUSE = 0.2, 5.0
-"""Seconds before the second attempt, which double from one to the next, up to the longest."""
+"""Seconds between attempts: none before the first retry, twice `PAUSE` before the second, then double from one to the next, up to
+the longest, with a part of a `PAUSE` added by chance."""
 LONGEST_WAIT = 60
 """The most seconds of a Retry-After that are waited."""
 SILENT_SECONDS = 60.0
@@ -53,7 +54,6 @@ class _Predicted(msgspec.Struct):
 
 
 class _Result(msgspec.Struct):
-    status: int
     prediction: Prediction | None = None
     event_id: int | str | None = None
     origin: Origin | None = None
@@ -68,8 +68,8 @@ class Client:
     """Requests to one service. Threads may share it; ``async`` code calls it with `asyncio.to_thread`.
 
     A request that finds the service busy (429, 503) or gone is sent again, ``retries`` times at most, after the time that the
-    service asks for, else after pauses that double. That is safe for every request here: an event has an id, by which it is
-    published once. ``timeout`` is in seconds, of a connection and of a response each.
+    service says, else at once, and then after pauses that double. That is safe for every request here: an event has an id, by
+    which it is published once. ``timeout`` is in seconds, of a connection and of a response each.
 
     Methods raise `RefusedError` for what is wrong, and `UnavailableError` once no more is tried.
     """
@@ -146,7 +146,7 @@ class Client:
     ) -> Iterator[Received]:
         """The predictions of a service as they come, each once: those after a place, else from the beginning or from now on.
 
-        A connection that is lost is made anew where it was; before the first prediction, that is where it began, or now. With
+        A connection that is lost is made anew where it was; before the first prediction, that is where it began. With
         ``until_end``, those that are there now. Raises `ExpiredError` for a place that is no longer kept.
         """
         query = {"from": start} | ({"until": "end"} if until_end else {})
@@ -154,8 +154,9 @@ class Client:
         while True:
             try:
                 for event in self._events(path, after):
-                    after, failed = event.id, 0
+                    after = event.id
                     if event.data:
+                        failed = 0
                         yield Received(event.id, msgspec.json.decode(event.data, type=Prediction))
                 if until_end:
                     return

@@ -11,7 +11,8 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from schemas import topics
 from schemas.codec import decode_prediction
-from serving.client.places import Received, offsets_of, place_text
+from schemas.places import offsets_of, place_text
+from serving.client.received import Received
 
 POLL_MS = 500
 RECORDS = 1000

@@ -19,11 +19,10 @@ from schemas.codec import decode_dead_letter
 from schemas.topics import DEAD_LETTERS
 from serving.http.event_rules import EventId, Refusal
 from serving.http.ledger import Ledger, Name, Outcome
-from serving.http.positions import Offsets, ends, go_on, grow, partitions
+from serving.http.positions import GROW_SECONDS, Offsets, ends, go_on, grow, partitions
 from serving.kafka.clients import PollingConsumer
 
 POLL_MS = 200
-GROW_SECONDS = 10.0
 RETRY_SECONDS = 1.0
 CLOSE_SECONDS = 5.0
 
@@ -55,6 +54,8 @@ class Arrivals:
         self._offsets: Offsets = {}
         self.loop: AbstractEventLoop | None = None
         """Where the ledger is; none as long as nothing was published."""
+        self.placed = Event()
+        """Set once it is known from where on is read: a prediction that was written before is never seen."""
         self._stop = Event()
         self._thread = Thread(target=self._run, name="arrivals", daemon=True)
 
@@ -84,6 +85,7 @@ class Arrivals:
         """From where it was, until the service ends."""
         if not self._offsets:
             self._offsets = ends(consumer, partitions(consumer, self._topics))
+        self.placed.set()
         go_on(consumer, self._offsets)
         look_at = time.monotonic() + GROW_SECONDS
         while not self._stop.is_set():

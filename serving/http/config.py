@@ -11,6 +11,14 @@ from features.plan import Plan
 
 OnStoreError = Literal["refuse", "fill"]
 
+READER: dict[str, Any] = {
+    "enable_auto_commit": False,
+    "auto_offset_reset": "latest",
+    "allow_auto_create_topics": False,
+    "metrics_enabled": False,
+}
+"""A consumer that is in no group."""
+
 
 class HttpConfig(msgspec.Struct, frozen=True):
     """What one HTTP service works with."""

@@ -17,7 +17,7 @@ import msgspec
 
 from features.plan import ColumnType
 from features.taken import Taken
-from features.times import EventTimes, out_of_bounds, to_ms
+from features.times import EventTimes, Span, out_of_bounds, to_ms
 from serving.http.problems import ProblemError
 from serving.predict.message import Int64
 
@@ -79,7 +79,8 @@ class EventRules:
 
     def one(self, body: bytes) -> Event | Refusal:
         """The event of a body that is one."""
-        return self._event(body, self._now())
+        now = self._now()
+        return self._event(body, now, self._times.span(now))
 
     def many(self, body: bytes, *, lines: bool) -> list[Event | Refusal]:
         """The events of a body: a JSON array, or JSON ``lines``.
@@ -97,7 +98,8 @@ class EventRules:
         if len(parts) > self._most:
             raise ProblemError(413, f"a request has at most {self._most} rows (http.max_rows); got {len(parts)}; send several")
         now = self._now()
-        return [self._event(bytes(part), now) for part in parts]
+        possible = self._times.span(now)
+        return [self._event(bytes(part), now, possible) for part in parts]
 
     def id_of(self, value: bytes) -> EventId | None:
         """The id in the bytes of an event, good or bad."""
@@ -107,7 +109,7 @@ class EventRules:
             return None
         return found
 
-    def _event(self, value: bytes, now_ms: int) -> Event | Refusal:
+    def _event(self, value: bytes, now_ms: int, possible: Span) -> Event | Refusal:
         try:
             value.decode()  # what the decoder passes over it does not look at
             values = list(msgspec.structs.astuple(self._decode(value)))
@@ -125,7 +127,6 @@ class EventRules:
             if values[place] is None:
                 return Refusal(400, values[self._id], self._missing(name))
         when = values[self._time]
-        possible = self._times.span(now_ms)
         if when not in possible:
             what = f"{self.source.time} {out_of_bounds(when, possible, now_ms)}"
             return Refusal(400, values[self._id], f"an event time is in UTC milliseconds; {what}; got {when}")

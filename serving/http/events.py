@@ -85,9 +85,10 @@ class Events:
         self._seconds = config.deadline_ms / 1000
         self._deadline_ms = config.deadline_ms
         self._ledger = Ledger(config.remembered_events)
-        self._sender = Sender(kafka, {topic: one.rules for topic, one in entrances.items()}, self._ledger)
         ids = {topic: one.rules.id_of for topic, one in entrances.items()}
         self._arrivals = Arrivals(kafka.plans, kafka.reader, self._ledger, ids)
+        rules = {topic: one.rules for topic, one in entrances.items()}
+        self._sender = Sender(kafka, rules, self._ledger, self._arrivals.placed)
 
     def start(self) -> None:
         """Connect to Kafka, as soon as it replies."""

@@ -71,11 +71,11 @@ class Ledger:
         self._kept_bytes = self._pending = self._pending_bytes = 0
 
     def __bool__(self) -> bool:
-        """Whether anything was published; any thread may ask."""
+        """Whether anything was published; any thread may look."""
         return bool(self._sent)
 
     def has(self, name: Name) -> bool:
-        """Whether an event was published here; any thread may ask."""
+        """Whether an event was published here; any thread may look."""
         return name in self._sent
 
     def take(self, topic: str, event: Event) -> tuple[Sent, bool] | Refusal:

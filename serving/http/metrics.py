@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from serving.http.served import Served
+from serving.predict.metrics import model_info
 
 SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000)
@@ -70,12 +71,7 @@ class _Models(Collector):
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """Two gauges."""
         ready = GaugeMetricFamily("headrace_ready", "1 where a model serves.", labels=("service",))
-        models = GaugeMetricFamily(
-            "headrace_model_info", "1 for each version that serves.", labels=("service", "environment", "model", "version")
-        )
-        for one in self._served:
-            now = one.now
-            ready.add_metric((one.name,), float(now is not None))
-            for lane in now.lineup.lanes if now else ():
-                models.add_metric((one.name, lane.alias, lane.placed.model, str(lane.placed.version)), 1)
-        return ready, models
+        seen = [(one.name, one.now) for one in self._served]
+        for name, now in seen:
+            ready.add_metric((name,), float(now is not None))
+        return ready, model_info((name, now.lineup) for name, now in seen if now)

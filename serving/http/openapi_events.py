@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from schemas.places import PLACE
 from serving.http.config import HttpConfig
 from serving.http.events import Entrance
 from serving.http.media import EVENT_STREAM, JSON, NDJSON
@@ -80,7 +81,7 @@ def stream(service: str) -> dict[str, Any]:
     )
     begins = _query("from", "Where to begin, without a Last-Event-ID; end: with what comes", _one_of("end", "beginning"))
     until = _query("until", "end: with what is there now; absent: never", _one_of("end"))
-    last: Schema = {"type": "string", "pattern": "^[0-9]{1,9}:[0-9]{1,18}(,[0-9]{1,9}:[0-9]{1,18})*$"}
+    last: Schema = {"type": "string", "pattern": f"^{PLACE}$"}
     resumed = {"name": "Last-Event-ID", "in": "header", "description": "The id of the last event that was read", "schema": last}
     return {**made, "parameters": [begins, until, resumed]}
 

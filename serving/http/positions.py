@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kafka import TopicPartition
 
 Offsets = dict[TopicPartition, int]
-POLL_MS = 500
+GROW_SECONDS = 10.0
+"""How often it is looked whether partitions were added."""
 
 
 def partitions(consumer: Any, topics: Iterable[str]) -> list[TopicPartition]:
@@ -41,16 +40,3 @@ def grow(consumer: Any, topics: Iterable[str], offsets: Offsets) -> None:
     if added:
         offsets |= beginnings(consumer, added)
         go_on(consumer, offsets)
-
-
-def newest(consumer: Any, topics: Iterable[str], most: int, seconds: float) -> Iterator[Any]:
-    """The last ``most`` records of each partition, up to its end as of now, as far as ``seconds`` go.
-
-    The consumer's assignment is replaced.
-    """
-    places = partitions(consumer, topics)
-    first, last = beginnings(consumer, places), ends(consumer, places)
-    go_on(consumer, {place: max(first[place], last[place] - most) for place in places})
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and any(consumer.position(place) < last[place] for place in places):
-        yield from chain.from_iterable(consumer.poll(timeout_ms=POLL_MS).values())

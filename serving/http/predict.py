@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from serving.http.config import HttpConfig
 from serving.http.gate import RETRY_SECONDS, Gate, too_many
 from serving.http.media import JSON
 from serving.http.metrics import Metrics
-from serving.http.problems import ProblemError
+from serving.http.problems import ProblemError, no_service
 from serving.http.rows import Queries
 from serving.http.scoring import InService, Job, Outcome, Scored
 from serving.http.served import Served
@@ -45,7 +46,7 @@ class Predict:
         """A service and what serves it. Raises `ProblemError`: 404 for an unknown one, 503 where nothing serves."""
         one = self._served.get(service)
         if one is None:
-            raise ProblemError(404, f"there is no service '{service}' here; there is {', '.join(self._served)}")
+            raise no_service(service, self._served)
         if one.now is None:
             raise ProblemError(503, f"service '{service}' has no model in service: {one.reason}", retry_after=RETRY_SECONDS)
         return one, one.now
@@ -96,7 +97,8 @@ class Predict:
 
 def deliver(outcomes: Sequence[tuple[Job, Outcome]]) -> None:
     """Hand the outcomes of a batch to the requests that wait for them, on their loop; called on another thread."""
-    outcomes[0][0].waiting.get_loop().call_soon_threadsafe(_deliver, outcomes)
+    with suppress(RuntimeError):  # the loop has ended: nobody waits
+        outcomes[0][0].waiting.get_loop().call_soon_threadsafe(_deliver, outcomes)
 
 
 def _deliver(outcomes: Sequence[tuple[Job, Outcome]]) -> None:

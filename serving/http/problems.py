@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -24,6 +25,11 @@ class ProblemError(Exception):
             self.headers["connection"] = "close"
         if status == HTTPStatus.UNAUTHORIZED:
             self.headers["www-authenticate"] = "Bearer"
+
+
+def no_service(name: str, known: Iterable[str]) -> ProblemError:
+    """A service that is not among those ``known``."""
+    return ProblemError(HTTPStatus.NOT_FOUND, f"there is no service '{name}' here; there is {', '.join(known)}")
 
 
 def problem_body(status: int, detail: str, request_id: str, **more: Any) -> bytes:

@@ -17,10 +17,10 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import AuthorizationError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from schemas import Origin
+from schemas.newest import newest
 from serving.http.config import KafkaConfig
 from serving.http.event_rules import Event, EventRules, Refusal
 from serving.http.ledger import Ledger, Name, Sent, other_values
-from serving.http.positions import newest
 from serving.kafka.clients import SendingClient, attend
 from serving.kafka.config import SENDER
 
@@ -31,6 +31,8 @@ ABSENT_SECONDS = 5.0
 NEWEST, READ_BACK_SECONDS = 5_000, 10.0
 """Events that are read back of each partition, and how long that may take."""
 RETRY_SECONDS = 0.5
+PLACED_SECONDS, LOOK_SECONDS = 5.0, 0.05
+"""How long the first event waits at most for those who read predictions, and how often it is looked whether the service ends."""
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 OF_AN_EVENT = (*TOO_LARGE, AuthorizationError, KafkaTimeoutError)
 """Errors after which a producer goes on; after others it may be done for good."""
@@ -57,11 +59,12 @@ class Sender:
 
     An event that Kafka does not take in time stays with the producer for two minutes: it is published once Kafka is back, and a
     repeat in between is the same event. Before the first the newest events of each topic are read back: what was published
-    shortly before the service was started again, by it or by another producer, is not published again.
+    shortly before the service was started again, by it or by another producer, is not published again. And ``placed`` is waited
+    for, within a bound: whoever reads predictions knows from where on.
     """
 
-    def __init__(self, kafka: KafkaConfig, rules: Mapping[str, EventRules], ledger: Ledger) -> None:
-        self._kafka, self._rules, self._ledger = kafka, rules, ledger
+    def __init__(self, kafka: KafkaConfig, rules: Mapping[str, EventRules], ledger: Ledger, placed: Flag) -> None:
+        self._kafka, self._rules, self._ledger, self._placed = kafka, rules, ledger, placed
         self._before: dict[Name, tuple[int, Origin]] | None = None
         self._queue: SimpleQueue[Wanted | None] = SimpleQueue()
         self._stop = Flag()
@@ -87,6 +90,7 @@ class Sender:
 
     def _run(self) -> None:
         self._connect()
+        self._await_place()
         while (wanted := self._queue.get()) is not None:
             self._send(wanted)
         self._close()
@@ -117,6 +121,12 @@ class Sender:
                     log.warning("events are not published as yet", error=repr(error))
                 said = repr(error)
                 self._stop.wait(RETRY_SECONDS)
+
+    def _await_place(self) -> None:
+        """Else a prediction may be written before it is known from where on they are read: it would never be seen."""
+        deadline = time.monotonic() + PLACED_SECONDS
+        while not (self._placed.wait(LOOK_SECONDS) or self._stop.is_set() or time.monotonic() > deadline):
+            pass
 
     def _send(self, wanted: Wanted) -> None:
         self._renew()

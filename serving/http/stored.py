@@ -25,7 +25,7 @@ from schemas.codec import encode
 from serving.http.config import HttpConfig
 from serving.http.gate import RETRY_SECONDS, Gate
 from serving.http.media import JSON
-from serving.http.problems import ProblemError
+from serving.http.problems import ProblemError, no_service
 from serving.http.served import Served
 from serving.http.store import PAUSE_SECONDS, StoreDownError, Within
 
@@ -48,7 +48,7 @@ class StoredPredictions:
         name = request.path_params["service"]
         store = self._stores.get(name)
         if store is None:
-            raise ProblemError(404, f"there is no service '{name}' here; there is {', '.join(self._stores)}")
+            raise no_service(name, self._stores)
         key = key_of(store.service.plan, request.scope["raw_path"])
         with self._gate.admit():
             found = await self._read(store, key)

@@ -8,10 +8,9 @@ slow reader costs no memory, and one who takes nothing is disconnected.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -23,16 +22,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from features.plan import Plan
+from schemas.places import offsets_of, place_text
 from serving.http.config import HttpConfig, KafkaConfig
 from serving.http.gate import RETRY_SECONDS
 from serving.http.media import EVENT_STREAM
 from serving.http.metrics import Metrics
-from serving.http.positions import Offsets, beginnings, ends, go_on, grow, partitions
-from serving.http.problems import ProblemError
+from serving.http.positions import GROW_SECONDS, Offsets, beginnings, ends, go_on, grow, partitions
+from serving.http.problems import ProblemError, no_service
 from serving.kafka.clients import PollingConsumer
 
 POLL_MS = 500
-GROW_SECONDS = 10.0
 RECORDS = 100
 """Predictions that are read at once."""
 READER = {
@@ -46,15 +45,16 @@ READER = {
 """A reader's consumer keeps about a megabyte, whatever there is to read, gives up soon where Kafka does not reply, and where what
 comes next is deleted: to go on behind it would leave it out without a word."""
 HEADERS = ((b"content-type", EVENT_STREAM.encode()), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
-PLACE = re.compile(r"(\d{1,9}):(\d{1,18})")
 ABORT = "headrace.abort"
 """The extension of the ASGI scope that closes a connection without waiting for its reader."""
+ALL = "it has all that was there"
+"""Why a bounded stream ends as it should."""
 
 log = structlog.get_logger()
 
 
 class Wanted(NamedTuple):
-    """What a reader asks for."""
+    """What a reader wants."""
 
     start: str
     """``beginning`` or ``end``, where there is no `places`."""
@@ -98,20 +98,20 @@ class Stream:
     def _plan(self, service: str) -> Plan:
         found = self._plans.get(service)
         if found is None:
-            raise ProblemError(404, f"there is no service '{service}' here; there is {', '.join(self._plans)}")
+            raise no_service(service, self._plans)
         return found
 
     async def _opened(self, plan: Plan, wanted: Wanted) -> Response:
         """Whatever is wrong is said before the stream begins."""
-        work = partial(asyncio.get_running_loop().run_in_executor, self._threads)
+        opening = self._threads.submit(_open, self._reader, plan.predictions_topic, wanted)
         try:
             async with asyncio.timeout(self._config.deadline_ms / 1000):
-                opening = work(_open, self._reader, plan.predictions_topic, wanted)
-                consumer, offsets, until = await asyncio.shield(opening)
+                consumer, offsets, until = await asyncio.shield(asyncio.wrap_future(opening))
         except (KafkaError, TimeoutError) as error:
             opening.add_done_callback(_close_when_open)
             detail = f"Kafka did not reply within {self._config.deadline_ms} ms ({type(error).__name__}); try again"
             raise ProblemError(503, detail, retry_after=RETRY_SECONDS) from None
+        work = partial(asyncio.get_running_loop().run_in_executor, self._threads)
         return _Streaming(self, plan, consumer, offsets, until, work)
 
     def leave(self, plan: Plan) -> None:
@@ -136,7 +136,7 @@ class Stream:
                 await send(b":\n\n")
                 heard = now
             if until is not None and await work(_has_all, consumer, until):
-                return "it has all that was there"
+                return ALL
             if now - grown > GROW_SECONDS:
                 await work(grow, consumer, (topic,), offsets)
                 grown = now
@@ -163,20 +163,28 @@ class _Streaming(Response):
                 await write(b"", more=False)
                 return
             async with _watched(receive) as is_gone:
-                await write(b"retry: 1000\n\n")
+                await write(b"retry: 1000\nid: %b\n\n" % _place(self.offsets))  # also of who hears nothing before it is lost
                 try:
                     why = await self.stream.run(self, write, is_gone)
                 except KafkaError as error:  # who comes back with the last id goes on, or hears what is the matter
                     why = repr(error)
-                await write(b"", more=False)
+                if self.until is None or why == ALL:
+                    await write(b"", more=False)
+                else:  # a proper end would say that this was all
+                    await _abort(scope)
         except TimeoutError:
             why = f"the reader took nothing for {most:g} s (http.slow_reader_ms)"
-            scope["extensions"][ABORT]()
-            await asyncio.sleep(0)  # the connection is lost: nothing more is expected of this response
+            await _abort(scope)
         finally:
             self.stream.leave(self.plan)
             log.info("a stream ended", service=self.plan.service, why=why, request_id=scope["request_id"])
             await asyncio.shield(self.work(self.consumer.close))
+
+
+async def _abort(scope: Any) -> None:
+    """Close the connection: its reader takes the response for one that was cut."""
+    scope["extensions"][ABORT]()
+    await asyncio.sleep(0)  # the connection is lost: nothing more is expected of this response
 
 
 @asynccontextmanager
@@ -204,11 +212,11 @@ def _wanted(request: Request) -> Wanted:
     last = request.headers.get("last-event-id")
     if not last:
         return Wanted(start, None, bool(until))
-    matches = [PLACE.fullmatch(part) for part in last.split(",")]
-    places = {int(match[1]): int(match[2]) for match in matches if match}
-    if len(places) < len(matches):
-        raise ProblemError(400, f"Last-Event-ID is the id of an event of this stream, as 0:124,1:456; got '{last:.80}'")
-    return Wanted(start, places, bool(until))
+    try:
+        return Wanted(start, offsets_of(last), bool(until))
+    except ValueError:
+        detail = f"Last-Event-ID is the id of an event of this stream, as 0:124,1:456; got '{last:.80}'"
+        raise ProblemError(400, detail) from None
 
 
 def _open(reader: dict[str, Any], topic: str, wanted: Wanted) -> tuple[Any, Offsets, Offsets | None]:
@@ -249,8 +257,8 @@ def _has_all(consumer: Any, until: Offsets) -> bool:
     return all(consumer.position(place) >= end for place, end in until.items())
 
 
-def _close_when_open(opening: asyncio.Future[Any]) -> None:
-    """Of a reader that nobody waits for any more."""
+def _close_when_open(opening: Future[Any]) -> None:
+    """Of a reader that nobody waits for any more; on its thread, for that may take a while."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result()[0].close()
 
@@ -261,6 +269,10 @@ def _events(polled: Mapping[TopicPartition, Sequence[Any]], offsets: Offsets) ->
         for record in records:
             offsets[place] = record.offset + 1
             if record.value is not None:
-                where = ",".join(f"{one.partition}:{offset}" for one, offset in offsets.items())
                 data = record.value.replace(b"\r", b"").replace(b"\n", b"\ndata: ")
-                yield b"id: %b\ndata: %b\n\n" % (where.encode(), data)
+                yield b"id: %b\ndata: %b\n\n" % (_place(offsets), data)
+
+
+def _place(offsets: Offsets) -> bytes:
+    """An event's id."""
+    return place_text({one.partition: offset for one, offset in offsets.items()}).encode()

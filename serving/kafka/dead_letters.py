@@ -10,7 +10,7 @@ import structlog
 from kafka.errors import KafkaError
 
 from schemas import DeadLetter, Origin
-from schemas.newest_letters import NEWEST, newest_letters
+from schemas.newest import LETTERS, newest_letters
 from schemas.topics import DETAIL_LENGTH, dead_letter_value_bytes
 from serving.kafka.predicted import EventId
 from serving.predict.message import UnscorableError
@@ -79,7 +79,7 @@ class DeadLetters:
             names.append(_decode_id(value or b"").event_id)
         known = any(name in self._written for name in names)
         self._written.update(dict.fromkeys(names))
-        while len(self._written) > 2 * NEWEST:
+        while len(self._written) > 2 * LETTERS:
             del self._written[next(iter(self._written))]
         return not known
 

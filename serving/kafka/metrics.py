@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import Any
 
 import numpy as np
 from kafka import TopicPartition
+from kafka.errors import IllegalStateError
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
@@ -21,6 +22,7 @@ from prometheus_client.registry import Collector
 from features.exposition import exposed
 from schemas import DeadLetter
 from serving.predict.lineup import Lineup
+from serving.predict.metrics import model_info
 
 ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -40,7 +42,8 @@ class ScorerMetrics:
         """Where they can be read."""
         self.events = Counter(
             "headrace_scorer_events",
-            "Feature vectors by what became of them: scored, or a repeat; skipped are those that shadows left out.",
+            "Feature vectors by what became of them: scored, or a repeat, which is also one of another plan or turn; skipped are "
+            "those that shadows left out.",
             ("service", "what"),
             registry=registry,
         )
@@ -63,19 +66,21 @@ class ScorerMetrics:
     def of(self, service: str, lineup: Callable[[], Lineup], lag: Callable[[], Mapping[int, int]]) -> ServiceMetrics:
         """Those of one service's scorer. ``lineup`` is what serves, ``lag`` how many vectors of each partition are not read.
 
-        Both are called on another thread.
+        Both are called on another thread. A scorer that joins anew goes on with what it told before.
         """
-        made = self._services[service] = ServiceMetrics(self, service, lineup, lag)
+        made = self._services.get(service) or ServiceMetrics(self, service)
+        made.lineup, made.lag = lineup, lag
+        self._services[service] = made
         return made
 
 
 class ServiceMetrics:
     """What one scorer tells after each poll."""
 
-    def __init__(
-        self, metrics: ScorerMetrics, service: str, lineup: Callable[[], Lineup], lag: Callable[[], Mapping[int, int]]
-    ) -> None:
-        self.lineup, self.lag = lineup, lag
+    lineup: Callable[[], Lineup]
+    lag: Callable[[], Mapping[int, int]]
+
+    def __init__(self, metrics: ScorerMetrics, service: str) -> None:
         self._scored, self._repeats, self._skipped = (
             metrics.events.labels(service, what) for what in ("scored", "repeat", "skipped")
         )
@@ -87,7 +92,7 @@ class ServiceMetrics:
         self._counts = np.zeros((len(HOPS), len(HOP_MS) + 1), np.int64)
         self._sums = np.zeros(len(HOPS))
 
-    def polled(self, *, scored: int, repeats: int, letters: Iterable[DeadLetter], skipped: int, seconds: float) -> None:
+    def polled(self, *, scored: int, repeats: int, letters: Sequence[DeadLetter], skipped: int, seconds: float) -> None:
         """One poll's batch."""
         self._scored.inc(scored)
         if repeats:
@@ -96,7 +101,7 @@ class ServiceMetrics:
             self._skipped.inc(skipped)
         for letter in letters:
             self._letters.labels(self._service, letter.reason).inc()
-        self._rows.observe(scored)
+        self._rows.observe(scored + repeats + len(letters))
         self._seconds.observe(seconds)
 
     def times(self, event: Sequence[int], arrived: Sequence[int], featured: Sequence[int], scored: int) -> None:
@@ -132,18 +137,14 @@ class _Seen(Collector):
         """Hops, lag, versions."""
         hops = HistogramMetricFamily("headrace_scorer_hop_seconds", "How long events took, by hop.", labels=("service", "hop"))
         lag = GaugeMetricFamily("headrace_scorer_lag", "Feature vectors that are not read.", labels=("service", "partition"))
-        models = GaugeMetricFamily(
-            "headrace_model_info", "1 for each version that serves.", labels=("service", "environment", "model", "version")
-        )
-        for service, one in tuple(self._services.items()):
+        services = tuple(self._services.items())
+        for service, one in services:
             for hop, counts, total in one.counted():
                 edges = [*(str(ms / 1000) for ms in HOP_MS), "+Inf"]
                 hops.add_metric((service, hop), list(zip(edges, counts, strict=True)), total)
             for partition, behind in one.lag().items():
                 lag.add_metric((service, str(partition)), behind)
-            for lane in one.lineup().lanes:
-                models.add_metric((service, lane.alias, lane.placed.model, str(lane.placed.version)), 1)
-        return hops, lag, models
+        return hops, lag, model_info((service, one.lineup()) for service, one in services)
 
 
 @contextmanager
@@ -158,6 +159,12 @@ def metrics_at(port: int | None) -> Iterator[ScorerMetrics | None]:
 
 
 def lag_of(consumer: Any, offsets: Mapping[TopicPartition, int]) -> dict[int, int]:
-    """By partition, how many records there were beyond ``offsets`` when they were fetched last."""
-    found = {place.partition: (consumer.highwater(place), offset) for place, offset in tuple(offsets.items())}
-    return {partition: max(0, end - offset) for partition, (end, offset) in found.items() if end is not None}
+    """By partition that the consumer has, how many records there were beyond ``offsets`` when they were fetched last."""
+    found = dict[int, int]()
+    assigned = consumer.assignment()
+    for place, offset in tuple(offsets.items()):
+        with suppress(IllegalStateError):  # it was taken away since
+            end = consumer.highwater(place) if place in assigned else None
+            if end is not None:
+                found[place.partition] = max(0, end - offset)
+    return found

@@ -58,7 +58,7 @@ def test_what_is_published_and_streamed(
     scorer.start()
     try:
         job = streams.submitted(broker, cluster, made.plan, folder, bounded=False, ready_file=ready)
-        with job, made.serving(deadline_ms=30_000) as running, Client(f"http://{running.address}", timeout=40) as client:
+        with job, made.serving() as running, Client(f"http://{running.address}") as client:
             wait_until(ready.exists, 120)
             place, first = tutorial.streamed(client, tutorial.new_event(), *names)
             _, second = tutorial.streamed(client, tutorial.new_event("9.99"), *names)

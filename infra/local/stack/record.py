@@ -150,6 +150,13 @@ def role_of(name: str) -> tuple[str, str, int | None]:
     return role, service.partition(BESIDE)[0], int(instance) if instance else None
 
 
+def served_by(stack: Stack | None, name: str) -> tuple[str, ...]:
+    """The services that a process is for; none of Kafka."""
+    role, service, _ = role_of(name)
+    several = {"stream": stack.job_of(service), HTTP: stack.services}.get(role, ()) if stack else ()
+    return several or ((service,) if service else ())
+
+
 def process_names(stack: Stack, services: Iterable[str], settings: Settings) -> list[str]:
     """The processes of ``services``, in the order in which they start."""
     services = tuple(services)

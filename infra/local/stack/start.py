@@ -22,8 +22,19 @@ from infra.local.stack.definitions import Definitions
 from infra.local.stack.environments import aliases_of, make_topic
 from infra.local.stack.folders import Folders
 from infra.local.stack.owner import moved_from, recorded_owner, refuse_others, take
-from infra.local.stack.record import HTTP, KAFKA, Stack, process_names, recorded, recorded_plan, role_of, stop_order, works
-from infra.local.stack.todo import Call, Job, Todo, is_current, todo
+from infra.local.stack.record import (
+    HTTP,
+    KAFKA,
+    Stack,
+    process_names,
+    recorded,
+    recorded_plan,
+    role_of,
+    served_by,
+    stop_order,
+    works,
+)
+from infra.local.stack.todo import Call, Todo, is_current, todo
 from infra.local.stack.turns import serve_alone
 from infra.settings import Settings, run_folder, secrets, write_settings
 from schemas.topics import ALARMS, DEAD_LETTERS, DEPLOYMENTS, LATE_ROWS, predictions
@@ -38,13 +49,13 @@ OnStep = Callable[[str], None]
 class TakeOver(Protocol):
     """Puts new plans in the place of those that run."""
 
-    def settle(self, call: Call, before: Stack | None) -> Stack | None:
-        """Bring to an end what an earlier call left; gives what runs then."""
+    def settle(self, call: Call, before: Stack | None, *, replace: bool) -> Stack | None:
+        """Bring to an end what an earlier call left; gives what runs then. ``replace``: nothing is taken over by this call."""
 
     def check(self, call: Call, work: Todo) -> None:
         """Raise `SettingError` where what the user says of it does not fit what there is to do: before anything starts."""
 
-    def prepare(self, call: Call, new: Iterable[Plan], address: str) -> None:
+    def prepare(self, call: Call, work: Todo) -> None:
         """Called before the jobs of services are started that did not run."""
 
     def __call__(self, call: Call, stack: Stack, work: Todo) -> Stack:
@@ -100,7 +111,7 @@ def _up(call: Call, wanted: Sequence[str], replace: bool, take_over: TakeOver | 
     _refuse_moved(call)
     before = recorded(folders)
     if take_over:
-        before = take_over.settle(call, before)
+        before = take_over.settle(call, before, replace=replace)
     if before and recorded_owner(folders) and is_current(call, before, wanted):
         for service in wanted:  # a shadow that was named since has no topic yet
             for alias in aliases_of(call.project, settings, service):
@@ -128,37 +139,31 @@ def _up(call: Call, wanted: Sequence[str], replace: bool, take_over: TakeOver | 
     create_topics(call, stack.bootstrap, work.plans.values())
     write_settings(settings, folders.settings)
     if take_over and not replace:
-        take_over.prepare(call, work.new.values(), stack.bootstrap)
+        take_over.prepare(call, work)
     names = [name for name in process_names(stack, work.plans, settings) if name != KAFKA]
     if (work.new or work.stop) and HTTP in names:  # it serves what it was started with
         processes.stop(HTTP)
     for name in names:
         if not processes.running(name):
-            start(call, name, _served(stack, name))
+            start(call, name, served_by(stack, name))
     for name in names:
         call.on_step(f"waiting for {name}")
-        wait(call, name, _job(folders, _served(stack, name)))
+        wait(call, name, _job(folders, stack, name))
     for name in names:  # one that was ready may have ended since: a stream job that cannot read its checkpoint
-        wait(call, name, _job(folders, _served(stack, name)))
+        wait(call, name, _job(folders, stack, name))
     if not (take_over and work.over):
         return stack
     stack = take_over(call, stack, work)
-    if HTTP in names:
-        processes.stop(HTTP)
-        start(call, HTTP, _served(stack, HTTP))
+    if HTTP in names:  # it was started again, for the new plans
         wait(call, HTTP, None)
     return stack
 
 
-def _served(stack: Stack, name: str) -> Job:
-    """The services that a process is for."""
-    role, service, _ = role_of(name)
-    return {"stream": stack.job_of(service), HTTP: stack.services}.get(role, (service,))
-
-
-def _job(folders: Folders, services: Job) -> JobPlan | None:
-    """The job of these services, as it was started."""
-    plans = [recorded_plan(folders, service) for service in services]
+def _job(folders: Folders, stack: Stack, name: str) -> JobPlan | None:
+    """The job that a process runs, as it was started; none of a process of another role."""
+    if role_of(name)[0] != "stream":
+        return None
+    plans = [recorded_plan(folders, service) for service in served_by(stack, name)]
     return job_plan(plan for plan in plans if plan) if all(plans) else None
 
 

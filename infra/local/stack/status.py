@@ -10,7 +10,7 @@ from infra.local.processes import Processes
 from infra.local.stack.environments import Environment
 from infra.local.stack.folders import Folders
 from infra.local.stack.owner import other_owner
-from infra.local.stack.record import HTTP, KAFKA, Stack, ready, recorded, role_of, stop_order, works
+from infra.local.stack.record import KAFKA, Stack, ready, recorded, role_of, served_by, stop_order, works
 from infra.local.stack.services import Served, served
 from infra.settings import Settings, run_folder
 
@@ -48,9 +48,8 @@ def status(project: Path, settings: Settings) -> list[Row]:
 
 
 def _row(folders: Folders, processes: Processes, stack: Stack | None, known: dict[str, Served], name: str, first: int) -> Row:
-    role, service, number = role_of(name)
-    known_ones = {"stream": stack.job_of(service), HTTP: stack.services}.get(role, ()) if stack else ()
-    services = known_ones or ((service,) if service else ())
+    role, _, number = role_of(name)
+    services = served_by(stack, name)
     ones = [known[service] for service in services if service in known]
     plans = {one.service: one.plan.digest for one in ones if one.plan}
     row = Row(name, "died", None, None, None, str(processes.logs / f"{name}.log"), services, plans)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,16 @@ from serving.kafka.turns import Turn, Turns, read_turns, turns_file
 def write_turns(folder: Path, service: str, turns: Turns) -> None:
     """Replace the turns of a service."""
     write_whole(turns_file(folder, service), msgspec.json.encode(turns))
+
+
+def hand_over(folder: Path, service: str, offsets: Mapping[int, int], reads_from: Mapping[int, int]) -> None:
+    """Let the newest turn begin at ``offsets``, where those before it end; a partition without an offset is all its own.
+
+    Its scorers read feature vectors from the offsets ``reads_from`` on.
+    """
+    *before, last = read_turns(folder, service).turns
+    ended = [msgspec.structs.replace(turn, ends=offsets) if turn.ends is None else turn for turn in before]
+    write_turns(folder, service, Turns((*ended, msgspec.structs.replace(last, begins=offsets, reads_from=reads_from))))
 
 
 def serve_alone(folder: Path, plan: Plan) -> None:

@@ -60,9 +60,10 @@ def beginning(call: Call, job: JobPlan, seam: Seam | None, address: str, wanted:
     A plan that ran before goes on from its last checkpoint. Else files are read, where the user gives their end, or the job that
     runs began with them; else the topics. Raises `StackError` where that would leave windows half filled without a word.
     """
-    state = state_of(call, job)
-    if newest_checkpoint(state) or not job.windows:
-        return Beginning("checkpoint" if newest_checkpoint(state) else "topics")
+    if newest_checkpoint(state_of(call, job)):
+        return Beginning("checkpoint")
+    if not job.windows:
+        return Beginning("topics")
     until = wanted.until_ms if wanted.until_ms is not None else seam.until_ms if seam else None
     deleted = _deleted(call, job, address)
     if until is None:

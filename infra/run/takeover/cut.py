@@ -14,15 +14,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import msgspec
-
 from features.errors import StackError
 from infra.local.stack.record import BESIDE, role_of
 from infra.local.stack.todo import Call
-from infra.local.stack.turns import write_turns
+from infra.local.stack.turns import hand_over
 from infra.run.takeover.offsets import Offsets, Reader
 from infra.run.takeover.pending import Pending
-from serving.kafka.turns import Turns, held_file, hold_file, read_turns
+from serving.kafka.turns import held_file, hold_file, read_turns
 
 HOLD_SECONDS = 15.0
 """For scorers to stand still: longer than one takes for a poll."""
@@ -39,10 +37,7 @@ def cut(call: Call, pending: Pending, reader: Reader) -> None:
         }
         offsets = reader.ends(pending.running.spine_source.topic)
         for old, _ in pending.changed:
-            *before, last = read_turns(folder, old.service).turns
-            ended = [msgspec.structs.replace(turn, ends=offsets) if turn.ends is None else turn for turn in before]
-            begun = msgspec.structs.replace(last, begins=offsets, reads_from=read_from[old.service])
-            write_turns(folder, old.service, Turns((*ended, begun)))
+            hand_over(folder, old.service, offsets, read_from[old.service])
     for file in (file for service in services for file in folder.glob(f"{service}.*.held")):
         file.unlink(missing_ok=True)
 

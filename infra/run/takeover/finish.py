@@ -9,15 +9,15 @@ import msgspec
 
 from infra.local.files import read_json, write_whole
 from infra.local.stack import Stack
-from infra.local.stack.record import stream_name, writer_name
+from infra.local.stack.record import HTTP, stream_name, writer_name
 from infra.local.stack.start import start
 from infra.local.stack.todo import Call
-from infra.local.stack.turns import write_turns
+from infra.local.stack.turns import hand_over
 from infra.run.takeover.begin import state_of
 from infra.run.takeover.cut import offsets_of, running_scorers
 from infra.run.takeover.offsets import READ_BACK, Offsets, Reader, group_of, nearest, reading, until_read
 from infra.run.takeover.pending import Pending, Taken, beside, note, taken_file, write_pending, write_taken
-from serving.kafka.turns import Turns, read_turns
+from serving.kafka.turns import read_turns
 
 
 def finish(call: Call, before: Stack | None, pending: Pending) -> Stack | None:
@@ -50,7 +50,8 @@ def _end(call: Call, before: Stack | None, pending: Pending) -> None:
         call.on_step(f"stopping {name}")
         call.processes.stop(name)
     for service, reads_from in left.items():
-        _read_back(call, service, reads_from)
+        # All events are the new plan's now: its scorers look again at those that both had, and predict what has no prediction.
+        hand_over(call.folders.turns, service, {}, reads_from)
 
 
 def _drain(call: Call, pending: Pending, reader: Reader, old: str) -> dict[str, Offsets]:
@@ -61,6 +62,9 @@ def _drain(call: Call, pending: Pending, reader: Reader, old: str) -> dict[str, 
     """
     topic, group = pending.running.spine_source.topic, group_of(call, pending.running)
     most = int(READ_BACK * call.settings.scorer.dedupe_window)
+    # Services that keep their plan have no turns: their vectors are this job's up to where those of the jobs beside begin.
+    ends = reader.ends(topic) if pending.running.mode == "event_time" else pending.vectors_from  # in event time, vectors wait
+    until_read(call, reader, group, {topic: ends}, old)
     found = {}
     for plan, _ in pending.changed:
         turns = read_turns(call.folders.turns, plan.service).turns
@@ -72,14 +76,6 @@ def _drain(call: Call, pending: Pending, reader: Reader, old: str) -> dict[str, 
         if left or not turn.ends or pending.running.mode == "event_time":
             found[plan.service] = nearest(pending.reads_from[plan.service], written, most)
     return found
-
-
-def _read_back(call: Call, service: str, reads_from: Offsets) -> None:
-    """All events are the new plan's now: its scorers look again at those that both had, and predict what has no prediction."""
-    *before, last = read_turns(call.folders.turns, service).turns
-    ended = [msgspec.structs.replace(turn, ends={}) if turn.ends is None else turn for turn in before]
-    begun = msgspec.structs.replace(last, begins={}, reads_from=reads_from)
-    write_turns(call.folders.turns, service, Turns((*ended, begun)))
 
 
 def _promote(call: Call, before: Stack | None, pending: Pending) -> Stack | None:
@@ -96,7 +92,7 @@ def _promote(call: Call, before: Stack | None, pending: Pending) -> Stack | None
     stack = before and _stack(before, pending)
     if stack:
         write_whole(folders.stack, msgspec.json.encode(stack))
-    _restart_writers(call, pending)
+    _restart_readers(call, pending, stack)
     _forget_older(call, pending)
     folders.takeover.unlink(missing_ok=True)
     note(folders, "ended", pending)
@@ -112,14 +108,17 @@ def _stack(before: Stack, pending: Pending) -> Stack:
     return Stack(before.bootstrap, tuple(sorted(services)), (*others, *(job.services for job in pending.jobs)), seen)
 
 
-def _restart_writers(call: Call, pending: Pending) -> None:
-    """The writers of online rows take the vectors of one plan."""
+def _restart_readers(call: Call, pending: Pending, stack: Stack | None) -> None:
+    """A writer of online rows takes the vectors of one plan, and HTTP serves the plans that it was started with."""
     for service in [*(new.service for _, new in pending.changed), *pending.gone]:
         name = writer_name(service)
         if call.processes.running(name):
             call.processes.stop(name)
             if service not in pending.gone:
                 start(call, name, (service,))
+    if stack and HTTP in call.processes.names():
+        call.processes.stop(HTTP)
+        start(call, HTTP, stack.services)
 
 
 def _forget_older(call: Call, pending: Pending) -> None:

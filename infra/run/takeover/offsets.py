@@ -1,4 +1,4 @@
-"""Offsets, as a takeover needs them. ``client`` is always what a kafka-python client is given."""
+"""Offsets, as a takeover needs them."""
 
 from __future__ import annotations
 
@@ -30,17 +30,10 @@ Offsets = dict[int, int]
 
 
 class Reader:
-    """Asks for offsets, over connections that stay open: what is asked for while scorers stand still takes no time to connect."""
+    """Offsets, looked up over connections that stay open: while scorers stand still, none has to connect."""
 
-    def __init__(self, client: Mapping[str, Any], isolation_level: str) -> None:
-        self._consumer = KafkaConsumer(**client, enable_auto_commit=False, isolation_level=isolation_level)
-        self._admin = KafkaAdminClient(**client)
-
-    def close(self) -> None:
-        """End the connections."""
-        for one in (self._consumer, self._admin):
-            with closing(one):
-                pass
+    def __init__(self, consumer: Any, admin: Any) -> None:
+        self._consumer, self._admin = consumer, admin
 
     def ends(self, topic: str) -> Offsets:
         """The offset behind the last record of each partition."""
@@ -72,10 +65,14 @@ class Reader:
 
 @contextmanager
 def reading(call: Call, stack: Stack) -> Iterator[Reader]:
-    """Within, Kafka of the stack can be asked."""
+    """Within, offsets of the stack's Kafka can be looked up."""
     settings = call.settings.kafka
-    with closing(Reader(settings.client(stack.bootstrap), settings.isolation_level)) as reader:
-        yield reader
+    client = settings.client(stack.bootstrap)
+    with (
+        closing(KafkaConsumer(**client, enable_auto_commit=False, isolation_level=settings.isolation_level)) as consumer,
+        closing(KafkaAdminClient(**client)) as admin,
+    ):
+        yield Reader(consumer, admin)
 
 
 def nearest(begins: Offsets, ends: Offsets, most: int) -> Offsets:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import msgspec
 from kafka.errors import KafkaError
@@ -32,7 +32,6 @@ from infra.run.takeover.pending import (
     take_back,
     write_pending,
 )
-from jobs.history.places import Written
 from jobs.stream import backfill
 from jobs.stream import beside as beside_file
 from jobs.stream.files import newest_checkpoint
@@ -46,15 +45,18 @@ class TakeOver:
         self._wanted = wanted
         self._say = say
 
-    def settle(self, call: Call, before: Stack | None) -> Stack | None:
-        """Bring to an end what an earlier call began, or take it back where that is not wanted any more."""
+    def settle(self, call: Call, before: Stack | None, *, replace: bool) -> Stack | None:
+        """Bring to an end what an earlier call began, or take it back where that is not wanted any more.
+
+        ``replace``: the plans of the jobs beside would be started once more, over the same checkpoints.
+        """
         pending = read_pending(call.folders)
         if pending is None:
             return before
         if is_decided(call.folders, pending):
             return finish(call, before, pending)
         now = {plan.service: call.now.plan(plan.service) for plan in pending.before if plan.service in call.now.services}
-        if before is None or tuple(now.values()) != pending.plans:
+        if replace or before is None or tuple(now.values()) != pending.plans:
             call.on_step("taking back an unfinished takeover")
             take_back(call, pending)
             note(call.folders, "taken back", pending)
@@ -64,16 +66,15 @@ class TakeOver:
         """Refuse histories that no job reads."""
         check_histories(call, work, self._wanted)
 
-    def prepare(self, call: Call, new: Iterable[Plan], address: str) -> None:
-        """Load the histories of services that are new, where they have any."""
-        for job, how in new_beginnings(call, new, address, self._wanted).items():
-            if how.until_ms is not None and backfill.recorded(state_of(call, job)) is None:
-                histories = _histories(job, self._wanted)
-                load_one(call.project, call.settings, job, state_of(call, job), how.until_ms, histories, call.on_step)
+    def prepare(self, call: Call, work: Todo) -> None:
+        """Say what is taken over, and load the histories of services that are new, where they have any."""
+        if work.over:
+            self._say(call, work)
+        for job, how in new_beginnings(call, work.new.values(), work.address, self._wanted).items():
+            _load(call, job, how, self._wanted)
 
     def __call__(self, call: Call, stack: Stack, work: Todo) -> Stack:
         """Put the new plans in the place of those that run, a job after the other."""
-        self._say(call, work)
         pending = read_pending(call.folders)
         begun = pending.running.services if pending else ()
         for services in sorted(work.over, key=lambda job: set(job) != set(begun)):  # what is begun already comes first
@@ -175,11 +176,9 @@ def _await_turn(call: Call, old: Plan, new: Plan) -> None:
 
 def _start_jobs(call: Call, pending: Pending, how: dict[JobPlan, Beginning], reader: Reader, wanted: Wanted) -> Pending:
     for job in pending.jobs:
-        name, state = stream_name(job.services) + beside(job), state_of(call, job)
+        name = stream_name(job.services) + beside(job)
         if call.processes.running(name) is None:
-            until_ms = how[job].until_ms
-            if until_ms is not None and backfill.recorded(state) is None and not newest_checkpoint(state):
-                load_one(call.project, call.settings, job, state, until_ms, _histories(job, wanted), call.on_step)
+            _load(call, job, how[job], wanted)
             pending = _note_offsets(call, pending, job, reader)
             for plan in job.plans:
                 write_whole(call.folders.plan(plan.service, beside(job)), msgspec.json.encode(plan))
@@ -189,10 +188,14 @@ def _start_jobs(call: Call, pending: Pending, how: dict[JobPlan, Beginning], rea
     return pending
 
 
-def _histories(job: JobPlan, wanted: Wanted) -> Mapping[str, Written]:
-    """Of the histories that were given, those of a job."""
+def _load(call: Call, job: JobPlan, how: Beginning, wanted: Wanted) -> None:
+    """Load the history that a job begins with, unless an earlier call has, or it has begun."""
+    state = state_of(call, job)
+    if how.until_ms is None or backfill.recorded(state) is not None or newest_checkpoint(state):
+        return
     used = {stage.source for stage in job.windows}
-    return {name: place for name, place in wanted.histories.items() if name in used}
+    histories = {name: place for name, place in wanted.histories.items() if name in used}
+    load_one(call.project, call.settings, job, state, how.until_ms, histories, call.on_step)
 
 
 def _note_offsets(call: Call, pending: Pending, job: JobPlan, reader: Reader) -> Pending:

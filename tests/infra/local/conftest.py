@@ -22,6 +22,8 @@ from tests.support.data import LEFT_BEHIND
 from tests.support.models import register, stumps
 
 STAND_IN = (sys.executable, "-S", str(Path(__file__).with_name("stand_in.py")))
+ALONE = (*STAND_IN, "alone")
+"""Stands in for the HTTP service, too."""
 SERVICES = """
 cards = FeatureService(name="cards", features=[transaction_amount, customer_spend], tags={"spine": "transactions"})
 terminals = FeatureService(name="terminals", features=[terminal_risk], tags={"spine": "transactions"})
@@ -34,6 +36,7 @@ class Light:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.steps: list[str] = []
+        self.program = STAND_IN
 
     @property
     def settings(self) -> Settings:
@@ -48,7 +51,7 @@ class Light:
     def up(self, *services: str, replace: bool = False) -> None:
         """`stack.up`; what it does is in ``steps``."""
         self.steps.clear()
-        stack.up(self.folder, self.settings, services, self.steps.append, replace=replace, program=STAND_IN)
+        stack.up(self.folder, self.settings, services, self.steps.append, replace=replace, program=self.program)
 
     def down(self, *, wipe: bool = False) -> None:
         """`stack.down`."""

@@ -1,6 +1,6 @@
 """Stands in for ``headrace stream`` and ``headrace scorer``: says what they say once they are ready, and waits to be stopped.
 
-``headrace serve`` is the real one.
+``headrace serve`` is the real one, unless the first word is ``alone``.
 """
 
 import json
@@ -9,13 +9,14 @@ import sys
 import time
 from pathlib import Path
 
-role, *arguments = sys.argv[1:]
-if role == "serve":
+is_alone = sys.argv[1] == "alone"
+role, *arguments = sys.argv[1 + is_alone :]
+if role == "serve" and not is_alone:
     os.execv(sys.executable, (sys.executable, "-P", "-m", "infra.cli", role, *arguments))  # noqa: S606
 project = Path(arguments[arguments.index("--project") + 1])
 run = Path(arguments[arguments.index("--settings") + 1]).parent
 service = arguments[0]
-name = f"{role}-{service}"
+name = "http" if role == "serve" else f"{role}-{service}"
 said = {"rest": "http://127.0.0.1:1"}
 if role == "scorer":
     instance = arguments[arguments.index("--instance") + 1] if "--instance" in arguments else None

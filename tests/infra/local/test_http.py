@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra.local import stack
-from tests.infra.local.conftest import Light
+from tests.infra.local.conftest import ALONE, Light
 
 pytestmark = pytest.mark.stack
 
@@ -41,3 +41,17 @@ def test_the_service_runs_where_the_settings_have_its_section(light: Light) -> N
     light.up()
     assert "http" not in light.served()
     assert stack.http_address(light.folder, light.settings) is None
+
+
+def test_services_of_two_modes_have_one_service_over_http(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though they have a stream job each."""
+    monkeypatch.setenv("HEADRACE_HTTP__PORT", "0")
+    light.define(
+        '[terminal_risk], tags={"spine": "transactions"}', '[terminal_risk], tags={"spine": "transactions", "mode": "event_time"}'
+    )
+    light.train("terminals")
+    light.program = ALONE
+    light.up()
+    found = light.served()
+    assert found["http"] == BOTH
+    assert (found["stream-cards"], found["stream-terminals"]) == (("cards",), ("terminals",))

@@ -8,16 +8,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from kafka.errors import KafkaConnectionError
 
+from features.definitions.load import load
 from features.errors import StackError
+from features.plan import Mode
 from infra.local import stack
 from infra.local.processes import Processes
+from infra.local.stack.definitions import Definitions
+from infra.local.stack.todo import Call, Todo
 from infra.run import takeover
-from infra.run.takeover import TakeOver, Wanted, cut, finish, sequence
+from infra.run.takeover import TakeOver, Wanted, cut, finish, offsets, sequence
+from infra.run.takeover.pending import Pending
 from infra.settings import load_settings
 from serving.kafka.turns import TurnWatch, read_turns
-from tests.infra.local.conftest import STAND_IN, Light
+from tests.infra.local.conftest import ALONE, STAND_IN, Light
 from tests.infra.local.test_replace import WINDOW
 from tests.support.num import num_project
 
@@ -38,7 +45,7 @@ def take_over(light: Light) -> None:
     """`headrace up`."""
     light.steps.clear()
     settings = light.settings
-    stack.up(light.folder, settings, (), light.steps.append, take_over=TakeOver(Wanted()), program=STAND_IN)
+    stack.up(light.folder, settings, (), light.steps.append, take_over=TakeOver(Wanted()), program=light.program)
 
 
 def killed_at(light: Light, patched: pytest.MonkeyPatch, module: Any, name: str) -> None:
@@ -127,11 +134,11 @@ def test_scorers_that_do_not_stand_still_leave_all_as_it_was(light: Light, monke
         (sequence, "_await_turn"),
         (sequence, "_start_jobs"),
         (sequence, "_start_scorers"),
-        (cut, "write_turns"),
+        (cut, "hand_over"),
         (finish, "write_taken"),
         (finish, "_promote"),
         (Processes, "rename"),
-        (finish, "_restart_writers"),
+        (finish, "_restart_readers"),
     ],
 )
 def test_a_takeover_that_was_killed_goes_on(light: Light, monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
@@ -172,6 +179,114 @@ def test_definitions_that_are_restored_take_an_unfinished_takeover_back(light: L
     light.define(*reversed(WINDOW))
     take_over(light)
     assert light.pids() == before
+
+
+def test_replace_takes_an_unfinished_takeover_back(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan starts in the place of the one before, so nothing of it may run beside."""
+    light.up()
+    light.define(*WINDOW)
+    light.train("cards")
+    killed_at(light, monkeypatch, sequence, "_start_scorers")
+    assert any("~" in name for name in light.pids())
+
+    stack.up(
+        light.folder, light.settings, (), light.steps.append, replace=True, take_over=TakeOver(Wanted()), program=light.program
+    )
+    assert light.served().keys() == {"stream-cards", "scorer-cards", "scorer-terminals"}
+    folders = stack.Folders(light.run)
+    assert not folders.takeover.exists()
+    assert not list(folders.plans.glob("*~*"))
+    assert not list(folders.checkpoints.rglob("beside.json"))
+
+
+def test_http_serves_the_plans_of_a_takeover_that_another_call_ends(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It serves what it was started with, so it is started again."""
+    monkeypatch.setenv("HEADRACE_HTTP__PORT", "0")
+    light.program = ALONE
+    light.up()
+    before = light.pids()["http"]
+    light.define(*WINDOW)
+    light.train("cards")
+    with scorers_that_look(light):
+        killed_at(light, monkeypatch, finish, "_promote")
+        assert light.pids()["http"] == before
+        take_over(light)
+    assert light.served()["http"] == ("cards", "terminals")
+    assert light.pids()["http"] != before
+
+
+def test_what_is_taken_over_is_said_before_a_new_service_starts(light: Light) -> None:
+    """Of a service that has begun, nobody could say how it begins."""
+    light.up("cards")
+    before = light.pids()
+    light.define(*WINDOW)
+    light.train("cards")
+    said: list[dict[str, tuple[str, str]]] = []
+
+    def say(call: Call, work: Todo) -> None:
+        assert light.pids() == before
+        said.append({row.service: (row.action, row.how) for row in takeover.rows_of(call, work, Wanted())})
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stack.up(light.folder, light.settings, (), light.steps.append, take_over=TakeOver(Wanted(), say), program=light.program)
+    (rows,) = said
+    assert rows["terminals"] == ("start", "")
+    assert rows["cards"][0] == "take over"
+
+
+class LookedUp:
+    """Stands in for the offsets of Kafka: the spine ends at 9, and what is looked up is noted."""
+
+    def __init__(self) -> None:
+        self.groups: list[tuple[str, str, dict[int, int]]] = []
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """Of every topic."""
+        return {0: 9}
+
+    def has_read(self, group: str, topic: str, ends: dict[int, int]) -> bool:
+        """Every group has read all."""
+        self.groups.append((group, topic, ends))
+        return True
+
+
+def test_a_consumer_is_closed_where_no_admin_client_connects(bare: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka may go in between."""
+    ended = []
+
+    class Consumer:
+        def __init__(self, **settings: Any) -> None:
+            """Connects at once."""
+
+        def close(self) -> None:
+            ended.append(self)
+
+    def refuse(**settings: Any) -> None:
+        raise KafkaConnectionError
+
+    monkeypatch.setattr(offsets, "KafkaConsumer", Consumer)
+    monkeypatch.setattr(offsets, "KafkaAdminClient", refuse)
+    folders = stack.Folders(bare.run)
+    call = Call(bare.folder, bare.settings, folders, Processes(bare.run), Definitions(bare.folder), print, STAND_IN)
+    with pytest.raises(KafkaConnectionError), offsets.reading(call, stack.Stack("127.0.0.1:1", ())):
+        pass
+    assert len(ended) == 1
+
+
+@pytest.mark.parametrize(("mode", "offset"), [("arrival", 5), ("event_time", 9)])
+def test_a_job_ends_once_the_services_that_stay_have_its_vectors(bare: Light, mode: Mode, offset: int) -> None:
+    """Where only a service goes and no plan changes: the jobs beside give vectors to the events from 5 on, and in event-time mode
+    those of the events before wait for later ones."""
+    plans = [load(bare.folder).service(service).plan for service in ("cards", "terminals")]
+    cards, terminals = (msgspec.structs.replace(plan, mode=mode) for plan in plans)
+    folders = stack.Folders(bare.run)
+    call = Call(bare.folder, bare.settings, folders, Processes(bare.run), Definitions(bare.folder), print, STAND_IN)
+    pending = Pending((cards, terminals), (cards,), "", {0: 5}, {})
+
+    reader = LookedUp()
+    assert finish._drain(call, pending, reader, "stream-cards") == {}  # type: ignore[arg-type]
+    assert reader.groups == [("headrace.cards", "stack-transactions", {0: offset})]
 
 
 def test_what_would_be_done_needs_no_kafka(tmp_path: Path) -> None:

@@ -93,6 +93,13 @@ def test_rows_of_one_time_are_in_one_file(tmp_path: Path) -> None:
         assert [one.count(at.to_bytes(8, "little")) for one in written].count(2) == 1
 
 
+def test_times_of_whole_seconds_are_dealt_to_all_files(tmp_path: Path) -> None:
+    """Or one task would read all of the history, and the others none of it."""
+    file = history(tmp_path, *(order(number, UNTIL_MS - 1000 - number * 1000) for number in range(100)))
+    write_history(JOB, seam_at(JOB, UNTIL_MS, 4), tmp_path, tmp_path / "out", histories={"orders": file})
+    assert all(len(read(tmp_path / "out" / f"orders-{number}.rows")) > 10 for number in range(4))
+
+
 def test_a_history_of_no_window_is_refused(tmp_path: Path) -> None:
     """A file that would be read for nothing is a mistake."""
     with pytest.raises(SettingError, match="a backfill reads the sources that windows are over: orders; got returns"):

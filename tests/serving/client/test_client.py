@@ -98,7 +98,7 @@ def test_what_is_wrong_is_said_with_the_requests_id(client: Client, running: Run
         assert denied.value.status == status
 
 
-def test_a_busy_service_is_asked_again_when_it_says() -> None:
+def test_a_busy_service_is_tried_again_when_it_says() -> None:
     """After 503 with Retry-After and a connection that was closed; the same bytes are sent each time."""
     with scripted(BUSY, Reply(None), Reply(body=encode(DONE))) as (url, seen), Client(url) as client:
         began = time.monotonic()

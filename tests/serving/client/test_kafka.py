@@ -15,8 +15,8 @@ from bench.common import polled
 from infra.local.broker import Broker
 from schemas import Prediction, Receipt
 from schemas.codec import encode
+from schemas.places import offsets_of
 from serving.client.kafka import KafkaClient
-from serving.client.places import offsets_of
 
 pytestmark = pytest.mark.stack
 RECEIPT = Receipt(None, "p", "m", 1, "0", {"a": 1}, {}, True, 1, 2, 3)

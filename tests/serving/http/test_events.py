@@ -1,4 +1,4 @@
-"""Events over HTTP, on a real broker with a real stream job and a real scorer: published once, and answered."""
+"""Events over HTTP, on a real broker with a real stream job and a real scorer: published once, and predicted."""
 
 from __future__ import annotations
 

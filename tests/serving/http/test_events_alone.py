@@ -5,13 +5,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
 
+import msgspec
 import pytest
+from kafka import KafkaProducer
 
 from features.definitions.load import Project
 from infra.local.broker import Broker
+from serving.http import arrivals
 from tests.serving.http.live import Live, event, made_live, post, published
 from tests.serving.http.support import Running
+from tests.serving.kafka.support import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -62,6 +68,25 @@ def test_a_service_that_is_started_again_knows_what_was_published(live: Live) ->
     assert (first.status, second.status, second.json) == (202, 202, first.json)
     assert (other.status, third.status) == (409, 202)
     assert published(live).count(one["transaction_id"]) == 1
+
+
+def test_no_event_is_published_before_its_prediction_would_be_seen(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one of a service, whose reader of predictions is late: it has its prediction all the same."""
+    one, ends = event(), arrivals.ends
+
+    def late(*args: Any) -> Any:
+        time.sleep(2)
+        return ends(*args)
+
+    monkeypatch.setattr(arrivals, "ends", late)
+    with live.serving(deadline_ms=10_000) as running, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(post, running, live, one, "wait=6s")
+        wait_until(lambda: one["transaction_id"] in published(live), 8)
+        prediction = msgspec.json.encode({"event_id": one["transaction_id"], "score": 0.5})
+        with closing(KafkaProducer(bootstrap_servers=live.broker.bootstrap)) as producer:
+            producer.send(live.plan.predictions_topic, value=prediction, partition=0)
+        response = waiting.result()
+    assert (response.status, response.body) == (200, prediction)
 
 
 def test_the_memory_of_what_was_published_is_bounded(live: Live) -> None:

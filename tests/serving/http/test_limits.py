@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import os
 import signal
@@ -13,6 +14,7 @@ import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -23,7 +25,9 @@ from infra.cli.serve import tokens_of
 from infra.config import http_config
 from infra.http_settings import HttpSettings
 from infra.settings import load_settings
+from serving.http.predict import deliver
 from serving.http.run import check, run
+from serving.http.scoring import Job, Scored
 from serving.http.tokens import Tokens, parse
 from serving.models.registry import Registry
 from tests.serving.http.support import INPUTS, Running, event, serving
@@ -157,6 +161,16 @@ def test_requests_past_their_deadline_do_not_pile_up(fraud: Service, tmp_path: P
     with serving([fraud], tmp_path, deadline_ms=20, max_concurrency=1) as running:
         found = [running.predict(event()).status for _ in range(3)]
     assert found == [503, 503, 429]
+
+
+def test_what_is_scored_after_the_end_is_of_nobody() -> None:
+    """A batch that was in hand as the service ended: its thread ends as it should."""
+    loop = asyncio.new_event_loop()
+    nothing: Any = None
+    job = Job(nothing, nothing, 0.0, loop.create_future())
+    loop.close()
+    deliver([(job, Scored((), degraded=False))])
+    assert not job.waiting.done()
 
 
 def test_every_response_has_the_requests_id(running: Running) -> None:

@@ -5,23 +5,29 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import NamedTuple
 
+import msgspec
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
 from features.definitions.load import Project
 from infra.local.broker import Broker
+from schemas import Prediction, Receipt
+from serving.client import Client, ExpiredError, UnavailableError
 from serving.http.tokens import parse
 from tests.serving.http.live import Live, made_live
 from tests.serving.http.support import Running
 from tests.serving.kafka.support import wait_until
 
 pytestmark = pytest.mark.stack
+RECEIPT = Receipt(None, "p", "m", 1, "0", {"a": 1}, {}, True, 1, 2, 3)
 
 
 class Sent(NamedTuple):
@@ -89,7 +95,8 @@ def write(live: Live, count: int, size: int = 0) -> list[int]:
     first = time.time_ns()
     with closing(KafkaProducer(bootstrap_servers=live.broker.bootstrap)) as producer:
         for number in range(count):
-            value = json.dumps({"event_id": first + number, "score": 0.5, "more": "x" * size}).encode()
+            prediction = msgspec.to_builtins(Prediction(first + number, 1, 0.5, RECEIPT))
+            value = msgspec.json.encode({**prediction, "more": "x" * size})
             producer.send(live.plan.predictions_topic, value=value, partition=number % 2)
         producer.flush()
     return [first + number for number in range(count)]
@@ -119,6 +126,15 @@ def test_a_stream_is_resumed_without_a_gap(running: Running, live: Live) -> None
     with reading(running, live, "until=end", **{"Last-Event-ID": first[-1].id}) as reader:
         rest = list(reader.events())
     assert sorted([*ids(first), *ids(rest)]) == written
+
+
+def test_a_stream_that_is_lost_before_its_first_prediction_is_resumed(running: Running, live: Live) -> None:
+    """Where it began: its place comes at once."""
+    with reading(running, live) as reader:
+        began = next(line for line in reader.lines() if line.startswith("id: ")).removeprefix("id: ")
+    written = write(live, 4)
+    with reading(running, live, "until=end", **{"Last-Event-ID": began}) as reader:
+        assert sorted(ids(list(reader.events()))) == written
 
 
 @pytest.mark.parametrize(
@@ -183,6 +199,48 @@ def test_a_stream_ends_with_the_service(live: Live) -> None:
         rest = pool.submit(reader.response.read)
         running.stop()
         assert rest.result(10).startswith(b"retry: ")
+
+
+def test_a_bounded_stream_that_is_cut_has_no_end(live: Live) -> None:
+    """Neither as the service ends in the midst of it nor as Kafka fails: its reader does not take what it has for all."""
+    written = write(live, 200, size=100_000)  # more than connections hold
+    all_of_it = partial(Client.predictions, service=live.plan.service, start="beginning", until_end=True)
+    with live.serving() as running, Client(f"http://{running.address}", retries=1) as client:
+        stream = all_of_it(client)
+        found = [next(stream)]
+        running.stop()
+        with pytest.raises(UnavailableError):
+            found.extend(stream)
+    with live.serving() as running, Client(f"http://{running.address}") as client:
+        found += all_of_it(client, after=found[-1].place)
+        assert sorted(int(one.prediction.event_id) for one in found)[-200:] == written
+        stream = all_of_it(client)
+        next(stream)
+        with closing(KafkaAdminClient(bootstrap_servers=live.broker.bootstrap)) as admin:
+            admin.delete_records({TopicPartition(live.plan.predictions_topic, number): -1 for number in range(2)})
+        with pytest.raises(ExpiredError):
+            list(stream)
+
+
+def test_a_reader_that_opened_too_late_is_closed_on_its_own_thread(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka took longer than a request may: what is open then holds up no other request."""
+    closed_by: list[str] = []
+
+    class Late:
+        def close(self) -> None:
+            """As a consumer is."""
+            closed_by.append(threading.current_thread().name)
+
+    def late(*_: object) -> tuple[Late, None, None]:
+        time.sleep(0.5)
+        return Late(), None, None
+
+    monkeypatch.setattr("serving.http.stream._open", late)
+    with live.serving(deadline_ms=100) as running:
+        response = running.request("GET", f"/v1/stream/{live.plan.service}")
+        assert (response.status, response.headers["retry-after"]) == (503, "1")
+        wait_until(lambda: bool(closed_by), 5)
+    assert closed_by[0].startswith("stream_")
 
 
 def test_scopes_open_their_own(live: Live) -> None:

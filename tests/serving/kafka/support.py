@@ -233,6 +233,15 @@ def scoring(setting: Setting, config: ScorerConfig | None = None, metrics: Score
         raise errors[0]
 
 
+@contextmanager
+def scored_traffic(setting: Setting, rate: float = 500) -> Iterator[list[tuple[int, int]]]:
+    """A scorer, and `Setting.traffic` for it; after the block it is stopped as soon as all that was sent has its prediction."""
+    with scoring(setting):
+        with setting.traffic(rate) as sent:
+            yield sent
+        wait_until(lambda: prediction_count(setting) >= len(sent))
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Poll ``condition`` until it holds."""
     deadline = time.monotonic() + seconds

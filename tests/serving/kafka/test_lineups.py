@@ -21,6 +21,7 @@ from tests.serving.kafka.support import (
     key_of,
     latest_ms,
     predicted_once,
+    scored_traffic,
     scoring,
     vectors,
     wait_until,
@@ -35,7 +36,7 @@ STEPS = 20
 def test_a_promotion_is_taken_within_a_second(handbook: Setting) -> None:
     """Of events a few milliseconds apart, the first that the new version predicts comes within a second; and none is late."""
     version = handbook.add()
-    with scoring(handbook), handbook.traffic() as sent:
+    with scored_traffic(handbook) as sent:
         wait_until(lambda: len(sent) > 100)
         promoted = time.time() * 1000
         handbook.change("promote", version)
@@ -52,7 +53,7 @@ def test_each_prediction_is_of_the_version_that_was_legal_at_its_offset(handbook
     has the version that it should, every event one prediction, and the log's every entry its message."""
     chance = random.Random(13)
     versions = [1, handbook.add(), handbook.add(), handbook.add(SPOILED)]
-    with scoring(handbook), handbook.traffic(1000) as sent:
+    with scored_traffic(handbook, 1000) as sent:
         wait_until(lambda: len(sent) > 50)
         for _ in range(STEPS):
             told = handbook.deployments(_some_change(handbook, versions, chance))
@@ -107,7 +108,7 @@ def _legal(setting: Setting, told: list[Deployment], key: bytes, partition: int,
 def test_a_version_that_does_not_load_leaves_the_old_one(handbook: Setting) -> None:
     """The log, the report and the topic say why; the next version that loads is taken."""
     bad, good = handbook.add(SPOILED), handbook.add()
-    with scoring(handbook), handbook.traffic() as sent:
+    with scored_traffic(handbook) as sent:
         handbook.change("promote", bad)
         wait_until(lambda: any(one.state == "failed" for one in handbook.said()), 5)
         serving, failed = sorted(handbook.said(), key=lambda one: one.version)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from kafka import TopicPartition
+from kafka.errors import IllegalStateError
 
 from features.errors import StackError
-from serving.kafka.metrics import HELD, HOP_MS, ScorerMetrics, metrics_at
+from schemas import DeadLetter, Origin
+from serving.kafka.metrics import HELD, HOP_MS, ScorerMetrics, lag_of, metrics_at
 from tests.serving.kafka.support import Setting, scoring, vector, vectors
 from tests.support.metrics import read_metrics
 
@@ -24,6 +27,47 @@ def test_times_are_counted_in_bulk() -> None:
     for name, took in (("event_time_to_arrived", [a for a, _ in events]), ("arrived_to_featured", [b for _, b in events])):
         assert found[name][0] == [sum(ms <= edge for ms in took) for edge in (*HOP_MS, float("inf"))]
         assert found[name][1] == pytest.approx(sum(took) / 1000)
+
+
+@pytest.mark.core
+def test_a_scorer_that_joins_anew_goes_on_counting() -> None:
+    """Histograms never fall, and what a poll held is all of it: scored, repeats and dead letters."""
+    metrics, letter = ScorerMetrics(), DeadLetter("unscorable", "why", Origin("features.orders", 0, 1), 1, None)
+    for scored in (1, 2):
+        one = metrics.of("orders", lambda: None, dict)  # type: ignore[arg-type, return-value]
+        one.polled(scored=scored, repeats=3, letters=[letter], skipped=0, seconds=0.01)
+        one.times([1] * scored, [2] * scored, [3] * scored, 4)
+    assert next(iter(one.counted()))[1][-1] == 3
+    assert metrics.registry.get_sample_value("headrace_scorer_batch_rows_sum", {"service": "orders"}) == 5 + 6
+
+
+class Rebalanced:
+    """A consumer's side of a rebalance, as kafka-python has it."""
+
+    def __init__(self, *seen: int) -> None:
+        self._seen, self._has = {of(number) for number in seen}, of(0)
+
+    def assignment(self) -> set[TopicPartition]:
+        """As it was seen."""
+        return self._seen
+
+    def highwater(self, place: TopicPartition) -> int:
+        """Of what it has now."""
+        if place != self._has:
+            raise IllegalStateError("Partition is not assigned")
+        return 17
+
+
+def of(number: int) -> TopicPartition:
+    """A partition of the features."""
+    return TopicPartition("features.orders", number)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("seen", [(0,), (0, 1)])
+def test_lag_is_of_the_partitions_that_a_scorer_has(seen: tuple[int, ...]) -> None:
+    """Of one that others were given there is none, also where it is taken in the midst of the look."""
+    assert lag_of(Rebalanced(*seen), {of(0): 12, of(1): 3}) == {0: 5}
 
 
 @pytest.mark.stack

@@ -7,7 +7,17 @@ import pytest
 from infra.local.broker import Broker
 from schemas.codec import decode_prediction
 from schemas.topics import predictions
-from tests.serving.kafka.support import LATE_MS, PARTITIONS, Setting, latest_ms, predicted_once, read, scoring, wait_until
+from tests.serving.kafka.support import (
+    LATE_MS,
+    PARTITIONS,
+    Setting,
+    latest_ms,
+    predicted_once,
+    read,
+    scored_traffic,
+    scoring,
+    wait_until,
+)
 from tests.support.odd_models import nan, slow, throwing
 
 pytestmark = pytest.mark.stack
@@ -63,7 +73,7 @@ def test_what_fails_in_staging_delays_and_loses_nothing(staged: Setting, kind: s
 def test_a_shadow_without_its_topic_has_failed(handbook: Setting) -> None:
     """The report says what is missing; production goes on."""
     handbook.change("alias", handbook.add(), alias="staging")
-    with scoring(handbook), handbook.traffic() as sent:
+    with scored_traffic(handbook) as sent:
         wait_until(lambda: bool(handbook.said("staging")), 10)
         wait_until(lambda: len(sent) > 50)
     (said,) = handbook.said("staging")

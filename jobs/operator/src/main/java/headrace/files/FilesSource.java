@@ -10,7 +10,7 @@ import org.apache.flink.api.connector.source.SplitEnumeratorContext;
 import org.apache.flink.core.io.SimpleVersionedSerializer;
 import org.apache.flink.table.data.RowData;
 
-/** TableFiles of rows, each in the order of event time: a subtask reads those whose numbers are its own. */
+/** Files of rows, each in the order of event time: a subtask reads those whose numbers are its own. */
 record FilesSource(TableFiles files, RowShape shape) implements Source<RowData, FileSplit, FileSplit> {
     private static final long serialVersionUID = 1L;
 

@@ -1,22 +1,13 @@
-"""Predictions as they are read, and the places from which reading goes on: the ids of server-sent events, from Kafka too."""
+"""The places from which predictions are read on: ids of server-sent events, over HTTP and from Kafka alike."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from schemas import Prediction
-
-PLACE = re.compile(r"(\d+):(\d+)")
-
-
-class Received(NamedTuple):
-    """A prediction of a stream."""
-
-    place: str
-    """Where reading goes on after it: keep it, and give it as ``after``."""
-    prediction: Prediction
+_OFFSET = "[0-9]{1,9}:[0-9]{1,18}"
+PLACE = f"{_OFFSET}(,{_OFFSET})*"
+"""A place as a regular expression."""
 
 
 def place_text(offsets: Mapping[int, int]) -> str:
@@ -34,8 +25,8 @@ def offsets_of(place: str) -> dict[int, int]:
     >>> offsets_of("0:124,1:456")
     {0: 124, 1: 456}
     """
-    matches = [PLACE.fullmatch(part) for part in place.split(",")]
-    found = {int(match[1]): int(match[2]) for match in matches if match}
-    if len(found) < len(matches):
+    parts = place.split(",") if re.fullmatch(PLACE, place) else []
+    found = {int(partition): int(offset) for partition, offset in (part.split(":") for part in parts)}
+    if not parts or len(found) < len(parts):
         raise ValueError(f"a place is the one of a prediction that was read, 0:124,1:456 say; got {place!r:.80}")
     return found
