@@ -108,7 +108,8 @@ def _quantiles(limits: Sequence[Limit], rows: int) -> Numbers:
     sizes = np.log([limit.rows for limit in limits])
     quantiles = np.array([limit.quantiles for limit in limits])
     found = np.array([np.interp(np.log(max(1, rows)), sizes, column) for column in quantiles.T])
-    return np.maximum.accumulate(found) + FLAT * np.arange(len(found))
+    apart: Numbers = np.maximum.accumulate(found) + FLAT * np.arange(len(found))
+    return apart
 
 
 def _line(at: float, xs: Numbers, ys: Numbers) -> float:
