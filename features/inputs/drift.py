@@ -20,6 +20,8 @@ LEAST_SHARE = 1e-4
 """What an empty cell counts as, so that its logarithm is finite."""
 PROBABILITIES = (0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.998, 0.999)
 """Of the quantiles that a limit has."""
+LEAST_P = 1e-12
+"""Smaller probabilities are not told apart: they are far beyond what training can say."""
 FLAT = 1e-9
 """Two quantiles are at least so far apart: of an input that never changes they are equal."""
 
@@ -88,7 +90,7 @@ def p_value(limits: Sequence[Limit], rows: int, statistic: float) -> float:
     is linear in the statistic: a sum of squares, which the index is near 0, has such a tail (Imhof 1961).
     """
     at = _quantiles(limits, rows)
-    return float(np.exp(_line(statistic, at, np.log(1 - np.array(PROBABILITIES)))))
+    return max(LEAST_P, float(np.exp(_line(statistic, at, np.log(1 - np.array(PROBABILITIES))))))
 
 
 def critical(limits: Sequence[Limit], rows: int, p: float) -> float:
