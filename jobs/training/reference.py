@@ -121,7 +121,8 @@ def blocks_of(key: Mapping[str, Any], rows: int) -> Ints:
     if count <= BLOCKS:
         return own.astype(np.int64)
     shuffled: Ints = np.random.default_rng(SEED).permutation(count) % BLOCKS
-    return shuffled[own]
+    found: Ints = shuffled[own]
+    return found
 
 
 def limits(cells: npt.NDArray[np.intp], sizes: Sequence[int], blocks: Ints, periods: Ints) -> list[tuple[Limit, ...]]:

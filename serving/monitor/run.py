@@ -244,12 +244,11 @@ def _consumer(config: MonitorConfig) -> Any:
 def _alone(config: MonitorConfig) -> Iterator[None]:
     """Hold the state. Raises `StackError` where another monitor does."""
     config.state.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(config.state.with_suffix(".lock"), timeout=0)
     try:
-        lock.acquire()
+        held = FileLock(config.state.with_suffix(".lock"), timeout=0).acquire()
     except Timeout:
         raise StackError(f"one monitor of a service at a time; another holds {config.state}; stop it first") from None
-    with lock:
+    with held:
         yield
 
 
