@@ -22,7 +22,7 @@ ROWS = 600
 
 def profile(bins: Bins, values: np.ndarray) -> Profile:
     """Limits as of independent rows, roughly: the index of a window of 600 rows is seldom above 0.05."""
-    quantiles = tuple(float(0.016 - 0.0075 * np.log(1 - p)) for p in PROBABILITIES)
+    quantiles = tuple(float(0.02 - 0.01 * np.log(1 - p)) for p in PROBABILITIES)
     limit = (Limit(500.0, quantiles),)
     return Profile(bins, tuple(bins.count(values).tolist()), {"day": limit, "hour": limit})
 
