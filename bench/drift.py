@@ -83,7 +83,7 @@ def rows(data: Path) -> list[dict[str, Any]]:
         row(
             "drift: a month's days of an input with Kolmogorov-Smirnov p < 0.05",
             round(naive / months, 1),
-            "of 480",
+            f"of {30 * x.shape[1]}",
             better="lower",
         )
     )
