@@ -45,8 +45,8 @@ class Drift(NamedTuple):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The profiles, as the reference has them."""
-        return tuple(profile.name for profile in self.reference.profiles)
+        """The histograms, as the reference has them."""
+        return tuple(histogram.name for histogram in self.reference.histograms)
 
     def of(self, name: str) -> list[Finding]:
         """What the windows that were judged say of one input."""
@@ -92,9 +92,11 @@ def drift_over_history(
 
 def table_columns(table: pa.Table, plan: Plan, reference: Reference) -> dict[str, Any]:
     """The columns of a scored table that the reference has, [n] each: as the receipts of these events would have them."""
-    numbers = [profile.name for profile in reference.profiles if profile.bins.kind == "number" and profile.name != SCORE]
+    numbers = [
+        histogram.name for histogram in reference.histograms if histogram.bins.kind == "number" and histogram.name != SCORE
+    ]
     x = table_matrix(table, plan, numbers)
     columns: dict[str, Any] = {name: x[:, place] for place, name in enumerate(numbers)}
-    texts = [profile.name for profile in reference.profiles if profile.bins.kind == "text"]
+    texts = [histogram.name for histogram in reference.histograms if histogram.bins.kind == "text"]
     columns |= {name: to_list(pa.chunked_array([column])) for name, column in input_arrays(table, plan, texts).items()}
     return columns | {SCORE: table[SCORE].to_numpy()}

@@ -12,14 +12,14 @@ from features.inputs.drift import Limit
 from features.times import DAY_MS
 
 SCORE = "score"
-"""The profile of the scores; no input is called so."""
+"""The histogram of the scores; no input is called so."""
 Length = Literal["hour", "day"]
 LENGTHS: tuple[Length, ...] = get_args(Length)
 LENGTH_MS: dict[Length, int] = {"hour": DAY_MS // 24, "day": DAY_MS}
 """Of the windows that live values are counted by: UTC hours, or UTC days."""
 
 
-class Profile(msgspec.Struct, frozen=True):
+class Histogram(msgspec.Struct, frozen=True):
     """One input, or the score."""
 
     bins: Bins
@@ -42,12 +42,12 @@ class Reference(msgspec.Struct, frozen=True):
     scored_from: int
     scored_until: int
     """The rows whose scores these are: after those of training, since scores of trained rows are better than any others."""
-    profiles: tuple[Profile, ...]
+    histograms: tuple[Histogram, ...]
 
     def count(self, columns: Mapping[str, Any]) -> dict[str, list[int]]:
-        """How many values of each profile's column, [n], each cell has. A column that is missing is not counted."""
-        own = (profile for profile in self.profiles if profile.name in columns)
-        return {profile.name: profile.bins.count(columns[profile.name]).tolist() for profile in own}
+        """How many values of each histogram's column, [n], each cell has. A column that is missing is not counted."""
+        own = (histogram for histogram in self.histograms if histogram.name in columns)
+        return {histogram.name: histogram.bins.count(columns[histogram.name]).tolist() for histogram in own}
 
 
 def encode_reference(reference: Reference) -> bytes:

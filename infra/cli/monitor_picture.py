@@ -70,14 +70,14 @@ def _heat_map(axis: Any, found: Drift, verdicts: list[Verdict]) -> None:
 
 
 def _histogram(axis: Any, found: Drift, verdict: Verdict, finding: Finding) -> None:
-    profile = next(one for one in found.reference.profiles if one.name == finding.input)
-    places = np.arange(profile.bins.size)
+    histogram = next(one for one in found.reference.histograms if one.name == finding.input)
+    places = np.arange(histogram.bins.size)
     for counts, offset, colour, label in (
-        (profile.counts, -0.2, TRAINED, "training"),
+        (histogram.counts, -0.2, TRAINED, "training"),
         (verdict.counts[finding.input], 0.2, FOUND, f"{verdict.rows:,} predictions from {moment_text(verdict.start)}"),
     ):
         axis.bar(places + offset, np.array(counts) / max(1, sum(counts)), 0.4, color=colour, label=label)
-    axis.set_xticks(places, profile.bins.labels, rotation=20, fontsize=7, ha="right")
+    axis.set_xticks(places, histogram.bins.labels, rotation=20, fontsize=7, ha="right")
     axis.set_ylabel("share")
     limit = "no limit" if finding.limit is None else f"limit {finding.limit:.3f}"
     axis.set_title(f"{finding.input}: PSI {finding.psi:.3f}, {limit}", loc="left")

@@ -26,7 +26,7 @@ import pyarrow as pa
 from features.inputs.bins import Bins, number_bins
 from features.inputs.columns import features_of
 from features.inputs.drift import PROBABILITIES, Limit, psi_of
-from features.inputs.reference import LENGTH_MS, LENGTHS, SCORE, Length, Profile, Reference
+from features.inputs.reference import LENGTH_MS, LENGTHS, SCORE, Histogram, Length, Reference
 from features.plan import Plan
 from jobs.training.fitted import Labels
 from jobs.training.rows import Mask, Rows
@@ -57,12 +57,12 @@ def reference_of(plan: Plan, rows: Rows, trained: Mask, scores: Labels, scored: 
     cells = [one.cells(x[:, place]) for place, one in enumerate(bins)]
     keys = [keys_of(plan, name) for name in rows.inputs]
     limits = _limits_by_key(table, keys, bins, cells, times[trained])
-    profiles = [Profile(one, _counted(one, own), found) for one, own, found in zip(bins, cells, limits, strict=True)]
+    histograms = [Histogram(one, _counted(one, own), found) for one, own, found in zip(bins, cells, limits, strict=True)]
     of_score = number_bins(SCORE, scores)
     own = of_score.cells(scores)
     found = _limits_by_key(rows.table.filter(pa.array(scored)), [entity_of(plan)], [of_score], [own], times[scored])
-    profiles.append(Profile(of_score, _counted(of_score, own), found[0]))
-    return Reference(*_span(times[trained]), *_span(times[scored]), tuple(profiles))
+    histograms.append(Histogram(of_score, _counted(of_score, own), found[0]))
+    return Reference(*_span(times[trained]), *_span(times[scored]), tuple(histograms))
 
 
 def keys_of(plan: Plan, column: str) -> tuple[str, ...]:

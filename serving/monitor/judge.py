@@ -9,7 +9,7 @@ import numpy as np
 
 from features.inputs.bins import BELOW, NEW, NULL, ZERO, Bins, Shares
 from features.inputs.drift import critical, discoveries, jensen_shannon, p_value, psi, psi_terms
-from features.inputs.reference import Profile, Reference
+from features.inputs.reference import Histogram, Reference
 from schemas.alarm import What
 from serving.monitor.config import Rules
 
@@ -33,32 +33,32 @@ class Finding(msgspec.Struct, frozen=True):
 
 def judged(reference: Reference, counts: Mapping[str, Sequence[int]], rules: Rules) -> list[Finding]:
     """What is said of a window with these counters, in the order of the reference; an input that has none is left out."""
-    profiles = [profile for profile in reference.profiles if sum(counts.get(profile.name, ()))]
-    indices = [psi(profile.counts, counts[profile.name]) for profile in profiles]
-    rows = [sum(counts[profile.name]) for profile in profiles]
-    known = [bool(profile.limits.get(rules.window)) for profile in profiles]
+    histograms = [histogram for histogram in reference.histograms if sum(counts.get(histogram.name, ()))]
+    indices = [psi(histogram.counts, counts[histogram.name]) for histogram in histograms]
+    rows = [sum(counts[histogram.name]) for histogram in histograms]
+    known = [bool(histogram.limits.get(rules.window)) for histogram in histograms]
     likely = [
-        p_value(profile.limits[rules.window], count, index) if is_known else None
-        for profile, count, index, is_known in zip(profiles, rows, indices, known, strict=True)
+        p_value(histogram.limits[rules.window], count, index) if is_known else None
+        for histogram, count, index, is_known in zip(histograms, rows, indices, known, strict=True)
     ]
     found, cut = discoveries([p for p in likely if p is not None], rules.false_discoveries)
     unlikely = iter(found)
     findings = []
-    for profile, count, index, p in zip(profiles, rows, indices, likely, strict=True):
-        own = counts[profile.name]
-        limit = None if p is None else max(rules.min_psi, critical(profile.limits[rules.window], count, cut))
+    for histogram, count, index, p in zip(histograms, rows, indices, likely, strict=True):
+        own = counts[histogram.name]
+        limit = None if p is None else max(rules.min_psi, critical(histogram.limits[rules.window], count, cut))
         drifted = p is not None and next(unlikely) and index >= rules.min_psi
-        shares, what = profile.bins.shares(own), what_moved(profile, own)
-        findings.append(Finding(profile.name, index, jensen_shannon(profile.counts, own), shares, p, limit, drifted, what))
+        shares, what = histogram.bins.shares(own), what_moved(histogram, own)
+        findings.append(Finding(histogram.name, index, jensen_shannon(histogram.counts, own), shares, p, limit, drifted, what))
     return findings
 
 
-def what_moved(profile: Profile, found: Sequence[int]) -> What:
+def what_moved(histogram: Histogram, found: Sequence[int]) -> What:
     """The kind of cells that have the largest part of the index."""
     parts: dict[What, float] = {}
-    terms = psi_terms(np.array(profile.counts, np.float64), np.array(found, np.float64))
+    terms = psi_terms(np.array(histogram.counts, np.float64), np.array(found, np.float64))
     for place, term in enumerate(terms.tolist()):
-        kind = _kind(profile.bins, place)
+        kind = _kind(histogram.bins, place)
         parts[kind] = parts.get(kind, 0.0) + term
     return max(parts, key=lambda kind: parts[kind])
 

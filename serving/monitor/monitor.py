@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from features.inputs.reference import Profile, Reference
+from features.inputs.reference import Histogram, Reference
 from features.times import moment_text
 from schemas.alarm import Alarm
 from serving.monitor.config import Rules
@@ -64,15 +64,15 @@ class Monitor:
         own = state.versions.setdefault(f"{model}/{version}", Version(model, version))
         for start, rows in zip(found.tolist(), np.bincount(window).tolist(), strict=True):
             own.windows.setdefault(start, Window(0, {})).rows += rows
-        for profile in reference.profiles:
-            if profile.name not in columns:
+        for histogram in reference.histograms:
+            if histogram.name not in columns:
                 continue
-            size = profile.bins.size
-            cells = profile.bins.cells(columns[profile.name])[is_open]
+            size = histogram.bins.size
+            cells = histogram.bins.cells(columns[histogram.name])[is_open]
             counts = np.bincount(window * size + cells, minlength=len(found) * size).reshape(len(found), size)
             for start, row in zip(found.tolist(), counts, strict=True):
                 kept = own.windows[start].counts
-                kept[profile.name] = (row + kept[profile.name]).tolist() if profile.name in kept else row.tolist()
+                kept[histogram.name] = (row + kept[histogram.name]).tolist() if histogram.name in kept else row.tolist()
 
     def advance(self, until_ms: int) -> list[Alarm]:
         """Close the windows that are over once the stream has come to ``until_ms``; gives the alarms that open or close by it.
@@ -125,8 +125,8 @@ class Monitor:
         return None
 
     def _alarm(self, state: Any, since: int, version: Version, verdict: Verdict, finding: Finding) -> Alarm:
-        profile, reference = self._profile(version, finding.input)
-        of_score = profile is reference.profiles[-1]
+        histogram, reference = self._histogram(version, finding.input)
+        of_score = histogram is reference.histograms[-1]
         end = verdict.start + self.rules.length_ms
         return Alarm(
             id=f"{self.state.service}/{version.model}/{version.version}/{finding.input}/{since}",
@@ -147,16 +147,16 @@ class Monitor:
             limit=finding.limit or 0.0,
             trained_from=reference.scored_from if of_score else reference.trained_from,
             trained_until=reference.scored_until if of_score else reference.trained_until,
-            cells=list(profile.bins.labels),
-            trained=list(profile.counts),
+            cells=list(histogram.bins.labels),
+            trained=list(histogram.counts),
             found=list(verdict.counts[finding.input]),
             raised_at=round(self._clock() * 1000),
         )
 
-    def _profile(self, version: Version, name: str) -> tuple[Profile, Reference]:
+    def _histogram(self, version: Version, name: str) -> tuple[Histogram, Reference]:
         reference = self.reference(version.model, version.version)
         assert reference is not None  # noqa: S101 - a version without one has no windows
-        return next(profile for profile in reference.profiles if profile.name == name), reference
+        return next(histogram for histogram in reference.histograms if histogram.name == name), reference
 
     def _forget(self) -> list[Alarm]:
         """Forget versions that have predicted nothing for as long as windows are kept; an alarm of theirs that is open closes."""
@@ -194,5 +194,5 @@ def columns_of(inputs: Sequence[Mapping[str, Any]], scores: Sequence[float], ref
 
     An input that a receipt lacks is null: the version's receipts have them all.
     """
-    columns: dict[str, Any] = {p.name: [one.get(p.name) for one in inputs] for p in reference.profiles[:-1]}
-    return columns | {reference.profiles[-1].name: scores}
+    columns: dict[str, Any] = {p.name: [one.get(p.name) for one in inputs] for p in reference.histograms[:-1]}
+    return columns | {reference.histograms[-1].name: scores}

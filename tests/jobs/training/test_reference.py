@@ -76,14 +76,14 @@ def test_a_trained_version_keeps_its_reference(small: Service, tmp_path: Path) -
     manifests = [train(small, CONFIG, SPLIT, register=registering(registry), clock=lambda: 5.0).manifest for _ in range(2)]
     reference = read_reference(registry.get("handbook", 1))
     assert reference is not None
-    assert [profile.name for profile in reference.profiles] == [*small.plan.inputs, SCORE]
+    assert [histogram.name for histogram in reference.histograms] == [*small.plan.inputs, SCORE]
     assert manifests[0].reference == manifests[1].reference
     assert (reference.trained_from // DAY_MS, reference.trained_until // DAY_MS) == (SPLIT.first_day, SPLIT.first_day + 6)
-    rows = [sum(profile.counts) for profile in reference.profiles]
+    rows = [sum(histogram.counts) for histogram in reference.histograms]
     assert set(rows[:-1]) == {manifests[0].metrics["rows"]}
     assert reference.scored_from >= (SPLIT.first_day + SPLIT.days) * DAY_MS
     assert rows[-1] >= manifests[0].metrics["test_rows"]
-    assert all(profile.limits["day"] for profile in reference.profiles)
+    assert all(histogram.limits["day"] for histogram in reference.histograms)
     registry.remove("handbook", 1, who="test")
     assert not (tmp_path / "handbook" / "1" / REFERENCE).exists()
 

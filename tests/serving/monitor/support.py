@@ -6,7 +6,7 @@ import numpy as np
 
 from features.inputs.bins import Bins, number_bins
 from features.inputs.drift import PROBABILITIES, Limit
-from features.inputs.reference import SCORE, Profile, Reference
+from features.inputs.reference import SCORE, Histogram, Reference
 from features.times import DAY_MS
 from infra.config import monitor_rules
 from infra.monitor_settings import MonitorSettings
@@ -20,17 +20,17 @@ TRAINED = np.random.default_rng(0).normal(10, 2, 5000)
 ROWS = 600
 
 
-def profile(bins: Bins, values: np.ndarray) -> Profile:
+def histogram(bins: Bins, values: np.ndarray) -> Histogram:
     """Limits as of independent rows, roughly: the index of a window of 600 rows is seldom above 0.05."""
     quantiles = tuple(float(0.02 - 0.01 * np.log(1 - p)) for p in PROBABILITIES)
     limit = (Limit(500.0, quantiles),)
-    return Profile(bins, tuple(bins.count(values).tolist()), {"day": limit, "hour": limit})
+    return Histogram(bins, tuple(bins.count(values).tolist()), {"day": limit, "hour": limit})
 
 
 def reference() -> Reference:
     """Of training on `TRAINED`; the score is a tenth of the input."""
-    inputs = profile(number_bins(INPUT, TRAINED), TRAINED)
-    scores = profile(number_bins(SCORE, TRAINED / 10), TRAINED / 10)
+    inputs = histogram(number_bins(INPUT, TRAINED), TRAINED)
+    scores = histogram(number_bins(SCORE, TRAINED / 10), TRAINED / 10)
     return Reference(DAY - 14 * DAY_MS, DAY - 7 * DAY_MS, DAY - 7 * DAY_MS, DAY, (inputs, scores))
 
 
