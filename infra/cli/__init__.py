@@ -4,9 +4,11 @@ from infra.cli import (
     audit,
     backfill,
     batch_views,
+    compress,
     definitions,
     docs,
     docs_settings,
+    edge,
     end_to_end,
     events,
     explain,
@@ -25,6 +27,7 @@ from infra.cli import (
     serve,
     services,
     training,
+    tune,
 )
 from infra.cli.app import run
 
@@ -32,9 +35,11 @@ __all__ = [
     "audit",
     "backfill",
     "batch_views",
+    "compress",
     "definitions",
     "docs",
     "docs_settings",
+    "edge",
     "end_to_end",
     "events",
     "explain",
@@ -54,6 +59,7 @@ __all__ = [
     "serve",
     "services",
     "training",
+    "tune",
 ]
 
 

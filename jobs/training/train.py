@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from features.inputs.columns import input_columns
 from features.inputs.matrix import Floats
 from features.inputs.reference import Reference
 from features.inputs.signature import Task
@@ -22,12 +24,13 @@ from jobs.history.batch_rows import BatchRows, batch_rows
 from jobs.history.compute import Progress
 from jobs.history.places import Written
 from jobs.training.config import TrainConfig
-from jobs.training.fitted import agreeing_scores
+from jobs.training.fitted import Fitted, Labels, agreeing_scores
 from jobs.training.metrics import measure
+from jobs.training.networks import sequences_of
 from jobs.training.reference import reference_of
 from jobs.training.rows import Mask, rows_of
 from jobs.training.split import Split, test_rows
-from jobs.training.trainers import chosen
+from jobs.training.trainers import chosen, takes_sequences
 
 GOLDEN_ROWS = 256
 """How many of the test rows a version may be replayed on."""
@@ -86,18 +89,18 @@ def train(
     Raises `SettingError` where the days have no rows or, of a classification, rows of one class only.
     """
     plan = service.plan
-    fit, _ = chosen(config)
+    fit = fitting(config, plan)
     rows = rows_of(service, config, split, histories=histories, threads=threads, on_progress=on_progress)
     x, frame, training, test = rows.x, rows.frame, rows.training, rows.test
     fitted = fit(x[training], frame["label"][training].to_numpy())
-    golden = _golden_rows(x[test])
+    golden = golden_rows(x[test])
     agreeing_scores(fitted, _with_nulls(golden), config.trainer)
     trained = frame["day"].to_numpy() < split.first_day + split.days  # with a label or without: as live rows are
     later = ~trained & ~np.isinf(x).any(axis=1)
     scores = agreeing_scores(fitted, x[later], config.trainer)
     found = scores[test[later]]
     batch = batch_rows(plan, rows.table.filter(pa.array(training | test)))
-    metrics = measure(test_rows(frame, split, config), found, config) | _counts(frame["label"], training, test, config.task)
+    metrics = measure(test_rows(frame, split, config), found, config) | counts(frame["label"], training, test, config.task)
     if batch:
         metrics["rows_without_batch_row"] = float(_without_batch_row(plan, rows.table)[training].sum())
     manifest = register(
@@ -111,10 +114,18 @@ def train(
         metrics=metrics,
         lineage=lineage(config),
         created_at=int(clock() * 1000),
-        golden_rows=[tuple(None if np.isnan(value) else value for value in row) for row in golden.tolist()],
+        golden_rows=given_rows(golden),
         reference=reference_of(plan, rows, trained, scores, later),
     )
     return TrainResult(manifest, metrics, fitted.onnx, batch)
+
+
+def fitting(config: TrainConfig, plan: Plan) -> Callable[[Floats, Labels], Fitted]:
+    """What fits a model of ``config`` to rows of ``plan``. Raises `SettingError` as `chosen` and `sequences_of` do."""
+    fit, _ = chosen(config)
+    if not takes_sequences(config.trainer):
+        return fit
+    return partial(fit, sequences=sequences_of(plan, input_columns(plan, plan.inputs)))
 
 
 def lineage(config: TrainConfig) -> dict[str, str]:
@@ -123,7 +134,7 @@ def lineage(config: TrainConfig) -> dict[str, str]:
     return {"trainer": config.trainer, "label": config.label, **{name: str(value) for name, value in parameters.items()}}
 
 
-def _counts(labelled: pd.Series[Any], training: Mask, test: Mask, task: Task) -> dict[str, float]:
+def counts(labelled: pd.Series[Any], training: Mask, test: Mask, task: Task) -> dict[str, float]:
     """How many rows were trained on and tested; of a classification, how many of them are labelled 1."""
     if task == "regression":
         return {"rows": float(training.sum()), "test_rows": float(test.sum())}
@@ -142,11 +153,16 @@ def _without_batch_row(plan: Plan, table: pa.Table) -> Mask:
     return found
 
 
-def _golden_rows(x: Floats) -> Floats:
+def golden_rows(x: Floats) -> Floats:
     """At most `GOLDEN_ROWS` of ``x``, from first to last."""
     places = np.unique(np.linspace(0, len(x) - 1, GOLDEN_ROWS).round().astype(int))
     golden: Floats = x[places]
     return golden
+
+
+def given_rows(x: Floats) -> list[tuple[float | None, ...]]:
+    """The rows of ``x`` as a registry is given them: NaN is None."""
+    return [tuple(None if np.isnan(value) else value for value in row) for row in x.tolist()]
 
 
 def _with_nulls(x: Floats) -> Floats:

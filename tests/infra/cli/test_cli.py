@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "fraud"
 COMMANDS = {
     "init", "plan", "setup", "up", "down", "status", "run", "stream", "scorer", "publish", "replay", "tail", "features",
-    "batch-views", "audit", "backfill", "explain", "monitor", "online", "schedule", "serve",
-    "score", "train", "models",
+    "batch-views", "audit", "backfill", "compress", "explain", "monitor", "online", "schedule", "serve",
+    "score", "train", "tune", "models", "export-edge", "edge-audit",
 }  # fmt: skip
 
 

@@ -1,0 +1,193 @@
+"""``python run.py`` in a bundle: JSON lines of events in, JSON lines of predictions out."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from . import bundle, state
+from .bundle import Bundle
+from .device import EVER, FIRST, Device
+from .errors import EdgeError
+from .outbox import Outbox
+from .windows import Bounds
+
+STATE, OUTBOX, LOCK = "state.json", "outbox", "lock"
+REFUSED, INTERRUPTED = 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; gives its exit code."""
+    try:
+        return _run(_parser().parse_args(arguments))
+    except EdgeError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return REFUSED
+    except OSError as error:
+        what = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(
+            f"error: the runner reads and writes its files; {what}{error.strerror or error}; what was given out is kept\n"
+        )
+        return REFUSED
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: every event whose prediction was given out is in the outbox\n")
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="run.py",
+        description="Predict events, a JSON object a line, with the windows and the model of this bundle.",
+        epilog="Example: tail -F events.jsonl | python run.py --state state > predictions.jsonl",
+    )
+    parser.add_argument("--bundle", type=Path, default=Path(__file__).parents[1], help="the bundle's folder; else that of run.py")
+    parser.add_argument("--events", default="-", metavar="FILE", help="the events; else standard input")
+    parser.add_argument(
+        "--state", type=Path, metavar="DIR", help="keep windows and outbox here; else nothing outlives the runner"
+    )
+    parser.add_argument("--rows", type=_above_0, default=10_000, help="rows a key that windows keep at most (%(default)s)")
+    parser.add_argument("--keys", type=_above_0, default=10_000, help="keys that windows keep at most (%(default)s)")
+    parser.add_argument("--ids", type=_above_0, default=10_000, help="newest events that are known when repeated (%(default)s)")
+    parser.add_argument(
+        "--whole-from",
+        type=_whole_from,
+        default=FIRST,
+        metavar="WHEN",
+        help="from when on no event is missing: 'first' event (default), 'ever' (there were none before), or UTC milliseconds",
+    )
+    parser.add_argument("--save-every", type=_above_0, default=10_000, help="events between two saved states (%(default)s)")
+    parser.add_argument("--sync", action="store_true", help="wait for the disk after each event: it outlives a loss of power")
+    parser.add_argument("--fill", action="store_true", help="only fill the windows: no predictions, nothing in the outbox")
+    parser.add_argument("--check", action="store_true", help="only replay the golden vectors")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    found = bundle.read(options.bundle)
+    replayed = found.check()
+    if options.check:
+        sys.stdout.write(f"{replayed.vectors} golden vectors, {replayed.values} values of windows: all as they should be\n")
+        return 0
+    if options.fill and options.state is None:
+        raise EdgeError("--fill fills windows for a later run; got no --state; add --state DIR")
+    with _events(options.events) as lines:
+        if options.state is None:
+            _predict(_device(found, options, None), lines, sys.stdout.buffer)
+            return 0
+        with _alone(options.state):
+            outbox, device = _restored(found, options)
+            if options.fill:
+                _fill(device, lines)
+                _save(found, options, device, outbox)
+            else:
+                for some in _batches(lines, options.save_every):
+                    _predict(device, some, sys.stdout.buffer)
+                    _save(found, options, device, outbox)
+    return 0
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Within, no other runner has the state; a runner that is killed no longer has it. Raises `EdgeError` where one has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise EdgeError(f"a state has one runner; another one has {folder}; end it, or name another --state DIR") from None
+        yield
+
+
+def _device(found: Bundle, options: argparse.Namespace, outbox: Outbox | None) -> Device:
+    bounds = Bounds(options.rows, options.keys)
+    kept = {"whole_from": options.whole_from, "ids": options.ids, "outbox": outbox}
+    return Device(found.plan, found.session, found.functions, bounds, **kept)
+
+
+def _restored(found: Bundle, options: argparse.Namespace) -> tuple[Outbox, Device]:
+    """As it was when the runner ended, or was killed."""
+    saved = state.load(options.state / STATE, found.id)
+    outbox = Outbox(options.state / OUTBOX, saved["outbox"] if saved else 1, options.sync)
+    device = _device(found, options, outbox)
+    if saved:
+        device.restore(saved["device"])
+    for line in outbox.since(saved["outbox"] if saved else 1):
+        device.retake(line)
+    return outbox, device
+
+
+def _save(found: Bundle, options: argparse.Namespace, device: Device, outbox: Outbox) -> None:
+    number = outbox.next()
+    state.save(options.state / STATE, found.id, {"outbox": number, "device": device.save()})
+
+
+def _events(written: str) -> IO[bytes]:
+    if written == "-":
+        return sys.stdin.buffer
+    try:
+        return Path(written).open("rb")
+    except OSError as error:
+        raise EdgeError(f"--events is a file of JSON lines; {error}; name one that is there") from None
+
+
+def _batches(lines: IO[bytes], size: int) -> Iterable[Iterable[bytes]]:
+    """The lines in parts, each as soon as it comes."""
+    first = lines.readline()
+    while first:
+        yield _part(first, lines, size)
+        first = lines.readline()
+
+
+def _part(first: bytes, lines: IO[bytes], size: int) -> Iterable[bytes]:
+    yield first
+    for _ in range(size - 1):
+        line = lines.readline()
+        if not line:
+            return
+        yield line
+
+
+def _predict(device: Device, lines: Iterable[bytes], out: IO[bytes]) -> None:
+    for line in lines:
+        if line.strip():
+            said = device.take(*_source_and_text(device, line))
+            if said is not None:
+                out.write(json.dumps(said, separators=(",", ":")).encode() + b"\n")
+                out.flush()
+
+
+def _fill(device: Device, lines: Iterable[bytes]) -> None:
+    taken, refused = device.taken, 0
+    for line in lines:
+        if line.strip():
+            said: dict[str, Any] | None = device.take(*_source_and_text(device, line), fill=True)
+            refused += said is not None
+    sys.stderr.write(f"{device.taken - taken} events fill the windows, {refused} were refused\n")
+
+
+def _source_and_text(device: Device, line: bytes) -> tuple[str, str]:
+    """``{…}`` is an event of the spine, ``SOURCE<TAB>{…}`` one of any source."""
+    text = line.decode(errors="surrogateescape").strip()  # what is no UTF-8 is refused as it is read
+    source, tab, event = text.partition("\t")
+    return (source, event) if tab and not source.startswith("{") else (device.plan.spine, text)
+
+
+def _above_0(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"a number of 1 or more; got {text}")
+    return number
+
+
+def _whole_from(text: str) -> str | int:
+    return text if text in (FIRST, EVER) else int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

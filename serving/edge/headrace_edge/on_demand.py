@@ -1,0 +1,36 @@
+"""On-demand functions: those of ``functions.py``, called with columns of one value, and what they give checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .errors import EdgeError, UnscorableError
+from .plan import OnDemand
+
+Function = Callable[[dict[str, list[Any]]], Mapping[str, Any]]
+
+
+def load(content: bytes, views: tuple[OnDemand, ...]) -> dict[str, Function]:
+    """The functions in a file whose sha256 is the manifest's, by view."""
+    names: dict[str, Any] = {}
+    exec(compile(content, "functions.py", "exec"), names)  # noqa: S102 - the user's own code, checked when it was exported
+    missing = [view.view for view in views if not callable(names.get(view.view))]
+    if missing:
+        raise EdgeError(f"functions.py has a function for each on-demand view; got none for {missing[0]}; export the model again")
+    return {view.view: names[view.view] for view in views}
+
+
+def call(view: OnDemand, function: Function, event: Mapping[str, Any], features: Mapping[str, Any]) -> dict[str, Any]:
+    """The view's features of one event, by full name. Raises `UnscorableError` where the function fails on it."""
+    given = {name: [event[name]] for name in view.event_inputs}
+    given.update({seen: [features[full]] for seen, full in view.feature_inputs})
+    try:
+        made = function(given)
+        found = {f"{view.view}__{output}": made[output][0] for output in view.outputs}
+    except Exception as error:  # the user's code: it may raise anything
+        raise UnscorableError(f"on-demand view '{view.view}': {type(error).__name__}: {error}") from None
+    for name, value in found.items():
+        if value is not None and type(value) not in (int, float, bool):
+            raise UnscorableError(f"on-demand view '{view.view}': {name} is a number or None; got {type(value).__name__}")
+    return found

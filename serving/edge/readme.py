@@ -1,0 +1,69 @@
+"""The README of a bundle: how to run it, and what it needs to be right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from serving.models.manifest import Manifest
+
+TEXT = """# {model} version {version}, on a device
+
+Events in, predictions out: the same sliding windows and the same model as in the cloud, without Kafka, Flink, Feast or a network.
+You need Python {python} or newer with `numpy` and `onnxruntime`, nothing else, on Linux or another Unix. The bundle was made with
+numpy {numpy} and onnxruntime {onnxruntime}.
+
+```sh
+python run.py --check                                             # replay the golden vectors
+python run.py --events events.jsonl > predictions.jsonl           # a file, nothing is kept
+tail -F events.jsonl | python run.py --state state                # a stream; windows and outbox are kept in state/
+```
+
+`python run.py --help` has all options. An event is a JSON object a line, with the columns of `{spine}`: {columns}.
+{others}
+Before the first event the runner holds every file against `manifest.json`, and replays {golden} golden vectors: windows equal
+to the bit, scores within {tolerance}. If anything differs it says so in one line, and does not run.
+
+## What the device must see
+
+A feature is what it is in the cloud only if the device has the same events:
+
+{needs}
+
+Where rows are missing the receipt says `complete: false`: before the device has seen a whole window (`--whole-from ever` says
+that nothing happened before its first event, `--fill` fills the windows from a file of earlier events), and after rows or keys
+had to leave (`--rows`, `--keys`). What other devices saw, and this one did not, it cannot know of.
+
+## Later, in the cloud
+
+`state/outbox/` has every event that was taken, as it came, with its prediction in the field `_edge`. Publish the files in the
+order of their numbers, a source to its topic, and compare:
+
+```sh
+{publish}
+headrace edge-audit {service} state/outbox/{spine}-*.jsonl
+```
+"""
+
+
+def readme(part: dict[str, Any], manifest: Manifest, needs: Sequence[str], versions: dict[str, str], golden: int) -> str:
+    """The text; ``part`` is ``plan.json``, ``golden`` the number of vectors."""
+    spine = part["spine"]
+    sources = {source["name"]: source for source in part["sources"]}
+    others = [name for name in sources if name != spine]
+    return TEXT.format(
+        model=manifest.name,
+        version=manifest.version,
+        spine=spine,
+        service=manifest.service,
+        columns=", ".join(f"`{column['name']}`" for column in sources[spine]["columns"]),
+        others=f"Events of {', '.join(others)} are lines `SOURCE<TAB>{{…}}` among them.\n" if others else "",
+        golden=golden,
+        tolerance=part["model"]["tolerance"],
+        needs="\n".join(f"- {one}" for one in needs) or "- nothing but the event itself: the model has no windows",
+        publish="\n".join(
+            f"headrace publish state/outbox/{name}-00000001.jsonl --topic {source['topic']}"
+            for name, source in sorted(sources.items(), key=lambda item: item[0] == spine)
+        ),
+        **versions,
+    )

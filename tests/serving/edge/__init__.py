@@ -1,0 +1,1 @@
+"""Tests of the bundle and its runner."""

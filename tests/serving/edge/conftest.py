@@ -1,0 +1,27 @@
+"""One project and one bundle for all tests here: none of them changes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.serving.edge import bundles
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a model and a history."""
+    return bundles.project(tmp_path_factory.mktemp("edge") / "num")
+
+
+@pytest.fixture(scope="session")
+def bundle(project: Path) -> Path:
+    """Its bundle."""
+    return bundles.export(project, project.parent / "bundle")
+
+
+@pytest.fixture(scope="session")
+def lines(project: Path) -> list[str]:
+    """Its events, a line each."""
+    return bundles.lines(project)
