@@ -1,6 +1,7 @@
 """Settings: every key with its type, default, bounds and meaning, and nowhere else; docs/settings.md is made of them.
 
-The longest sections, ``[http]`` and ``[kafka]``, are files of their own: `infra.http_settings`, `infra.kafka.settings`.
+Long sections, ``[http]``, ``[kafka]`` and ``[monitor]``, are files of their own: `infra.http_settings`, `infra.kafka.settings`,
+`infra.monitor_settings`.
 
 The command line overrides the environment (``HEADRACE_…``), which overrides the project's ``headrace.toml``, key by key. A key of
 the file is a path of the model; its environment variable is that path in capitals, joined by two underscores: ``kafka.bootstrap``
@@ -30,6 +31,7 @@ from features.errors import SettingError
 from features.times import EVENT_TIMES, EventTimes
 from infra.http_settings import TOKENS, HttpSettings
 from infra.kafka.settings import SECRETS, KafkaSettings, variable
+from infra.monitor_settings import MonitorSettings
 from infra.section import PREFIX as PREFIX
 from infra.section import Section as Section
 
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from jobs.training.split import Split
 
 FILE = "headrace.toml"
-PARAMETERS = ("trees", "depth", "leaves", "learning_rate", "regularization", "seed")
+PARAMETERS = ("trees", "depth", "leaves", "layers", "width", "kernel", "epochs", "learning_rate", "regularization", "seed")
 """The keys of ``[train.<service>]`` that are parameters of its trainer."""
 
 
@@ -158,8 +160,16 @@ class TrainSettings(Section):
     """How many branches a tree has at most, from its root to a leaf; none: the trainer's own number."""
     leaves: int | None = Field(default=None, ge=2, le=65_536)
     """How many leaves a tree has at most; none: the trainer's own number."""
+    layers: int | None = Field(default=None, ge=1, le=64)
+    """How many hidden layers a network has, or how many convolutions; none: the trainer's own number."""
+    width: int | None = Field(default=None, ge=1, le=65_536)
+    """How many neurons, or filters, a layer of a network has; none: the trainer's own number."""
+    kernel: int | None = Field(default=None, ge=1, le=100)
+    """How many neighbouring values a filter takes; none: the trainer's own number."""
+    epochs: int | None = Field(default=None, ge=1, le=10_000)
+    """How often a network sees all rows, at most; it ends where held-out rows gain nothing; none: the trainer's own number."""
     learning_rate: float | None = Field(default=None, gt=0, le=1)
-    """How much of each new tree is added to those before it; none: the trainer's own number."""
+    """How much of each new tree is added to those before it, or how long a network's first steps are; none: the trainer's own."""
     regularization: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """How strongly a linear model is held to small weights; none: the trainer's own number."""
     seed: int | None = Field(default=None, ge=0, lt=2**31)
@@ -257,6 +267,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     online: OnlineSettings = OnlineSettings()
     gate: GateSettings = GateSettings()
+    monitor: MonitorSettings = MonitorSettings()
     train: dict[str, TrainSettings] = {}
     run: RunSettings | None = None
     registry: str = "models"

@@ -78,6 +78,23 @@ terminal_risk = StreamFeatureView(
     tags={"fill": "0"},  # the risk of a terminal of which nothing is known
 )
 
+# The last twenty of each, as sequences.
+customer_amounts = StreamFeatureView(
+    name="customer_amounts",
+    entities=[customer],
+    source=transactions,
+    timestamp_field="event_time",
+    aggregations=[Aggregation(column="amount", function="last_20", time_window=timedelta(days=30), name="amounts_30d")],
+)
+
+terminal_labels = StreamFeatureView(
+    name="terminal_labels",
+    entities=[terminal],
+    source=labels,
+    timestamp_field="event_time",
+    aggregations=[Aggregation(column="is_fraud", function="last_20", time_window=timedelta(days=30), name="known_30d")],
+)
+
 transaction = RequestSource(
     name="transaction", schema=[Field(name="event_time", dtype=Int64), Field(name="amount", dtype=Float64)]
 )
@@ -136,5 +153,12 @@ fraud = FeatureService(
 handbook = FeatureService(
     name="handbook",
     features=[transaction_amount, transaction_flags, customer_spend, terminal_risk],
+    tags={"spine": "transactions"},
+)
+
+# The same with sequences in place of counts and means: for a network of convolutions (docs/training.md).
+card_history = FeatureService(
+    name="card_history",
+    features=[transaction_amount, transaction_flags, customer_amounts, terminal_labels],
     tags={"spine": "transactions"},
 )

@@ -34,8 +34,18 @@ def train(
         int | None, typer.Option(help="How many branches a tree has at most, root to leaf.", show_default=False)
     ] = None,
     leaves: Annotated[int | None, typer.Option(help="How many leaves a tree has at most.", show_default=False)] = None,
+    layers: Annotated[int | None, typer.Option(help="How many hidden layers a network has.", show_default=False)] = None,
+    width: Annotated[
+        int | None, typer.Option(help="How many neurons, or filters, a layer of a network has.", show_default=False)
+    ] = None,
+    kernel: Annotated[int | None, typer.Option(help="How many neighbours a filter takes.", show_default=False)] = None,
+    epochs: Annotated[int | None, typer.Option(help="How often a network sees all rows, at most.", show_default=False)] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="How much of each new tree is added to those before it.", show_default=False)
+        float | None,
+        typer.Option(
+            help="How much of each new tree is added to those before it; of a network the first steps' size.",
+            show_default=False,
+        ),
     ] = None,
     regularization: Annotated[
         float | None, typer.Option(help="How strongly a linear model is held to small weights.", show_default=False)
@@ -58,7 +68,7 @@ def train(
     from jobs.training.trainers import chosen
     from serving.models.lifecycle import PRODUCTION, check_alias
 
-    where, split = folder(project), _split(start, days, delay, test_days)
+    where, split = folder(project), split_of(start, days, delay, test_days)
     if service not in load_settings(where).train:
         raise SettingError(f"training needs a label; headrace.toml has no [train.{service}]; add it, with a label")
     options = {
@@ -66,6 +76,10 @@ def train(
         "trees": trees,
         "depth": depth,
         "leaves": leaves,
+        "layers": layers,
+        "width": width,
+        "kernel": kernel,
+        "epochs": epochs,
         "learning_rate": learning_rate,
         "regularization": regularization,
         "seed": seed,
@@ -116,7 +130,7 @@ def _registered(registry: Registry, name: str, before: tuple[int, ...]) -> str:
     return f"{versions} is registered; give it an alias with 'headrace models promote'" if new else "no model was registered"
 
 
-def _split(start: str, days: int, delay: int, test_days: int) -> Split:
+def split_of(start: str, days: int, delay: int, test_days: int) -> Split:
     """The days of training and test. Raises `SettingError` where ``start`` is no day, or the last lies beyond the calendar."""
     from jobs.training.split import Split
 

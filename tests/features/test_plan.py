@@ -144,5 +144,6 @@ def test_feast_takes_the_objects_of_the_example(tmp_path: Path) -> None:
         service = store.get_feature_service("fraud")
     names = [f"{p.name}__{f.name}" for p in service.feature_view_projections for f in p.features]
     assert sorted(names) == sorted(project.service("fraud").plan.inputs)
-    assert {view.name for view in store.list_stream_feature_views()} == {"customer_spend", "terminal_risk"}
+    views = {"customer_amounts", "customer_spend", "terminal_labels", "terminal_risk"}
+    assert {view.name for view in store.list_stream_feature_views()} == views
     assert store.get_stream_feature_view("customer_spend").aggregations[0].time_window.days == 1

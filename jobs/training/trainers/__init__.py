@@ -2,6 +2,8 @@
 
 ``fit(x, labels, task, *, …) -> Fitted``: ``x`` is float32 [rows, inputs], NaN is null; ``labels`` doubles [rows]. The signature
 says what the trainer can do: ``task`` is annotated with its tasks; keyword arguments are its parameters, each with its default.
+One that takes lists as lists has a parameter ``sequences``, their places in the matrix, behind ``task``.
+A trainer that needs more than the extra ``train`` has a function ``check``, which raises `SettingError` where that is missing.
 """
 
 from __future__ import annotations
@@ -11,12 +13,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
 from typing import get_args, get_type_hints
 
 from features.errors import SettingError
-from features.inputs.matrix import Floats
 from jobs.training.config import TrainConfig
-from jobs.training.fitted import Fitted, Labels
+from jobs.training.fitted import Fitted
 
 Parameters = Mapping[str, int | float]
 
@@ -37,8 +39,13 @@ def tasks(trainer: str) -> tuple[str, ...]:
     return get_args(get_type_hints(_fit(trainer))["task"])
 
 
-def chosen(config: TrainConfig) -> tuple[Callable[[Floats, Labels], Fitted], Parameters]:
-    """What ``config`` says how to fit with, and all its parameters.
+def takes_sequences(trainer: str) -> bool:
+    """Whether a trainer is told which columns are lists."""
+    return "sequences" in inspect.signature(_fit(trainer)).parameters
+
+
+def chosen(config: TrainConfig) -> tuple[Callable[..., Fitted], Parameters]:
+    """What ``config`` says how to fit with, and all its parameters; one that `takes_sequences` is still to be given them.
 
     Raises `SettingError` for a trainer that there is none of, and a task or a parameter that it does not take.
     """
@@ -52,10 +59,17 @@ def chosen(config: TrainConfig) -> tuple[Callable[[Floats, Labels], Fitted], Par
     other = [parameter for parameter in config.parameters if parameter not in known]
     if other:
         raise SettingError(f"trainer '{name}' takes {', '.join(known)}; got {', '.join(other)}; leave it out")
+    check: Callable[[], None] | None = getattr(_module(name), "check", None)
+    if check is not None:
+        check()
     whole = {**known, **config.parameters}
     return partial(_fit(name), task=config.task, **whole), whole
 
 
 def _fit(name: str) -> Callable[..., Fitted]:
-    fit: Callable[..., Fitted] = import_module(f"{__name__}.{name}").fit
+    fit: Callable[..., Fitted] = _module(name).fit
     return fit
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"{__name__}.{name}")

@@ -27,16 +27,32 @@ def test_without_the_extra_training_is_one_line_of_advice() -> None:
     assert done.stderr.splitlines() == ["error: training needs the extra: pip install 'headrace[train]' (missing: xgboost)"]
 
 
+def test_without_the_extra_of_networks_only_their_trainers_are_refused() -> None:
+    """One line of advice for `mlp`; what asks for no network does not notice."""
+    program = (
+        "import sys; sys.modules['jax'] = None; import infra.cli; from infra.cli.app import run; "
+        "arguments = ['train', 'handbook', '--from', '2018-07-25', '--project', 'examples/fraud', '--trainer']; "
+        "codes = [run([*arguments, 'mlp']), run([*arguments, 'nothing'])]; raise SystemExit(max(codes))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 2
+    first, second = done.stderr.splitlines()
+    assert first == "error: trainer 'mlp' needs the extra: pip install 'headrace[networks]' (missing: jax)"
+    assert second.startswith("error: a trainer is one of cnn, lightgbm, linear, logistic, mlp,")
+
+
 def test_no_other_package_needs_the_extra() -> None:
-    """Outside jobs/training nothing imports what the extra installs, and jobs.training only where it is called."""
+    """Outside jobs/training and jobs/compress nothing imports what the extra installs, and these only where they are called."""
     for package in ("schemas", "features", "jobs", "serving", "infra"):
         for file in (ROOT / package).rglob("*.py"):
             place = file.relative_to(ROOT)
-            if place.is_relative_to("jobs/training") or "jars" in place.parts:
+            if place.is_relative_to("jobs/training") or place.is_relative_to("jobs/compress") or "jars" in place.parts:
                 continue
             tree = ast.parse(file.read_text())
             assert not {name.partition(".")[0] for name in _imported(ast.walk(tree))} & EXTRA, place
-            assert not [name for name in _imported(_when_imported(tree)) if name.startswith("jobs.training")], place
+            assert not [
+                name for name in _imported(_when_imported(tree)) if name.startswith(("jobs.training", "jobs.compress"))
+            ], place
 
 
 def _imported(nodes: Iterator[ast.AST]) -> list[str]:

@@ -1,0 +1,114 @@
+"""Networks for the tests of compression: of the trainers, of scikit-learn, and as other tools export them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.neural_network import MLPClassifier
+
+from features.inputs.session import open_session
+from jobs.compress.candidate import Candidate, Learnt
+from jobs.training.trainers import cnn, mlp, random_forest
+
+SEQUENCES = (tuple(range(8)), tuple(range(8, 16)))
+
+
+def learnt(rows: int = 1500) -> Learnt:
+    """Rows of two lists of eight values and four other inputs, some null; the label is whether a list rises at its end."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(rows, 20)).astype(np.float32)
+    labels = (x[:, 7] - x[:, 6] + x[:, 15] + 0.5 * x[:, 17] > 0.8).astype(np.float64)
+    x[random.random(x.shape) < 0.05] = np.nan
+    return Learnt(x, labels, "classification")
+
+
+@cache
+def trained_mlp() -> Candidate:
+    """Of the trainer: 20 inputs, two layers of 32 neurons."""
+    rows = learnt()
+    return Candidate(mlp.fit(rows.x, rows.labels, "classification", width=32, epochs=10, learning_rate=0.01).onnx)
+
+
+@cache
+def trained_cnn() -> Candidate:
+    """Of the trainer: two convolutions of 16 filters of five values."""
+    rows = learnt()
+    found = cnn.fit(rows.x, rows.labels, "classification", SEQUENCES, width=16, epochs=8, learning_rate=0.01)
+    return Candidate(found.onnx)
+
+
+@cache
+def forest() -> Candidate:
+    """Nothing but trees, behind their imputer."""
+    rows = learnt(300)
+    return Candidate(random_forest.fit(rows.x, rows.labels, "classification", trees=3, depth=3).onnx)
+
+
+@cache
+def of_scikit() -> Candidate:
+    """scikit-learn's perceptron as skl2onnx converts it: MatMul and Add; a label and two shares as outputs."""
+    rows = learnt()
+    x = np.nan_to_num(rows.x)
+    model = MLPClassifier((32, 24), max_iter=40, random_state=0).fit(x, rows.labels.astype(int))
+    found = convert_sklearn(
+        model, name="model", initial_types=[("inputs", FloatTensorType([None, 20]))], target_opset=15, options={"zipmap": False}
+    )
+    return Candidate(found.SerializeToString())
+
+
+def exported() -> Candidate:
+    """A network as PyTorch exports it: Gemm with transB, Conv and Reshape, Add after MatMul, constants as nodes."""
+    random = np.random.default_rng(1)
+
+    def weights(*shape: int) -> Any:
+        return (random.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+
+    constants = {
+        "channels": np.array([-1, 2, 10]),
+        "c1": weights(12, 2, 3),
+        "c1b": weights(12),
+        "c2": weights(6, 12, 3),
+        "c2b": weights(6),
+        "w1": weights(30, 60),
+        "b1": weights(30),
+        "w2": weights(30, 16),
+        "b2": weights(16),
+        "w3": weights(1, 16),
+        "b3": weights(1),
+    }
+    flat = helper.make_node("Constant", [], ["flat"], value=numpy_helper.from_array(np.array([-1, 60])))
+    nodes = [
+        flat,
+        helper.make_node("Reshape", ["inputs", "channels"], ["x0"]),
+        helper.make_node("Conv", ["x0", "c1", "c1b"], ["x1"], pads=[1, 1], kernel_shape=[3]),
+        helper.make_node("Tanh", ["x1"], ["x2"]),
+        helper.make_node("Conv", ["x2", "c2", "c2b"], ["x3"], pads=[1, 1], kernel_shape=[3]),
+        helper.make_node("Relu", ["x3"], ["x4"]),
+        helper.make_node("Reshape", ["x4", "flat"], ["x5"]),
+        helper.make_node("Gemm", ["x5", "w1", "b1"], ["x6"], transB=1, alpha=0.5, beta=2.0),
+        helper.make_node("Relu", ["x6"], ["x7"]),
+        helper.make_node("MatMul", ["x7", "w2"], ["x8"]),
+        helper.make_node("Add", ["x8", "b2"], ["x9"]),
+        helper.make_node("Sigmoid", ["x9"], ["x10"]),
+        helper.make_node("Gemm", ["x10", "w3", "b3"], ["x11"], transB=1),
+        helper.make_node("Sigmoid", ["x11"], ["score"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "exported",
+        [helper.make_tensor_value_info("inputs", TensorProto.FLOAT, [None, 20])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1])],
+        [numpy_helper.from_array(values, name) for name, values in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
+    return Candidate(model.SerializeToString())
+
+
+def scores(candidate: Candidate, x: Any) -> Any:
+    """Its score of each row: of several columns the last."""
+    return open_session(candidate.onnx).run(None, {"inputs": x})[-1][:, -1]

@@ -1,0 +1,124 @@
+"""Pruning of networks: what leaves was worth least, the rest computes what it did, and shapes fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from features.errors import SettingError
+from jobs.compress.candidate import Candidate, RefusedError
+from jobs.compress.methods.compact_filters import compress as compact_filters
+from jobs.compress.methods.prune import compress, sparse_sizes
+from jobs.compress.network import Network, multiply_adds
+from jobs.compress.removal import keep, removable, worth_by_effect, worth_by_norm
+from tests.jobs.compress.networks import exported, forest, learnt, of_scikit, scores, trained_cnn, trained_mlp
+
+pytestmark = pytest.mark.core
+
+
+def compacted() -> Candidate:
+    """The CNN with depthwise convolutions of two filters a channel."""
+    return compact_filters(trained_cnn(), learnt(), filters=2, epochs=0)
+
+
+MADE = [trained_mlp, trained_cnn, compacted, of_scikit, exported]
+
+
+@pytest.mark.parametrize("made", MADE)
+def test_neurons_without_weights_leave_and_no_score_changes(made: Any) -> None:
+    """What goes out of some neurons is set to 0: they are worth nothing, and without them the score is the same."""
+    network, random = Network(made().onnx), np.random.default_rng(0)
+    x = np.nan_to_num(learnt(200).x)
+    silent = {}
+    for neurons in removable(network):
+        last = neurons.slices[-1]
+        some = np.sort(random.permutation(neurons.count)[: neurons.count // 2])
+        places = (last.offset + some[:, None] * last.block + np.arange(last.block)).reshape(-1)
+        values = np.moveaxis(network.constants[last.constant].copy(), last.axis, 0)
+        values[places] = 0
+        network.constants[last.constant] = np.moveaxis(values, 0, last.axis)
+        silent[neurons.layer.node] = some
+    before = Candidate(network.content)
+    for name, some in silent.items():
+        neurons = next(one for one in removable(network) if one.layer.node == name)
+        assert worth_by_effect(network, neurons, x)[some].max() == 0
+        keep(network, neurons, np.setdiff1d(np.arange(neurons.count), some))
+    after = Candidate(network.content)
+    assert np.abs(scores(after, x) - scores(before, x)).max() < 1e-6
+    assert multiply_adds(after.onnx) < 0.65 * multiply_adds(before.onnx)
+
+
+def test_every_layer_but_the_last_can_lose_neurons() -> None:
+    """Through a bias, an activation, a reshape that states its columns, a depthwise convolution, and a concatenation."""
+    assert [len(removable(Network(made().onnx))) for made in MADE] == [2, 3, 3, 2, 4]
+
+
+def test_the_norm_is_the_sum_of_magnitudes() -> None:
+    """Of a filter, and of a row of Gemm's transposed weights."""
+    network = Network(exported().onnx)
+    found = {one.layer.weights: worth_by_norm(network, one) for one in removable(network)}
+    assert np.allclose(found["c1"], np.abs(network.constants["c1"]).sum(axis=(1, 2)))
+    assert np.allclose(found["w1"], np.abs(network.constants["w1"]).sum(axis=1))
+    assert np.allclose(found["w2"], np.abs(network.constants["w2"]).sum(axis=0))
+
+
+@pytest.mark.parametrize(("made", "by"), [(trained_mlp, "norm"), (trained_cnn, "effect"), (of_scikit, "effect")])
+def test_half_of_the_neurons_leave(made: Any, by: Any) -> None:
+    """In steps, with fine-tuning between; what is left ranks the rows nearly as well."""
+    rows = learnt()
+    rows = type(rows)(np.nan_to_num(rows.x), rows.labels, rows.task)
+    after = compress(made(), rows, share=0.5, by=by, steps=2, epochs=4, learning_rate=0.005)
+    before = [one.count for one in removable(Network(made().onnx))]
+    assert [one.count for one in removable(Network(after.onnx))] == [count // 2 for count in before]
+    assert roc_auc_score(rows.labels, scores(after, rows.x)) > roc_auc_score(rows.labels, scores(made(), rows.x)) - 0.03
+    ((name, step),) = after.steps
+    assert (name, step["share"], step["by"], step["tuned_rows"]) == ("prune", "0.5", by, "1500")
+    assert step["multiply_adds"] == f"{multiply_adds(made().onnx)} to {multiply_adds(after.onnx)}"
+
+
+def test_the_smallest_weights_become_zero_and_stay_so_while_others_are_tuned() -> None:
+    """The architecture stays; what it takes in sparse storage is measured."""
+    rows, before = learnt(), trained_mlp()
+    after = compress(before, rows, kind="unstructured", share=0.8, steps=2, epochs=4, learning_rate=0.005)
+    old, new = Network(before.onnx), Network(after.onnx)
+    for layer in new.layers():
+        zero = new.constants[layer.weights] == 0
+        assert zero.mean() == pytest.approx(0.8, abs=0.02)
+        assert new.constants[layer.weights].shape == old.constants[layer.weights].shape
+        assert (new.constants[layer.weights][~zero] != old.constants[layer.weights][~zero]).any()
+    assert multiply_adds(after.onnx) == multiply_adds(before.onnx)
+    step = after.steps[0][1]
+    assert float(step["zeros"]) == pytest.approx(0.8, abs=0.01)
+    assert int(step["deflated_bytes"]) < 0.4 * len(after.onnx)
+    assert int(step["csr_bytes"]) < 0.5 * len(after.onnx)
+    assert roc_auc_score(rows.labels, scores(after, rows.x)) > roc_auc_score(rows.labels, scores(before, rows.x)) - 0.03
+
+
+def test_sparse_rows_take_what_they_say() -> None:
+    """Columns of 2 bytes and values of 4 for each weight that is not 0, and where each row starts."""
+    network = Network(exported().onnx)
+    dense = sum(network.constants[layer.weights].nbytes for layer in network.layers())
+    weights = [network.constants[layer.weights] for layer in network.layers()]
+    sparse = sum(6 * one.size + 4 * (len(one) + 1) for one in weights)
+    found = sparse_sizes(network.content)
+    assert found["zeros"] == 0
+    assert found["csr_bytes"] == len(network.content) - dense + sparse
+
+
+def test_equal_arguments_give_equal_bytes() -> None:
+    """The seed is the only chance."""
+    first, second = (compress(trained_mlp(), learnt(), steps=1, epochs=1, seed=3) for _ in range(2))
+    assert first == second
+
+
+def test_what_cannot_be_pruned_is_refused() -> None:
+    """Trees, and shares that are none."""
+    with pytest.raises(
+        RefusedError, match=r"prune changes the weights of Gemm or MatMul or Conv; got .* trees have no such weights"
+    ):
+        compress(forest(), learnt())
+    with pytest.raises(SettingError, match="share is between 0 and 1, and steps 1 or more; got 1 and 3"):
+        compress(trained_mlp(), learnt(), share=1.0)
