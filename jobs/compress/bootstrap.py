@@ -1,11 +1,11 @@
 """How sure a difference of metrics is: the bootstrap, paired (B. Efron, R. Tibshirani, *An Introduction to the Bootstrap*, 1993).
 
 Original and candidate are measured on the same resamples, and the interval is that of the difference: what makes a resample
-easy or hard makes it so for both, and cancels (chapter 13 has percentile intervals; chapter 8 what is resampled where rows
-depend on each other). Rows of one group do: one that has a row labelled 1 has several, alike in their inputs. So whole groups
-are resampled, as section 8.3 does with the units that were drawn; their rows stay together. Without a group, blocks of
-neighbouring rows in time are, of n^(1/3) rows (section 8.6; H. Künsch, *Annals of Statistics* 17, 1989), as their windows hold
-the same events. Days are not resampled: a test has seven of them, and an interval by seven draws says nothing.
+easy or hard makes it so for both, and cancels (chapter 13 has percentile intervals). Rows of one group depend on each other: one
+that has a row labelled 1 has several, alike in their inputs. So whole groups are resampled, and their rows stay together (A.
+Davison, D. Hinkley, *Bootstrap Methods and their Application*, 1997, section 3.8). Without a group, the rows of one key of the
+features are; without keys, blocks of neighbouring rows in time that do not overlap, of n^(1/3) rows (E. Carlstein, *Annals of
+Statistics* 14, 1986). Days are not resampled: a test has seven of them, and an interval by seven draws says nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FEWEST = 0.95
 HIGHER = {"mae": False, "rmse": False}
 """Metrics of which less is better."""
 UNITS = 30
-"""Fewer groups or blocks than this give an interval that is too narrow."""
+"""Fewer groups, keys or blocks than this give an interval that is too narrow."""
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -50,25 +50,30 @@ class Draws(msgspec.Struct, frozen=True):
     """Which units each resample has."""
 
     units: Whole
-    """The group or the block of each row, [rows], as numbers from 0 on."""
-    counts: Whole
-    """[resamples, units]: how often each was drawn."""
+    """The group, the key or the block of each row, [rows], as numbers from 0 on."""
+    count: int
+    seed: int
 
     def weights(self) -> Iterator[Whole]:
-        """For each resample how many times each row is in it, [rows]."""
-        return (counts[self.units] for counts in self.counts)
+        """For each resample how many times each row is in it, [rows]: the same each time, drawn one after the other, not kept."""
+        number = int(self.units.max()) + 1
+        generator = np.random.default_rng(self.seed)
+        for _ in range(self.count):
+            yield np.bincount(generator.integers(0, number, number), minlength=number)[self.units]
+
+    def independent(self, labels: Doubles, task: Task) -> int:
+        """How many units there are; of a classification, those that have the rarer of both ``labels``, [rows]."""
+        if task == "regression":
+            return len(np.unique(self.units))
+        return min(len(np.unique(self.units[labels == label])) for label in (0, 1))
 
 
 def draw(frame: pd.DataFrame, count: int = RESAMPLES, seed: int = SEED) -> Draws:
-    """``count`` resamples of the rows of ``frame``, in the order of time, by their column ``group`` where they have one."""
-    if "group" in frame:
-        units = frame["group"].factorize(use_na_sentinel=False)[0].astype(np.int64)
-    else:
-        units = np.arange(len(frame), dtype=np.int64) // max(1, round(len(frame) ** (1 / 3)))
-    number = int(units.max()) + 1
-    generator = np.random.default_rng(seed)
-    drawn = [np.bincount(generator.integers(0, number, number), minlength=number) for _ in range(count)]
-    return Draws(units, np.array(drawn))
+    """``count`` resamples of the rows of ``frame``, in the order of time, by their column ``group``, or else ``key``, if any."""
+    column = next((name for name in ("group", "key") if name in frame), None)
+    if column is None:
+        return Draws(np.arange(len(frame), dtype=np.int64) // max(1, round(len(frame) ** (1 / 3))), count, seed)
+    return Draws(frame[column].factorize(use_na_sentinel=False)[0].astype(np.int64), count, seed)
 
 
 def resampled(metrics: Mapping[str, Statistic], draws: Draws) -> dict[str, Doubles]:

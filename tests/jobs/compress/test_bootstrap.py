@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from itertools import islice
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -83,6 +86,28 @@ def test_groups_are_drawn_whole() -> None:
         assert weights[1] == weights[4]
     blocks = bootstrap.draw(pd.DataFrame({"day": range(27)}), 1)
     assert blocks.units.tolist() == [place // 3 for place in range(27)]
+    assert bootstrap.draw(pd.DataFrame({"key": [7, 5, 7]})).units.tolist() == [0, 1, 0]
+
+
+def test_resamples_are_the_same_for_all_models_and_are_not_kept() -> None:
+    """Both models are measured on equal weights; 500 resamples of 20,000 groups would be 80 MB, and of millions too much."""
+    draws = bootstrap.draw(pd.DataFrame({"group": range(20_000)}))
+    tracemalloc.start()
+    first = sum(int(weights[0]) for weights in draws.weights())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4e6
+    assert first == sum(int(weights[0]) for weights in draws.weights())
+    assert all(weights.sum() == 20_000 for weights in islice(draws.weights(), 3))
+
+
+def test_independent_groups_are_those_of_the_rarer_label() -> None:
+    """Of 100 groups two have a label 1: an interval of average precision is of two."""
+    frame = pd.DataFrame({"group": range(100), "label": 0.0})
+    frame.loc[[3, 5], "label"] = 1.0
+    draws = bootstrap.draw(frame, 1)
+    assert draws.independent(frame["label"].to_numpy(), "classification") == 2
+    assert draws.independent(frame["label"].to_numpy(), "regression") == 100
 
 
 def test_the_interval_holds_the_true_difference_in_95_of_100_tests() -> None:
