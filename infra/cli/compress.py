@@ -85,10 +85,10 @@ def compress(
     before = registry.versions(manifest.name)
     with interruptible(lambda: _done(registry, manifest.name, before)), show.progress() as on_progress:
         from features.definitions.load import load  # slow: after all that is quickly refused
-        from jobs.compress.bootstrap import UNITS
         from jobs.compress.choose import GAIN
         from jobs.compress.compress import Original, registered
         from jobs.compress.compress import compress as run
+        from jobs.compress.judging import UNITS
 
         service = with_settings(load(where).service(manifest.service), settings)
         _check_plan(manifest, service)

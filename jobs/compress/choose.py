@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from jobs.compress.bootstrap import Interval, is_better_higher
 from jobs.compress.candidate import Candidate
+from jobs.compress.judging import is_better_higher
 from jobs.compress.measure import SPREAD, Agreement
+from jobs.training.bootstrap import Interval
 
 NOISE = 1.05
 """Times that are apart by less are taken for the same, and sizes."""

@@ -15,13 +15,14 @@ from features.inputs.matrix import Floats
 from features.inputs.signature import Signature
 from features.plan import Plan
 from features.service import Service
-from jobs.compress.bootstrap import RESAMPLES, draw, interval, main_metric, resampled, statistics
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.choose import NOISE, Measured, Recommendation, Rule, front, recommend
+from jobs.compress.judging import LEAST_DRAWS, RESAMPLES, independent, main_metric, statistics, units_of
 from jobs.compress.measure import BATCHES, agreement, latencies, opened, scores_of, spread
 from jobs.compress.recipe import Recipe, noted, text_of
 from jobs.compress.resident import growth
 from jobs.history.compute import Progress
+from jobs.training.bootstrap import Interval, bootstrap
 from jobs.training.config import TrainConfig
 from jobs.training.metrics import Doubles, measure
 from jobs.training.rows import Rows, rows_of
@@ -114,7 +115,7 @@ def compress(
         front=front(first, rest, rule),
         refused=tuple(refused),
         rule=rule,
-        units=draw(judged.frame).independent(judged.frame["label"].to_numpy(np.float64), config.task),
+        units=independent(units_of(judged.frame), judged.frame["label"].to_numpy(np.float64), config.task),
         recommendation=recommend(first, rest, rule),
         counts=counts(rows.frame["label"], rows.training, rows.test, config.task),
         golden=given_rows(golden_rows(judged.x)),
@@ -167,8 +168,7 @@ def _judged(service: Service, rows: Rows, x: Floats, split: Split, config: Train
 
 def _key(plan: Plan) -> tuple[str, ...]:
     """The columns of the first key that features are of."""
-    views = (*plan.windows, *plan.batch)
-    return tuple(views[0].key) if views else ()
+    return (plan.windows or plan.batch)[0].key if plan.windows or plan.batch else ()
 
 
 def _original(original: Original, judged: Judged) -> Made:
@@ -231,34 +231,47 @@ def _measured(
         judged.x,
         on_progress=lambda done, _: told("measuring time", done, steps),
     )
-    draws = draw(judged.frame, resamples)
-    first: tuple[Doubles, dict[str, Doubles]] | None = None
-    found: list[Measured] = []
+    intervals = _intervals(models, judged, config, resamples, told)
+    found = []
     for place, made in enumerate(models):
-        told("measuring metrics", len(BATCHES) + place, steps)
-        one, scores = made.candidate, made.scores
-        by_rows = statistics(judged.frame, scores, config)
-        metrics, values = measure(judged.frame, scores, config), resampled(by_rows, draws)
-        measured = Measured(
-            name=made.name,
-            recipe=text_of(one.steps),
-            made=one,
-            size=len(one.onnx),
-            memory=growth(one.onnx),
-            milliseconds=times[place],
-            metrics=metrics,
-            spread=spread(opened(one.onnx, signature), judged.x),
-        )
-        if first is not None:
-            base, of_base = first
-            measured = msgspec.structs.replace(
-                measured,
-                intervals={
-                    name: interval(metrics[name] - found[0].metrics[name], of_base[name], values[name]) for name in values
-                },
-                agreement=agreement(base, scores),
+        told("measuring memory", len(BATCHES) + place, steps)
+        one = made.candidate
+        found.append(
+            Measured(
+                name=made.name,
+                recipe=text_of(one.steps),
+                made=one,
+                size=len(one.onnx),
+                memory=growth(one.onnx),
+                milliseconds=times[place],
+                metrics=measure(judged.frame, made.scores, config),
+                spread=spread(opened(one.onnx, signature), judged.x),
+                intervals=intervals[place - 1] if place else {},
+                agreement=agreement(models[0].scores, made.scores) if place else None,
             )
-        else:
-            first = scores, values
-        found.append(measured)
+        )
     return found, again
+
+
+def _intervals(
+    models: Sequence[Made], judged: Judged, config: TrainConfig, resamples: int, told: Progress
+) -> list[dict[str, Interval]]:
+    """For each model but the first, of each metric, how far it is from the first's on the same draws."""
+    if len(models) == 1:
+        return []
+    metrics = [statistics(judged.frame, made.scores, config) for made in models]
+
+    def apart(weights: Doubles) -> Doubles:
+        first, *others = (np.array([metric(weights) for metric in of_model.values()]) for of_model in metrics)
+        return np.concatenate([other - first for other in others])
+
+    found = iter(
+        bootstrap(
+            apart,
+            [units_of(judged.frame)],
+            resamples=resamples,
+            least_draws=LEAST_DRAWS,
+            on_draw=lambda done, total: told("drawing test rows", done, total),
+        )
+    )
+    return [{name: next(found) for name in metrics[0]} for _ in models[1:]]

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from jobs.compress.bootstrap import Interval
 from jobs.compress.candidate import Candidate
 from jobs.compress.choose import Measured, Rule, front, recommend
+from jobs.training.bootstrap import Interval
 
 pytestmark = pytest.mark.core
 
@@ -20,7 +20,7 @@ ORIGINAL = Measured("original", "", Candidate(b""), 1000, 1, {1: 1.0}, {"average
 def candidate(name: str, **changed: Any) -> Measured:
     """The original's equal but for these; ``difference`` is of the metric, within 0.001 either way."""
     difference = changed.pop("difference", 0.0)
-    between = Interval(difference, difference - 0.001, difference + 0.001)
+    between = Interval(difference, difference - 0.001, difference + 0.001, 40)
     metrics = {metric: value + difference for metric, value in ORIGINAL.metrics.items()}
     intervals = dict.fromkeys(metrics, between)
     return msgspec.structs.replace(ORIGINAL, name=name, metrics=metrics, intervals=intervals, **changed)
