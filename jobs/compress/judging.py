@@ -35,7 +35,8 @@ def units_of(frame: pd.DataFrame) -> Whole:
     """
     column = next((name for name in ("group", "key") if name in frame), None)
     if column is None:
-        return np.arange(len(frame), dtype=np.int64) // max(1, round(len(frame) ** (1 / 3)))
+        blocks: Whole = np.arange(len(frame), dtype=np.int64) // max(1, round(len(frame) ** (1 / 3)))
+        return blocks
     units: Whole = frame[column].factorize(use_na_sentinel=False)[0].astype(np.int64)
     return units
 
