@@ -29,17 +29,29 @@ ROOMS = {
     "jobs/audit": {"jobs/history"},
     "jobs/cluster": {"jobs/history", "jobs/stream"},
     "jobs/compress": {"jobs/audit", "jobs/history", "jobs/training"},
+    "jobs/freshness": {"jobs/audit", "jobs/history", "jobs/training"},
     "jobs/ingest": {"jobs/history"},
+    "jobs/outcomes": {"jobs/history", "jobs/training"},
     "jobs/predict": {"jobs/history"},
     "jobs/training": {"jobs/history"},
     "serving/edge": {"serving/models"},
     "serving/http": {"serving/kafka", "serving/log_lines.py", "serving/models", "serving/predict"},
     "serving/kafka": {"serving/log_lines.py", "serving/models", "serving/predict"},
+    "serving/monitor": {"serving/log_lines.py"},
     "serving/predict": {"serving/models"},
-    "infra/config.py": {"infra/http_settings.py", "infra/kafka", "infra/local", "infra/section.py", "infra/settings.py"},
+    "infra/config.py": {
+        "infra/http_settings.py",
+        "infra/kafka",
+        "infra/local",
+        "infra/monitor_settings.py",
+        "infra/section.py",
+        "infra/settings.py",
+    },
     "infra/kafka": {"infra/section.py"},
     "infra/http_settings.py": {"infra/section.py"},
-    "infra/settings.py": {"infra/http_settings.py", "infra/kafka", "infra/section.py"},
+    "infra/settings.py": {"infra/http_settings.py", "infra/kafka", "infra/monitor_settings.py", "infra/section.py"},
+    "infra/monitor_settings.py": {"infra/section.py"},
+    "infra/monitoring.py": {"infra/config.py", "infra/monitor_settings.py"},
     "infra/init": {"infra/local"},
     "infra/local": {"infra/kafka", "infra/models.py", "infra/settings.py"},
     "infra/models.py": {"infra/settings.py"},
@@ -53,6 +65,7 @@ ROOMS = {
         "infra/kafka",
         "infra/local",
         "infra/models.py",
+        "infra/monitoring.py",
         "infra/run",
         "infra/schedule.py",
         "infra/settings.py",
@@ -103,6 +116,7 @@ UNITS_AND_TYPES = {
 }
 ORDINARY = {"ago", "amount", "at", "event", "fact", "flag", "history", "i", "id", "known", "label", "latest", "measured", "now"}
 ORDINARY |= {"outcome", "pace", "per", "reading", "same", "spend", "yesterday"} | UNITS_AND_TYPES
+ORDINARY |= {"temperature"}  # that of distillation, beside the weather's
 """Words of these names that mean the same everywhere."""
 OTHER_MEANINGS = r"transaction(\.state\.log|_manager)|Kafka transaction|terminal_width|isGloballyTerminalState|on[ _-]?demand"
 """Kafka's transactions, the user's terminal, a state of Flink's jobs that is final, and Feast's views on demand."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
+import msgspec
 import onnxruntime as ort
 
 from features.errors import SettingError
@@ -14,20 +15,70 @@ KEEP_QUIET = 4
 """ONNX Runtime's severity "fatal": errors reach us as exceptions."""
 
 
-def open_session(onnx: bytes) -> Any:
-    """A session on one thread: a second one waits more than it helps in batches this small.
+CPU = "CPUExecutionProvider"
+Level = Literal["off", "basic", "extended", "all"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+_LEVELS = dict(zip(LEVELS, ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL"), strict=True))
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model is run. The defaults hold everywhere; `headrace tune` measures what is better on a machine."""
+
+    level: Level = "all"
+    """How much ONNX Runtime rewrites the graph."""
+    threads: int = 1
+    """Of one run. By default one: a second one waits more than it helps in batches this small."""
+    spinning: bool = False
+    """Whether further threads wait by spinning: quicker to begin, and they take their core from others."""
+    provider: str = CPU
+    """What runs the graph, of those that are installed; what it can't run, the CPU does."""
+    binding: bool = False
+    """Whether tensors are bound to the session (IO binding) in place of being handed to each run."""
+    rows_at_once: int = 0
+    """The most rows of one run; a larger batch is run in parts. 0: all of a batch."""
+    fixed: tuple[int, ...] = ()
+    """Numbers of rows for which there is a session of that fixed shape."""
+
+
+DEFAULT = Execution()
+
+
+def open_session(onnx: bytes, execution: Execution = DEFAULT, shape: tuple[str, int] | None = None) -> Any:
+    """A session that runs as ``execution`` says; ``shape`` fixes the free dimension of that name to a size.
 
     Raises `SettingError` for what is no ONNX, or needs what ONNX Runtime, or the file alone, does not have.
     """
     options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, _LEVELS[execution.level])
+    options.intra_op_num_threads = execution.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = KEEP_QUIET
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", NOWHERE)
+    if not execution.spinning:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if shape is not None:
+        options.add_free_dimension_override_by_name(*shape)
+    if execution.provider not in providers():
+        raise SettingError(
+            f"a model runs on a provider that is installed; got {execution.provider}; there are {', '.join(providers())}; "
+            "install it, or tune the model again"
+        )
     try:
-        return ort.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(onnx, options, providers=list(dict.fromkeys((execution.provider, CPU))))
     except Exception as error:  # ONNX Runtime's errors have no common type
         raise SettingError(_refusal(str(error))) from None
+
+
+def providers() -> tuple[str, ...]:
+    """ONNX Runtime's execution providers that are installed here; `headrace` uses none that sends rows elsewhere."""
+    return tuple(name for name in ort.get_available_providers() if name != "AzureExecutionProvider")
+
+
+def free_rows(session: Any) -> str | None:
+    """The name of the one free dimension that is every input's rows; None where it has none, and no shape can be fixed."""
+    names = {one.shape[0] for one in session.get_inputs()}
+    name = next(iter(names))
+    return name if len(names) == 1 and isinstance(name, str) else None
 
 
 def _refusal(said: str) -> str:

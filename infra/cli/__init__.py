@@ -12,6 +12,7 @@ from infra.cli import (
     end_to_end,
     events,
     explain,
+    freshness,
     history,
     init,
     models,
@@ -20,12 +21,16 @@ from infra.cli import (
     models_diff,
     models_import,
     models_log,
+    monitor,
     online,
+    outcomes,
+    retrain,
     schedule,
     score,
     serve,
     services,
     training,
+    tune,
 )
 from infra.cli.app import run
 
@@ -41,6 +46,7 @@ __all__ = [
     "end_to_end",
     "events",
     "explain",
+    "freshness",
     "history",
     "init",
     "main",
@@ -50,12 +56,16 @@ __all__ = [
     "models_diff",
     "models_import",
     "models_log",
+    "monitor",
     "online",
+    "outcomes",
+    "retrain",
     "schedule",
     "score",
     "serve",
     "services",
     "training",
+    "tune",
 ]
 
 

@@ -24,6 +24,8 @@ class Learnt(msgspec.Struct, frozen=True):
     labels: Labels
     """[rows]; NaN where none is known."""
     task: Task
+    teachers: tuple[bytes, ...] = ()
+    """Further models whose scores a student is taught, in the mean with the candidate's; ONNX, with its input and outputs."""
 
 
 class Candidate(msgspec.Struct, frozen=True):

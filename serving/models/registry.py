@@ -5,7 +5,9 @@
     root/<name>/model.json                       the service that the model is for, written once
     root/<name>/<version>/model.onnx             written once: its creation takes the number
     root/<name>/<version>/golden                 written once
+    root/<name>/<version>/reference.json         written once, of versions that were trained here
     root/<name>/<version>/manifest.json          written once, last: from then on the version is there
+    root/<name>/<version>/tuned/<key>.json       how it runs best on such a machine, replaced whole
     root/<name>/<version>/removed.json           in its place once the version is removed
     root/deployments/<service>/<seq>.json        the entries of the log, 00000001.json first
     root/deployments/<service>/scorers/<n>.json  what a scorer serves now, replaced whole
@@ -31,9 +33,10 @@ from features.errors import SettingError
 from schemas.deployment import Placed
 from serving.models.lifecycle import PRODUCTION, Change, Deployed, Entry, check_alias, entry_of
 from serving.models.log import Log, user
-from serving.models.manifest import GOLDEN, MANIFEST, ONNX, Draft, Manifest, Model, read_manifest, read_onnx
+from serving.models.manifest import GOLDEN, MANIFEST, ONNX, REFERENCE, Draft, Manifest, Model, read_manifest, read_onnx
 from serving.models.reports import Report, Taken
 from serving.models.store import Store, open_store
+from serving.models.tuned import TUNED, Machine, Tuned, path_of
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 DEPLOYMENTS, SCORERS, TAKEN = "deployments", "scorers", "taken"
@@ -63,6 +66,8 @@ class Registry:
             version += 1
         manifest = msgspec.structs.replace(draft.manifest, version=version)
         self._store.create(f"{name}/{version}/{GOLDEN}", draft.golden)
+        if draft.reference is not None:
+            self._store.create(f"{name}/{version}/{REFERENCE}", draft.reference)
         self._store.create(f"{name}/{version}/{MANIFEST}", _json(manifest))
         return manifest
 
@@ -191,9 +196,20 @@ class Registry:
         folder = f"{name}/{version}"
         if version in self.versions(name):
             self._store.replace(f"{folder}/{REMOVED}", self._store.read(f"{folder}/{MANIFEST}"))
-        for file in (MANIFEST, ONNX, GOLDEN):
+        measured = [f"{TUNED}/{file}" for file in self._store.paths(f"{folder}/{TUNED}")]
+        for file in (MANIFEST, ONNX, GOLDEN, REFERENCE, *measured):
             self._store.delete(f"{folder}/{file}")
         return entry
+
+    def tune(self, name: str, version: int, tuned: Tuned) -> None:
+        """Keep how a version runs best on a machine, in place of what was measured there before."""
+        self.manifest(name, version)
+        self._store.replace(path_of(name, version, tuned.machine), _json(tuned))
+
+    def forget_tuned(self, name: str, version: int, machine: Machine) -> None:
+        """Have a version run on such a machine as it does everywhere."""
+        self.manifest(name, version)
+        self._store.delete(path_of(name, version, machine))
 
     def report(self, service: str, instance: str, report: Report) -> None:
         """Keep what a scorer of a service serves now, in place of what it said before; what it first says of a change stays."""

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
+import structlog
 
 from features.errors import SettingError
 from features.inputs.feeds import Feed
 from features.inputs.onnx import Onnx, Scored, ScoredTable
 from features.inputs.outputs import no_score
-from features.inputs.session import open_session
+from features.inputs.running import open_model
+from features.inputs.session import DEFAULT, Execution
 from features.plan import Plan
 from schemas.features import Value
 from serving.models import golden
 from serving.models.manifest import Manifest, Model, read_golden, read_onnx
+from serving.models.tuned import Machine, read_tuned, this_machine
+
+log = structlog.get_logger()
 
 
 class LoadedModel:
@@ -45,15 +50,26 @@ class LoadedModel:
         return self._onnx.score_table(table, plan, no_score(self.manifest.name, self.manifest.version))
 
 
-def load_model(model: Model) -> LoadedModel:
+def load_model(model: Model, machine: Callable[[], Machine] = this_machine) -> LoadedModel:
     """``model`` loaded, its bytes checked, and warm: it predicts its golden batch as it did when it was added.
 
-    Raises `SettingError` where it cannot be put in service here.
+    It runs as `headrace tune` found best on a machine like this one, if it did; where it then predicts otherwise, or can't,
+    it runs as everywhere, and a log line says why. Raises `SettingError` where it cannot be put in service here.
     """
     manifest, content, batch = model.manifest, read_onnx(model), golden.read(read_golden(model))
     try:
-        onnx = Onnx(open_session(content), manifest.signature)
-        golden.replay(onnx, batch, manifest.onnxruntime)
+        tuned = read_tuned(model, machine())
+        if tuned is not None:
+            return LoadedModel(manifest, _replayed(model, content, batch, tuned.execution))
+    except SettingError as error:
+        log.warning("not run as tuned", model=manifest.name, version=manifest.version, error=str(error))
+    try:
+        return LoadedModel(manifest, _replayed(model, content, batch, DEFAULT))
     except SettingError as error:
         raise SettingError(f"model '{manifest.name}' {manifest.version}: {error}") from None
-    return LoadedModel(manifest, onnx)
+
+
+def _replayed(model: Model, content: bytes, batch: golden.Batch, execution: Execution) -> Onnx:
+    onnx = open_model(content, model.manifest.signature, execution)
+    golden.replay(onnx, batch, model.manifest.onnxruntime)
+    return onnx

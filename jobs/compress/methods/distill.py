@@ -1,0 +1,94 @@
+"""A small model that is taught the scores of a large one, or of several: knowledge distillation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from features.errors import HeadraceError, SettingError
+from jobs.compress.candidate import Candidate, Learnt, RefusedError
+from jobs.compress.methods import text_of
+from jobs.compress.scored import dressed, scores_of, shape_of
+from jobs.compress.students import AGREEMENT, STUDENTS, TEMPERED, Lesson, Size, Student, Taught
+from jobs.compress.trees import rewritten
+from jobs.training.fitted import Labels
+
+
+def compress(
+    candidate: Candidate,
+    learnt: Learnt,
+    *,
+    student: Student = "boosted",
+    trees: int = 30,
+    depth: int = 5,
+    leaves: int = 16,
+    units: int = 16,
+    temperature: float = 1.0,
+    hard: float = 0.0,
+    seed: int = 0,
+) -> Candidate:
+    """Teach a small model the scores of this one on all training rows, with or without a label.
+
+    The method is Bucila, Caruana & Niculescu-Mizil's "Model compression" (2006), the loss of the boosted student that of Hinton,
+    Vinyals & Dean (2015). The teacher is the candidate, or with `Learnt.teachers` the mean of all their scores. ``student``:
+    boosted trees, one tree, a forest or an mlp, whatever the teacher is. ``trees``, ``depth`` and ``leaves`` are the most that a
+    student of trees has, ``units`` the mlp's hidden ones. ``temperature`` softens what the boosted student is taught, ``hard`` is
+    the weight of a label that is known, from 0 to 1.
+
+    Raises `RefusedError` where the outputs are more than a score and its label, and `SettingError` for a parameter out of bounds.
+    """
+    for name, value, least in (("trees", trees, 1), ("depth", depth, 1), ("leaves", leaves, 2), ("units", units, 1)):
+        if value < least:
+            raise SettingError(f"distill has {name} of {least} or more; got {name}={value}; give more")
+    if not temperature > 0 or not 0 <= hard <= 1:
+        raise SettingError(
+            f"distill has a temperature above 0 and a weight of hard labels from 0 to 1; got temperature={temperature:g}, "
+            f"hard={hard:g}; give temperature=2 and hard=0.3, say"
+        )
+    if temperature != 1 and (student not in TEMPERED or learnt.task == "regression"):
+        raise SettingError(
+            f"a temperature softens chances that are taught by cross entropy, to student {', '.join(sorted(TEMPERED))} of a "
+            f"classification; got temperature={temperature:g} for student={student} of a {learnt.task}; leave it out"
+        )
+    shape = shape_of(candidate.onnx, learnt.x)
+    lesson = Lesson(learnt.x, _taught(candidate, learnt), learnt.labels, learnt.task, temperature, hard)
+    taught = STUDENTS[student](lesson, Size(trees, depth, leaves, units, seed))
+    made = rewritten(dressed(taught.onnx, shape, log_odds=taught.log_odds))
+    _check(made, taught, learnt)
+    given = {
+        "student": student,
+        "trees": trees,
+        "depth": depth,
+        "leaves": leaves,
+        "units": units,
+        "temperature": temperature,
+        "hard": hard,
+        "seed": seed,
+    }
+    told = {name: text_of(value) for name, value in given.items()} | {"teachers": str(1 + len(learnt.teachers))}
+    return Candidate(made, (*candidate.steps, ("distill", told)))
+
+
+def _taught(candidate: Candidate, learnt: Learnt) -> Labels:
+    """The mean of the teachers' scores, [rows]. Raises `RefusedError` where one has no score for a row."""
+    scores: Labels = np.mean([scores_of(one, learnt.x) for one in (candidate.onnx, *learnt.teachers)], axis=0)
+    unscored = ~np.isfinite(scores)
+    if unscored.any():
+        raise RefusedError(
+            f"a student learns the teacher's scores; got none for {unscored.sum():,} of {len(scores):,} rows; take a "
+            "teacher that scores nulls"
+        )
+    return scores
+
+
+def _check(made: bytes, taught: Taught, learnt: Learnt) -> None:
+    """Raises `HeadraceError` where the student's ONNX does not give what its library gives."""
+    expected = np.asarray(taught.predict(learnt.x), np.float64)
+    if taught.log_odds:
+        expected = 1 / (1 + np.exp(-np.clip(expected, -700, 700)))
+    apart = float(np.abs(scores_of(made, learnt.x) - expected).max())
+    allowed = AGREEMENT * max(1.0, float(np.abs(expected).max()))
+    if not apart <= allowed:
+        raise HeadraceError(
+            f"the scores of a student's ONNX equal its library's within {allowed:g}; got {apart:g} apart; the converter has a "
+            "fault: report it"
+        )
