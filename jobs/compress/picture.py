@@ -7,8 +7,8 @@ from typing import Any
 
 from jobs.audit.drawing import Table, figure, write
 from jobs.compress.compress import Compression
+from jobs.compress.judging import is_better_higher
 from jobs.compress.words import COLUMNS, rows
-from jobs.training.metrics import is_better_higher
 
 CHOSEN, FRONT, REST, ORIGINAL = "#16a34a", "#2563eb", "#9ca3af", "#111827"
 

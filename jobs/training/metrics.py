@@ -7,24 +7,10 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 
-from features.inputs.signature import Task
 from jobs.training.config import TrainConfig
 
 Doubles = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.float32] | npt.NDArray[np.float64] | npt.NDArray[np.int64]
-
-LOWER = ("mae", "rmse")
-"""Metrics of which less is better."""
-
-
-def is_better_higher(metric: str) -> bool:
-    """Whether more of a metric is better."""
-    return metric not in LOWER
-
-
-def main_metric(task: Task) -> str:
-    """What models of a task are judged by."""
-    return "average_precision" if task == "classification" else "mae"
 
 
 def measure(test: pd.DataFrame, scores: Numbers, config: TrainConfig) -> dict[str, float]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from features.inputs.columns import input_columns
 from features.inputs.matrix import Floats
+from features.inputs.reference import Reference
 from features.inputs.signature import Task
 from features.plan import Plan
 from features.service import Service
@@ -26,6 +27,7 @@ from jobs.training.config import TrainConfig
 from jobs.training.fitted import Fitted, Labels, agreeing_scores
 from jobs.training.metrics import measure
 from jobs.training.networks import sequences_of
+from jobs.training.reference import reference_of
 from jobs.training.rows import Mask, Rows, rows_of
 from jobs.training.split import Split, test_rows
 from jobs.training.trainers import chosen, takes_sequences
@@ -51,10 +53,12 @@ class Register(Protocol):
         lineage: Mapping[str, str],
         created_at: int,
         golden_rows: Sequence[tuple[float | None, ...]],
+        reference: Reference | None = None,
     ) -> Any:
         """Store the model as the next version of ``name``; gives its manifest.
 
-        ``lineage`` is how it was made, ``golden_rows`` are test rows in the order of ``inputs``, None for null.
+        ``lineage`` is how it was made, ``golden_rows`` are test rows in the order of ``inputs``, None for null; ``reference``
+        is what live rows are held against.
         """
 
 
@@ -79,6 +83,8 @@ class Trained(msgspec.Struct, frozen=True):
     metrics: dict[str, float]
     """On the test rows, and how many rows there were."""
     batch: tuple[BatchRows, ...]
+    reference: Reference
+    """What monitoring holds live rows against."""
 
 
 def train(
@@ -111,12 +117,16 @@ def learn(service: Service, config: TrainConfig, split: Split, rows: Rows) -> Tr
     fitted = fit(x[training], frame["label"][training].to_numpy())
     golden = golden_rows(x[test])
     agreeing_scores(fitted, _with_nulls(golden), config.trainer)
-    found = agreeing_scores(fitted, x[test], config.trainer)
+    by_then = frame["day"].to_numpy() < split.first_day + split.days  # with a label or without: as live rows are
+    later = ~by_then & ~np.isinf(x).any(axis=1)
+    scores = agreeing_scores(fitted, x[later], config.trainer)
+    found = scores[test[later]]
     batch = batch_rows(service.plan, rows.table.filter(pa.array(training | test)))
     metrics = measure(test_rows(frame, split, config), found, config) | counts(frame["label"], training, test, config.task)
     if batch:
         metrics["rows_without_batch_row"] = float(_without_batch_row(service.plan, rows.table)[training].sum())
-    return Trained(fitted.onnx, rows.inputs, found, golden, metrics, batch)
+    reference = reference_of(service.plan, rows, by_then, scores, later)
+    return Trained(fitted.onnx, rows.inputs, found, golden, metrics, batch, reference)
 
 
 def registered(
@@ -142,6 +152,7 @@ def registered(
         lineage=lineage(config),
         created_at=int(clock() * 1000),
         golden_rows=given_rows(trained.golden),
+        reference=trained.reference,
     )
 
 

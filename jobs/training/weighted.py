@@ -10,9 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from jobs.training.config import TrainConfig
 from jobs.training.metrics import Numbers
 
 Doubles = npt.NDArray[np.float64]
@@ -20,60 +18,6 @@ Metric = Callable[[Doubles], float]
 SMALLEST = float(np.finfo(np.float64).eps)
 """A chance nearer to 0 or 1 counts as this far away in the log loss, as in scikit-learn."""
 BINS = 10
-
-
-def statistics(frame: pd.DataFrame, scores: Numbers, config: TrainConfig) -> dict[str, Metric]:
-    """The metrics of `jobs.training.metrics.measure` that depend on scores and are of rows, by their names there.
-
-    `precision_at` is of groups, and is not among them.
-    """
-    labels = frame["label"].to_numpy(np.float64)
-    if config.task == "regression":
-        errors = np.asarray(scores, np.float64) - labels
-        squares = mean_of(np.square(errors))
-        return {
-            "mae": mean_of(np.abs(errors)),
-            "rmse": lambda weights: float(np.sqrt(squares(weights))),
-            "bias": mean_of(errors),
-            "r2": lambda weights: _r2(labels, squares(weights), weights),
-        }
-    ranking = Ranking(labels, scores)
-    return {"auc": ranking.auc, "average_precision": ranking.average_precision}
-
-
-def precision_at(frame: pd.DataFrame, scores: Numbers, k: int) -> Metric:
-    """`jobs.training.metrics.precision_at`, where a group that was drawn twice is two groups that look alike.
-
-    The rows of a group all have its weight: days are not drawn, as what is found on one is out on those after it.
-    """
-    groups = frame["group"].factorize(use_na_sentinel=False)[0]
-    first = np.unique(groups, return_index=True)[1]
-    columns = {"day": frame["day"].to_numpy(), "group": groups, "label": frame["label"].to_numpy(), "score": scores}
-    table = pd.DataFrame(columns)[frame["group"].notna().to_numpy()]
-    whole = table.groupby(["day", "group"], as_index=False)[["score", "label"]].max()
-    days = []
-    for _, day in whole.groupby("day"):
-        ranked = day.sort_values("score", ascending=False, kind="stable")
-        days.append((ranked["group"].to_numpy(np.int64), ranked["label"].to_numpy(np.int64)))
-
-    def measured(weights: Doubles) -> float:
-        times, shares = weights[first].copy(), []
-        for ranked, label in days:
-            drawn = times[ranked]
-            found = np.clip(k - (np.cumsum(drawn) - drawn), 0, drawn) * label
-            shares.append(found.sum() / k)
-            times[ranked] -= found
-        return float(np.mean(shares)) if shares else float("nan")
-
-    return measured
-
-
-def _r2(labels: Doubles, squares: float, weights: Doubles) -> float:
-    total = weights.sum()
-    if total <= 0:
-        return float("nan")
-    spread = np.dot(np.square(labels - np.dot(labels, weights) / total), weights) / total
-    return float(1 - squares / spread) if spread > 0 else float("nan")
 
 
 class Ranking:

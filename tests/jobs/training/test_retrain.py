@@ -11,10 +11,9 @@ import pytest
 from features.inputs.onnx import ScoredTable
 from features.service import Service
 from infra.settings import TrainSettings
-from jobs.training.blocks import blocks, independent
 from jobs.training.bootstrap import Interval
 from jobs.training.metrics import average_precision
-from jobs.training.retrain import Retrained, retrain
+from jobs.training.retrain import Retrained, blocks, retrain
 from jobs.training.rows import rows_of
 from jobs.training.split import Split
 from jobs.training.split import test_rows as rows_to_be_tested
@@ -58,13 +57,6 @@ def test_rows_are_drawn_by_the_group_and_by_days(small: Service) -> None:
     assert len(np.unique(days)) == 7
     few = test.assign(day=test["day"] % 2)
     assert len(blocks(small.plan, table, few, CONFIG)) == 1
-
-
-def test_independent_keys_are_those_of_the_rarer_label() -> None:
-    """Of 100 keys two have a label 1: an interval of average precision is of two."""
-    labels = np.isin(np.arange(300) % 100, [3, 5]).astype(float)
-    assert independent(np.arange(300) % 100, labels, "classification") == 2
-    assert independent(np.arange(300) % 100, labels, "regression") == 100
 
 
 @pytest.mark.parametrize(

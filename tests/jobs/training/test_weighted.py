@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, log_loss, mean_pinball_loss, roc_auc_score
 
-from infra.settings import TrainSettings
-from jobs.training.metrics import measure, precision_at
-from jobs.training.weighted import Ranking, calibration_error, log_losses, mean_of, quantile_losses, statistics
-from jobs.training.weighted import precision_at as weighted_precision_at
+from jobs.training.weighted import Ranking, calibration_error, log_losses, mean_of, quantile_losses
 
 pytestmark = pytest.mark.core
 
@@ -78,62 +74,3 @@ def test_no_rows_have_no_metric() -> None:
     """Nothing is refused that a draw may leave."""
     ranking = Ranking(np.empty(0), np.empty(0))
     assert np.isnan([ranking.auc(np.empty(0)), ranking.average_precision(np.empty(0))]).all()
-
-
-CLASSES = TrainSettings(label="a.b").config
-NUMBERS = TrainSettings(label="a.b", task="regression").config
-REPEATED = st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.integers(0, 4)), min_size=2, max_size=40)
-
-
-@given(rows=REPEATED)
-@settings(max_examples=25, deadline=None)
-def test_metrics_of_repeated_rows_are_those_of_training(rows: list[tuple[bool, int, int]]) -> None:
-    """With ties among the scores: a weight of 3 is the row three times, and one of 0 is none."""
-    table = pd.DataFrame(rows, columns=["label", "score", "weight"]).astype({"label": float})
-    repeated = table.loc[table.index.repeat(table["weight"])]
-    found = statistics(table, table["score"].to_numpy(float), CLASSES)
-    weights = table["weight"].to_numpy(np.float64)
-    if repeated["label"].nunique() < 2:
-        assert np.isnan(found["auc"](weights))
-        return
-    expected = measure(repeated, repeated["score"].to_numpy(), CLASSES)
-    assert {name: metric(weights) for name, metric in found.items()} == pytest.approx(expected)
-
-
-@given(rows=REPEATED)
-@settings(max_examples=25, deadline=None)
-def test_metrics_of_numbers_are_those_of_training(rows: list[tuple[bool, int, int]]) -> None:
-    """The mean label of training does not depend on scores, and is not among them."""
-    table = pd.DataFrame(rows, columns=["is_large", "score", "weight"]).assign(baseline=0.0)
-    table["label"] = table["score"] * 0.5 + 3.0 * table["is_large"]
-    repeated = table.loc[table.index.repeat(table["weight"])]
-    if repeated["label"].nunique() < 2:
-        return
-    expected = measure(repeated, repeated["score"].to_numpy(), NUMBERS)
-    del expected["mae_of_mean"]
-    found = statistics(table, table["score"].to_numpy(float), NUMBERS)
-    weights = table["weight"].to_numpy(np.float64)
-    assert {name: metric(weights) for name, metric in found.items()} == pytest.approx(expected)
-
-
-@given(
-    events=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 6), st.booleans()), min_size=1, max_size=40),
-    times=st.lists(st.integers(0, 3), min_size=7, max_size=7),
-)
-@settings(max_examples=40, deadline=None)
-def test_a_group_that_was_drawn_twice_is_two_groups(events: list[tuple[int, int, bool]], times: list[int]) -> None:
-    """Each takes a place among the highest, and the one that is found is out: as `precision_at` has it, on copies of the rows."""
-    frame = pd.DataFrame(events, columns=["day", "group", "label"]).astype({"label": float})
-    scores = np.random.default_rng(len(events)).permutation(len(events)).astype(float)
-    # no ties between groups: which of two equal ones comes first is no rule
-    copies = [
-        frame[frame["group"] == group].assign(group=f"{group} {copy}", score=scores[frame["group"] == group])
-        for group in range(7)
-        for copy in range(times[group])
-    ]
-    whole = pd.concat(copies) if copies else None
-    metric = weighted_precision_at(frame, scores, 3)
-    weights = np.array([times[group] for group in frame["group"]], np.float64)
-    days = frame["day"].nunique()
-    found = 0.0 if whole is None or whole.empty else precision_at(whole, 3) * whole["day"].nunique() / days
-    assert metric(weights) == pytest.approx(found)
