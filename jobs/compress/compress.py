@@ -17,7 +17,7 @@ from features.plan import Plan
 from features.service import Service
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.choose import NOISE, Measured, Recommendation, Rule, front, recommend
-from jobs.compress.judging import LEAST_DRAWS, RESAMPLES, independent, main_metric, statistics, units_of
+from jobs.compress.judging import RESAMPLES, independent, main_metric, statistics, units_of
 from jobs.compress.measure import BATCHES, agreement, latencies, opened, scores_of, spread
 from jobs.compress.recipe import Recipe, noted, text_of
 from jobs.compress.resident import growth
@@ -270,7 +270,6 @@ def _intervals(
             apart,
             [units_of(judged.frame)],
             resamples=resamples,
-            least_draws=LEAST_DRAWS,
             on_draw=lambda done, total: told("drawing test rows", done, total),
         )
     )

@@ -21,8 +21,6 @@ from jobs.training.weighted import Metric, Ranking, mean_of
 Whole = npt.NDArray[np.int64]
 
 RESAMPLES = 500
-LEAST_DRAWS = 0.95
-"""The share of draws that must have the metric; fewer say nothing."""
 HIGHER = {"mae": False, "rmse": False}
 """Metrics of which less is better."""
 UNITS = 30
