@@ -10,6 +10,7 @@ import msgspec
 
 from features.service import Resources
 from infra.http_settings import HttpSettings
+from infra.monitor_settings import MonitorSettings
 from infra.section import Section
 from infra.settings import HistorySettings, OnlineSettings, ScorerSettings, Settings, StreamSettings, run_folder
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from jobs.stream.config import StreamConfig
     from serving.http.config import HttpConfig, KafkaConfig
     from serving.kafka.config import ScorerConfig
+    from serving.monitor.config import MonitorConfig, Rules
 
 T = TypeVar("T")
 
@@ -216,6 +218,37 @@ def online_config(
         client=client,
         isolation_level=isolation_level,
         group=f"{GROUP}.online.{service}",
+        ready_file=ready_file,
+    )
+
+
+def monitor_rules(section: MonitorSettings) -> Rules:
+    """When a window has drifted, and when that is an alarm."""
+    from serving.monitor.config import Rules
+
+    return _filled(Rules, section)
+
+
+def monitor_config(
+    section: MonitorSettings,
+    service: str,
+    *,
+    client: dict[str, Any],
+    state: Path,
+    isolation_level: str = READ_COMMITTED,
+    ready_file: Path | None = None,
+) -> MonitorConfig:
+    """The configuration of the monitor of ``service``; its state is in the folder ``state``, a file for each kind of window."""
+    from serving.monitor.config import MonitorConfig
+
+    return _filled(
+        MonitorConfig,
+        section,
+        rules=monitor_rules(section),
+        client=client,
+        isolation_level=isolation_level,
+        group=f"{GROUP}.monitor.{service}",
+        state=state / f"{service}.{section.window}.json",
         ready_file=ready_file,
     )
 

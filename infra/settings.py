@@ -1,6 +1,7 @@
 """Settings: every key with its type, default, bounds and meaning, and nowhere else; docs/settings.md is made of them.
 
-The longest sections, ``[http]`` and ``[kafka]``, are files of their own: `infra.http_settings`, `infra.kafka.settings`.
+Long sections, ``[http]``, ``[kafka]`` and ``[monitor]``, are files of their own: `infra.http_settings`, `infra.kafka.settings`,
+`infra.monitor_settings`.
 
 The command line overrides the environment (``HEADRACE_…``), which overrides the project's ``headrace.toml``, key by key. A key of
 the file is a path of the model; its environment variable is that path in capitals, joined by two underscores: ``kafka.bootstrap``
@@ -30,6 +31,7 @@ from features.errors import SettingError
 from features.times import EVENT_TIMES, EventTimes
 from infra.http_settings import TOKENS, HttpSettings
 from infra.kafka.settings import SECRETS, KafkaSettings, variable
+from infra.monitor_settings import MonitorSettings
 from infra.section import PREFIX as PREFIX
 from infra.section import Section as Section
 
@@ -265,6 +267,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     online: OnlineSettings = OnlineSettings()
     gate: GateSettings = GateSettings()
+    monitor: MonitorSettings = MonitorSettings()
     train: dict[str, TrainSettings] = {}
     run: RunSettings | None = None
     registry: str = "models"

@@ -1,5 +1,6 @@
 """What travels: one file per message, and the codecs. Nothing else, and nothing imported from the other packages."""
 
+from schemas.alarm import Alarm
 from schemas.dead_letter import DeadLetter, Reason
 from schemas.deployment import Deployment
 from schemas.features import FeatureVector, Origin
@@ -8,6 +9,7 @@ from schemas.prediction import Prediction, Receipt
 from schemas.stored_prediction import FetchedPrediction, StoredPrediction
 
 __all__ = [
+    "Alarm",
     "DeadLetter",
     "Deployment",
     "FeatureVector",

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.alarm import Alarm
 from schemas.dead_letter import DeadLetter
 from schemas.deployment import Deployment
 from schemas.features import FeatureVector
@@ -23,6 +24,7 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "dead_letter": DeadLetter,
     "late_row": LateRow,
     "deployment": Deployment,
+    "alarm": Alarm,
 }
 
 encode = msgspec.json.Encoder().encode
@@ -31,6 +33,7 @@ decode_prediction = msgspec.json.Decoder(Prediction).decode
 decode_dead_letter = msgspec.json.Decoder(DeadLetter).decode
 decode_late_row = msgspec.json.Decoder(LateRow).decode
 decode_deployment = msgspec.json.Decoder(Deployment).decode
+decode_alarm = msgspec.json.Decoder(Alarm).decode
 decode_stored_prediction = msgspec.json.Decoder(StoredPrediction).decode
 
 

@@ -12,6 +12,7 @@ Action = Literal[
     "canary",  # this share of production's keys is for this version; a share of 0 ends it
     "alias",  # a shadow of production is this version now; no version ends it
     "remove",  # this version is gone, and its number is not used again
+    "decline",  # a newer model was worse than this, the version in production, and was not taken: nothing is changed
 ]
 
 

@@ -57,6 +57,7 @@ DEAD_LETTER_REST = 2048
 """What a dead letter takes beside its value: detail and origin, twice with its key."""
 LATE_ROWS = Topic("late_rows", key=None, partitions=1)
 DEPLOYMENTS = Topic("deployments", key="the service", partitions=1)
+ALARMS = Topic("alarms", key="the id of the alarm", partitions=1)
 
 
 def room(longest: int) -> int:

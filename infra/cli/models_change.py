@@ -134,11 +134,11 @@ def _make(project: Path, name: str, action: Action, version: int | None = None, 
     change = Change(action=action, model=name, version=version, who=user(), **more)
     if action == "alias" and version is not None:
         registry.check(service, change)  # what is refused leaves no topic
-        _make_topic(project, service, change.alias or "")  # first: scorers follow the log at once
+        make_topic(project, service, change.alias or "")  # first: scorers follow the log at once
     show.out.print(now_text(registry.change(service, change)))
 
 
-def _make_topic(project: Path, service: str, alias: str) -> None:
+def make_topic(project: Path, service: str, alias: str) -> None:
     """The topic of a shadow's predictions, where it is known which Kafka the service runs on; else `headrace up` makes it."""
     from infra.cli.app import folder
     from infra.local import stack

@@ -60,6 +60,8 @@ def now_text(entry: Entry) -> str:
             return f"{entry.alias} of {entry.service} has ended{before}"
         case "remove":
             return f"{entry.placed} is removed"
+        case "decline":
+            return f"a newer model was declined; production stays {entry.placed}"
     return f"{entry.alias} is {entry.placed}{before}"
 
 
@@ -73,6 +75,8 @@ def change_text(entry: Entry) -> str:
             return f"canary: {before} → nothing"
         case "remove":
             return f"removed: {after}"
+        case "decline":
+            return f"production: {after} stays, a newer model was declined"
         case "rollback":
             return f"production: {before} → {after}, rolled back"
     return f"{entry.alias}: {before} → {after}{', forced' if entry.forced else ''}"

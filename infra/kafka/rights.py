@@ -17,7 +17,7 @@ from features.errors import SettingError
 from features.job import JobPlan
 from features.plan import Plan
 from infra.kafka.reach import SECONDS, connected, principal
-from schemas.topics import DEAD_LETTERS, DEPLOYMENTS, LATE_ROWS, predictions
+from schemas.topics import ALARMS, DEAD_LETTERS, DEPLOYMENTS, LATE_ROWS, predictions
 
 ADVICE = "grant what docs/secured-kafka.md lists for it"
 
@@ -62,6 +62,16 @@ def of_scorer(plan: Plan, group: str, shadows: Iterable[str] = ()) -> list[Right
 def of_online(plan: Plan, group: str) -> list[Right]:
     """The rights of ``headrace online``."""
     return [Right("READ", "topic", plan.features_topic), Right("READ", "group", group)]
+
+
+def of_monitor(service: str, group: str) -> list[Right]:
+    """The rights of ``headrace monitor``, which looks up which of its alarms are written."""
+    return [
+        Right("READ", "topic", predictions(service).name),
+        Right("READ", "topic", ALARMS.name),
+        Right("WRITE", "topic", ALARMS.name),
+        Right("READ", "group", group),
+    ]
 
 
 def of_publisher(topics: Iterable[str]) -> list[Right]:

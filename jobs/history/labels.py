@@ -20,7 +20,7 @@ from jobs.history.tables import File, create_table
 LABEL = "label"
 """The column that holds it."""
 KNOWN = "_known"
-"""The table of the labels: ``event_id`` and `LABEL`, in the order in which they arrived."""
+"""The table of the labels: ``event_id``, `LABEL` and ``_at``, the label's own time, in the order in which they arrived."""
 
 
 def labels(service: Service, label: str, histories: Mapping[str, Written] | None = None) -> pa.Table:
@@ -51,7 +51,8 @@ def add_labels(connection: duckdb.DuckDBPyConnection, service: Service, label: s
     source, column = check_label(service, label)
     required = {source.event_id, source.time, column.name}
     create_table(connection, source, [File(history_of(source, service.folder, histories))], required, ALWAYS, service.event_times)
-    columns = f"{quoted(source.event_id)} AS event_id, CAST({quoted(column.name)} AS DOUBLE) AS {LABEL}, _arrival"
+    value = f"CAST({quoted(column.name)} AS DOUBLE) AS {LABEL}"
+    columns = f"{quoted(source.event_id)} AS event_id, {value}, {quoted(source.time)} AS _at, _arrival"
     connection.execute(f"CREATE TABLE {KNOWN} AS SELECT {columns} FROM {quoted(source.name)}")
     connection.execute(f"DROP TABLE {quoted(source.name)}")
     endless = f"FROM {KNOWN} WHERE NOT isfinite({LABEL})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.errors import SettingError
 from features.inputs.arrow import table_matrix
@@ -20,6 +21,8 @@ from features.service import Service
 from features.times import DAY_MS
 from jobs.history.compute import Progress, compute
 from jobs.history.places import Written
+from jobs.history.rows_file import together
+from jobs.history.served import PLAN, Record, stream_served
 from jobs.training.config import TrainConfig
 from jobs.training.labels import labels_of, outcomes
 from jobs.training.split import Split, rows_to_test, rows_to_train
@@ -56,8 +59,6 @@ def rows_of(
 
     Raises `SettingError` where the days have no rows or, of a classification, rows of one class only.
     """
-    plan = service.plan
-    known = labels_of(service, config.label, config.task, histories)
     table = compute(
         service,
         start_ms=split.first_day * DAY_MS,
@@ -66,6 +67,48 @@ def rows_of(
         threads=threads,
         on_progress=on_progress,
     )
+    return _of_table(service, config, split, table, histories)
+
+
+def rows_served(
+    service: Service,
+    config: TrainConfig,
+    split: Split,
+    records: Iterable[Record],
+    *,
+    histories: Mapping[str, Written] | None = None,
+    on_progress: Progress | None = None,
+) -> Rows:
+    """The rows of ``split`` with the values that a model was served, by the receipts in ``records``, predictions.
+
+    Rows that no prediction of this plan has a receipt of are left out. Raises `SettingError` as `rows_of` does, and for a plan
+    with a list among its inputs, whose receipts have its columns apart.
+    """
+    plan = service.plan
+    inputs = input_columns(plan, plan.inputs)
+    if inputs != tuple(plan.inputs):
+        raise SettingError(
+            f"receipts have a list as its columns, which production's inputs are not made of here; service '{service.name}' has "
+            "one; leave out --from-served"
+        )
+    start_ms, end_ms = split.first_day * DAY_MS, split.end_day * DAY_MS
+    found = stream_served(service, records, start_ms=start_ms, end_ms=end_ms, histories=histories, on_progress=on_progress)
+    table = together(found)
+    whole = table.filter(pc.equal(table[PLAN], plan.short_digest))  # null where a row has no receipt: left out too
+    missing = [name for name in inputs if name not in whole.column_names]
+    if missing or not whole.num_rows:
+        raise SettingError(
+            f"rows of plan {plan.short_digest} are learnt from as they were served; got receipts of it for {whole.num_rows:,} of "
+            f"{table.num_rows:,} rows from {split.train_from} on; leave out --from-served, or take other days"
+        )
+    return _of_table(service, config, split, whole, histories)
+
+
+def _of_table(
+    service: Service, config: TrainConfig, split: Split, table: pa.Table, histories: Mapping[str, Written] | None
+) -> Rows:
+    plan = service.plan
+    known = labels_of(service, config.label, config.task, histories)
     frame = outcomes(plan, table, known, config.group)
     inputs = input_columns(plan, plan.inputs)
     x = table_matrix(table, plan, inputs)

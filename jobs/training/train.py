@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from features.inputs.columns import input_columns
 from features.inputs.matrix import Floats
+from features.inputs.reference import Reference
 from features.inputs.signature import Task
 from features.plan import Plan
 from features.service import Service
@@ -26,7 +27,8 @@ from jobs.training.config import TrainConfig
 from jobs.training.fitted import Fitted, Labels, agreeing_scores
 from jobs.training.metrics import measure
 from jobs.training.networks import sequences_of
-from jobs.training.rows import Mask, rows_of
+from jobs.training.reference import reference_of
+from jobs.training.rows import Mask, Rows, rows_of
 from jobs.training.split import Split, test_rows
 from jobs.training.trainers import chosen, takes_sequences
 
@@ -51,10 +53,12 @@ class Register(Protocol):
         lineage: Mapping[str, str],
         created_at: int,
         golden_rows: Sequence[tuple[float | None, ...]],
+        reference: Reference | None = None,
     ) -> Any:
         """Store the model as the next version of ``name``; gives its manifest.
 
-        ``lineage`` is how it was made, ``golden_rows`` are test rows in the order of ``inputs``, None for null.
+        ``lineage`` is how it was made, ``golden_rows`` are test rows in the order of ``inputs``, None for null; ``reference``
+        is what live rows are held against.
         """
 
 
@@ -66,6 +70,21 @@ class TrainResult(msgspec.Struct, frozen=True):
     onnx: bytes
     batch: tuple[BatchRows, ...]
     """What the rows of training and test had of batch views."""
+
+
+class Trained(msgspec.Struct, frozen=True):
+    """A model that is not registered yet."""
+
+    onnx: bytes
+    inputs: tuple[str, ...]
+    scores: Labels
+    """Of the test rows, [test rows]."""
+    golden: Floats
+    metrics: dict[str, float]
+    """On the test rows, and how many rows there were."""
+    batch: tuple[BatchRows, ...]
+    reference: Reference
+    """What monitoring holds live rows against."""
 
 
 def train(
@@ -84,32 +103,57 @@ def train(
 
     Raises `SettingError` where the days have no rows or, of a classification, rows of one class only.
     """
-    plan = service.plan
-    fit = fitting(config, plan)
+    fitting(config, service.plan)  # what it refuses is refused before anything is computed
     rows = rows_of(service, config, split, histories=histories, threads=threads, on_progress=on_progress)
+    trained = learn(service, config, split, rows)
+    manifest = registered(service, config, split, trained, register=register, name=name, clock=clock)
+    return TrainResult(manifest, trained.metrics, trained.onnx, trained.batch)
+
+
+def learn(service: Service, config: TrainConfig, split: Split, rows: Rows) -> Trained:
+    """A model of the training rows, its ONNX held against its library, and how it does on the test's."""
+    fit = fitting(config, service.plan)
     x, frame, training, test = rows.x, rows.frame, rows.training, rows.test
     fitted = fit(x[training], frame["label"][training].to_numpy())
     golden = golden_rows(x[test])
     agreeing_scores(fitted, _with_nulls(golden), config.trainer)
-    found = agreeing_scores(fitted, x[test], config.trainer)
-    batch = batch_rows(plan, rows.table.filter(pa.array(training | test)))
+    by_then = frame["day"].to_numpy() < split.first_day + split.days  # with a label or without: as live rows are
+    later = ~by_then & ~np.isinf(x).any(axis=1)
+    scores = agreeing_scores(fitted, x[later], config.trainer)
+    found = scores[test[later]]
+    batch = batch_rows(service.plan, rows.table.filter(pa.array(training | test)))
     metrics = measure(test_rows(frame, split, config), found, config) | counts(frame["label"], training, test, config.task)
     if batch:
-        metrics["rows_without_batch_row"] = float(_without_batch_row(plan, rows.table)[training].sum())
-    manifest = register(
-        fitted.onnx,
+        metrics["rows_without_batch_row"] = float(_without_batch_row(service.plan, rows.table)[training].sum())
+    reference = reference_of(service.plan, rows, by_then, scores, later)
+    return Trained(fitted.onnx, rows.inputs, found, golden, metrics, batch, reference)
+
+
+def registered(
+    service: Service,
+    config: TrainConfig,
+    split: Split,
+    trained: Trained,
+    *,
+    register: Register,
+    name: str | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Any:
+    """Hand a model to ``register``, as ``name`` (by default the service's); gives its manifest."""
+    return register(
+        trained.onnx,
         name=name or service.name,
-        inputs=rows.inputs,
-        plan=plan,
+        inputs=trained.inputs,
+        plan=service.plan,
         task=config.task,
         trained_from=split.first_day * DAY_MS,
         trained_until=(split.first_day + split.days) * DAY_MS,
-        metrics=metrics,
+        metrics=trained.metrics,
         lineage=lineage(config),
         created_at=int(clock() * 1000),
-        golden_rows=given_rows(golden),
+        golden_rows=given_rows(trained.golden),
+        reference=trained.reference,
     )
-    return TrainResult(manifest, metrics, fitted.onnx, batch)
 
 
 def fitting(config: TrainConfig, plan: Plan) -> Callable[[Floats, Labels], Fitted]:

@@ -14,6 +14,7 @@ from features.errors import DefinitionError, SettingError
 from features.inputs.feeds import feeds
 from features.inputs.onnx import Onnx
 from features.inputs.outputs import is_classifier, signature
+from features.inputs.reference import Reference, encode_reference
 from features.inputs.session import open_session
 from features.inputs.signature import Signature, Task, Tensor, tensors
 from features.plan import Plan
@@ -55,12 +56,14 @@ def admit(
     metrics: Mapping[str, float] | None = None,
     note: str = "",
     lineage: Mapping[str, str] | None = None,
+    reference: Reference | None = None,
 ) -> Draft:
     """``onnx`` as a version of ``name`` for the service of ``plan``, checked and tried.
 
     ``inputs`` are features in the order of the model's, by default the plan's; ``score``, ``OUTPUT[:CLASS]``, is the number that
     predictions are of, by default the one that it can only be; ``task`` follows from the outputs by default. ``give`` is asked
-    for rows of the columns that the model takes; none: they are made.
+    for rows of the columns that the model takes; none: they are made. ``reference`` is what the rows that it learnt from were, if
+    that is known.
 
     Raises `SettingError` or `DefinitionError` for a model that cannot serve the plan, with what to do about it.
     """
@@ -78,6 +81,7 @@ def admit(
     if given.scores is not None:
         golden.check_scores(model, given.rows, given.scores)
     content, kept = golden.make(model, rows)
+    known = None if reference is None else encode_reference(reference)
     manifest = Manifest(
         name=name,
         version=0,
@@ -95,8 +99,9 @@ def admit(
         metrics=dict(metrics or {}),
         note=note,
         lineage=dict(lineage or {}),
+        reference=None if known is None else hashlib.sha256(known).hexdigest(),
     )
-    return Draft(manifest, onnx, content)
+    return Draft(manifest, onnx, content, known)
 
 
 def cpu_flags(info: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:

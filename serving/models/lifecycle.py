@@ -209,6 +209,13 @@ def _remove(deployed: Deployed, change: Change) -> Decided:
     return None, placed, None
 
 
+def _decline(deployed: Deployed, change: Change) -> Decided:
+    """What is declined has no version: it was never registered. The entry names what it was held against."""
+    if deployed.production is None:
+        raise SettingError(f"a model is declined beside one in production; {deployed.service} has none there; promote a version")
+    return None, deployed.production, deployed.production
+
+
 def _wanted(deployed: Deployed, change: Change) -> Placed:
     """The version that the change names. Raises `SettingError` where it names none, or one that is removed."""
     if change.version is None:
@@ -253,6 +260,10 @@ def _removed(deployed: Deployed, entry: Entry) -> Deployed:
     return msgspec.structs.replace(deployed, previous=previous, removed=(*deployed.removed, placed))
 
 
+def _declined(deployed: Deployed, entry: Entry) -> Deployed:
+    return deployed
+
+
 def _placed(entry: Entry) -> Placed:
     if entry.placed is None:
         raise SettingError(f"entry {entry.seq} of {entry.service}'s log names a version; got none; restore the log")
@@ -265,6 +276,7 @@ LEGAL: dict[Action, Callable[[Deployed, Change], Decided]] = {
     "canary": _canary,
     "alias": _alias,
     "remove": _remove,
+    "decline": _decline,
 }
 APPLY: dict[Action, Callable[[Deployed, Entry], Deployed]] = {
     "promote": _promoted,
@@ -272,5 +284,6 @@ APPLY: dict[Action, Callable[[Deployed, Entry], Deployed]] = {
     "canary": _shared,
     "alias": _aliased,
     "remove": _removed,
+    "decline": _declined,
 }
 """What each action asks for, and what it does."""

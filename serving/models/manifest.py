@@ -8,10 +8,11 @@ from collections.abc import Callable
 import msgspec
 
 from features.errors import SettingError
+from features.inputs.reference import Reference, decode_reference
 from features.inputs.signature import Signature, Task
 from schemas.deployment import Placed
 
-MANIFEST, ONNX, GOLDEN = "manifest.json", "model.onnx", "golden"
+MANIFEST, ONNX, GOLDEN, REFERENCE = "manifest.json", "model.onnx", "golden", "reference.json"
 """The files of a version."""
 
 
@@ -50,6 +51,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
     lineage: dict[str, str] = {}
     """Where it came from, in words: the trainer, the source."""
+    reference: str | None = None
+    """The sha256 of what live inputs and scores are held against (`features.inputs.reference`); None: there is none."""
 
     @property
     def placed(self) -> Placed:
@@ -68,6 +71,7 @@ class Draft(msgspec.Struct, frozen=True):
     manifest: Manifest
     onnx: bytes
     golden: bytes
+    reference: bytes | None = None
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -75,7 +79,7 @@ class Model(msgspec.Struct, frozen=True):
 
     manifest: Manifest
     read: Callable[[str], bytes]
-    """The bytes of `ONNX` or `GOLDEN`; raises `FileNotFoundError` where the file is gone."""
+    """The bytes of `ONNX`, `GOLDEN` or `REFERENCE`; raises `FileNotFoundError` where the file is gone."""
 
 
 def read_manifest(content: bytes, path: str) -> Manifest:
@@ -94,6 +98,15 @@ def read_onnx(model: Model) -> bytes:
 def read_golden(model: Model) -> bytes:
     """The model's golden batch; raises `SettingError` where its sha256 is not the manifest's."""
     return _verified(model, GOLDEN, model.manifest.golden.sha256)
+
+
+def read_reference(model: Model) -> Reference | None:
+    """What the version's inputs and scores were in training; None where nobody kept it: a version that was added, or an old one.
+
+    Raises `SettingError` where its sha256 is not the manifest's.
+    """
+    expected = model.manifest.reference
+    return None if expected is None else decode_reference(_verified(model, REFERENCE, expected))
 
 
 def _verified(model: Model, file: str, sha256: str) -> bytes:

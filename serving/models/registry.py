@@ -5,6 +5,7 @@
     root/<name>/model.json                       the service that the model is for, written once
     root/<name>/<version>/model.onnx             written once: its creation takes the number
     root/<name>/<version>/golden                 written once
+    root/<name>/<version>/reference.json         written once, of versions that were trained here
     root/<name>/<version>/manifest.json          written once, last: from then on the version is there
     root/<name>/<version>/tuned/<key>.json       how it runs best on such a machine, replaced whole
     root/<name>/<version>/removed.json           in its place once the version is removed
@@ -32,7 +33,7 @@ from features.errors import SettingError
 from schemas.deployment import Placed
 from serving.models.lifecycle import PRODUCTION, Change, Deployed, Entry, check_alias, entry_of
 from serving.models.log import Log, user
-from serving.models.manifest import GOLDEN, MANIFEST, ONNX, Draft, Manifest, Model, read_manifest, read_onnx
+from serving.models.manifest import GOLDEN, MANIFEST, ONNX, REFERENCE, Draft, Manifest, Model, read_manifest, read_onnx
 from serving.models.reports import Report, Taken
 from serving.models.store import Store, open_store
 from serving.models.tuned import TUNED, Machine, Tuned, path_of
@@ -65,6 +66,8 @@ class Registry:
             version += 1
         manifest = msgspec.structs.replace(draft.manifest, version=version)
         self._store.create(f"{name}/{version}/{GOLDEN}", draft.golden)
+        if draft.reference is not None:
+            self._store.create(f"{name}/{version}/{REFERENCE}", draft.reference)
         self._store.create(f"{name}/{version}/{MANIFEST}", _json(manifest))
         return manifest
 
@@ -194,7 +197,7 @@ class Registry:
         if version in self.versions(name):
             self._store.replace(f"{folder}/{REMOVED}", self._store.read(f"{folder}/{MANIFEST}"))
         measured = [f"{TUNED}/{file}" for file in self._store.paths(f"{folder}/{TUNED}")]
-        for file in (MANIFEST, ONNX, GOLDEN, *measured):
+        for file in (MANIFEST, ONNX, GOLDEN, REFERENCE, *measured):
             self._store.delete(f"{folder}/{file}")
         return entry
 

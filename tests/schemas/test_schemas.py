@@ -14,9 +14,10 @@ import msgspec
 import pytest
 
 from features.definitions.load import load
-from schemas import DeadLetter, Deployment, FeatureVector, LateRow, Origin, Prediction, Receipt
+from schemas import Alarm, DeadLetter, Deployment, FeatureVector, LateRow, Origin, Prediction, Receipt
 from schemas.codec import (
     MESSAGES,
+    decode_alarm,
     decode_dead_letter,
     decode_deployment,
     decode_features,
@@ -72,6 +73,30 @@ MESSAGE: dict[str, msgspec.Struct] = {
         offsets={0: 2**40, 11: 0},
         taken_at=2,
     ),
+    "alarm": Alarm(
+        id="shop/shop/1/v__sum/1",
+        state="open",
+        service="shop",
+        model="shop",
+        version=1,
+        input="v__sum",
+        what="nulls",
+        text="v__sum has drifted",
+        since=1,
+        window_start=2,
+        window_end=3,
+        rows=4,
+        psi=0.5,
+        js=0.25,
+        p_value=1e-9,
+        limit=0.02,
+        trained_from=0,
+        trained_until=1,
+        cells=["null", "0"],
+        trained=[1, 2],
+        found=[3, 1],
+        raised_at=2**41,
+    ),
 }
 DECODE: dict[str, Callable[[bytes], msgspec.Struct]] = {
     "features": decode_features,
@@ -79,6 +104,7 @@ DECODE: dict[str, Callable[[bytes], msgspec.Struct]] = {
     "dead_letter": decode_dead_letter,
     "late_row": decode_late_row,
     "deployment": decode_deployment,
+    "alarm": decode_alarm,
 }
 
 

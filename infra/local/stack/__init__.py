@@ -14,7 +14,16 @@
 from infra.local.stack.environments import Environment, aliases_of, make_topic
 from infra.local.stack.folders import Folders
 from infra.local.stack.owner import other_stack
-from infra.local.stack.record import Stack, bootstrap, http_address, plans_in_use, read_plan, scorer_name, writer_name
+from infra.local.stack.record import (
+    Stack,
+    bootstrap,
+    http_address,
+    monitor_name,
+    plans_in_use,
+    read_plan,
+    scorer_name,
+    writer_name,
+)
 from infra.local.stack.services import Served, running, served
 from infra.local.stack.start import up
 from infra.local.stack.status import Row, status
@@ -31,6 +40,7 @@ __all__ = [
     "down",
     "http_address",
     "make_topic",
+    "monitor_name",
     "other_stack",
     "plans_in_use",
     "read_plan",

@@ -59,6 +59,11 @@ class Folders(NamedTuple):
         return self.run / "turns"
 
     @property
+    def monitor(self) -> Path:
+        """What the monitors have counted."""
+        return self.run / "monitor"
+
+    @property
     def takeover(self) -> Path:
         """What is taken over just now."""
         return self.run / "takeover.json"

@@ -124,9 +124,18 @@ def writer_name(service: str) -> str:
     return f"online-{service}"
 
 
+def monitor_name(service: str) -> str:
+    """The process that watches the predictions of a service for drift."""
+    return f"monitor-{service}"
+
+
 def reader_names(service: str, settings: Settings) -> list[str]:
-    """The processes that read the feature vectors of a service, as the settings say."""
-    return [*scorer_names(service, settings), *([writer_name(service)] if settings.online.write else [])]
+    """The processes that read the feature vectors and predictions of a service, as the settings say."""
+    others = [
+        *([writer_name(service)] if settings.online.write else []),
+        *([monitor_name(service)] if settings.monitor.run else []),
+    ]
+    return [*scorer_names(service, settings), *others]
 
 
 def http_names(settings: Settings) -> list[str]:
@@ -158,15 +167,15 @@ def process_names(stack: Stack, services: Iterable[str], settings: Settings) -> 
 
 
 def surplus(names: Iterable[str], services: Iterable[str], settings: Settings) -> list[str]:
-    """Of the processes called ``names``, those that the settings do not have: scorers and writers of ``services``, and HTTP."""
+    """Of the processes called ``names``, those that the settings do not have: readers of ``services``, and HTTP."""
     services = tuple(services)
     wanted = {*(name for service in services for name in reader_names(service, settings)), *http_names(settings)}
-    of_services = {name(service) for service in services for name in (scorer_name, writer_name)} | {HTTP}
+    of_services = {name(service) for service in services for name in (scorer_name, writer_name, monitor_name)} | {HTTP}
     return [name for name in names if name not in wanted and name.partition(AT)[0] in of_services]
 
 
 def stop_order(name: str) -> tuple[int, str]:
     """Readers before those who write to them; Kafka last."""
     role = role_of(name)[0]
-    order = (HTTP, "scorer", "online", "stream", KAFKA)
+    order = (HTTP, "monitor", "scorer", "online", "stream", KAFKA)
     return (order.index(role) if role in order else -1, name)

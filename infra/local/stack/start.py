@@ -37,7 +37,7 @@ from infra.local.stack.record import (
 from infra.local.stack.todo import Call, Todo, is_current, todo
 from infra.local.stack.turns import serve_alone
 from infra.settings import Settings, run_folder, secrets, write_settings
-from schemas.topics import DEAD_LETTERS, DEPLOYMENTS, LATE_ROWS, predictions
+from schemas.topics import ALARMS, DEAD_LETTERS, DEPLOYMENTS, LATE_ROWS, predictions
 
 READY_SECONDS = 120.0
 PROGRAM = (sys.executable, "-P", "-m", "infra.cli")
@@ -248,7 +248,7 @@ def create_topics(call: Call, address: str, plans: Iterable[Plan]) -> None:
     names = {topic for p in plans for topic in (p.features_topic, p.predictions_topic, *(s.topic for s in p.sources))}
     names |= {predictions(p.service, alias).name for p in plans for alias in aliases_of(call.project, settings, p.service)}
     topics.create(client, dict.fromkeys(names, settings.kafka.partitions), replication=replication)
-    for shared in (DEAD_LETTERS, LATE_ROWS, DEPLOYMENTS):
+    for shared in (DEAD_LETTERS, LATE_ROWS, DEPLOYMENTS, *([ALARMS] if settings.monitor.run else [])):
         topics.create(client, {shared.name: shared.partitions or settings.kafka.partitions}, shared.config, replication)
 
 

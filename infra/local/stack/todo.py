@@ -34,6 +34,7 @@ REPLACED = "its plan is replaced"
 FEWER = "fewer scorers are wanted"
 NO_WRITER = "online.write is false"
 NO_HTTP = "the settings have no [http]"
+NO_MONITOR = "monitor.run is false"
 
 Job = tuple[str, ...]
 """The services of a stream job."""
@@ -130,7 +131,7 @@ def todo(
     stop |= {stream_name(job): REPLACED for job in replaced}
     stop |= _readers(call, {service: GONE if lines == [GONE] else REPLACED for service, lines in changed.items()})
     for name in surplus(call.processes.names(), plans, call.settings):
-        stop[name] = {"scorer": FEWER, HTTP: NO_HTTP}.get(role_of(name)[0], NO_WRITER)
+        stop[name] = {"scorer": FEWER, HTTP: NO_HTTP, "monitor": NO_MONITOR}.get(role_of(name)[0], NO_WRITER)
     others = {service: before.definitions.get(service, "") for service in before.services if service not in names}
     return Todo(
         plans,
@@ -187,9 +188,10 @@ def _notes(call: Call, before: Stack, service: str) -> tuple[str, ...]:
 
 
 def _readers(call: Call, why: Mapping[str, str]) -> dict[str, str]:
-    """The scorers and writers that there are of these services, and why they are stopped, which ``why`` says by service."""
+    """The scorers, writers and monitors of these services, and why they are stopped, which ``why`` says by service."""
     found = {name: role_of(name) for name in call.processes.names()}
-    return {name: why[service] for name, (role, service, _) in found.items() if role in {"scorer", "online"} and service in why}
+    readers = {"scorer", "online", "monitor"}
+    return {name: why[service] for name, (role, service, _) in found.items() if role in readers and service in why}
 
 
 def _refusal(call: Call, before: Stack, changed: Mapping[str, Sequence[str]], *, is_dead: bool) -> str:

@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "fraud"
 COMMANDS = {
     "init", "plan", "setup", "up", "down", "status", "run", "stream", "scorer", "publish", "replay", "tail", "features",
-    "batch-views", "audit", "backfill", "compress", "explain", "online", "schedule", "serve",
-    "score", "train", "tune", "models", "export-edge", "edge-audit",
+    "batch-views", "audit", "backfill", "compress", "explain", "monitor", "online", "schedule", "serve",
+    "score", "train", "tune", "models", "retrain", "outcomes", "freshness", "export-edge", "edge-audit",
 }  # fmt: skip
 
 

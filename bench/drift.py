@@ -1,0 +1,124 @@
+"""Drift alarms: how many are false on the example's stationary stream, and how long shifts take until they are found.
+
+python -m bench drift
+
+A model learns from a week of July. Two later months are held against it, as they are, and with one input changed from a day on,
+after the windows and before the model, so that the scores change with it. Beside it, as one would write it at first, a two-sample
+test of Kolmogorov and Smirnov for each input and day against the training rows, p < 0.05.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import ks_2samp
+
+from bench.common import EXAMPLE, row
+from features.definitions.load import load
+from features.inputs.arrow import table_matrix
+from features.inputs.reference import SCORE, Reference
+from features.times import DAY_MS, day_ms
+from infra.config import monitor_rules
+from infra.models import registering
+from infra.monitor_settings import MonitorSettings
+from infra.settings import load_settings
+from jobs.history.compute import compute
+from jobs.training.fitted import onnx_scores
+from jobs.training.split import Split
+from jobs.training.train import train
+from schemas import Alarm
+from serving.models.manifest import read_reference
+from serving.models.registry import Registry
+from serving.monitor.monitor import Monitor
+from serving.monitor.state import State
+
+SERVICE, KEY = "handbook", "customer_id"
+SPLIT = Split(date(2018, 7, 25), days=7, delay_days=7, test_days=7)
+FROM, UNTIL = day_ms(date(2018, 8, 1)), day_ms(date(2018, 10, 1))
+STARTS = [date(2018, 8, 8), date(2018, 8, 15), date(2018, 8, 24), date(2018, 9, 4), date(2018, 9, 15)]
+"""Days on which a shift begins, each tried alone."""
+BEFORE, AFTER = 3, 10
+"""Days of the stream around such a day."""
+AMOUNT, MEAN = "transaction_amount__amount", "customer_spend__mean_7d"
+
+Change = Callable[[Any, Any, float], Any]
+"""(the input's column, whether a row's key is in the segment, the standard deviation in training) → the column."""
+SHIFTS: dict[str, tuple[str, Change]] = {
+    "mean + 0.25 sd": (MEAN, lambda x, own, sd: x + 0.25 * sd),
+    "mean + 0.5 sd": (MEAN, lambda x, own, sd: x + 0.5 * sd),
+    "gone null": (MEAN, lambda x, own, sd: np.full_like(x, np.nan)),
+    "a unit changed, x 100": (AMOUNT, lambda x, own, sd: x * 100),
+    "a tenth of the keys + 0.5 sd": (AMOUNT, lambda x, own, sd: np.where(own, x + 0.5 * sd, x)),
+}
+
+
+def rows(data: Path) -> list[dict[str, Any]]:
+    """False alarms a month by windows of a day and an hour, and the days from a shift to its alarm; -1: it was missed."""
+    service = load(EXAMPLE).service(SERVICE)
+    config = load_settings(EXAMPLE).train[SERVICE].config
+    with tempfile.TemporaryDirectory() as temporary:
+        registry = Registry(Path(temporary))
+        made = train(service, config, SPLIT, register=registering(registry))
+        reference = read_reference(registry.get(SERVICE, 1))
+    assert reference is not None
+    inputs = made.manifest.inputs
+    table = compute(service, start_ms=SPLIT.first_day * DAY_MS, end_ms=UNTIL)
+    times, x, keys = table["event_time"].to_numpy(), table_matrix(table, service.plan, inputs), table[KEY].to_numpy()
+    trained, live = x[times < FROM], times >= FROM
+    times, x, keys = times[live], x[live], keys[live]
+    scores = onnx_scores(made.onnx, x)
+    months = (UNTIL - FROM) / DAY_MS / 30
+    found = []
+    for window in ("day", "hour"):
+        opened = [one for one in _alarms(reference, window, inputs, times, x, scores) if one.state == "open"]
+        name = f"drift: false alarms a model-month, windows of a {window}"
+        found.append(row(name, round(len(opened) / months, 2), "alarms", goal=1, better="lower"))
+    naive = _naive(trained, x, times)
+    found.append(
+        row(
+            "drift: a month's days of an input with Kolmogorov-Smirnov p < 0.05",
+            round(naive / months, 1),
+            f"of {30 * x.shape[1]}",
+            better="lower",
+        )
+    )
+    for name, (column, change) in SHIFTS.items():
+        place = inputs.index(column)
+        deviation = float(np.nanstd(trained[:, place]))
+        delays = []
+        for start in STARTS:
+            begin = day_ms(start)
+            near = (times >= begin - BEFORE * DAY_MS) & (times < begin + AFTER * DAY_MS)
+            changed, own = x[near].copy(), times[near] >= begin
+            changed[own, place] = change(changed[own, place], keys[near][own] % 10 == 0, deviation)
+            alarms = _alarms(reference, "day", inputs, times[near], changed, onnx_scores(made.onnx, changed))
+            ends = [one.window_end for one in alarms if one.state == "open" and one.input == column]
+            delays.append((ends[0] - begin) / DAY_MS if ends else np.inf)
+        missed = sum(map(np.isinf, delays))
+        median = float(np.median(delays))
+        what = f"drift: {name} of {column}, found in {len(delays) - missed} of {len(delays)}, median"
+        found.append(row(what, median if np.isfinite(median) else -1, "days", better="lower"))
+    return found
+
+
+def _alarms(reference: Reference, window: Any, inputs: Any, times: Any, x: Any, scores: Any) -> list[Alarm]:
+    """Those of a monitor with the settings' defaults, but for the kind of window."""
+    rules = monitor_rules(MonitorSettings(window=window, kept_windows=10_000))
+    monitor = Monitor(State(SERVICE, window), rules, lambda model, version: reference)
+    columns = {name: x[:, place] for place, name in enumerate(inputs)}
+    monitor.count(SERVICE, 1, times.astype(np.int64), columns | {SCORE: scores})
+    return monitor.advance(2**62)
+
+
+def _naive(trained: Any, x: Any, times: Any) -> int:
+    """How often an input of a day is another than in training, by the textbook."""
+    found = 0
+    for day in np.unique(times // DAY_MS):
+        own = x[times // DAY_MS == day]
+        found += sum(ks_2samp(trained[::7, place], own[:, place], method="asymp").pvalue < 0.05 for place in range(x.shape[1]))
+    return found

@@ -1,0 +1,188 @@
+"""``headrace outcomes``: predictions meet what happened, and how right they were."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from features.errors import SettingError
+from features.times import duration_ms
+from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible, note, warn
+from infra.cli.options import HistoryOption, ServiceArgument, histories, parquet_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from features.plan import Plan
+    from infra.settings import Settings
+    from jobs.history.served import Record
+    from jobs.outcomes.performance import Performance
+    from jobs.training.bootstrap import Interval
+    from jobs.training.config import TrainConfig
+
+LOWEST_COVERAGE = 0.95
+"""Where fewer labels are known of days that are due, the numbers may be of an odd choice of events."""
+
+
+@app.command(epilog="Example: headrace outcomes SERVICE --by COLUMN --out outcomes.parquet")
+def outcomes(
+    service: ServiceArgument,
+    predictions: Annotated[
+        str | None, typer.Option(help="A .jsonl of predictions; none: the topic.", metavar="FILE", show_default=False)
+    ] = None,
+    alias: Annotated[str, typer.Option(help="The environment whose topic is read.")] = "production",
+    delay: Annotated[int, typer.Option(help="Days until labels are known.", min=0)] = 7,
+    horizon: Annotated[
+        str, typer.Option(help="How far a label's time may be from its event's, either way.", metavar="DURATION")
+    ] = "30d",
+    by: Annotated[
+        str | None,
+        typer.Option(help="Show each segment too: a column of the events, or an input.", metavar="COLUMN", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the outcomes, a Parquet file with a row for each event.", show_default=False)
+    ] = None,
+    history: HistoryOption = None,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Join predictions with the label of [train.SERVICE], and show how right they were.
+
+    Only event days whose labels are due are measured: overall, by version, by segment and by day, each number with its interval
+    and the share of events whose label is known. What counts as a label is in docs/outcomes.md.
+    """
+    from infra.cli import show
+    from infra.config import with_settings
+    from infra.settings import load_settings
+    from serving.models.lifecycle import check_alias
+
+    where, others, horizon_ms = folder(project), histories(history), duration_ms("--horizon", horizon)
+    if out is not None:
+        parquet_file(out)
+    check_alias(alias)
+    settings = load_settings(where)
+    if service not in settings.train:
+        raise SettingError(f"what happened is a label; headrace.toml has no [train.{service}]; add it, with a label")
+    config = settings.train[service].config
+    with interruptible(lambda: "nothing was written"), show.progress() as on_progress:
+        import jobs.training  # noqa: F401 - says which extra is missing, before anything is read
+        from features.definitions.load import load  # slow: after all that is quickly refused
+        from jobs.history.rows_file import write
+        from jobs.outcomes.join import join
+        from jobs.outcomes.performance import performances
+
+        of = with_settings(load(where).service(service), settings)
+        key = _key(of.plan, config)
+        columns = list(dict.fromkeys(name for name in (key, by) if name is not None))
+        records = predicted(of.plan, where, settings, predictions, alias)
+        joined = join(of, records, config.label, horizon_ms, columns=columns, histories=others, on_progress=on_progress)
+        _check_labels(joined.table["label"].drop_null().to_pylist(), config)
+        until = joined.matured_until(delay)
+        frame = joined.table.to_pandas()
+        matured = frame[frame["event_time"] < until * 86_400_000]
+        found = performances(matured, config.task, key, by, on_progress=on_progress) if len(matured) else []
+        rows = write(joined.table, out).rows if out is not None else joined.table.num_rows
+    if as_json:
+        told = {
+            "service": service,
+            "label": config.label,
+            "predictions": rows,
+            "matured": len(matured),
+            "matured_until": _date(until),
+        }
+        show.json(told | {"performances": [_as_json(one) for one in found]})
+    else:
+        _print(service, config, rows, len(matured), until, found)
+        if out is not None:
+            show.out.print(f"\n→ {show.escape(str(out))}")
+    if not rows:
+        note(f"there are no predictions of {service} to be joined; see 'headrace tail predictions.{service}'")
+    elif not found:
+        warn(
+            f"no event day is due yet: labels of days before {_date(until)} are, {delay} days after their events; "
+            "bring the history of labels up to date, or wait"
+        )
+    elif found[0].coverage < LOWEST_COVERAGE:
+        warn(
+            f"of {found[0].rows:,} events of days that are due {found[0].rows - found[0].labelled:,} have no label within "
+            f"{horizon}: what is measured is of the others, which may be of another kind"
+        )
+
+
+def predicted(plan: Plan, where: Path, settings: Settings, predictions: str | None, alias: str) -> Iterator[Record]:
+    """The predictions of a file, or of the topic of an environment up to its end as of now."""
+    from jobs.history.receipts import of_file, of_topic
+
+    if predictions is not None:
+        return of_file(predictions)
+    from infra.kafka import rights
+    from infra.local import stack, topics
+    from jobs.audit.topics import read
+    from schemas.topics import predictions as topic_of
+
+    topic = topic_of(plan.service, alias).name
+    client, reader = (made(stack.bootstrap(where, settings)) for made in (settings.kafka.client, settings.kafka.reader))
+    rights.require(client, rights.of_reader(topic))
+    topics.require(client, topic)
+    return of_topic(read(reader, topic))
+
+
+def _key(plan: Plan, config: TrainConfig) -> str | None:
+    """The column whose rows resemble each other: the group, or else the first of the keys of features."""
+    return config.group or next((column.name for column in plan.entity), None)
+
+
+def _check_labels(labels: list[float], config: TrainConfig) -> None:
+    """Raises `SettingError` for a label that is none of a classification."""
+    other = [label for label in labels if label not in (0, 1)] if config.task == "classification" else []
+    if other:
+        raise SettingError(
+            f"a label of a classification is 0 or 1; got {other[0]:g} in {config.label} ({len(other)} rows); fix them, or set "
+            'task = "regression" in [train]'
+        )
+
+
+def _print(service: str, config: TrainConfig, rows: int, matured: int, until: int, found: list[Performance]) -> None:
+    from infra.cli import show
+
+    show.out.print(
+        f"[bold]service {show.escape(service)}[/], label {config.label}: {rows:,} predictions, {matured:,} of them of event days "
+        f"before {_date(until)}, whose labels are due"
+    )
+    for kind, title in (("matured", "All"), ("version", "By version"), ("segment", "By segment"), ("day", "By day")):
+        some = [one for one in found if one.kind == kind]
+        if not some:
+            continue
+        names = list(dict.fromkeys(name for one in some for name in one.metrics))
+        columns = ("", "events", "labels", *(name.replace("_", " ") for name in names))
+        cells = [
+            (
+                show.escape(one.name),
+                f"{one.rows:,}",
+                f"{one.coverage:.1%}",
+                *(_interval_text(one.metrics.get(name)) for name in names),
+            )
+            for one in some
+        ]
+        show.out.print()
+        show.table(title, columns, cells, right=columns[1:])
+
+
+def _interval_text(found: Interval | None) -> str:
+    if found is None:
+        return ""
+    return f"{found.value:.4f}" if found.low != found.low else f"{found.value:.4f} ({found.low:.4f} to {found.high:.4f})"
+
+
+def _as_json(one: Performance) -> dict[str, Any]:
+    import msgspec
+
+    fields: dict[str, Any] = msgspec.to_builtins(one)
+    return fields | {"coverage": one.coverage}
+
+
+def _date(day: int) -> str:
+    return str(date.fromordinal(date(1970, 1, 1).toordinal() + day))

@@ -1,0 +1,234 @@
+"""The metric of models against the age of their data, over many cut-off days.
+
+::
+
+                 days                delay      test days
+        ────├════════════┤─────────┤─────────├════════════┤────►  age 0: the freshest model that there can be
+        ├════════════┤─── age ─────┤─────────├════════════┤────►  older data, the same test
+                                           cut-off
+
+At each cut-off every age is tested on the same rows: their differences are paired, and what is hard about a cut-off's days drops
+out. An interval is drawn over cut-offs (`jobs.training.bootstrap`), whose test days are not shared. Every age learns from equally
+many days, with the same settings. Features are computed once; a model serves every cut-off and age that want its days.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from features.errors import SettingError
+from features.service import Service
+from jobs.history.compute import Progress
+from jobs.history.places import Written
+from jobs.training.bootstrap import Interval, bootstrap
+from jobs.training.config import TrainConfig
+from jobs.training.fitted import Scores
+from jobs.training.metrics import average_precision
+from jobs.training.rows import Rows, rows_of
+from jobs.training.split import Split, rows_to_test
+from jobs.training.train import fitting
+
+EPOCH = date(1970, 1, 1)
+LEAST_CUT_OFFS = 3
+"""Of fewer there is no interval worth the name."""
+YEAR = 365
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """Which models are compared, and when."""
+
+    first: date
+    """The first day of the oldest model's data at the first cut-off, at the earliest."""
+    end: date
+    """The day after the last test."""
+    days: int
+    delay_days: int
+    test_days: int
+    every: int
+    """Days from a cut-off to the next; at least ``test_days``, so that no test day is counted twice."""
+    ages: tuple[int, ...]
+    """Days between the newest labels that were known and those that a model learnt from; ascending, from 0."""
+
+    @property
+    def cut_offs(self) -> tuple[int, ...]:
+        """The first test days (since 1970), ascending: as many as there is data for, the last of them as late as may be."""
+        earliest = (self.first - EPOCH).days + max(self.ages) + self.days + self.delay_days
+        last = (self.end - EPOCH).days - self.test_days
+        return tuple(sorted(range(last, earliest - 1, -self.every)))
+
+
+class Age(msgspec.Struct, frozen=True):
+    """How models of one age do."""
+
+    age: int
+    metric: Interval
+    """The mean over the cut-offs."""
+    lost: Interval
+    """By how much it is worse than age 0, in the metric's unit, the mean over the cut-offs; below 0: better."""
+    seconds_a_year: float
+    """What training costs, in seconds of CPU, where a model is replaced when it is so old: at age 0, each day."""
+
+
+class Freshness(msgspec.Struct, frozen=True):
+    """What age costs, and what freshness does."""
+
+    service: str
+    metric: str
+    cut_offs: tuple[date, ...]
+    ages: tuple[Age, ...]
+    values: dict[int, tuple[float, ...]]
+    """The metric by age, at each cut-off."""
+    models: int
+    """How many were trained."""
+    seconds: float
+    """Of CPU of one training, the mean, on this machine; without the features."""
+    tolerance: float
+    """Which loss is accepted, as a share of age 0's metric."""
+
+    @property
+    def accepted(self) -> float:
+        """The same in the metric's unit."""
+        return self.tolerance * abs(self.ages[0].metric.value)
+
+    @property
+    def longest(self) -> int:
+        """The highest age up to which every tested one loses no more than is accepted, at the worse end of its interval."""
+        found = 0
+        for one in self.ages[1:]:
+            if not one.lost.high <= self.accepted:
+                break
+            found = one.age
+        return found
+
+    @property
+    def recommendation(self) -> str:
+        """In one sentence, by the rule of `longest`."""
+        accepted = f"{self.tolerance:.0%} of the {self.metric} ({self.accepted:.4f})"
+        if self.longest == self.ages[-1].age:
+            return (
+                f"Retrain every {self.longest} days or less often: even data {self.longest} days older lose at most "
+                f"{self.ages[-1].lost.high:.4f}, less than {accepted}; try higher ages."
+            )
+        worse = next(one for one in self.ages if one.age > self.longest)
+        lost = f"{worse.age} days may lose {worse.lost.high:.4f} (measured: {worse.lost.value:.4f})"
+        if self.longest == 0:
+            return f"Retrain as often as you can, at least every {worse.age} days: {lost}, more than {accepted}."
+        return f"Retrain every {self.longest} days: up to then at most {accepted} is lost, and {lost}."
+
+
+def freshness(
+    service: Service,
+    config: TrainConfig,
+    asked: Asked,
+    *,
+    tolerance: float,
+    histories: Mapping[str, Written] | None = None,
+    on_progress: Progress | None = None,
+    clock: Callable[[], float] = time.process_time,
+) -> Freshness:
+    """Measure every age at every cut-off. Raises `SettingError` where there are fewer than `LEAST_CUT_OFFS`.
+
+    A cut-off's test rows are those that `headrace train` tests a model of age 0 on.
+    """
+    cut_offs = asked.cut_offs
+    if len(cut_offs) < LEAST_CUT_OFFS:
+        needed = max(asked.ages) + asked.days + asked.delay_days + asked.test_days + (LEAST_CUT_OFFS - 1) * asked.every
+        raise SettingError(
+            f"an interval needs {LEAST_CUT_OFFS} cut-off days; got {len(cut_offs)} from {asked.first} to {asked.end}; take lower "
+            f"--ages, or {needed} days of history"
+        )
+    rows = _rows(service, config, asked, cut_offs, histories, on_progress)
+    fit = fitting(config, service.plan)
+    days = rows.frame["day"].to_numpy()
+    labels = rows.frame["label"].to_numpy(np.float64)
+    values: dict[int, list[float]] = {age: [] for age in asked.ages}
+    ends = sorted({cut - asked.delay_days - age for cut in cut_offs for age in asked.ages})
+    wanted = {end: [(cut, age) for cut in cut_offs for age in asked.ages if cut - asked.delay_days - age == end] for end in ends}
+    tests = {cut: _test(rows, config, asked, cut) for cut in cut_offs}
+    found, seconds = dict[tuple[int, int], float](), list[float]()
+    for done, end in enumerate(ends):
+        if on_progress:
+            on_progress("training", done, len(ends))
+        training = (days >= end - asked.days) & (days < end) & ~np.isnan(labels)
+        _check(labels[training], config, end, asked)
+        began = clock()
+        predict = fit(rows.x[training], labels[training]).predict
+        seconds.append(clock() - began)
+        for cut, age in wanted[end]:
+            found[cut, age] = _measured(labels[tests[cut]], predict(rows.x[tests[cut]]), config)
+    for age in asked.ages:
+        values[age] = [found[cut, age] for cut in cut_offs]
+    cost = float(np.mean(seconds))
+    return Freshness(
+        service.name,
+        "mean absolute error" if config.task == "regression" else "average precision",
+        tuple(EPOCH + timedelta(days=cut) for cut in cut_offs),
+        ages_of(values, cost, higher_is_better=config.task != "regression"),
+        {age: tuple(some) for age, some in values.items()},
+        len(ends),
+        cost,
+        tolerance,
+    )
+
+
+def ages_of(values: Mapping[int, Sequence[float]], seconds: float, *, higher_is_better: bool) -> tuple[Age, ...]:
+    """The intervals of each age's metric, and of what it loses beside age 0, paired by cut-off."""
+    fresh = np.array(values[0])
+    cut_offs = [np.arange(len(fresh))]
+    found = []
+    for age, some in values.items():
+        measured = np.array(some)
+        lost = (fresh - measured) * (1 if higher_is_better else -1)
+        both = np.stack([measured, lost])
+        metric, loss = bootstrap(lambda weights, both=both: both @ weights / weights.sum(), cut_offs)  # type: ignore[misc]
+        found.append(Age(age, metric, loss, seconds * YEAR / max(1, age)))
+    return tuple(found)
+
+
+def _rows(
+    service: Service,
+    config: TrainConfig,
+    asked: Asked,
+    cut_offs: Sequence[int],
+    histories: Mapping[str, Written] | None,
+    on_progress: Progress | None,
+) -> Rows:
+    """The rows of all days that any model learns from or is tested on."""
+    first = cut_offs[0] - asked.delay_days - max(asked.ages) - asked.days
+    whole = Split(EPOCH + timedelta(days=first), cut_offs[-1] - first, 0, asked.test_days)
+    every = msgspec.structs.replace(config, leave_out_known_positives=False)
+    return rows_of(service, every, whole, histories=histories, on_progress=on_progress)
+
+
+def _test(rows: Rows, config: TrainConfig, asked: Asked, cut: int) -> npt.NDArray[np.int64]:
+    """The places of a cut-off's test rows."""
+    first = cut - asked.delay_days - asked.days
+    split = Split(EPOCH + timedelta(days=first), asked.days, asked.delay_days, asked.test_days)
+    there = np.flatnonzero(rows.frame["day"].between(first, cut + asked.test_days, inclusive="left"))
+    tested = there[rows_to_test(rows.frame.iloc[there], split, config).to_numpy()]
+    if config.task == "classification" and len(np.unique(rows.frame["label"].to_numpy()[tested])) < 2:
+        raise SettingError(
+            f"a test has rows labelled 0 and rows labelled 1; got {len(tested)} rows of one class from {split.train_from} + "
+            f"{asked.days + asked.delay_days} days on; take more --test-days, or other days"
+        )
+    return tested
+
+
+def _check(labels: npt.NDArray[np.float64], config: TrainConfig, end: int, asked: Asked) -> None:
+    if len(labels) < 2 or (config.task == "classification" and len(np.unique(labels)) < 2):
+        raise SettingError(
+            f"a model needs rows labelled 0 and rows labelled 1; got {len(labels)} rows in the {asked.days} days before "
+            f"{EPOCH + timedelta(days=end)}; take more --days, or a later --from"
+        )
+
+
+def _measured(labels: npt.NDArray[np.float64], scores: Scores, config: TrainConfig) -> float:
+    if config.task == "regression":
+        return float(np.abs(scores - labels).mean())
+    return average_precision(labels.astype(np.int64), scores)

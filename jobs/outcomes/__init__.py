@@ -1,0 +1,1 @@
+"""Predictions that have met what happened, and how right they were."""

@@ -1,0 +1,203 @@
+"""Each prediction and its label: an interval join by event id, over files or topics as they are now.
+
+::
+
+                 event time - horizon      event time      event time + horizon
+                          │                    │                    │
+        ──────────○───────●──────────●─────────●──────────●─────────●──────○────►  the label's own time
+                 out      in                                        in     out
+
+The rules, whatever order labels and predictions come in:
+
+1. Of an event with several predictions the first counts: it is what was acted upon. Repeats after a restart are equal.
+2. A label counts where its time is no more than the horizon away from its event's, on either side: one that was known before the
+   prediction counts as well.
+3. Of several labels of an event the one of the newest time holds, of equal times the one that came last; ``known_at`` is the time
+   of the first, ``label_at`` that of the one that holds, ``labels`` how many there were, equal ones too.
+4. A prediction without a label stays, its label null. A label without a prediction is no outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from itertools import count, islice
+from typing import Any
+
+import duckdb
+import msgspec
+import pyarrow as pa
+
+from features.errors import SettingError
+from features.service import Service
+from features.sql.quoting import quoted
+from features.times import ALWAYS, DAY_MS
+from jobs.history.files import connect
+from jobs.history.labels import KNOWN, LABEL, add_labels
+from jobs.history.places import Written, history_of
+from jobs.history.queries import Progress
+from jobs.history.scans import within_memory
+from jobs.history.served import Record
+from jobs.history.tables import File, create_table
+from schemas import Prediction
+
+AT_ONCE = 20_000
+"""Predictions that are decoded at once."""
+PREDICTED = "_predicted"
+FIELDS = pa.schema(
+    {
+        "_number": pa.int64(),
+        "_event": pa.string(),
+        "event_time": pa.int64(),
+        "score": pa.float64(),
+        "model": pa.string(),
+        "version": pa.int64(),
+        "sha256": pa.string(),
+        "complete": pa.bool_(),
+        "scored_at": pa.int64(),
+        "_inputs": pa.string(),
+    }
+)
+SAID = ("event_time", "score", "model", "version", "sha256", "complete", "scored_at")
+"""The columns of an outcome that its prediction says."""
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """Predictions with their labels, and how far labels reach."""
+
+    table: pa.Table
+    """A row for each event that was predicted, in the order of the predictions: ``event_id``, `SAID`, ``label`` (double),
+    ``known_at``, ``label_at`` and ``labels``, and the columns of the spine that were wanted, null where history lacks the event.
+    """
+    newest_label: int | None
+    """The newest time of a label, UTC milliseconds; None: there is none."""
+
+    def matured_until(self, delay_days: int) -> int:
+        """The day (since 1970) before which every event's label is due: the newest label's day may lack some."""
+        return 0 if self.newest_label is None else self.newest_label // DAY_MS - delay_days
+
+
+def join(
+    service: Service,
+    records: Iterable[Record],
+    label: str,
+    horizon_ms: int,
+    *,
+    columns: Sequence[str] = (),
+    histories: Mapping[str, Written] | None = None,
+    on_progress: Progress | None = None,
+) -> Joined:
+    """The outcomes of ``records``, predictions as the scorer writes them, by the rules above; ``label`` is ``<source>.<column>``.
+
+    ``columns`` are the spine's or inputs in the receipts. Raises `SettingError` for a record that is no prediction, a column that
+    is neither, and as `jobs.history.labels.labels` does.
+    """
+    spine = service.plan.spine_source
+    told = on_progress or (lambda what, done, total: None)
+    with within_memory(), closing(connect(2, service.resources)) as connection:
+        told("reading labels", 0, 4)
+        add_labels(connection, service, label, histories or {})
+        told("reading predictions", 1, 4)
+        inputs = _add_predictions(connection, records)
+        of_spine = [name for name in columns if name in {column.name for column in spine.columns}]
+        unknown = [name for name in columns if name not in of_spine and name not in inputs]
+        if unknown:
+            known = ", ".join([*(column.name for column in spine.columns), *sorted(inputs)])
+            raise SettingError(f"a segment is a column of {spine.name} or a model's input; got '{unknown[0]}'; there are {known}")
+        told(f"reading {spine.name}", 2, 4)
+        wanted = [name for name in of_spine if name not in ("event_id", *SAID)]
+        _add_spine(connection, service, wanted, histories or {})
+        told("joining", 3, 4)
+        table = connection.sql(_sql(horizon_ms, wanted)).to_arrow_table()
+        (newest,) = connection.execute(f"SELECT max(_at) FROM {KNOWN}").fetchall()[0]
+        told("joining", 4, 4)
+    return Joined(_with_inputs(table, [name for name in columns if name not in of_spine]), newest)
+
+
+def _add_predictions(connection: duckdb.DuckDBPyConnection, records: Iterable[Record]) -> set[str]:
+    """Make the table `PREDICTED` of all records; gives the inputs that receipts name."""
+    connection.register("_some", FIELDS.empty_table())
+    connection.execute(f"CREATE TABLE {PREDICTED} AS SELECT * FROM _some")
+    numbers, left, inputs = count(), iter(records), set[str]()
+    while some := [_prediction(record) for record in islice(left, AT_ONCE)]:
+        inputs.update(name for one in some for name in one.receipt.inputs)
+        connection.register("_some", pa.Table.from_pylist([_row(next(numbers), one) for one in some], FIELDS))
+        connection.execute(f"INSERT INTO {PREDICTED} SELECT * FROM _some")
+    connection.unregister("_some")
+    return inputs
+
+
+def _prediction(record: Record) -> Prediction:
+    try:
+        return _decode(record.value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise SettingError(f"{record.where}: it is no prediction, docs/messages.md; got {error}; leave it out") from None
+
+
+_decode = msgspec.json.Decoder(Prediction).decode
+
+
+def _row(number: int, prediction: Prediction) -> dict[str, Any]:
+    receipt = prediction.receipt
+    return {
+        "_number": number,
+        "_event": str(prediction.event_id),
+        "event_time": prediction.event_time,
+        "score": prediction.score,
+        "model": receipt.model,
+        "version": receipt.version,
+        "sha256": receipt.sha256,
+        "complete": receipt.complete,
+        "scored_at": receipt.scored_at,
+        "_inputs": msgspec.json.encode(receipt.inputs).decode(),
+    }
+
+
+def _add_spine(
+    connection: duckdb.DuckDBPyConnection, service: Service, columns: Sequence[str], histories: Mapping[str, Written]
+) -> None:
+    """Make the table ``_spine`` of the events' ids and ``columns``; without any, of no row."""
+    spine = service.plan.spine_source
+    event_id = f"CAST({quoted(spine.event_id)} AS VARCHAR) AS _event"
+    if not columns:
+        connection.execute("CREATE TABLE _spine (_event VARCHAR)")
+        return
+    files = [File(history_of(spine, service.folder, histories))]
+    create_table(connection, spine, files, {spine.event_id, spine.time}, ALWAYS, service.event_times)
+    values = ", ".join(f"arg_max({quoted(name)}, _arrival) AS {quoted(name)}" for name in columns)
+    connection.execute(f"CREATE TABLE _spine AS SELECT {event_id}, {values} FROM {quoted(spine.name)} GROUP BY ALL")
+
+
+def _sql(horizon_ms: int, columns: Sequence[str]) -> str:
+    """SQL of the outcomes: the rules of this module."""
+    first = f"(SELECT * FROM {PREDICTED} QUALIFY row_number() OVER (PARTITION BY _event ORDER BY _number) = 1)"
+    labels = f"""(
+        SELECT _first._event, arg_max({LABEL}, (_at, _arrival)) AS {LABEL}, min(_at) AS known_at, max(_at) AS label_at,
+               count(*) AS labels
+        FROM {first} AS _first JOIN {KNOWN} ON CAST({KNOWN}.event_id AS VARCHAR) = _first._event
+        WHERE _at BETWEEN _first.event_time - {horizon_ms} AND _first.event_time + {horizon_ms}
+        GROUP BY _first._event)"""
+    said = ", ".join(f"_first.{name}" for name in SAID)
+    more = "".join(f", _spine.{quoted(name)}" for name in columns)
+    return f"""
+        SELECT _first._event AS event_id, {said}, _label.{LABEL}, _label.known_at, _label.label_at,
+               coalesce(_label.labels, 0) AS labels{more}, _first._inputs
+        FROM {first} AS _first LEFT JOIN {labels} AS _label USING (_event) LEFT JOIN _spine USING (_event)
+        ORDER BY _first._number"""
+
+
+def _with_inputs(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The table with a column for each of these inputs, in place of the receipts' text."""
+    if names:
+        decoded = [msgspec.json.decode(text) for text in table["_inputs"].to_pylist()]
+        for name in names:
+            table = table.append_column(name, pa.array(_plain(one.get(name) for one in decoded)))
+    return table.drop_columns("_inputs")
+
+
+def _plain(values: Iterator[Any]) -> list[Any]:
+    """Numbers as doubles where some are: Arrow takes no mixture."""
+    found = list(values)
+    if any(isinstance(value, float) for value in found):
+        return [None if value is None else float(value) for value in found]
+    return found

@@ -1,0 +1,139 @@
+"""How right predictions were, of the event days whose labels are due: every number with its interval, and the label coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.inputs.signature import Task
+from features.times import DAY_MS
+from jobs.training.bootstrap import Interval, bootstrap
+from jobs.training.weighted import Metric, Ranking, calibration_error, log_losses, mean_of, quantile_losses
+
+RESAMPLES = 400
+LEAST_DAYS = 5
+"""Fewer days are no blocks to draw from: only keys are."""
+QUANTILES = (0.1, 0.9)
+MOST_SEGMENTS, BINS = 10, 5
+"""A segment's column with more values: of numbers so many bins of equal size, else its most frequent values, and the others."""
+OTHERS, NONE = "(others)", "(none)"
+MATURED, VERSION, SEGMENT, DAY = "matured", "version", "segment", "day"
+Kind = str
+
+
+class Performance(msgspec.Struct, frozen=True):
+    """How right the predictions of some rows were."""
+
+    kind: Kind
+    """`MATURED`: of all matured days; or of one `VERSION`, `SEGMENT` or `DAY`."""
+    name: str
+    rows: int
+    """Events that were predicted."""
+    labelled: int
+    """Those whose label is known."""
+    metrics: dict[str, Interval]
+    """Of the labelled ones; a metric that they do not have, as the AUC of one class, is left out."""
+
+    @property
+    def coverage(self) -> float:
+        """The share of the events whose label is known."""
+        return self.labelled / self.rows if self.rows else float("nan")
+
+
+def performances(
+    outcomes: pd.DataFrame,
+    task: Task,
+    key: str | None,
+    segment: str | None = None,
+    *,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> list[Performance]:
+    """The performance of all rows, by version, by segment and by day; ``outcomes`` are of matured days only.
+
+    It has the columns of `jobs.outcomes.join.Joined`; ``key`` and ``segment`` are among them. A draw of the bootstrap takes whole
+    keys, and whole days where there are `LEAST_DAYS` of them; without a key, days. A row without a key is one of its own.
+    """
+    whole = outcomes.assign(_day=outcomes["event_time"] // DAY_MS)
+    parts: list[tuple[Kind, str, pd.DataFrame]] = [(MATURED, "all", whole)]
+    parts += [(VERSION, f"{model} v{version}", rows) for (model, version), rows in whole.groupby(["model", "version"])]
+    if segment is not None:
+        parts += [(SEGMENT, str(name), rows) for name, rows in whole.groupby(segments(whole[segment]), sort=False)]
+    days = sorted(set(whole["_day"].tolist()))
+    parts += [(DAY, str(np.datetime64(day, "D")), whole[whole["_day"] == day]) for day in days]
+    found = []
+    for done, (kind, name, rows) in enumerate(parts):
+        if on_progress:
+            on_progress("measuring", done, len(parts))
+        labelled = rows[rows["label"].notna()]
+        found.append(Performance(kind, name, len(rows), len(labelled), _measured(labelled, task, key)))
+    return found
+
+
+def segments(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Which segment each row is of, as text: its value, or its bin where there are more than `MOST_SEGMENTS`."""
+    if any(isinstance(value, Decimal) for value in values):
+        values = values.astype(np.float64)
+    known = values[values.notna()]
+    if known.nunique() <= MOST_SEGMENTS:
+        found = values.map(_text, na_action="ignore")
+    elif pd.api.types.is_numeric_dtype(known):
+        edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)))
+        found = values.map(lambda value: _bin(value, edges), na_action="ignore")
+    else:
+        most = set(known.value_counts().index[:MOST_SEGMENTS])
+        found = values.map(lambda value: str(value) if value in most else OTHERS, na_action="ignore")
+    return found.astype(object).where(values.notna(), NONE)
+
+
+def metrics_of(task: Task, labels: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) -> Mapping[str, Metric]:
+    """The metrics of a task, by name: functions of the rows' weights.
+
+    Log loss and calibration are of scores that are chances, in [0, 1]; of other scores they are left out.
+    """
+    if task == "regression":
+        quantiles = {f"quantile_loss_{quantile:g}": mean_of(quantile_losses(labels, scores, quantile)) for quantile in QUANTILES}
+        return {"mae": mean_of(np.abs(scores - labels)), "bias": mean_of(scores - labels), **quantiles}
+    ranking = Ranking(labels, scores)
+    found: dict[str, Metric] = {"average_precision": ranking.average_precision, "auc": ranking.auc}
+    if len(scores) and scores.min() >= 0 and scores.max() <= 1:
+        found |= {
+            "log_loss": mean_of(log_losses(labels, scores)),
+            "calibration_error": calibration_error(labels, scores),
+            "mean_score": mean_of(scores),
+        }
+    return found | {"share_of_label_1": mean_of(labels)}
+
+
+def _measured(rows: pd.DataFrame, task: Task, key: str | None) -> dict[str, Interval]:
+    if not len(rows):
+        return {}
+    metrics = metrics_of(task, rows["label"].to_numpy(np.float64), rows["score"].to_numpy(np.float64))
+    found = bootstrap(
+        lambda weights: np.array([measure(weights) for measure in metrics.values()]), _blocks(rows, key), resamples=RESAMPLES
+    )
+    return {name: one for name, one in zip(metrics, found, strict=True) if np.isfinite(one.value)}
+
+
+def _blocks(rows: pd.DataFrame, key: str | None) -> list[npt.NDArray[np.int64]]:
+    days = rows["_day"].to_numpy(np.int64)
+    if key is None:
+        return [days]
+    numbers = pd.factorize(rows[key])[0].astype(np.int64)
+    alone = numbers < 0
+    numbers[alone] = np.arange(alone.sum()) + numbers.max(initial=0) + 1
+    return [numbers, days] if len(np.unique(days)) >= LEAST_DAYS else [numbers]
+
+
+def _text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _bin(value: float, edges: npt.NDArray[np.float64]) -> str:
+    place = int(np.clip(np.searchsorted(edges, value, side="right"), 1, len(edges) - 1))
+    return f"{edges[place - 1]:g} to {edges[place]:g}"

@@ -1,0 +1,169 @@
+"""The reference that a version is watched by: bins and counters of its training rows, and how far such rows are from each other.
+
+A window of live rows is held against training by `features.inputs.drift.psi`. How large that is while nothing changes depends on
+how rows depend on each other, so it is drawn from training itself (block permutation: Lahiri 2003, chapter 2, for blocks of time;
+Good 2005, section 3.7, for exchanging whole clusters). A draw splits the keys at random, and takes
+
+- as the window the rows of one part of the keys on one day (or in one hour),
+- as the reference the rows of all other keys on all other days.
+
+So a key's rows stay together over all of training, as do the rows of a day, with what only that day has. Of each input the keys
+are those that its windows are by. No draw has a window of more than about half a day's rows; larger ones are held against
+those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from features.inputs.bins import Bins, number_bins
+from features.inputs.columns import features_of
+from features.inputs.drift import PROBABILITIES, Limit, psi_of
+from features.inputs.reference import LENGTH_MS, LENGTHS, SCORE, Histogram, Length, Reference
+from features.plan import Plan
+from jobs.training.fitted import Labels
+from jobs.training.rows import Mask, Rows
+
+DRAWS = 1000
+"""Windows of each size, about."""
+SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
+"""Of the keys in a draw's window."""
+LEAST_ROWS = 20
+"""A window is not drawn from fewer rows in the mean."""
+BLOCKS = 4096
+"""Where there are more keys, several at random go together, which makes draws no more alike."""
+PERIODS = 200
+"""Days or hours that windows are drawn from, at most."""
+SEED = 20_240_501
+
+Ints = npt.NDArray[np.int64]
+
+
+def reference_of(plan: Plan, rows: Rows, trained: Mask, scores: Labels, scored: Mask) -> Reference:
+    """The reference of a model that was trained on the days of the rows ``trained``, with ``scores`` of the rows ``scored``.
+
+    The masks are [rows], ``scores`` [scored rows]. The same rows give the same reference.
+    """
+    times = rows.table[plan.spine_source.time].to_numpy()
+    x, table = rows.x[trained], rows.table.filter(pa.array(trained))
+    bins = [number_bins(name, x[:, place]) for place, name in enumerate(rows.inputs)]
+    cells = [one.cells(x[:, place]) for place, one in enumerate(bins)]
+    keys = [keys_of(plan, name) for name in rows.inputs]
+    limits = _limits_by_key(table, keys, bins, cells, times[trained])
+    histograms = [Histogram(one, _counted(one, own), found) for one, own, found in zip(bins, cells, limits, strict=True)]
+    of_score = number_bins(SCORE, scores)
+    own = of_score.cells(scores)
+    found = _limits_by_key(rows.table.filter(pa.array(scored)), [entity_of(plan)], [of_score], [own], times[scored])
+    histograms.append(Histogram(of_score, _counted(of_score, own), found[0]))
+    return Reference(*_span(times[trained]), *_span(times[scored]), tuple(histograms))
+
+
+def keys_of(plan: Plan, column: str) -> tuple[str, ...]:
+    """The spine's columns that the rows of an input have in common: the key of its windows or its batch view."""
+    (feature,) = features_of(plan, [column])
+    for stage in plan.windows:
+        if any(one.name == feature for one in stage.features):
+            return stage.key
+    for view in plan.batch:
+        if feature.partition("__")[0] == view.view:
+            return view.key
+    return entity_of(plan)
+
+
+def entity_of(plan: Plan) -> tuple[str, ...]:
+    """The key of the first windows over the spine, as predictions have it; without any, none: rows are independent."""
+    stages = sorted(plan.windows, key=lambda stage: stage.source != plan.spine)
+    return stages[0].key if stages else ()
+
+
+def _counted(bins: Bins, cells: npt.NDArray[np.intp]) -> tuple[int, ...]:
+    return tuple(np.bincount(cells, minlength=bins.size).tolist())
+
+
+def _span(times: Ints) -> tuple[int, int]:
+    return int(times.min()), int(times.max()) + 1
+
+
+def _limits_by_key(
+    table: pa.Table,
+    keys: Sequence[tuple[str, ...]],
+    bins: Sequence[Bins],
+    cells: Sequence[npt.NDArray[np.intp]],
+    times: Ints,
+) -> list[dict[Length, tuple[Limit, ...]]]:
+    """The limits of each input; those of one key are drawn together."""
+    found: dict[int, dict[Length, tuple[Limit, ...]]] = {}
+    for key in dict.fromkeys(keys):
+        places = [place for place, own in enumerate(keys) if own == key]
+        blocks = blocks_of({name: table[name].to_numpy() for name in key}, table.num_rows)
+        sizes = [bins[place].size for place in places]
+        stacked = np.column_stack([cells[place] for place in places])
+        for place in places:
+            found[place] = {}
+        for length in LENGTHS:
+            drawn = limits(stacked, sizes, blocks, times // LENGTH_MS[length])
+            for place, one in zip(places, drawn, strict=True):
+                found[place][length] = one
+    return [found[place] for place in range(len(keys))]
+
+
+def blocks_of(key: Mapping[str, Any], rows: int) -> Ints:
+    """The block of each row, [rows]: its key's, or that of several keys; without a key each row's own, or of several rows."""
+    own = pd.DataFrame(key).groupby(list(key), sort=True).ngroup().to_numpy() if key else np.arange(rows)
+    count = int(own.max(initial=-1)) + 1
+    if count <= BLOCKS:
+        return own.astype(np.int64)
+    shuffled: Ints = np.random.default_rng(SEED).permutation(count) % BLOCKS
+    found: Ints = shuffled[own]
+    return found
+
+
+def limits(cells: npt.NDArray[np.intp], sizes: Sequence[int], blocks: Ints, periods: Ints) -> list[tuple[Limit, ...]]:
+    """How far windows of some blocks in one period are from the other blocks in the other periods, for each input.
+
+    ``cells`` is [rows, inputs], ``sizes`` how many cells each input has, ``blocks`` and ``periods`` are [rows]. Where all rows
+    are of one period, the reference is of that one too.
+    """
+    random = np.random.default_rng(SEED)
+    starts = np.concatenate(([0], np.cumsum(sizes)))
+    width, count = int(starts[-1]), int(blocks.max()) + 1
+    flat = blocks[:, None] * width + cells + starts[:-1]
+    whole = np.bincount(flat.ravel(), minlength=count * width).reshape(count, width).astype(np.float32)
+    found, own = np.unique(periods, return_inverse=True)
+    several = len(found) > 1
+    chosen = np.sort(random.permutation(len(found))[:PERIODS])
+    draws = -(-DRAWS // len(chosen))
+    values: list[list[npt.NDArray[np.float64]]] = [[] for _ in SHARES]
+    rows: list[list[npt.NDArray[np.float64]]] = [[] for _ in SHARES]
+    for period in chosen:
+        inside = np.bincount(flat[own == period].ravel(), minlength=count * width).reshape(count, width).astype(np.float32)
+        outside = whole - inside if several else whole
+        for place, share in enumerate(SHARES):
+            taken = (random.random((draws, count)) < share).astype(np.float32)
+            window, others = (taken @ inside).astype(np.float64), ((1 - taken) @ outside).astype(np.float64)
+            size = window[:, : starts[1]].sum(axis=1)
+            some = (size > 0) & (others[:, : starts[1]].sum(axis=1) > 0)
+            parts = [slice(one, other) for one, other in pairwise(starts)]
+            values[place].append(np.array([psi_of(others[some, part], window[some, part]) for part in parts]))
+            rows[place].append(size[some])
+    return _as_limits(values, rows, len(sizes))
+
+
+def _as_limits(
+    values: Sequence[Sequence[npt.NDArray[np.float64]]], rows: Sequence[Sequence[npt.NDArray[np.float64]]], inputs: int
+) -> list[tuple[Limit, ...]]:
+    """Of each input, for the sizes of windows that have rows enough; the largest always, if it has any."""
+    drawn = [(np.concatenate(size), np.concatenate(value, axis=1)) for size, value in zip(rows, values, strict=True)]
+    drawn = [(size, value) for size, value in drawn if len(size)]
+    kept = [one for one in drawn if one[0].mean() >= LEAST_ROWS] or drawn[-1:]
+    return [
+        tuple(Limit(float(size.mean()), tuple(np.quantile(value[place], PROBABILITIES).tolist())) for size, value in kept)
+        for place in range(inputs)
+    ]

@@ -1,0 +1,131 @@
+"""A newer model, and whether it is worse than the one in production: both on the same test days, by a paired bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from features.errors import SettingError
+from features.inputs.onnx import ScoredTable
+from features.plan import Plan
+from features.service import Service
+from jobs.history.compute import Progress
+from jobs.training.bootstrap import Doubles, Interval, Statistic, bootstrap, difference
+from jobs.training.config import TrainConfig
+from jobs.training.metrics import Numbers, measure
+from jobs.training.rows import Rows
+from jobs.training.split import Split, test_rows
+from jobs.training.train import Trained, learn
+from jobs.training.weighted import Ranking, mean_of
+
+Needs = Literal["not-worse", "better"]
+"""What a newer model has to be on the test days: not clearly worse than production, or clearly better."""
+LEAST_DAYS = 5
+"""Fewer days than these are no blocks to draw from: only keys are."""
+
+
+class Retrained(msgspec.Struct, frozen=True):
+    """A newer model, and how it does beside the one in production."""
+
+    trained: Trained
+    metric: str
+    higher_is_better: bool
+    production: Interval
+    candidate: Interval
+    difference: Interval
+    """The candidate's less production's."""
+    production_metrics: dict[str, float]
+    rows: int
+    """The test rows that both scored."""
+
+    def meets(self, needs: Needs) -> bool:
+        """Whether it is not clearly worse (the interval of the difference reaches 0), or clearly better (it lies beyond).
+
+        Without an interval, by the difference itself.
+        """
+        sign = 1 if self.higher_is_better else -1
+        if np.isnan(self.difference.low):
+            gain = sign * self.difference.value
+            return gain > 0 if needs == "better" else gain >= 0
+        worst, best = sorted((sign * self.difference.low, sign * self.difference.high))
+        return worst > 0 if needs == "better" else best >= 0
+
+
+def retrain(
+    service: Service,
+    config: TrainConfig,
+    split: Split,
+    rows: Rows,
+    production: Callable[[pa.Table], ScoredTable],
+    *,
+    on_progress: Progress | None = None,
+) -> Retrained:
+    """Train on ``rows``, and compare with ``production``, which scores the test rows' features, on the service's metric.
+
+    That is average precision, or of a regression the mean absolute error. A draw takes whole keys, and whole days where the test
+    has `LEAST_DAYS` of them. Raises `SettingError` where production gives a test row no score.
+    """
+    if on_progress:
+        on_progress("training", 0, 2)
+    trained = learn(service, config, split, rows)
+    if on_progress:
+        on_progress("scoring with production", 1, 2)
+    scores = scored(production, rows)
+    test = test_rows(rows.frame, split, config)
+    labels = test["label"].to_numpy()
+    one, other = (_statistic(labels, values, config) for values in (scores, trained.scores))
+    kinds = blocks(service.plan, rows.table.filter(pa.array(rows.test)), test, config)
+    told = (lambda done, total: on_progress("drawing", done, total)) if on_progress else None
+    before, after, apart = bootstrap(
+        lambda weights: np.concatenate([one(weights), other(weights), difference(one, other)(weights)]), kinds, on_draw=told
+    )
+    regression = config.task == "regression"
+    return Retrained(
+        trained,
+        "mean absolute error" if regression else "average precision",
+        not regression,
+        before,
+        after,
+        apart,
+        measure(test, scores, config),
+        len(test),
+    )
+
+
+def scored(model: Callable[[pa.Table], ScoredTable], rows: Rows) -> Doubles:
+    """A model's scores of the test rows, [test rows]. Raises `SettingError` where one has none."""
+    given = model(rows.table.filter(pa.array(rows.test)))
+    if given.scores.null_count:
+        why = next(text for text in given.unscorable.to_pylist() if text is not None)
+        raise SettingError(
+            f"two models are compared on rows that both score; production gives {given.scores.null_count:,} test rows no score: "
+            f"{why}; use 'headrace train'"
+        )
+    return np.asarray(given.scores.to_numpy(zero_copy_only=False), np.float64)
+
+
+def blocks(plan: Plan, table: pa.Table, test: pd.DataFrame, config: TrainConfig) -> list[npt.NDArray[np.int64]]:
+    """What a draw takes whole: rows of one group (without one, of the first key that features are of), and of one day."""
+    keys = (
+        (config.group,) if config.group is not None else (plan.windows or plan.batch)[0].key if plan.windows or plan.batch else ()
+    )
+    found: list[npt.NDArray[np.int64]] = []
+    if keys:
+        columns = {name: table[plan.spine_source.column(name).name].to_numpy(zero_copy_only=False) for name in keys}
+        found.append(pd.DataFrame(columns).groupby(list(columns), sort=False).ngroup().to_numpy().astype(np.int64))
+    days = test["day"].to_numpy(np.int64)
+    return [*found, days] if not found or len(np.unique(days)) >= LEAST_DAYS else found
+
+
+def _statistic(labels: Numbers, scores: Numbers, config: TrainConfig) -> Statistic:
+    if config.task == "regression":
+        mean = mean_of(np.abs(scores - labels))
+        return lambda weights: np.array([mean(weights)])
+    ranking = Ranking(labels, scores)
+    return lambda weights: np.array([ranking.average_precision(weights)])

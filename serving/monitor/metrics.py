@@ -1,0 +1,84 @@
+"""What Prometheus is told of a monitor, when it looks: what the newest closed window of each version says, and what is open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from features.exposition import exposed
+from serving.monitor.state import State
+
+LABELS = ("service", "model", "version", "input")
+
+
+class Seen(NamedTuple):
+    """What is told, as it was after a poll."""
+
+    state: State
+    lag: Mapping[int, int]
+
+
+class _Monitored(Collector):
+    def __init__(self, look: Callable[[], Seen]) -> None:
+        self._look = look
+
+    def collect(self) -> Iterable[Any]:
+        """Events, lag, indices, alarms."""
+        state, lags = self._look()
+        service = state.service
+        events = CounterMetricFamily("headrace_monitor_events", "Predictions by what became of them.", labels=("service", "what"))
+        for what in ("events", "late", "without_reference", "unreadable"):
+            events.add_metric((service, what.replace("events", "counted")), getattr(state, what))
+        lag = GaugeMetricFamily("headrace_monitor_lag", "Predictions that are not counted.", labels=("service", "partition"))
+        for partition, behind in tuple(lags.items()):
+            lag.add_metric((service, str(partition)), behind)
+        return (events, lag, *_of_versions(state))
+
+
+def _of_versions(state: State) -> list[GaugeMetricFamily]:
+    texts = {
+        "psi": "The population stability index of the newest window against training.",
+        "js": "The Jensen-Shannon divergence of the newest window from training, in bits.",
+        "limit": "The index from which on the newest window drifted.",
+        "null_share": "The share of nulls in the newest window.",
+        "out_of_range_share": "The share of values beyond those of training in the newest window.",
+        "new_share": "The share of texts that training did not have in the newest window.",
+        "drifted": "1 where the newest window drifted.",
+        "alarm": "1 where an alarm is open.",
+    }
+    found = {name: GaugeMetricFamily(f"headrace_monitor_{name}", text, labels=LABELS) for name, text in texts.items()}
+    end = GaugeMetricFamily("headrace_monitor_window_start_seconds", "The newest closed window's start.", labels=LABELS[:3])
+    for version in tuple(state.versions.values()):
+        labels = (state.service, version.model, str(version.version))
+        verdict = next((one for one in reversed(version.closed) if one.findings), None)
+        if verdict is None:
+            continue
+        end.add_metric(labels, verdict.start / 1000)
+        for finding in verdict.findings:
+            own, track = (*labels, finding.input), version.tracks.get(finding.input)
+            for name in ("psi", "js", "limit", "drifted"):
+                value = getattr(finding, name)
+                if value is not None:
+                    found[name].add_metric(own, float(value))
+            found["null_share"].add_metric(own, finding.shares.null)
+            found["out_of_range_share"].add_metric(own, finding.shares.out_of_range)
+            found["new_share"].add_metric(own, finding.shares.new)
+            found["alarm"].add_metric(own, float(track is not None and track.alarm is not None))
+    return [end, *found.values()]
+
+
+@contextmanager
+def metrics_at(port: int | None, look: Callable[[], Seen]) -> Iterator[str | None]:
+    """Within, Prometheus can read them on the loopback's ``port``, at the address that it gives; None: there are none."""
+    if port is None:
+        yield None
+        return
+    registry = CollectorRegistry()
+    registry.register(_Monitored(look))
+    with exposed(registry, port) as address:
+        yield address

@@ -1,0 +1,261 @@
+"""``headrace monitor``: predictions from their topic into counters, alarms onto theirs, each once.
+
+::
+
+    predictions.S ──► count ──► state file: counters, alarms to write, offsets ──► alarms
+                                 (whole, or as it was before)                      └─ then the state without them
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from typing import Any
+
+import msgspec
+import numpy as np
+import structlog
+from filelock import FileLock, Timeout
+from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka.errors import KafkaError
+
+from features.errors import StackError
+from features.signals import stopped_by_signals
+from schemas.alarm import Alarm
+from schemas.codec import decode_alarm, encode
+from schemas.features import Value
+from schemas.topics import ALARMS, predictions
+from serving.log_lines import log_as_json
+from serving.monitor.config import MonitorConfig
+from serving.monitor.metrics import Seen, metrics_at
+from serving.monitor.monitor import GiveReference, Monitor, columns_of
+from serving.monitor.state import read_state, write_state
+
+POLL_MS = 500
+SAVE_SECONDS = 5.0
+READ_BACK_SECONDS = 60.0
+
+log = structlog.get_logger()
+
+
+class _Receipt(msgspec.Struct, gc=False):
+    model: str
+    version: int
+    inputs: dict[str, Value]
+
+
+class _Predicted(msgspec.Struct, gc=False):
+    """What is counted of a prediction."""
+
+    event_time: int
+    score: float
+    receipt: _Receipt
+
+
+_decode = msgspec.json.Decoder(_Predicted).decode
+
+
+def run(service: str, references: GiveReference, config: MonitorConfig, stop: threading.Event | None = None) -> None:
+    """Count and judge until SIGTERM, SIGINT or ``stop``; then save.
+
+    Raises `HeadraceError` where the state or Kafka cannot be used.
+    """
+    stop = stop or threading.Event()
+    log_as_json()
+    with stopped_by_signals(stop), _kafka_errors(config), ExitStack() as parts:
+        parts.enter_context(_alone(config))
+        state = read_state(config.state, service, config.rules.window)
+        consumer = parts.enter_context(closing(_consumer(config)))
+        producer = parts.enter_context(closing(KafkaProducer(enable_idempotence=True, metrics_enabled=False, **config.client)))
+        loop = Loop(Monitor(state, config.rules, references), config, consumer, producer)
+        loop.write_outbox(is_new=False)
+        loop.look_for_partitions()
+        address = parts.enter_context(metrics_at(config.metrics_port, loop.seen))
+        log.info("start", service=service, window=config.rules.window, offsets=state.offsets, metrics=address)
+        while not stop.is_set():
+            loop.step()
+            if config.ready_file and not config.ready_file.exists():
+                config.ready_file.write_bytes(msgspec.json.encode({"metrics": address}))
+        loop.save()
+        log.info("stop", service=service, events=state.events, late=state.late, offsets=state.offsets)
+
+
+class Loop:
+    """Reads, counts, saves and writes."""
+
+    def __init__(self, monitor: Monitor, config: MonitorConfig, consumer: Any, producer: Any) -> None:
+        self.monitor, self._config = monitor, config
+        self._consumer, self._producer = consumer, producer
+        self._topic = predictions(monitor.state.service).name
+        self._ends: dict[TopicPartition, int] = {}
+        self._saved = self._looked = time.monotonic()
+        self._lag: dict[int, int] = {}
+
+    def step(self) -> None:
+        """One poll."""
+        state = self.monitor.state
+        polled = self._consumer.poll(timeout_ms=POLL_MS)
+        for place, records in polled.items():
+            self._count(place, records)
+        until = self._until()
+        if until is not None:
+            state.outbox += self.monitor.advance(until)
+        now = time.monotonic()
+        if state.outbox:
+            self.write_outbox(is_new=True)
+        elif now - self._saved > SAVE_SECONDS:
+            self.save()
+        if now - self._looked > self._config.discovery_ms / 1000:
+            self.look_for_partitions()
+
+    def save(self) -> None:
+        """Have the file say what was counted, and up to where; the group is told too, for others to see."""
+        state = self.monitor.state
+        write_state(self._config.state, state)
+        self._saved = time.monotonic()
+        offsets = {TopicPartition(self._topic, number): OffsetAndMetadata(at, "", -1) for number, at in state.offsets.items()}
+        if offsets:
+            with suppress(KafkaError):  # it counts for nothing here
+                self._consumer.commit(offsets)
+
+    def write_outbox(self, *, is_new: bool) -> None:
+        """Write what is in the outbox. ``is_new``: it was put there just now; otherwise the topic may have some of it."""
+        state = self.monitor.state
+        if is_new:
+            state.outbox_from = self._end_of_alarms()
+            self.save()
+        elif state.outbox:
+            written = self._written(state.outbox_from)
+            state.outbox = [alarm for alarm in state.outbox if (alarm.id, alarm.state) not in written]
+        sent = [self._producer.send(ALARMS.name, encode(alarm), alarm.id.encode(), partition=0) for alarm in state.outbox]
+        for alarm, future in zip(state.outbox, sent, strict=True):
+            future.get()
+            log.warning("alarm", state=alarm.state, id=alarm.id, text=alarm.text)
+        state.outbox = []
+        self.save()
+
+    def look_for_partitions(self) -> None:
+        """Read all partitions that there are; a new one from its beginning."""
+        self._looked = time.monotonic()
+        state = self.monitor.state
+        places = {TopicPartition(self._topic, number) for number in self._consumer.partitions_for_topic(self._topic) or ()}
+        if places <= self._consumer.assignment():
+            return
+        begins, self._ends = self._consumer.beginning_offsets(list(places)), self._consumer.end_offsets(list(places))
+        at = {place: self._position(place, begins[place], self._ends[place]) for place in places}
+        self._consumer.assign(list(places))
+        for place, offset in at.items():
+            self._consumer.seek(place, offset)
+            state.offsets[place.partition] = offset
+
+    def seen(self) -> Seen:
+        """What Prometheus is told; called on another thread."""
+        return Seen(self.monitor.state, self._lag)
+
+    def _position(self, place: TopicPartition, begin: int, end: int) -> int:
+        """Where to go on. Raises `StackError` where the topic is not the one that was counted."""
+        offset = self.monitor.state.offsets.get(place.partition)
+        if offset is None:
+            return begin
+        if offset > end:
+            raise StackError(
+                f"a monitor goes on where it was; {self._config.state} has counted up to {offset} of {place.topic}-"
+                f"{place.partition}, which ends at {end}: it is another topic; remove that file to count it anew"
+            )
+        if offset < begin:
+            log.warning("predictions were deleted before they were counted", partition=place.partition, count=begin - offset)
+        return max(begin, offset)
+
+    def _count(self, place: TopicPartition, records: Sequence[Any]) -> None:
+        state = self.monitor.state
+        by_version: dict[tuple[str, int], list[_Predicted]] = defaultdict(list)
+        for record in records:
+            try:
+                found = _decode(record.value or b"")
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                state.unreadable += 1
+                continue
+            by_version[found.receipt.model, found.receipt.version].append(found)
+        for (model, version), some in by_version.items():
+            times = np.array([one.event_time for one in some], np.int64)
+            reference = self.monitor.reference(model, version)
+            inputs, scores = [one.receipt.inputs for one in some], [one.score for one in some]
+            self.monitor.count(model, version, times, columns_of(inputs, scores, reference) if reference else {})
+            state.newest[place.partition] = max(state.newest.get(place.partition, 0), int(times.max()))
+        state.offsets[place.partition] = records[-1].offset + 1
+
+    def _until(self) -> int | None:
+        """How far the stream has come: all that is older has been read, but for what is late.
+
+        A partition that has more to read holds it back at its newest event; one that is read to its end does not. None: nothing
+        is known of a partition yet.
+        """
+        state, unread = self.monitor.state, []
+        for place in self._consumer.assignment():
+            end = max(self._ends.get(place, 0), self._consumer.highwater(place) or 0)
+            self._lag[place.partition] = behind = max(0, end - self._consumer.position(place))
+            if behind:
+                unread.append(state.newest.get(place.partition))
+        if None in unread or not state.newest:
+            return None
+        return min([one for one in unread if one is not None], default=max(state.newest.values()))
+
+    def _end_of_alarms(self) -> int:
+        place = TopicPartition(ALARMS.name, 0)
+        return int(self._consumer.end_offsets([place])[place])
+
+    def _written(self, start: int) -> set[tuple[str, str]]:
+        """The alarms on their topic from ``start`` on."""
+        place, found = TopicPartition(ALARMS.name, 0), set[tuple[str, str]]()
+        deadline = time.monotonic() + READ_BACK_SECONDS
+        self._consumer.assign([place])
+        end = self._consumer.end_offsets([place])[place]
+        self._consumer.seek(place, max(start, self._consumer.beginning_offsets([place])[place]))
+        while self._consumer.position(place) < end:
+            if time.monotonic() > deadline:
+                raise StackError(f"alarms are written once; {ALARMS.name} could not be read back; start the monitor again")
+            for records in self._consumer.poll(timeout_ms=POLL_MS).values():
+                for record in records:
+                    with suppress(msgspec.DecodeError, UnicodeDecodeError):  # nobody else's is one of ours
+                        alarm: Alarm = decode_alarm(record.value or b"")
+                        found.add((alarm.id, alarm.state))
+        self._consumer.unsubscribe()
+        return found
+
+
+def _consumer(config: MonitorConfig) -> Any:
+    return KafkaConsumer(
+        group_id=config.group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        allow_auto_create_topics=False,
+        max_poll_records=config.max_poll_records,
+        metadata_max_age_ms=config.discovery_ms,
+        isolation_level=config.isolation_level,
+        metrics_enabled=False,
+        **config.client,
+    )
+
+
+@contextmanager
+def _alone(config: MonitorConfig) -> Iterator[None]:
+    """Hold the state. Raises `StackError` where another monitor does."""
+    config.state.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        held = FileLock(config.state.with_suffix(".lock"), timeout=0).acquire()
+    except Timeout:
+        raise StackError(f"one monitor of a service at a time; another holds {config.state}; stop it first") from None
+    with held:
+        yield
+
+
+@contextmanager
+def _kafka_errors(config: MonitorConfig) -> Iterator[None]:
+    try:
+        yield
+    except KafkaError as error:
+        address = ",".join(config.client["bootstrap_servers"])
+        raise StackError(f"Kafka at {address} failed: {error!r}; fix that and start 'headrace monitor' again") from error

@@ -1,0 +1,83 @@
+"""`headrace outcomes`: from a file of predictions to how right they were."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from infra.cli import run
+from schemas import Prediction, Receipt
+from schemas.codec import encode
+from tests.support.num import num_project
+
+pytestmark = pytest.mark.core
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The project, with a prediction of each event by one of two versions; labels come a day later."""
+    folder = num_project(tmp_path / "num")
+    lines = []
+    for row in pq.read_table(folder / "data" / "num.parquet").to_pylist():
+        at = round(row["at"].timestamp() * 1000)
+        receipt = Receipt(None, "p", "num", 1 + row["id"] % 2, "0", {"n": row["n"]}, {}, True, at, at, at)
+        lines.append(encode(Prediction(row["id"], at, 0.9 if row["id"] % 3 == 2 else 0.2, receipt)).decode())
+    (folder / "predictions.jsonl").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture
+def said(project: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """The command's words on stdout, on stderr of an error, once its exit code is as expected."""
+
+    def called(*options: str, code: int = 0) -> str:
+        command = ["outcomes", "num", "--predictions", str(project / "predictions.jsonl"), "--delay", "1", *options]
+        assert run([*command, "--project", str(project)]) == code
+        found = capsys.readouterr()
+        return found.err if code else found.out + found.err
+
+    return called
+
+
+def test_only_days_that_are_due_are_measured(project: Path, said: Callable[..., str], tmp_path: Path) -> None:
+    """The newest labels are of 6 May, and due a day after their events: of 5 May some may be missing. All are in the file."""
+    told = json.loads(said("--json", "--by", "k", "--out", str(tmp_path / "outcomes.parquet")))
+    assert (told["predictions"], told["matured_until"]) == (48, "2024-05-05")
+    whole = told["performances"][0]
+    assert (whole["kind"], whole["rows"], whole["coverage"]) == ("matured", told["matured"], 1.0)
+    assert whole["metrics"]["auc"]["value"] == 1.0
+    kinds = [one["kind"] for one in told["performances"]]
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"matured": 1, "version": 2, "segment": 3, "day": 4}
+    rows = pq.read_table(tmp_path / "outcomes.parquet").to_pylist()
+    assert len(rows) == 48
+    assert all(row["label"] == (row["score"] > 0.5) and row["known_at"] == row["event_time"] + 86_400_000 for row in rows)
+
+
+def test_the_table_says_how_many_labels_are_known(project: Path, said: Callable[..., str]) -> None:
+    """And warns where it is few."""
+    outcomes = project / "data" / "outcomes.parquet"
+    rows = pq.read_table(outcomes)
+    pq.write_table(rows.take([number for number in range(48) if number % 4 or number > 40]), outcomes)
+    text = said()
+    assert "By version" in text
+    assert "events of days that are due" in " ".join(text.split())
+    assert "have no label within 30d" in " ".join(text.split())
+
+
+def test_before_any_label_is_due_nothing_is_measured(said: Callable[..., str]) -> None:
+    """It says from which day on it will be."""
+    assert "no event day is due yet" in said("--delay", "30")
+
+
+def test_mistakes_are_one_line(project: Path, said: Callable[..., str]) -> None:
+    """Of options, of the file, and of settings."""
+    assert "got 'colour'; there are id" in said("--by", "colour", code=2)
+    assert "--horizon is a whole number and a unit" in said("--horizon", "soon", code=2)
+    (project / "predictions.jsonl").write_text("{}")
+    assert "line 1: it is no prediction" in said(code=2)
+    (project / "headrace.toml").write_text("")
+    assert "headrace.toml has no [train.num]" in said(code=2)

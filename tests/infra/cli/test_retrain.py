@@ -1,0 +1,175 @@
+"""`headrace retrain`: what is not worse is tried in staging, what is worse changes nothing, and the log has both with figures."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.definitions.load import load
+from features.inputs.arrow import floats
+from features.inputs.columns import input_columns
+from infra.cli import run
+from infra.models import registry_of
+from infra.settings import load_settings
+from jobs.history.compute import compute
+from schemas import Prediction, Receipt
+from schemas.codec import encode
+from serving.models.registry import Registry
+from tests.support.models import register, stumps
+from tests.support.num import num_project
+
+pytestmark = pytest.mark.core
+
+DAYS = ("--days", "1", "--delay", "1", "--test-days", "1")
+Retrain = Callable[..., str]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The project, with a version in production that knows nothing."""
+    return num_project(tmp_path / "num")
+
+
+@pytest.fixture
+def retrain(project: Path, capsys: pytest.CaptureFixture[str]) -> Retrain:
+    """`headrace retrain num`; gives what it said, once its exit code is as expected."""
+
+    def called(*options: str, code: int = 0) -> str:
+        found = run(["retrain", "num", *DAYS, *options, "--project", str(project)])
+        said = capsys.readouterr()
+        assert found == code, said
+        return said.out + said.err if code == 2 else said.out
+
+    return called
+
+
+def registry_at(project: Path) -> Registry:
+    """The project's."""
+    return registry_of(project, load_settings(project))
+
+
+def put_in_production(project: Path, weights: float, **known: Any) -> None:
+    """Another version, that the tests of this file hold a newer one against."""
+    plan = load(project).service("num").plan
+    inputs = input_columns(plan, plan.inputs)
+    register(project / "models", plan, stumps([weights] * len(inputs)), inputs=inputs, **known)
+
+
+def test_what_is_not_worse_is_tried_in_staging(project: Path, retrain: Retrain) -> None:
+    """It learns from the newest days whose labels are due; production stays, and the log has the figures."""
+    told = json.loads(retrain("--json"))
+    assert told["split"] == {"train_from": "2024-05-02", "days": 1, "delay_days": 1, "test_days": 1}
+    compared = told["compared"]
+    assert compared["rows"] == 12
+    assert compared["difference"]["value"] == pytest.approx(compared["candidate"]["value"] - compared["production"]["value"])
+    assert (told["taken"], told["version"], told["promoted"]) == (True, 2, False)
+    registry = registry_at(project)
+    assert {alias: placed.version for alias, placed in registry.deployed("num").aliases.items()} == {
+        "production": 1,
+        "staging": 2,
+    }
+    entry = registry.entries("num")[-1]
+    assert entry.why.startswith(
+        "retrain: trained on 2024-05-02 to 2024-05-02, tested on 2024-05-04 to 2024-05-04; average precision"
+    )
+    assert f"difference {compared['difference']['value']:+.4f}" in entry.why
+
+
+def test_what_is_not_clearly_better_is_declined_where_it_needs_to_be(project: Path, retrain: Retrain) -> None:
+    """Nothing is registered, staging stays empty, the exit code is 1, and the log says why; who serves goes on."""
+    before = registry_at(project).deployed("num")
+    said = retrain("--needs", "better", code=1)
+    assert "It is not taken: nothing is changed, and num v1 stays" in said
+    registry = registry_at(project)
+    assert registry.versions("num") == (1,)
+    after = registry.deployed("num")
+    assert (after.aliases, after.previous, after.removed) == (before.aliases, before.previous, before.removed)
+    (entry,) = registry.entries("num", after=before.seq)
+    assert entry.action == "decline"
+    assert entry.why.endswith("needs better")
+
+
+def test_the_log_shows_what_was_declined(project: Path, retrain: Retrain, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line that names what stays."""
+    retrain("--needs", "better", code=1)
+    assert run(["models", "log", "num", "--project", str(project)]) == 0
+    assert "production: num v1 stays" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("options", [(), ("--needs", "better")])
+def test_a_dry_run_changes_nothing(project: Path, retrain: Retrain, options: tuple[str, ...]) -> None:
+    """Neither the registry nor the log, whatever it finds."""
+    before = sorted(path for path in (project / "models").rglob("*") if path.is_file())
+    assert "nothing is changed (--dry-run)" in retrain("--dry-run", *options, code=1 if options else 0)
+    assert sorted(path for path in (project / "models").rglob("*") if path.is_file()) == before
+
+
+def test_a_first_version_goes_to_production_at_once(project: Path, retrain: Retrain) -> None:
+    """There is nothing to be worse than, as for the gate."""
+    shutil.rmtree(project / "models")
+    assert "num v1 is in production" in retrain()
+    assert registry_at(project).aliases("num") == {"production": 1}
+
+
+def test_nothing_newer_is_refused(project: Path, retrain: Retrain) -> None:
+    """A version that learnt from these days already is not trained again: the second time has nothing to add."""
+    retrain()
+    assert run(["models", "promote", "num", "2", "--force", "--why", "a test", "--project", str(project)]) == 0
+    assert "a retrained model learns from newer days than num v2" in retrain(code=2)
+    assert registry_at(project).versions("num") == (1, 2)
+
+
+def test_days_that_are_not_due_are_refused(retrain: Retrain) -> None:
+    """With the newest matured day in the message; the other refusals are of settings and options."""
+    assert "the newest matured day of history is 2024-05-04; got --until 2024-05-06" in retrain("--until", "2024-05-06", code=2)
+    assert "a day is YYYY-MM-DD; got 'May'" in retrain("--until", "May", code=2)
+    assert "tried in a shadow first; got --alias production" in retrain("--alias", "production", code=2)
+    assert "of another plan" not in retrain("--until", "2024-05-05")
+
+
+def test_another_plan_is_refused(project: Path, retrain: Retrain) -> None:
+    """What production was fitted to are other features."""
+    put_in_production(project, 0.2, digest="1" * 64)
+    assert "num v2 is of another plan" in retrain(code=2)
+
+
+def test_waiting_for_the_gate_needs_a_kafka(project: Path, retrain: Retrain) -> None:
+    """It is said before anything is trained; nothing listens in this project."""
+    assert "Kafka" in retrain("--wait", "1", code=2)
+    assert registry_at(project).versions("num") == (1,)
+
+
+def test_it_learns_from_what_was_served(project: Path, retrain: Retrain, tmp_path: Path) -> None:
+    """By the receipts: equal values give an equal model; a row without a receipt, or of another plan, is left out."""
+    file = tmp_path / "receipts.jsonl"
+    (project / "definitions.py").write_text((project / "definitions.py").read_text().replace(', ("last_2", "d"))', ")"))
+    plan = load(project).service("num").plan
+    shutil.rmtree(project / "models")
+    put_in_production(project, 0.1)
+    table = floats(compute(load(project).service("num"))).to_pylist()
+    lines = []
+    for row in table[1:]:
+        inputs = {name: row[name] for name in plan.inputs}
+        receipt = Receipt(None, plan.short_digest, "num", 1, "0", inputs, {}, True, row["at"], row["at"], row["at"])
+        lines.append(encode(Prediction(row["id"], row["at"], 0.5, receipt)).decode())
+    file.write_text("\n".join(lines))
+    known = json.loads(retrain("--dry-run", "--json"))
+    served = json.loads(retrain("--dry-run", "--json", "--from-served", "--receipts", str(file)))
+    assert served["metrics"] == known["metrics"]
+    file.write_text("\n".join(lines[:-10]))
+    fewer = json.loads(retrain("--dry-run", "--json", "--from-served", "--receipts", str(file)))
+    assert fewer["metrics"]["test_rows"] < known["metrics"]["test_rows"] == 12
+    file.write_text("\n".join(line.replace(plan.short_digest, "0" * 12) for line in lines))
+    assert "got receipts of it for 0 of 36 rows" in retrain("--from-served", "--receipts", str(file), code=2)
+    assert "add --from-served" in retrain("--receipts", str(file), code=2)
+
+
+def test_lists_are_not_learnt_from_as_served(retrain: Retrain, tmp_path: Path) -> None:
+    """It is refused, and says what to leave out."""
+    (tmp_path / "none.jsonl").write_text("")
+    assert "leave out --from-served" in retrain("--from-served", "--receipts", str(tmp_path / "none.jsonl"), code=2)

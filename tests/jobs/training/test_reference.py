@@ -1,0 +1,110 @@
+"""The reference of a trained version: what it holds, and limits that hold where rows are not independent."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.inputs.bins import number_bins
+from features.inputs.drift import p_value, psi
+from features.inputs.reference import SCORE
+from features.service import Service
+from features.times import DAY_MS
+from infra.models import registering
+from infra.settings import TrainSettings
+from jobs.training.reference import blocks_of, entity_of, keys_of, limits
+from jobs.training.split import Split
+from jobs.training.train import train
+from serving.models.manifest import REFERENCE, read_reference
+from serving.models.registry import Registry
+
+pytestmark = pytest.mark.core
+
+CONFIG = TrainSettings(label="labels.is_fraud", trees=5).config
+SPLIT = Split(date(2018, 4, 20), days=7, delay_days=7, test_days=7)
+KEYS, DAYS, EACH = 400, 7, 5
+
+
+def _stream(random: np.random.Generator, days: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values of keys that differ from each other, and on each day again: (key, day, value) of each row."""
+    key, day = (np.repeat(np.arange(KEYS), days * EACH), np.tile(np.repeat(np.arange(days), EACH), KEYS))
+    own, of_day = random.normal(0, 1, KEYS), random.normal(0, 0.5, (KEYS, days))
+    return key, day, own[key] + of_day[key, day] + random.normal(0, 0.2, len(key))
+
+
+def test_limits_hold_where_rows_of_a_key_are_alike() -> None:
+    """Of stationary days at most about 5 % pass the limit of 5 %; as if rows were independent, most of them would."""
+    passed, would = 0, 0
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        key, day, values = _stream(random, DAYS)
+        bins = number_bins("n", values)
+        cells, trained = bins.cells(values), bins.count(values)
+        (own,) = limits(cells[:, None], [bins.size], key, day)
+        (naive,) = limits(cells[:, None], [bins.size], blocks_of({}, len(key)), np.zeros(len(key), np.int64))
+        for _ in range(5):
+            _, _, later = _stream(random, 1)  # other keys, of the same kind
+            index = psi(trained, bins.count(later))
+            passed += p_value(own, len(later), index) < 0.05
+            would += p_value(naive, len(later), index) < 0.05
+    assert passed <= 6
+    assert would >= 30
+
+
+def test_a_moved_mean_is_beyond_the_limit() -> None:
+    """Half a deviation of all keys is found at once."""
+    random = np.random.default_rng(1)
+    key, day, values = _stream(random, DAYS)
+    bins = number_bins("n", values)
+    (own,) = limits(bins.cells(values)[:, None], [bins.size], key, day)
+    moved = values[day == 3] + 0.5 * values.std()
+    assert p_value(own, len(moved), psi(bins.count(values), bins.count(moved))) < 1e-3
+
+
+def test_one_key_alone_has_no_limit() -> None:
+    """Nothing says then how far windows are apart."""
+    cells = np.zeros((100, 1), np.intp)
+    assert limits(cells, [6], np.zeros(100, np.int64), np.arange(100) // 50) == [()]
+
+
+def test_a_trained_version_keeps_its_reference(small: Service, tmp_path: Path) -> None:
+    """Beside its manifest, which has its sha256: each input of all training rows, and the scores of later rows."""
+    registry = Registry(tmp_path)
+    manifests = [train(small, CONFIG, SPLIT, register=registering(registry), clock=lambda: 5.0).manifest for _ in range(2)]
+    reference = read_reference(registry.get("handbook", 1))
+    assert reference is not None
+    assert [histogram.name for histogram in reference.histograms] == [*small.plan.inputs, SCORE]
+    assert manifests[0].reference == manifests[1].reference
+    assert (reference.trained_from // DAY_MS, reference.trained_until // DAY_MS) == (SPLIT.first_day, SPLIT.first_day + 6)
+    rows = [sum(histogram.counts) for histogram in reference.histograms]
+    assert set(rows[:-1]) == {manifests[0].metrics["rows"]}
+    assert reference.scored_from >= (SPLIT.first_day + SPLIT.days) * DAY_MS
+    assert rows[-1] >= manifests[0].metrics["test_rows"]
+    assert all(histogram.limits["day"] for histogram in reference.histograms)
+    registry.remove("handbook", 1, who="test")
+    assert not (tmp_path / "handbook" / "1" / REFERENCE).exists()
+
+
+def test_a_changed_reference_is_refused(small: Service, tmp_path: Path) -> None:
+    """As every other file of a version; and one of before there were any has none."""
+    registry = Registry(tmp_path)
+    train(small, CONFIG, SPLIT, register=registering(registry))
+    file = tmp_path / "handbook" / "1" / REFERENCE
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(Exception, match=r"its reference\.json has"):
+        read_reference(registry.get("handbook", 1))
+    manifest = tmp_path / "handbook" / "1" / "manifest.json"
+    lines = [line for line in manifest.read_text().splitlines() if '"reference"' not in line]
+    lines[-2] = lines[-2].rstrip(",")
+    manifest.write_text("\n".join(lines))
+    assert read_reference(registry.get("handbook", 1)) is None
+
+
+def test_the_keys_of_an_input_are_those_of_its_windows(small: Service) -> None:
+    """What depends on no window goes by the key of predictions."""
+    plan = small.plan
+    assert {keys_of(plan, name) for name in plan.inputs} == {("customer_id",), ("terminal_id",)}
+    assert entity_of(plan) == ("customer_id",)
