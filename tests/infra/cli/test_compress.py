@@ -25,7 +25,12 @@ pytestmark = pytest.mark.core
 
 DAYS = ("--delay", "1", "--test-days", "2")
 FIRST = T // DAY_MS * DAY_MS
-METHODS = ("quantize", "quantize:kind=dynamic,per_channel=false", "quantize:kind=static,rows=7+quantize")
+METHODS = (
+    "quantize",
+    "quantize:kind=dynamic,per_channel=false",
+    "quantize:kind=static,rows=7+quantize",
+    "quantize:kind=static",
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +46,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _add(folder, "a_regression", network, task="regression")
     _add(folder, "long_trained", network, trained_until=FIRST + 9 * DAY_MS)
     _add(folder, "of_parts", network, trained_from=FIRST + 1)
-    _add(folder, "undated", network, trained_from=None, trained_until=None)
+    _add(folder, "no_nulls", mlp((width, 64, 64, 1)))
+    _add(folder, "earlier", network, trained_from=FIRST - 5 * DAY_MS)
+    _add(folder, "unknown", network, trained_from=None, trained_until=None)
     return folder
 
 
@@ -87,8 +94,9 @@ def test_candidates_are_measured_beside_the_original(found: dict[str, Any]) -> N
         assert 0 < one["agreement"]["mean"] < one["agreement"]["largest"]
         assert one["spread"] <= 1e-5
     assert original["intervals"] == {}
-    ((chain, why),) = [(one["recipe"], one["why"]) for one in found["refused"]]
+    (chain, why), twin = [(one["recipe"], one["why"]) for one in found["refused"]]
     assert chain == METHODS[2]
+    assert twin == (METHODS[3], "it makes the same model as quantize")
     assert "float32 weights of MatMul, Gemm and Conv; got a graph of" in why
     assert found["recommendation"]["sentence"].startswith(("take ", "keep the original: "))
 
@@ -117,6 +125,18 @@ def test_those_on_the_front_are_versions_with_their_lineage(found: dict[str, Any
             "parameters": one["recipe"],
         }
         assert len(read_onnx(version)) == one["size"]
+
+
+def test_versions_keep_the_days_of_the_original(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Methods learned from one of its six days: a test of any of them would be of rows that it learned. Unknown ones stay so."""
+    registry = Registry(project / "models")
+    for name, days in (("earlier", (FIRST - 5 * DAY_MS, FIRST + DAY_MS)), ("unknown", (None, None))):
+        command = ["compress", name, "--method", "quantize", "--from", "2024-05-01", "--days", "1", *DAYS]
+        assert run([*command, "--project", str(project)]) == 0
+        said = f"nobody said on which days {name} 1 was trained" in " ".join(capsys.readouterr().err.split())
+        assert said == (name == "unknown")
+        manifest = registry.manifest(name, 2)
+        assert (manifest.trained_from, manifest.trained_until) == days
 
 
 def test_the_picture_has_what_was_measured(found: dict[str, Any]) -> None:
@@ -179,11 +199,12 @@ def test_a_further_teacher_is_heard_and_in_the_lineage(project: Path) -> None:
         ),
         (("network", "--teacher", "trees", "--method", "quantize"), "a --teacher teaches what distill makes; got no --method"),
         (("network", "--teacher", "nothing"), "a model is in the registry; got 'nothing'; it has "),
-        (("network", "--teacher", "undated"), "undated 1 learned until nobody knows when, and they end 2024-05-02"),
+        (("network", "--teacher", "unknown"), "unknown 1 learned until nobody knows when, and they end 2024-05-02"),
         (("network", "--teacher", "long_trained"), "long_trained 1 learned until 2024-05-10 00:00:00, and they end 2024-05-02"),
         (("network", "--teacher", "other_plan"), "a teacher scores the model's own rows; other_plan 1 is of plan 000000000000"),
         (("network", "--teacher", "other_label"), "other_label 1 is a classification of num.n"),
         (("network", "--from", "May"), "a day is YYYY-MM-DD; got 'May'"),
+        (("no_nulls",), "a model is compressed that scores every test row; got no finite score for "),
         (("trees", "--method", "quantize"), "got a graph of TreeEnsembleClassifier, which has none; trees have no such weights"),
     ],
 )
