@@ -87,8 +87,8 @@ def p_value(limits: Sequence[Limit], rows: int, statistic: float) -> float:
 
     Between two sizes of windows the quantiles are those of the logarithm of the size between. A larger window than any is held
     against the largest, a smaller one against the smallest as if the index were one over the number of rows, as it is of chance
-    alone: both ways it is found less often than training would allow. Between two quantiles, and beyond the last, the logarithm of the probability
-    is linear in the statistic: a sum of squares, which the index is near 0, has such a tail (Imhof 1961).
+    alone: both ways less is found than training would allow. Between two quantiles, and beyond the last, the logarithm of
+    the probability is linear in the statistic: a sum of squares, which the index is near 0, has such a tail (Imhof 1961).
     """
     at = _quantiles(limits, rows)
     return max(LEAST_P, float(np.exp(_line(statistic, at, np.log(1 - np.array(PROBABILITIES))))))

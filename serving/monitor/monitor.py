@@ -22,7 +22,7 @@ from serving.monitor.state import State, Track, Verdict, Version, Window
 GiveReference = Callable[[str, int], Reference | None]
 """The reference of a model's version; None: it has none."""
 MOST_OPEN = 1000
-"""Windows that are open at once, of all versions together, at most: partitions are read to different times where much is unread."""
+"""Starts of windows that are open at once, at most: where much is unread, partitions are read to different times."""
 WORDS = {
     "nulls": "its share of nulls",
     "zeros": "its share of zeros",
@@ -51,7 +51,7 @@ class Monitor:
         own = self.state.versions.get(f"{model}/{version}")
         if found and own and own.reference != digest:
             raise StackError(
-                f"a version has one reference for good; {model} v{version} had another one when its predictions were counted: the "
+                f"a version has one reference for good; {model} v{version} had another when its predictions were counted: the "
                 "registry was made anew; remove the monitor's state in the run folder: what the topic still has is counted anew"
             )
         return found
