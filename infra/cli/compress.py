@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from serving.models.manifest import Manifest
     from serving.models.registry import Registry
 
-FEW = 30
-"""Groups, or blocks of rows, of which an interval is too narrow."""
-
 
 @app.command(epilog="Example: headrace compress MODEL@production --method quantize:kind=static --method quantize:kind=dynamic")
 def compress(
@@ -88,8 +85,10 @@ def compress(
     before = registry.versions(manifest.name)
     with interruptible(lambda: _done(registry, manifest.name, before)), show.progress() as on_progress:
         from features.definitions.load import load  # slow: after all that is quickly refused
+        from jobs.compress.choose import GAIN
         from jobs.compress.compress import Original, registered
         from jobs.compress.compress import compress as run
+        from jobs.compress.judging import UNITS
 
         service = with_settings(load(where).service(manifest.service), settings)
         _check_plan(manifest, service)
@@ -114,8 +113,7 @@ def compress(
                 inputs=manifest.inputs,
                 score=manifest.signature.score_text,
                 task=manifest.task,
-                trained_from=split.first_day * DAY_MS,
-                trained_until=(split.first_day + split.days) * DAY_MS,
+                **_learned(manifest, split),
                 created_at=int(time.time() * 1000),
             )
         if out is not None:
@@ -128,8 +126,16 @@ def compress(
         _print(manifest, found, versions)
         if out is not None:
             show.out.print(f"\n→ {show.escape(str(out))}")
-    if found.units < FEW and found.candidates:
+    if found.units < UNITS and found.candidates:
         warn(f"the intervals are of {found.units} independent groups of test rows, and too narrow; take more --test-days")
+    if found.rule.noise > GAIN:
+        warn(
+            f"the machine is busy: the original, measured twice, differs from itself by {found.rule.noise:.2f} ×; measure again "
+            "when it is not"
+        )
+    if manifest.trained_until is None:
+        model = f"{manifest.name} {manifest.version}"
+        warn(f"nobody said on which days {model} was trained; a test that has some of them flatters it, and what was made of it")
 
 
 def _model(registry: Registry, written: str) -> tuple[Manifest, bytes]:
@@ -191,6 +197,16 @@ def _split(manifest: Manifest, start: str | None, days: int | None, delay: int, 
     return split
 
 
+def _learned(manifest: Manifest, split: Split) -> dict[str, int | None]:
+    """The days of the original's training and those that methods learned from, together; unknown where the original's are."""
+    if manifest.trained_from is None or manifest.trained_until is None:
+        return {"trained_from": None, "trained_until": None}
+    return {
+        "trained_from": min(manifest.trained_from, split.first_day * DAY_MS),
+        "trained_until": max(manifest.trained_until, (split.first_day + split.days) * DAY_MS),
+    }
+
+
 def _lineage(manifest: Manifest) -> dict[str, str]:
     """What a version that is made of another has of it."""
     kept = {name: text for name, text in manifest.lineage.items() if name in ("trainer", "label")}
@@ -241,7 +257,8 @@ def _print(manifest: Manifest, found: Compression, versions: Mapping[int, Manife
     written = [tuple(map(show.escape, row)) for row in rows(found, numbers)]
     show.table("", COLUMNS, written, right=COLUMNS[2:])
     show.out.print(
-        "\n[dim]*[/] no other is better in size, time and metric; intervals are of the difference to the original, 95 %"
+        "\n[dim]*[/] no other is better in size, time and metric; intervals are of the difference to the original, 95 %, "
+        "and of the test rows by which it is chosen"
     )
     if found.refused:
         show.out.print()

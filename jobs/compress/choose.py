@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from jobs.compress.bootstrap import Interval, is_better_higher
 from jobs.compress.candidate import Candidate
+from jobs.compress.judging import is_better_higher
 from jobs.compress.measure import SPREAD, Agreement
+from jobs.training.bootstrap import Interval
 
 NOISE = 1.05
-"""Times that are apart by less are taken for the same."""
+"""Times that are apart by less are taken for the same, and sizes."""
 GAIN = 1.1
 """How many times smaller or faster a candidate has to be, to be worth it."""
 
@@ -49,6 +50,8 @@ class Rule(msgspec.Struct, frozen=True):
     """The share of the original's metric that may be lost."""
     batch: int
     """The rows of the batch whose time counts."""
+    noise: float = NOISE
+    """Times that are apart by less are the same: `NOISE`, or more where the original, measured twice, was so far from itself."""
 
 
 class Recommendation(msgspec.Struct, frozen=True):
@@ -62,8 +65,8 @@ class Recommendation(msgspec.Struct, frozen=True):
 def front(original: Measured, candidates: Sequence[Measured], rule: Rule) -> tuple[int, ...]:
     """The candidates than which none, nor the original, is at least as good in size, time and metric, and better in one.
 
-    Times within `NOISE` are the same. One whose scores depend on the batch beyond `SPREAD` is not among them: its receipts do not
-    give the scores again.
+    Times within the rule's noise are the same. One whose scores depend on the batch beyond `SPREAD` is not among them: its
+    receipts do not give the scores again.
     """
     able = [place for place, one in enumerate(candidates) if one.spread <= SPREAD]
     others = [original, *(candidates[place] for place in able)]
@@ -74,7 +77,9 @@ def recommend(original: Measured, candidates: Sequence[Measured], rule: Rule) ->
     """Of the candidates that hold the metric and gain by it, the one whose size × time is least; else the original.
 
     A candidate holds the metric where its whole paired interval lies no more than the tolerance below the original. It gains
-    where it is `GAIN` times smaller or faster, and in the other no worse than `NOISE`.
+    where it is `GAIN` times smaller or faster, and in the other no worse than `NOISE`; of times the rule's noise counts, where it
+    is more. Each interval is of one candidate alone: one that loses just too much passes in 1 of 40 tests, and of many candidates
+    one passes sooner.
     """
     objections = [objection(original, one, rule) for one in candidates]
     able = [place for place, said in enumerate(objections) if said is None]
@@ -98,12 +103,12 @@ def objection(original: Measured, one: Measured, rule: Rule) -> str | None:
     if lost > allowed:
         return f"may lose {lost:.4f} of {name}, more than {allowed:.4f}"
     smaller, faster = _ratios(original, one, rule)
-    if faster < 1 / NOISE:
+    if faster < 1 / rule.noise:
         return f"is {1 / faster:.1f} × slower at batch {rule.batch}"
     if smaller < 1 / NOISE:
         return f"is {1 / smaller:.1f} × larger"
-    if max(smaller, faster) < GAIN:
-        return f"is neither {GAIN:g} × smaller nor {GAIN:g} × faster at batch {rule.batch}"
+    if smaller < GAIN and faster < _gain(rule):
+        return f"is neither {GAIN:g} × smaller nor {_gain(rule):.2g} × faster at batch {rule.batch}"
     return None
 
 
@@ -117,11 +122,16 @@ def _praise(original: Measured, one: Measured, rule: Rule) -> str:
     interval, name = one.intervals[rule.metric], rule.metric.replace("_", " ")
     allowed = rule.tolerance * abs(original.metrics[rule.metric])
     gains = [f"{smaller:.1f} × smaller"] if smaller >= GAIN else []
-    gains += [f"{faster:.1f} × faster at batch {rule.batch}"] if faster >= GAIN else []
+    gains += [f"{faster:.1f} × faster at batch {rule.batch}"] if faster >= _gain(rule) else []
     return (
-        f"{' and '.join(gains)}, and its {name} differs by {interval.low:+.4f} to {interval.high:+.4f}, no more than the "
-        f"{allowed:.4f} that may be lost"
+        f"{' and '.join(gains)}, and its {name} differs by {interval.low:+.4f} to {interval.high:+.4f}, where "
+        f"{allowed:.4f} may be lost"
     )
+
+
+def _gain(rule: Rule) -> float:
+    """How many times faster a candidate has to be: more than noise is."""
+    return max(GAIN, rule.noise)
 
 
 def _ratios(original: Measured, one: Measured, rule: Rule) -> tuple[float, float]:
@@ -135,6 +145,6 @@ def _beats(one: Measured, other: Measured, rule: Rule) -> bool:
     sign = 1 if is_better_higher(rule.metric) else -1
     ahead = sign * (one.metrics[rule.metric] - other.metrics[rule.metric])
     times = one.milliseconds[rule.batch] / other.milliseconds[rule.batch]
-    if ahead < 0 or one.size > other.size or times > NOISE:
+    if ahead < 0 or one.size > other.size or times > rule.noise:
         return False
-    return ahead > 0 or one.size < other.size or times < 1 / NOISE
+    return ahead > 0 or one.size < other.size or times < 1 / rule.noise

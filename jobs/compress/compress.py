@@ -10,19 +10,21 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from features.errors import SettingError
 from features.inputs.arrow import table_matrix
 from features.inputs.matrix import Floats
 from features.inputs.reference import Reference
 from features.inputs.signature import Signature
 from features.plan import Plan
 from features.service import Service
-from jobs.compress.bootstrap import RESAMPLES, draw, interval, main_metric, resampled, statistics
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
-from jobs.compress.choose import Measured, Recommendation, Rule, front, recommend
+from jobs.compress.choose import NOISE, Measured, Recommendation, Rule, front, recommend
+from jobs.compress.judging import LEAST_DRAWS, RESAMPLES, independent, main_metric, statistics, units_of
 from jobs.compress.measure import BATCHES, agreement, latencies, opened, scores_of, spread
 from jobs.compress.recipe import Recipe, noted, text_of
 from jobs.compress.resident import growth
 from jobs.history.compute import Progress
+from jobs.training.bootstrap import Interval, bootstrap
 from jobs.training.config import TrainConfig
 from jobs.training.metrics import Doubles, measure
 from jobs.training.reference import reference_of, watched
@@ -56,7 +58,7 @@ class Compression(msgspec.Struct, frozen=True):
     refused: tuple[Refused, ...]
     rule: Rule
     units: int
-    """Groups, or blocks of rows, that the intervals were drawn of."""
+    """Groups, keys or blocks of rows that the intervals were drawn of; of a classification those that have the rarer label."""
     recommendation: Recommendation
     counts: Mapping[str, float]
     """Rows of training and test, as training counts them."""
@@ -66,11 +68,20 @@ class Compression(msgspec.Struct, frozen=True):
     """What live rows of a candidate are held against: the rows of training, and its own scores of later ones."""
 
 
+class Made(msgspec.Struct, frozen=True):
+    """A model that scores the test rows."""
+
+    name: str
+    candidate: Candidate
+    scores: Doubles
+    """[rows]: finite."""
+
+
 class Judged(msgspec.Struct, frozen=True):
     """The test rows, in the order of time."""
 
     frame: pd.DataFrame
-    """As `jobs.training.split.test_rows` gives it."""
+    """As `jobs.training.split.test_rows` gives it; without a group, with the ``key`` of each row where features are of keys."""
     x: Floats
     """[rows, inputs] of the model."""
 
@@ -91,16 +102,17 @@ def compress(
     """Follow each recipe, measure what it made, and recommend one or none.
 
     Recipes learn from rows of the training days of ``split``, and are measured on its test rows, the same for all. Raises
-    `RefusedError` where each recipe is refused and there is one alone, and `SettingError` as `jobs.training.rows.rows_of` does.
+    `RefusedError` where there is one recipe alone and it is refused, and `SettingError` where the original gives a test row no
+    finite score, and as `jobs.training.rows.rows_of` does.
     """
     told = on_progress or (lambda step, done, total: None)
     rows = rows_of(service, config, split, threads=threads, on_progress=on_progress)
     x = table_matrix(rows.table, service.plan, original.signature.columns)
     learnt, judged = _learnt(rows, x, split, config), _judged(service, rows, x, split, config)
-    made, refused = _made(original, learnt, recipes, told)
-    kept = Candidate(original.onnx)
-    measured = _measured([("original", kept), *made], original.signature, judged, config, resamples, told)
-    rule = Rule(main_metric(config.task), tolerance, batch)
+    kept = _original(original, judged)
+    made, refused = _made(original, learnt, judged, recipes, told)
+    measured, again = _measured([kept, *made], original.signature, judged, config, resamples, told)
+    rule = Rule(main_metric(config.task), tolerance, batch, noise(measured[0].milliseconds[batch], again[batch]))
     first, rest = measured[0], tuple(measured[1:])
     return Compression(
         original=first,
@@ -108,12 +120,17 @@ def compress(
         front=front(first, rest, rule),
         refused=tuple(refused),
         rule=rule,
-        units=int(draw(judged.frame, 1).units.max()) + 1,
+        units=independent(units_of(judged.frame), judged.frame["label"].to_numpy(np.float64), config.task),
         recommendation=recommend(first, rest, rule),
         counts=counts(rows.frame["label"], rows.training, rows.test, config.task),
         golden=given_rows(golden_rows(judged.x)),
         reference=partial(_reference, service.plan, rows, x, split, original.signature),
     )
+
+
+def noise(milliseconds: float, again: float) -> float:
+    """How far times are apart that are the same: those of one model, measured twice, or `NOISE` where that is more."""
+    return max(NOISE, milliseconds / again, again / milliseconds)
 
 
 def registered(found: Compression, register: Callable[..., Any], lineage: Mapping[str, str], **known: Any) -> dict[int, Any]:
@@ -154,74 +171,120 @@ def _learnt(rows: Rows, x: Floats, split: Split, config: TrainConfig) -> Learnt:
 def _judged(service: Service, rows: Rows, x: Floats, split: Split, config: TrainConfig) -> Judged:
     times = rows.table[service.plan.spine_source.time].to_numpy()[rows.test]
     order = np.argsort(times, kind="stable")
-    return Judged(test_rows(rows.frame, split, config).iloc[order], x[rows.test][order])
+    frame = test_rows(rows.frame, split, config)
+    if config.group is None and (names := _key(service.plan)):
+        spine = service.plan.spine_source
+        columns = {name: rows.table[spine.column(name).name].to_numpy(zero_copy_only=False)[rows.test] for name in names}
+        frame = frame.assign(key=pd.DataFrame(columns).groupby(list(names), sort=False, dropna=False).ngroup().to_numpy())
+    return Judged(frame.iloc[order], x[rows.test][order])
+
+
+def _key(plan: Plan) -> tuple[str, ...]:
+    """The columns of the first key that features are of."""
+    return (plan.windows or plan.batch)[0].key if plan.windows or plan.batch else ()
+
+
+def _original(original: Original, judged: Judged) -> Made:
+    scores = scores_of(opened(original.onnx, original.signature), judged.x)
+    unscored = int((~np.isfinite(scores)).sum())
+    if unscored:
+        raise SettingError(
+            f"a model is compressed that scores every test row; got no finite score for {unscored:,} of {len(scores):,}; add it "
+            "again with an imputer before it, where rows have nulls"
+        )
+    return Made("original", Candidate(original.onnx), scores)
 
 
 def _made(
-    original: Original, learnt: Learnt, recipes: Sequence[Recipe], told: Progress
-) -> tuple[list[tuple[str, Candidate]], list[Refused]]:
-    made: list[tuple[str, Candidate]] = []
+    original: Original, learnt: Learnt, judged: Judged, recipes: Sequence[Recipe], told: Progress
+) -> tuple[list[Made], list[Refused]]:
+    made: list[Made] = []
     refused: list[Refused] = []
     for done, recipe in enumerate(recipes):
         told(f"making {recipe.text}", done, len(recipes))
         try:
             candidate = recipe.follow(Candidate(original.onnx), learnt)
-            if candidate.onnx == original.onnx:
-                raise RefusedError("it leaves this model as it is")
+            scores = _tried(candidate, original, judged, made)
         except RefusedError as error:
             if len(recipes) == 1:
                 raise
             refused.append(Refused(recipe.text, str(error)))
         else:
-            made.append((recipe.text, candidate))
+            made.append(Made(recipe.text, candidate, scores))
     return made, refused
 
 
+def _tried(candidate: Candidate, original: Original, judged: Judged, others: Sequence[Made]) -> Doubles:
+    """Its scores of the test rows. Raises `RefusedError` where it is none, or not another one."""
+    if candidate.onnx == original.onnx:
+        raise RefusedError("it leaves this model as it is")
+    twin = next((one.name for one in others if one.candidate.onnx == candidate.onnx), None)
+    if twin is not None:
+        raise RefusedError(f"it makes the same model as {twin}")
+    scores = scores_of(opened(candidate.onnx, original.signature), judged.x)
+    unscored = int((~np.isfinite(scores)).sum())
+    if unscored:
+        raise RefusedError(f"what it makes has no finite score for {unscored:,} of {len(scores):,} test rows")
+    return scores
+
+
 def _measured(
-    models: Sequence[tuple[str, Candidate]],
+    models: Sequence[Made],
     signature: Signature,
     judged: Judged,
     config: TrainConfig,
     resamples: int,
     told: Progress,
-) -> list[Measured]:
-    """All models, by name, the original first."""
+) -> tuple[list[Measured], Mapping[int, float]]:
+    """All models, the original first, and the original's times once more: it takes its turns twice."""
     steps = len(models) + len(BATCHES)
-    times = latencies(
-        [one.onnx for _, one in models],
+    *times, again = latencies(
+        [one.candidate.onnx for one in (*models, models[0])],
         signature,
         judged.x,
         on_progress=lambda done, _: told("measuring time", done, steps),
     )
-    draws = draw(judged.frame, resamples)
-    first: tuple[Doubles, dict[str, Doubles]] | None = None
-    found: list[Measured] = []
-    for place, (name, one) in enumerate(models):
-        told("measuring metrics", len(BATCHES) + place, steps)
-        model = opened(one.onnx, signature)
-        scores = scores_of(model, judged.x)
-        by_rows = statistics(judged.frame, scores, config)
-        metrics, values = measure(judged.frame, scores, config), resampled(by_rows, draws)
-        measured = Measured(
-            name=name,
-            recipe=text_of(one.steps),
-            made=one,
-            size=len(one.onnx),
-            memory=growth(one.onnx),
-            milliseconds=times[place],
-            metrics=metrics,
-            spread=spread(model, judged.x),
-        )
-        if first is not None:
-            base, of_base = first
-            measured = msgspec.structs.replace(
-                measured,
-                intervals={
-                    name: interval(metrics[name] - found[0].metrics[name], of_base[name], values[name]) for name in values
-                },
-                agreement=agreement(base, scores),
+    intervals = _intervals(models, judged, config, resamples, told)
+    found = []
+    for place, made in enumerate(models):
+        told("measuring memory", len(BATCHES) + place, steps)
+        one = made.candidate
+        found.append(
+            Measured(
+                name=made.name,
+                recipe=text_of(one.steps),
+                made=one,
+                size=len(one.onnx),
+                memory=growth(one.onnx),
+                milliseconds=times[place],
+                metrics=measure(judged.frame, made.scores, config),
+                spread=spread(opened(one.onnx, signature), judged.x),
+                intervals=intervals[place - 1] if place else {},
+                agreement=agreement(models[0].scores, made.scores) if place else None,
             )
-        else:
-            first = scores, values
-        found.append(measured)
-    return found
+        )
+    return found, again
+
+
+def _intervals(
+    models: Sequence[Made], judged: Judged, config: TrainConfig, resamples: int, told: Progress
+) -> list[dict[str, Interval]]:
+    """For each model but the first, of each metric, how far it is from the first's on the same draws."""
+    if len(models) == 1:
+        return []
+    metrics = [statistics(judged.frame, made.scores, config) for made in models]
+
+    def apart(weights: Doubles) -> Doubles:
+        first, *others = (np.array([metric(weights) for metric in of_model.values()]) for of_model in metrics)
+        return np.concatenate([other - first for other in others])
+
+    found = iter(
+        bootstrap(
+            apart,
+            [units_of(judged.frame)],
+            resamples=resamples,
+            least_draws=LEAST_DRAWS,
+            on_draw=lambda done, total: told("drawing test rows", done, total),
+        )
+    )
+    return [{name: next(found) for name in metrics[0]} for _ in models[1:]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, count
 from typing import Any, Literal
 
 import msgspec
@@ -15,6 +16,8 @@ from jobs.compress.candidate import RefusedError
 
 Array = npt.NDArray[Any]
 Kind = Literal["dense", "conv"]
+CONSTANTS_ARE_NO_INPUTS = 4
+"""The first version of the file's format of which this holds."""
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -38,6 +41,7 @@ class Network:
     def __init__(self, content: bytes) -> None:
         self.model = onnx.load_model_from_string(content)
         self.constants: dict[str, Array] = {one.name: numpy_helper.to_array(one) for one in self.model.graph.initializer}
+        self._without_default_inputs()
         for node in [node for node in self.model.graph.node if node.op_type == "Constant"]:
             value = next((one.t for one in node.attribute if one.name == "value"), None)
             if value is not None:
@@ -69,6 +73,11 @@ class Network:
         """The nodes that take this value."""
         return [node for node in self.model.graph.node if value in node.input]
 
+    def fresh(self, name: str) -> str:
+        """``name``, or where a value or a constant has it already, ``name`` and a number."""
+        taken = {one for node in self.model.graph.node for one in (*node.input, *node.output)} | set(self.constants)
+        return next(one for one in chain([name], (f"{name}_{number}" for number in count(2))) if one not in taken)
+
     def is_output(self, value: str) -> bool:
         """Whether the model gives this value."""
         return any(one.name == value for one in self.model.graph.output)
@@ -94,6 +103,13 @@ class Network:
     def layers(self) -> tuple[Layer, ...]:
         """Its layers, in the order of the graph."""
         return tuple(self._layers())
+
+    def _without_default_inputs(self) -> None:
+        """Constants are inputs no more, as they are in ONNX before its version 4: as inputs their shapes are declared."""
+        inputs = self.model.graph.input
+        for one in [one for one in inputs if one.name in self.constants]:
+            inputs.remove(one)
+            self.model.ir_version = max(self.model.ir_version, CONSTANTS_ARE_NO_INPUTS)
 
     def _layers(self) -> Iterator[Layer]:
         shapes = self.shapes()

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs.audit.drawing import Table, figure, write
-from jobs.compress.bootstrap import is_better_higher
 from jobs.compress.compress import Compression
+from jobs.compress.judging import is_better_higher
 from jobs.compress.words import COLUMNS, rows
 
 CHOSEN, FRONT, REST, ORIGINAL = "#16a34a", "#2563eb", "#9ca3af", "#111827"
@@ -40,8 +40,8 @@ def _panel(axes: Any, found: Compression, places: list[float], what: str) -> Non
     for place, one in enumerate(found.candidates):
         interval = one.intervals[metric]
         color = CHOSEN if place == found.recommendation.chosen else FRONT if place in found.front else REST
-        axes.plot(places[place + 1 :][:1], [interval.difference], "o", color=color, label=f"{place + 1}: {one.name}")
+        axes.plot(places[place + 1 :][:1], [interval.value], "o", color=color, label=f"{place + 1}: {one.name}")
         axes.vlines(places[place + 1], interval.low, interval.high, color=color, linewidth=1.2)
-        axes.annotate(str(place + 1), (places[place + 1], interval.difference), xytext=(5, 4), textcoords="offset points")
+        axes.annotate(str(place + 1), (places[place + 1], interval.value), xytext=(5, 4), textcoords="offset points")
     axes.set_xlim(0, max(places) * 1.08)
     axes.set_xlabel(what)

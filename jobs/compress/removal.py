@@ -124,7 +124,7 @@ class _Way:
             if node.op_type in ("Gemm", "MatMul", "Conv") and node.input[0] == value and node.input[1] == constant:
                 if node.op_type != "Conv" or attributes(node).get("group", 1) == 1:
                     transposed = attributes(node).get("transB") or node.op_type == "Conv"
-                    if attributes(node).get("transA") or len(self.sizes.get(value, ())) < 2:
+                    if node.op_type != "Conv" and not self._columns(node, value):
                         return None
                     self.slices.append(Slice(node.input[1], 1 if transposed else 0, self.block, self.offset))
                     return value
@@ -134,6 +134,11 @@ class _Way:
                 return None
             value = node.output[0]
         return None
+
+    def _columns(self, node: Any, value: str) -> bool:
+        """Whether a Gemm or MatMul adds up the neurons: of more axes than two it adds up the last, and they are along axis 1."""
+        weights = self.network.constants[node.input[1]]
+        return not attributes(node).get("transA") and len(self.sizes.get(value, ())) == 2 == weights.ndim
 
     def _pass(self, node: Any, value: str, constant: str | None) -> bool:
         size = self.sizes.get(value)
@@ -146,12 +151,7 @@ class _Way:
         if node.op_type == "Flatten" and attributes(node).get("axis", 1) == 1:
             return self._flatten(size)
         if node.op_type == "Reshape" and constant is not None:
-            shape = self.network.constants[constant]
-            if len(shape) != 2 or not self._flatten(size):
-                return False
-            if shape[1] > 0:
-                self.shapes.append(constant)
-            return bool(shape[1] != 0)
+            return self._reshape(constant, size)
         if node.op_type == "Concat" and attributes(node)["axis"] == 1 and len(size) == 2:
             for name in list(node.input)[: list(node.input).index(value)]:
                 width = self.sizes.get(name, (None, None))[1]
@@ -168,6 +168,16 @@ class _Way:
             return True
         self.slices.append(Slice(constant, axis, self.block, self.offset))
         return True
+
+    def _reshape(self, constant: str, size: tuple[int | None, ...]) -> bool:
+        """Whether each row stays one, and all of its values become its columns."""
+        shape, columns = self.network.constants[constant].tolist(), size[1:]
+        whole = None if None in columns else int(np.prod([one for one in columns if one is not None]))
+        if whole is None or shape not in ([0, -1], [-1, whole], [0, whole]):
+            return False
+        if shape[1] > 0:
+            self.shapes.append(constant)
+        return self._flatten(size)
 
     def _flatten(self, size: tuple[int | None, ...]) -> bool:
         for one in size[2:]:

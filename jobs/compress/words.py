@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from jobs.compress.bootstrap import Interval
 from jobs.compress.choose import Measured
 from jobs.compress.compress import Compression
 from jobs.compress.measure import BATCHES
+from jobs.training.bootstrap import Interval
 
 COLUMNS = ("model", "version", "size", "memory", *(f"batch {size}" for size in BATCHES), "metric", "differs by", "scores differ")
 """Of `rows`: the original's row first."""

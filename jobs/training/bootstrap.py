@@ -56,12 +56,14 @@ def bootstrap(
     resamples: int = RESAMPLES,
     level: float = LEVEL,
     seed: int = 0,
+    least_draws: float = LEAST_DRAWS,
     on_draw: Callable[[int, int], None] | None = None,
 ) -> list[Interval]:
     """The intervals of all numbers that ``statistic`` gives, from the same draws.
 
     ``kinds`` has, for each kind of block, the block of each row, [n]: ``[keys]``, ``[days]`` or ``[keys, days]``. An interval
-    is the percentile interval, widened for few blocks (`widened`). Equal arguments give equal intervals. Raises `SettingError`
+    is the percentile interval, widened for few blocks (`widened`). ``least_draws`` is the share of the draws that must give a
+    number for an interval to be told. Equal arguments give equal intervals. Raises `SettingError`
     where there are no rows, or kinds of another length.
     """
     numbered = [np.unique(blocks, return_inverse=True)[1] for blocks in kinds]
@@ -80,7 +82,7 @@ def bootstrap(
         draws[draw] = statistic(np.prod(weights, axis=0))
         if on_draw:
             on_draw(draw + 1, resamples)
-    return [_interval(value, found, min(counts), level) for value, found in zip(whole, draws.T, strict=True)]
+    return [_interval(value, found, min(counts), level, least_draws) for value, found in zip(whole, draws.T, strict=True)]
 
 
 def difference(one: Statistic, other: Statistic) -> Statistic:
@@ -106,9 +108,9 @@ def _times_drawn(random: np.random.Generator, count: int) -> Doubles:
     return np.bincount(random.integers(count, size=count), minlength=count).astype(np.float64)
 
 
-def _interval(value: float, draws: Doubles, blocks: int, level: float) -> Interval:
+def _interval(value: float, draws: Doubles, blocks: int, level: float, least_draws: float) -> Interval:
     known = draws[np.isfinite(draws)]
-    if blocks < 2 or len(known) < LEAST_DRAWS * len(draws):
+    if blocks < 2 or len(known) < least_draws * len(draws):
         return Interval(float(value), float("nan"), float("nan"), blocks)
     outside = (1 - widened(level, blocks)) / 2
     low, high = np.quantile(known, (outside, 1 - outside))

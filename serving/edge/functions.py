@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import inspect
 import math
+import symtable
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from features.errors import SettingError
 from features.plan import OnDemand
@@ -23,6 +23,11 @@ BUILTINS = frozenset(
 )
 """What a function may call of Python's own: nothing that reads, writes, imports or runs text."""
 CONSTANTS = (int, float, str, bool, type(None))
+WAYS_OUT = frozenset({"format", "format_map"})
+"""They reach any attribute, by a text."""
+OF_VALUES = {name for kind in (int, float, str, list, dict, set, tuple, range, math) for name in dir(kind)}
+ATTRIBUTES = frozenset(name for name in OF_VALUES - WAYS_OUT if not name.startswith("_"))
+"""What a function may take of a value: nothing that leads to the frames, modules and classes behind it."""
 
 
 def text_of(views: Iterable[OnDemand], functions: Mapping[str, Function]) -> bytes:
@@ -30,17 +35,19 @@ def text_of(views: Iterable[OnDemand], functions: Mapping[str, Function]) -> byt
 
     Raises `SettingError` for a function that uses more: a device has no Feast, no pandas, no other module of the project.
     """
-    constants: dict[str, Any] = {}
+    constants: dict[str, str] = {}
     texts = []
+    views = tuple(views)
+    taken = {*BUILTINS, *(view.view for view in views)}
     for view in views:
         tree = _tree(view, functions[view.view])
-        for name, value in _globals(view, tree, functions[view.view]):
-            if constants.setdefault(name, value) is not value and constants[name] != value:
-                raise _refused(view, f"'{name}', which another function uses with another value")
+        for name, text in _globals(view, tree, functions[view.view]):
+            if name in taken or constants.setdefault(name, text) != text:
+                raise _refused(view, f"'{name}', which is something else in another function")
         tree.name = view.view
         texts.append(ast.unparse(ast.fix_missing_locations(tree)))
-    head = ['"""The on-demand functions of this bundle, as the project has them."""', "", "import math"]
-    head += [f"{name} = {value!r}" for name, value in constants.items()]
+    head = ['"""The on-demand functions of this bundle, as the project has them."""', "", "import math", ""]
+    head += [f"{name} = {text}" for name, text in constants.items() if name != text]
     return ("\n\n\n".join(["\n".join(head), *texts]) + "\n").encode()
 
 
@@ -53,34 +60,51 @@ def _tree(view: OnDemand, function: Function) -> ast.FunctionDef:
         raise _refused(view, "what is no plain 'def' of a function")
     if getattr(function, "__closure__", None):
         raise _refused(view, "values of the function around it")
-    found.decorator_list, found.returns = [], None
-    for argument in (*found.args.posonlyargs, *found.args.args, *found.args.kwonlyargs):
-        argument.annotation = None
+    found.decorator_list = []
+    for node in ast.walk(found):
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        if isinstance(node, ast.arg):
+            node.annotation = None
     return found
 
 
-def _globals(view: OnDemand, tree: ast.FunctionDef, function: Function) -> Iterator[tuple[str, Any]]:
-    """The constants of its module that a function uses. Raises `SettingError` for anything else of it."""
-    own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
-    own |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    own |= {node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.name}
-    module = getattr(function, "__globals__", {})
+def _globals(view: OnDemand, tree: ast.FunctionDef, function: Function) -> Iterator[tuple[str, str]]:
+    """The constants of its module that a function uses, as text. Raises `SettingError` for anything else of it."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom | ast.Global | ast.Nonlocal | ast.ClassDef | ast.AsyncFunctionDef):
             raise _refused(view, f"'{ast.unparse(node).splitlines()[0]}'")
-        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
-            raise _refused(view, f"'.{node.attr}'")
-        if not isinstance(node, ast.Name) or node.id in own:
-            continue
-        if node.id in module:
-            value = module[node.id]
-            if value is math:
-                continue
-            if not isinstance(value, CONSTANTS) or (isinstance(value, float) and not math.isfinite(value)):
-                raise _refused(view, f"'{node.id}' of its module")
-            yield node.id, value
-        elif node.id not in BUILTINS:
-            raise _refused(view, f"'{node.id}'")
+    module = getattr(function, "__globals__", {})
+    for name in sorted(_free(tree)):
+        value = module.get(name)
+        if value is math:
+            yield name, "math"
+        elif name in module:
+            if name.startswith("__") or type(value) not in CONSTANTS or (isinstance(value, float) and not math.isfinite(value)):
+                raise _refused(view, f"'{name}' of its module")
+            yield name, repr(value)
+        elif name not in BUILTINS:
+            raise _refused(view, f"'{name}'")
+    for node in ast.walk(tree):
+        attributes = [node.attr] if isinstance(node, ast.Attribute) else getattr(node, "kwd_attrs", [])  # case int(real=x)
+        unknown = [name for name in attributes if name not in ATTRIBUTES]
+        if unknown:
+            raise _refused(view, f"'.{unknown[0]}'")
+        if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            raise _refused(view, f"a new value of '.{node.attr}'")
+
+
+def _free(tree: ast.FunctionDef) -> set[str]:
+    """The names that a function takes from outside itself, scope by scope as Python has them.
+
+    A name that is the function's own in one comprehension may be the module's in the next line.
+    """
+    found, tables = set(), [symtable.symtable(ast.unparse(ast.fix_missing_locations(tree)), "functions.py", "exec")]
+    for table in tables:
+        tables += table.get_children()
+        outermost = table.get_type() == "module"
+        found |= {one.get_name() for one in table.get_symbols() if one.is_referenced() and (one.is_global() or outermost)}
+    return found
 
 
 def _refused(view: OnDemand, came: str) -> SettingError:

@@ -37,7 +37,7 @@ had to leave (`--rows`, `--keys`). What other devices saw, and this one did not,
 ## Later, in the cloud
 
 `state/outbox/` has every event that was taken, as it came, with its prediction in the field `_edge`. Publish the files in the
-order of their numbers, a source to its topic, and compare:
+order of their numbers, a source to its topic, each once, those with the newest number when the runner has ended, and compare:
 
 ```sh
 {publish}

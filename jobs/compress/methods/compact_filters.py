@@ -80,7 +80,7 @@ def _split(network: Network, layer: Layer, filters: int) -> None:
     pointwise = (
         (left[:, :, :filters] * roots[:, None, :]).transpose(1, 0, 2).reshape(outputs, inputs * filters, *[1] * len(kernel))
     )
-    first, second, between = f"{layer.node}_depthwise", f"{layer.node}_pointwise", f"{layer.node}_channels"
+    first, second, between = (network.fresh(f"{layer.node}_{part}") for part in ("depthwise", "pointwise", "channels"))
     network.constants[first] = depthwise.astype(weights.dtype)
     network.constants[second] = pointwise.astype(weights.dtype)
     given = attributes(node)

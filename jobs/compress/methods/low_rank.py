@@ -51,9 +51,8 @@ def compress(
             ranks[layer.node] = rank
             _factor(network, layer, rank)
     if not ranks:
-        raise RefusedError(
-            f"low_rank pays for a matrix [m, n] below rank mn / (m + n); got {', '.join(found)}; keep less energy, or prune"
-        )
+        advice = "keep less energy, or prune" if size is None else "give more size, or prune"
+        raise RefusedError(f"low_rank pays for a matrix [m, n] below rank mn / (m + n); got {', '.join(found)}; {advice}")
     after = tuned(network.content, learnt, epochs=epochs, learning_rate=learning_rate, seed=seed)
     step = {
         "energy": str(energy),
@@ -86,7 +85,7 @@ def _factor(network: Network, layer: Layer, rank: int) -> None:
     left, values, right = np.linalg.svd(matrix.astype(np.float64), full_matrices=False)
     roots = np.sqrt(values[:rank])
     scaled = {name: value for name, value in attributes(node).items() if name in ("alpha", "beta")}
-    first, second, between = f"{layer.node}_low_rank_a", f"{layer.node}_low_rank_b", f"{layer.node}_low_rank"
+    first, second, between = (network.fresh(f"{layer.node}_low_rank{part}") for part in ("_a", "_b", ""))
     network.constants[first] = (left[:, :rank] * roots).astype(matrix.dtype)
     network.constants[second] = (roots[:, None] * right[:rank]).astype(matrix.dtype)
     network.replace(

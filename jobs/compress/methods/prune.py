@@ -59,7 +59,7 @@ def compress(
         "learning_rate": str(learning_rate),
         "seed": str(seed),
     }
-    before = _counts(network)
+    before, zeros = _counts(network), sparse_sizes(candidate.onnx)["zeros"]
     onnx, after = candidate.onnx, Tuned(candidate.onnx, 0, 0)
     for number in range(1, steps + 1):
         left = (1 - share) ** (number / steps)
@@ -67,9 +67,17 @@ def compress(
         after = tuned(onnx, learnt, epochs=epochs, learning_rate=learning_rate, seed=seed, zeros_stay=kind == "unstructured")
         onnx = after.onnx
     if kind == "structured":
+        if multiply_adds(onnx) == multiply_adds(candidate.onnx):
+            raise RefusedError(
+                f"prune takes whole neurons or filters out; got share={share:g}, less than one of each layer's "
+                f"{', '.join(map(str, before.values()))}; give more"
+            )
         found = {"multiply_adds": f"{multiply_adds(candidate.onnx)} to {multiply_adds(onnx)}"}
     else:
-        found = {name: str(value) for name, value in sparse_sizes(onnx).items()}
+        sizes = sparse_sizes(onnx)
+        if sizes["zeros"] <= zeros:
+            raise RefusedError(f"prune makes more weights 0; got share={share:g}, and {zeros:g} of them are 0 already; give more")
+        found = {name: str(value) for name, value in sizes.items()}
     tuning = {"tuned_rows": str(after.rows), "tuned_epochs": str(after.epochs)}
     return Candidate(onnx, (*candidate.steps, ("prune", {**given, **found, **tuning})))
 

@@ -67,7 +67,7 @@ def learn(content: bytes, x: Floats, labels: Labels, task: Task, recipe: Recipe)
     graph = read_graph(content)
     compute = evaluation(graph, graph.score)
     check_agreement(content, graph, compute, x[:CHECKED])
-    weights = {name: jnp.asarray(graph.constants[name], jnp.float32) for name in trainable(graph)}
+    weights = {name: np.asarray(graph.constants[name], np.float32) for name in trainable(graph)}
     order = np.random.default_rng(recipe.seed).permutation(len(x))
     kept = max(1, round(len(x) * recipe.held_out))
     if len(x) - kept < 1:
@@ -111,7 +111,7 @@ def _loss(graph: Graph, task: Task, deviation: float) -> Callable[[Mapping[str, 
 
 
 def _descend(
-    weights: dict[str, Any], loss: Callable[..., Any], training: tuple[Array, Array], held: tuple[Array, Array], recipe: Recipe
+    weights: dict[str, Array], loss: Callable[..., Any], training: tuple[Array, Array], held: tuple[Array, Array], recipe: Recipe
 ) -> tuple[dict[str, Any], int, float]:
     """The best weights, after how many epochs they were it, and their loss on the held-out rows."""
     x, y = training[0], training[1].astype(np.float32)
@@ -130,9 +130,10 @@ def _descend(
     epoch = jax.jit(lambda state, x, y: jax.lax.scan(step, state, (x, y))[0])
     measure = jax.jit(loss)
     random = np.random.default_rng([recipe.seed, 1])
-    state = weights, optimizer.init(weights)
+    state: Any = weights, jax.jit(optimizer.init)(weights)
     held_y = held[1].astype(np.float32)
-    best, reached, least = weights, 0, float(measure(weights, held[0], held_y))
+    best: dict[str, Any] = weights
+    reached, least = 0, float(measure(weights, held[0], held_y))
     for number in range(1, recipe.epochs + 1):
         chosen = random.permutation(len(x))[: steps * batch].reshape(steps, batch)
         state = epoch(state, x[chosen], y[chosen])

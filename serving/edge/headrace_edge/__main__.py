@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +21,9 @@ from .windows import Bounds
 
 STATE, OUTBOX, LOCK = "state.json", "outbox", "lock"
 REFUSED, INTERRUPTED = 2, 130
+LONGEST = 1_048_576
+"""Bytes of a line: of a longer one, which Kafka would not take either, only so many are ever in memory."""
+TOO_LONG = "…".encode()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,7 +80,8 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     if options.fill and options.state is None:
         raise EdgeError("--fill fills windows for a later run; got no --state; add --state DIR")
-    with _events(options.events) as lines:
+    with _events(options.events) as file:
+        lines = _lines(file)
         if options.state is None:
             _predict(_device(found, options, None), lines, sys.stdout.buffer)
             return 0
@@ -119,6 +124,8 @@ def _restored(found: Bundle, options: argparse.Namespace) -> tuple[Outbox, Devic
         device.restore(saved["device"])
     for line in outbox.since(saved["outbox"] if saved else 1):
         device.retake(line)
+    if saved is None:  # from the first moment on it is of this bundle
+        _save(found, options, device, outbox)
     return outbox, device
 
 
@@ -136,21 +143,19 @@ def _events(written: str) -> IO[bytes]:
         raise EdgeError(f"--events is a file of JSON lines; {error}; name one that is there") from None
 
 
-def _batches(lines: IO[bytes], size: int) -> Iterable[Iterable[bytes]]:
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines, each as soon as it comes; of one longer than `LONGEST` the beginning, which is no JSON."""
+    while line := file.readline(LONGEST + 1):
+        part = line
+        while part and not part.endswith(b"\n"):
+            part = file.readline(LONGEST)
+        yield line if len(line) <= LONGEST or line.endswith(b"\n") else line + TOO_LONG
+
+
+def _batches(lines: Iterator[bytes], size: int) -> Iterator[Iterable[bytes]]:
     """The lines in parts, each as soon as it comes."""
-    first = lines.readline()
-    while first:
-        yield _part(first, lines, size)
-        first = lines.readline()
-
-
-def _part(first: bytes, lines: IO[bytes], size: int) -> Iterable[bytes]:
-    yield first
-    for _ in range(size - 1):
-        line = lines.readline()
-        if not line:
-            return
-        yield line
+    for first in lines:
+        yield chain([first], islice(lines, size - 1))
 
 
 def _predict(device: Device, lines: Iterable[bytes], out: IO[bytes]) -> None:
@@ -179,14 +184,17 @@ def _source_and_text(device: Device, line: bytes) -> tuple[str, str]:
 
 
 def _above_0(text: str) -> int:
-    number = int(text)
-    if number < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a number of 1 or more; got {text}")
-    return number
+    return int(text)
 
 
 def _whole_from(text: str) -> str | int:
-    return text if text in (FIRST, EVER) else int(text)
+    if text in (FIRST, EVER):
+        return text
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{FIRST}', '{EVER}' or UTC milliseconds; got {text}")
+    return int(text)
 
 
 if __name__ == "__main__":

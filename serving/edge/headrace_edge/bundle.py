@@ -35,22 +35,34 @@ class Bundle(NamedTuple):
 
 def read(folder: Path) -> Bundle:
     """The bundle in a folder. Raises `EdgeError` for a file that is missing or changed."""
-    manifest = _manifest(folder)
-    files = {name: _verified(folder, name, its["sha256"]) for name, its in manifest["files"].items()}
+    sums = _sums(folder)
+    files = {name: _verified(folder, name, sha256) for name, sha256 in sums.items()}
     found = plan.read(files[PLAN])
     functions = on_demand.load(files.get(FUNCTIONS, b""), found.on_demand)
-    bundle = f"{manifest['files'][PLAN]['sha256'][:12]}-{manifest['files'][MODEL]['sha256'][:12]}"
+    bundle = f"{sums[PLAN][:12]}-{sums[MODEL][:12]}"
     return Bundle(bundle, found, Session(files[MODEL], found.model), functions, files[GOLDEN])
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def _sums(folder: Path) -> dict[str, str]:
+    """The sha256 of each file, by its path within the folder."""
     try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
+        manifest: Any = json.loads((folder / MANIFEST).read_bytes())
     except (OSError, ValueError) as error:
         raise EdgeError(f"a bundle has a {MANIFEST}; {folder / MANIFEST}: {error}; copy the whole folder again") from None
-    if manifest.get("format") != FORMAT:
-        raise EdgeError(f"a bundle has format {FORMAT}; got {manifest.get('format')}; export the model again")
-    return manifest
+    version = manifest.get("format") if isinstance(manifest, dict) else None
+    if version != FORMAT:
+        raise EdgeError(f"a bundle has format {FORMAT}; got {version}; export the model again")
+    try:
+        sums = {str(name): str(its["sha256"]) for name, its in manifest["files"].items()}
+    except (KeyError, TypeError, AttributeError):
+        raise EdgeError(f"a {MANIFEST} has the sha256 of each file; {folder}'s has not; copy the whole folder again") from None
+    outside = [name for name in sums if Path(name).is_absolute() or ".." in Path(name).parts]
+    if outside:
+        raise EdgeError(f"a bundle's files are in its folder; its {MANIFEST} names {outside[0]!r:.80}; export the model again")
+    missing = [name for name in (PLAN, MODEL, GOLDEN) if name not in sums]
+    if missing:
+        raise EdgeError(f"a {MANIFEST} names all files of a bundle; it lacks {missing[0]}; copy the whole folder again")
+    return sums
 
 
 def _verified(folder: Path, name: str, sha256: str) -> bytes:

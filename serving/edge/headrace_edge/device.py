@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import events, on_demand
-from .errors import RefusedError, UnscorableError
+from .errors import EdgeError, RefusedError, UnscorableError
 from .events import Event, typed
-from .model import Session, number
+from .model import Session, finite, number
 from .on_demand import Function
 from .outbox import Line, Outbox, Place
 from .plan import Plan
@@ -77,8 +77,15 @@ class Device:
         return said
 
     def retake(self, line: Line) -> None:
-        """Take an event of the outbox that the saved state does not know of; its prediction was made before."""
-        event = self._read(line.source, line.event, None)
+        """Take an event of the outbox that the saved state does not know of; its prediction was made before.
+
+        Raises `EdgeError` where it is no event of this bundle's.
+        """
+        try:
+            event = self._read(line.source, line.event, None)
+        except RefusedError as error:
+            what = f"event {line.own['n']} of {line.source}"
+            raise EdgeError(f"an outbox has events of this bundle's sources; {what}: {error}; name another --state DIR") from None
         if (line.source, event.id) not in self._ids:
             self.add(event)
             self._remember(event, line.place)
@@ -121,15 +128,16 @@ class Device:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Be as the device was that gave ``state``."""
+        """Be as the device was that gave ``state``, but for a ``whole_from`` other than `FIRST`, and within its own bounds."""
         self.taken = state["taken"]
-        self._whole_from = state["whole_from"]
+        self._whole_from = self._whole_from or state["whole_from"]
         for windows, saved in zip(self._windows, state["stages"], strict=True):
             windows.lost = saved["lost"]
             for key, lost, times, columns in saved["keys"]:
                 rows = windows.keys[tuple(key)] = Rows(windows.stage.columns, lost)
                 rows.times, rows.columns = times, columns
-        self._ids = {(source, one): Place(*place) for source, one, *place in state["ids"]}
+            windows.bound()
+        self._ids = {(source, one): Place(*place) for source, one, *place in state["ids"][-self._most_ids :]}
 
     def _read(self, source: str, text: str, now_ms: int | None) -> Event:
         """``now_ms`` None: whatever its time, it was taken before."""
@@ -184,7 +192,7 @@ class Device:
                 "model": model.name,
                 "version": model.version,
                 "sha256": model.sha256,
-                "inputs": inputs,
+                "inputs": {name: finite(value) for name, value in inputs.items()},
                 "batch_as_of": {},
                 "complete": complete,
                 "arrived_at": arrived_at,

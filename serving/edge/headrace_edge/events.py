@@ -16,6 +16,8 @@ DAY_MS = 86_400_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)")
 """ISO 8601 with an offset."""
+HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""Stands in JSON where there is a surrogate, or half of one."""
 LONGEST = 20
 """Digits of a whole number of 64 bits, with its sign."""
 WRITTEN = 1000
@@ -52,7 +54,8 @@ def read(source: Source, text: str, now_ms: int, max_ahead_ms: int, max_age_days
     """The event in a line. Raises `RefusedError`."""
     try:
         text.encode()
-        found = json.loads(text, parse_float=_Number, parse_int=_Number, parse_constant=_NotFinite)
+        constants: list[_NotFinite] = []
+        found = json.loads(text, parse_float=_Number, parse_int=_Number, parse_constant=lambda name: _kept(constants, name))
     except (ValueError, RecursionError) as error:
         raise RefusedError("not_json", f"an event is one JSON object; {error}") from None
     if not isinstance(found, dict):
@@ -60,6 +63,10 @@ def read(source: Source, text: str, now_ms: int, max_ahead_ms: int, max_age_days
     if OWN in found:
         raise RefusedError("not_json", f"'{OWN}' is the runner's own field; got an event that has it; send the event as it was")
     columns = {column.name: _value(column, found.get(column.name)) for column in source.columns}
+    if constants:  # in a field that is no column; as it is, nobody could publish it
+        raise RefusedError("not_json", f"an event is one JSON object; got {constants[0]}, which JSON does not have")
+    if HALF.search(text) and _has_half(found):
+        raise RefusedError("not_json", "an event is one JSON object in UTF-8; got half of a surrogate pair")
     if columns[source.time] is None:
         raise RefusedError("missing_time", f"{source.time} is missing")
     for name in source.required:
@@ -79,6 +86,19 @@ def typed(column: Column, value: Any) -> Any:
     return value / 10**column.scale
 
 
+def _kept(constants: list[_NotFinite], name: str) -> _NotFinite:
+    constants.append(_NotFinite(name))
+    return constants[-1]
+
+
+def _has_half(found: Any) -> bool:
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def _value(column: Column, value: Any) -> Any:
     if value is None:
         return None
@@ -94,6 +114,8 @@ def _value(column: Column, value: Any) -> Any:
 def _whole(column: Column, value: Any) -> int | None:
     """3.0 and 3e0 are 3."""
     number = _number(value)
+    if number is not None and not number:  # 0e99
+        return 0
     if number is None or number.adjusted() >= LONGEST or number != number.to_integral_value(context=DIGITS):
         return None
     found = int(number)

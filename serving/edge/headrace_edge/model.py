@@ -60,8 +60,8 @@ class Session:
     def _other(self, name: str, raw: Any) -> Any:
         output = self._model.output(name)
         if output.maps:
-            return {str(key): value for key, value in raw[0].items()}
-        values = raw.reshape(-1).tolist()
+            return {str(key): finite(value) for key, value in raw[0].items()}
+        values = [finite(value) for value in raw.reshape(-1).tolist()]
         return {str(one): value for one, value in zip(output.classes, values, strict=True)} if output.classes else values[0]
 
 
@@ -70,6 +70,11 @@ def number(value: Any) -> Any:
     if isinstance(value, Decimal):
         return int(value) if not value.as_tuple().exponent else float(value)
     return [number(one) for one in value] if isinstance(value, list) else value
+
+
+def finite(value: Any) -> Any:
+    """A value as JSON has it: null for NaN and infinities, as the scorer writes them."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @np.errstate(over="ignore")

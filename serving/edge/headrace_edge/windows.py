@@ -74,7 +74,17 @@ class Windows:
             rows.remove(BLOCK)
         if len(rows.times) > self._bounds.rows:
             rows.remove(len(rows.times) - self._bounds.rows)
-        if len(self.keys) > self._bounds.keys:
+        self._drop_keys()
+
+    def bound(self) -> None:
+        """Keep the bounds of rows and keys that were saved by a runner with others."""
+        for rows in self.keys.values():
+            if len(rows.times) > self._bounds.rows:
+                rows.remove(len(rows.times) - self._bounds.rows)
+        self._drop_keys()
+
+    def _drop_keys(self) -> None:
+        while len(self.keys) > self._bounds.keys:
             silent = self.keys.pop(next(iter(self.keys)))
             self.lost = max(self.lost, silent.lost, silent.times[-1])
 

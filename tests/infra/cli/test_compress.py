@@ -28,7 +28,12 @@ pytestmark = pytest.mark.core
 
 DAYS = ("--delay", "1", "--test-days", "2")
 FIRST = T // DAY_MS * DAY_MS
-METHODS = ("quantize", "quantize:kind=dynamic,per_channel=false", "quantize:kind=static,rows=7+quantize")
+METHODS = (
+    "quantize",
+    "quantize:kind=dynamic,per_channel=false",
+    "quantize:kind=static,rows=7+quantize",
+    "quantize:kind=static",
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +49,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _add(folder, "a_regression", network, task="regression")
     _add(folder, "long_trained", network, trained_until=FIRST + 9 * DAY_MS)
     _add(folder, "of_parts", network, trained_from=FIRST + 1)
+    _add(folder, "no_nulls", mlp((width, 64, 64, 1)))
+    _add(folder, "earlier", network, trained_from=FIRST - 5 * DAY_MS)
+    _add(folder, "unknown", network, trained_from=None, trained_until=None)
     return folder
 
 
@@ -89,8 +97,9 @@ def test_candidates_are_measured_beside_the_original(found: dict[str, Any]) -> N
         assert 0 < one["agreement"]["mean"] < one["agreement"]["largest"]
         assert one["spread"] <= 1e-5
     assert original["intervals"] == {}
-    ((chain, why),) = [(one["recipe"], one["why"]) for one in found["refused"]]
+    (chain, why), twin = [(one["recipe"], one["why"]) for one in found["refused"]]
     assert chain == METHODS[2]
+    assert twin == (METHODS[3], "it makes the same model as quantize")
     assert "float32 weights of MatMul, Gemm and Conv; got a graph of" in why
     assert found["recommendation"]["sentence"].startswith(("take ", "keep the original: "))
 
@@ -140,6 +149,18 @@ def test_those_on_the_front_can_be_watched(found: dict[str, Any], project: Path)
         assert score.bins.high in own
 
 
+def test_versions_keep_the_days_of_the_original(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Methods learned from one of its six days: a test of any of them would be of rows that it learned. Unknown ones stay so."""
+    registry = Registry(project / "models")
+    for name, days in (("earlier", (FIRST - 5 * DAY_MS, FIRST + DAY_MS)), ("unknown", (None, None))):
+        command = ["compress", name, "--method", "quantize", "--from", "2024-05-01", "--days", "1", *DAYS]
+        assert run([*command, "--project", str(project)]) == 0
+        said = f"nobody said on which days {name} 1 was trained" in " ".join(capsys.readouterr().err.split())
+        assert said == (name == "unknown")
+        manifest = registry.manifest(name, 2)
+        assert (manifest.trained_from, manifest.trained_until) == days
+
+
 def test_the_picture_has_what_was_measured(found: dict[str, Any]) -> None:
     """A page with the recommendation, the drawing and the table."""
     sentence = found["recommendation"]["sentence"]
@@ -183,6 +204,7 @@ def test_a_dry_run_prints_a_table_and_registers_nothing(project: Path, capsys: p
             "learned until 2024-05-10 00:00:00, and the test begins 2024-05-03",
         ),
         (("network", "--from", "May"), "a day is YYYY-MM-DD; got 'May'"),
+        (("no_nulls",), "a model is compressed that scores every test row; got no finite score for "),
         (("trees", "--method", "quantize"), "got a graph of TreeEnsembleClassifier, which has none; trees have no such weights"),
     ],
 )

@@ -13,6 +13,7 @@ from sklearn.neural_network import MLPClassifier
 
 from features.inputs.session import open_session
 from jobs.compress.candidate import Candidate, Learnt
+from jobs.training.networks.layers import Dense, Relu, scaling_of, to_onnx
 from jobs.training.trainers import cnn, mlp, random_forest
 
 SEQUENCES = (tuple(range(8)), tuple(range(8, 16)))
@@ -59,6 +60,43 @@ def of_scikit() -> Candidate:
         model, name="model", initial_types=[("inputs", FloatTensorType([None, 20]))], target_opset=15, options={"zipmap": False}
     )
     return Candidate(found.SerializeToString())
+
+
+@cache
+def small() -> Candidate:
+    """Of the trainer's layers: 20 inputs, one layer of 8 neurons, as it is before it is trained."""
+    rows = learnt(300)
+    return Candidate(to_onnx([Dense(8), Relu()], scaling_of(rows.x), rows.labels, "classification", seed=0))
+
+
+def channels_added_up(*, flat: bool) -> Candidate:
+    """Four filters over four positions, which a MatMul adds up for each filter: of three axes, or ``flat``, a filter a row."""
+    random = np.random.default_rng(0)
+    constants = {
+        "channels": np.array([-1, 5, 4]),
+        "c": random.normal(size=(4, 5, 1)).astype(np.float32),
+        "each": np.array([-1, 4]),
+        "w": random.normal(size=(4, 3)).astype(np.float32),
+        "rows": np.array([-1, 12]),
+        "v": random.normal(size=(12, 1)).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Reshape", ["inputs", "channels"], ["x0"]),
+        helper.make_node("Conv", ["x0", "c"], ["x1"], kernel_shape=[1]),
+        *([helper.make_node("Reshape", ["x1", "each"], ["x2"])] if flat else []),
+        helper.make_node("MatMul", ["x2" if flat else "x1", "w"], ["x3"]),
+        helper.make_node("Reshape", ["x3", "rows"], ["x4"]),
+        helper.make_node("MatMul", ["x4", "v"], ["score"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "channels",
+        [helper.make_tensor_value_info("inputs", TensorProto.FLOAT, [None, 20])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1])],
+        [numpy_helper.from_array(values, name) for name, values in constants.items() if flat or name != "each"],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
+    return Candidate(model.SerializeToString())
 
 
 def exported() -> Candidate:

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from jobs.compress.bootstrap import Interval
 from jobs.compress.candidate import Candidate
 from jobs.compress.choose import Measured, Rule, front, recommend
+from jobs.training.bootstrap import Interval
 
 pytestmark = pytest.mark.core
 
@@ -20,7 +20,7 @@ ORIGINAL = Measured("original", "", Candidate(b""), 1000, 1, {1: 1.0}, {"average
 def candidate(name: str, **changed: Any) -> Measured:
     """The original's equal but for these; ``difference`` is of the metric, within 0.001 either way."""
     difference = changed.pop("difference", 0.0)
-    between = Interval(difference, difference - 0.001, difference + 0.001)
+    between = Interval(difference, difference - 0.001, difference + 0.001, 40)
     metrics = {metric: value + difference for metric, value in ORIGINAL.metrics.items()}
     intervals = dict.fromkeys(metrics, between)
     return msgspec.structs.replace(ORIGINAL, name=name, metrics=metrics, intervals=intervals, **changed)
@@ -37,7 +37,7 @@ def test_the_smallest_that_holds_the_metric_is_taken() -> None:
     assert found.chosen == 1
     assert found.sentence == (
         "take b: 2.5 × smaller and 2.0 × faster at batch 1, and its average precision differs by +0.0000 to +0.0020, "
-        "no more than the 0.0050 that may be lost"
+        "where 0.0050 may be lost"
     )
 
 
@@ -57,6 +57,18 @@ def test_the_original_is_kept_where_that_is_honest(changed: dict[str, Any], said
     found = recommend(ORIGINAL, [candidate("a", **changed)], RULE)
     assert found.chosen is None
     assert found.sentence.startswith(said)
+
+
+def test_what_a_busy_machine_makes_of_a_time_is_no_gain() -> None:
+    """The original, measured twice, was 1.3 times slower than itself: 1.2 times faster is nothing, and so is 1.2 times slower."""
+    busy = Rule("average_precision", 0.01, 1, noise=1.3)
+    faster, slower = candidate("a", milliseconds={1: 1 / 1.2}), candidate("b", size=300, milliseconds={1: 1.2})
+    assert recommend(ORIGINAL, [faster], RULE).chosen == 0
+    assert "nor 1.3 × faster at batch 1" in recommend(ORIGINAL, [faster], busy).sentence
+    assert recommend(ORIGINAL, [slower], RULE).chosen is None
+    assert recommend(ORIGINAL, [slower], busy).chosen == 0
+    only_slower = candidate("c", milliseconds={1: 1.2})
+    assert (front(ORIGINAL, [only_slower], RULE), front(ORIGINAL, [only_slower], busy)) == ((), (0,))
 
 
 def test_without_a_candidate_the_original_is_kept() -> None:

@@ -55,6 +55,22 @@ def test_of_a_matrix_of_low_rank_nothing_is_lost(made: Any) -> None:
     assert step["tuned_rows"] == "0"
 
 
+def test_what_is_a_product_already_can_be_one_again() -> None:
+    """Each matrix has a name of its own, and the scores are those of the products."""
+    rows = learnt(50)
+    once = compress(trained_mlp(), rows, size=0.6, epochs=0)
+    twice, network = compress(once, rows, energy=0.4, epochs=0), Network(once.onnx)
+    assert multiply_adds(twice.onnx) < multiply_adds(once.onnx)
+    expected = {layer.node: network.matrix(layer) for layer in network.layers()}
+    found = Network(twice.onnx)
+    for pair in twice.steps[1][1]["ranks"].split():
+        node, rank = pair.split("=")
+        first, second = found.node(found.node(node).input[0]).input[1], found.node(node).input[1]
+        left, values, right = np.linalg.svd(expected[node], full_matrices=False)
+        best = (left[:, : int(rank)] * values[: int(rank)]) @ right[: int(rank)]
+        assert np.allclose(found.constants[first] @ found.constants[second], best, atol=1e-5)
+
+
 def test_a_size_is_held() -> None:
     """Each matrix that is factored has at most that share of its weights."""
     before = trained_mlp()

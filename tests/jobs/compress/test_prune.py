@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper, load_model_from_string
 from sklearn.metrics import roc_auc_score
 
 from features.errors import SettingError
@@ -14,7 +15,17 @@ from jobs.compress.methods.compact_filters import compress as compact_filters
 from jobs.compress.methods.prune import compress, sparse_sizes
 from jobs.compress.network import Network, multiply_adds
 from jobs.compress.removal import keep, removable, worth_by_effect, worth_by_norm
-from tests.jobs.compress.networks import exported, forest, learnt, of_scikit, scores, trained_cnn, trained_mlp
+from tests.jobs.compress.networks import (
+    channels_added_up,
+    exported,
+    forest,
+    learnt,
+    of_scikit,
+    scores,
+    small,
+    trained_cnn,
+    trained_mlp,
+)
 
 pytestmark = pytest.mark.core
 
@@ -65,12 +76,14 @@ def test_the_norm_is_the_sum_of_magnitudes() -> None:
     assert np.allclose(found["w2"], np.abs(network.constants["w2"]).sum(axis=0))
 
 
-@pytest.mark.parametrize(("made", "by"), [(trained_mlp, "norm"), (trained_cnn, "effect"), (of_scikit, "effect")])
-def test_half_of_the_neurons_leave(made: Any, by: Any) -> None:
+@pytest.mark.parametrize(
+    ("made", "by", "steps"), [(trained_mlp, "norm", 2), (trained_cnn, "effect", 1), (of_scikit, "effect", 1)]
+)
+def test_half_of_the_neurons_leave(made: Any, by: Any, steps: int) -> None:
     """In steps, with fine-tuning between; what is left ranks the rows nearly as well."""
     rows = learnt()
     rows = type(rows)(np.nan_to_num(rows.x), rows.labels, rows.task)
-    after = compress(made(), rows, share=0.5, by=by, steps=2, epochs=4, learning_rate=0.005)
+    after = compress(made(), rows, share=0.5, by=by, steps=steps, epochs=4, learning_rate=0.005)
     before = [one.count for one in removable(Network(made().onnx))]
     assert [one.count for one in removable(Network(after.onnx))] == [count // 2 for count in before]
     assert roc_auc_score(rows.labels, scores(after, rows.x)) > roc_auc_score(rows.labels, scores(made(), rows.x)) - 0.03
@@ -110,7 +123,7 @@ def test_sparse_rows_take_what_they_say() -> None:
 
 def test_equal_arguments_give_equal_bytes() -> None:
     """The seed is the only chance."""
-    first, second = (compress(trained_mlp(), learnt(), steps=1, epochs=1, seed=3) for _ in range(2))
+    first, second = (compress(small(), learnt(300), steps=1, epochs=1, seed=3) for _ in range(2))
     assert first == second
 
 
@@ -122,3 +135,28 @@ def test_what_cannot_be_pruned_is_refused() -> None:
         compress(forest(), learnt())
     with pytest.raises(SettingError, match="share is between 0 and 1, and steps 1 or more; got 1 and 3"):
         compress(trained_mlp(), learnt(), share=1.0)
+
+
+@pytest.mark.parametrize("wrong", [{"share": 0.001}, {"share": 0.001, "kind": "unstructured"}])
+def test_a_share_of_less_than_one_neuron_or_weight_is_refused(wrong: dict[str, Any]) -> None:
+    """Fine-tuning alone is no pruning."""
+    with pytest.raises(RefusedError, match=r"got share=0\.001, .*; give more"):
+        compress(small(), learnt(50), epochs=0, steps=1, **wrong)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_filters_that_are_not_what_is_added_up_stay(flat: bool) -> None:
+    """A MatMul over a convolution's positions, as many as its filters: each of its weights is of a position, of no filter."""
+    assert removable(Network(channels_added_up(flat=flat).onnx)) == ()
+
+
+def test_a_file_of_before_version_4_has_constants_as_inputs() -> None:
+    """It is pruned as others are."""
+    model = load_model_from_string(small().onnx)
+    model.ir_version = 3
+    for one in model.graph.initializer:
+        model.graph.input.append(helper.make_tensor_value_info(one.name, one.data_type, list(one.dims)))
+    after = compress(Candidate(model.SerializeToString()), learnt(50), epochs=0)
+    assert after.onnx != small().onnx
+    x = learnt(20).x
+    assert (scores(after, x) == scores(compress(small(), learnt(50), epochs=0), x)).all()

@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import math as m
+from enum import IntEnum
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from features.errors import SettingError
@@ -25,8 +29,17 @@ from tests.support.strategies import PLAN
 
 pytestmark = pytest.mark.core
 
+
+class Step(IntEnum):
+    """Whole numbers with names."""
+
+    SMALL = 1
+
+
 LIMIT = 3.0
 NAMES = ["a", "b"]
+STEP = Step.SMALL
+HALF = np.float64(0.5)
 
 
 def test_a_bundle_has_what_its_manifest_says(bundle: Path) -> None:
@@ -144,6 +157,71 @@ def with_a_way_out(inputs: Any) -> Any:
     return {"y": [x.__class__ for x in inputs["x"]]}
 
 
+def with_a_name_of_a_comprehension(inputs: Any) -> Any:
+    """What is its own in one scope is Python's in the next."""
+    return {"y": [open + 1 for open in ()] or [open(x) for x in inputs["x"]]}  # noqa: A001
+
+
+def with_a_name_of_a_lambda(inputs: Any) -> Any:
+    """Nothing calls it."""
+    _ = lambda eval: eval  # noqa: A006, E731
+    return {"y": [eval(x) for x in inputs["x"]]}  # noqa: S307
+
+
+def with_a_frame(inputs: Any) -> Any:
+    """A generator knows where it runs."""
+    return {"y": [(x for x in inputs["x"]).gi_frame.f_builtins["open"]]}
+
+
+def with_a_format(inputs: Any) -> Any:
+    """A text that reaches for classes."""
+    return {"y": ["{0.__class__}".format(x) for x in inputs["x"]]}  # noqa: UP030, UP032
+
+
+def with_a_pattern(inputs: Any) -> Any:
+    """A pattern reaches for classes too."""
+    match inputs["x"][0]:
+        case float(__class__=found):
+            return {"y": [found]}
+
+
+def with_a_new_pi(inputs: Any) -> Any:
+    """Of all functions there are."""
+    math.pi = 3  # type: ignore[misc]
+    return inputs
+
+
+def with_an_enum(inputs: Any) -> Any:
+    """It is a number, and its text is none."""
+    return {"y": [STEP for x in inputs["x"]]}
+
+
+def with_a_double_of_numpy(inputs: Any) -> Any:
+    """The same."""
+    return {"y": [HALF for x in inputs["x"]]}
+
+
+def with_the_path_of_its_file(inputs: Any) -> Any:
+    """It would be that of the machine where the bundle was made."""
+    return {"y": [len(__file__) for x in inputs["x"]]}
+
+
+def rich(inputs: Any) -> Any:
+    """Scopes of its own, math by another name, a pattern."""
+
+    def root(x: Any) -> Any:
+        return m.sqrt(x)
+
+    found = []
+    for x in inputs["x"]:
+        match x:
+            case None:
+                found.append(None)
+            case y:
+                found.append(max(root(z) for z in [y, 0]) + (lambda a: a * LIMIT)(1))
+    return {"y": found}
+
+
 def view_of(name: str) -> OnDemand:
     """A view with that function."""
     return OnDemand(name, ("x",), (), ("y",), "")
@@ -162,6 +240,29 @@ def test_a_simple_function_goes_along() -> None:
         on_demand.load(text, (view_of("other"),))
 
 
+def test_a_function_may_have_scopes_of_its_own() -> None:
+    """Inner functions, lambdas, patterns and another name of math."""
+    view = view_of("rich")
+    functions = on_demand.load(text_of([view], {"rich": rich}), (view,))
+    given: dict[str, list[Any]] = {"x": [4.0, None]}
+    assert functions["rich"](given) == rich(given) == {"y": [5.0, None]}
+
+
+def test_a_name_is_one_thing_in_all_functions() -> None:
+    """Two modules may have a constant of one name; 1 and 1.0 are two."""
+    modules: list[dict[str, Any]] = [{"UNIT": 1}, {"UNIT": 1.0}]
+    views = [view_of("of_a_unit"), view_of("of_another")]
+    functions = {view.view: FunctionType(of_a_unit.__code__, each) for view, each in zip(views, modules, strict=True)}
+    assert b"UNIT = 1\n" in text_of(views[:1], functions)
+    with pytest.raises(SettingError, match="'of_another' uses 'UNIT', which is something else in another function"):
+        text_of(views, functions)
+
+
+def of_a_unit(inputs: Any) -> Any:
+    """A constant of its module."""
+    return {"y": [UNIT // 2 for x in inputs["x"]]}  # type: ignore[name-defined] # noqa: F821
+
+
 @pytest.mark.parametrize(
     ("function", "what"),
     [
@@ -169,6 +270,15 @@ def test_a_simple_function_goes_along() -> None:
         (with_an_import, "'import numpy as np'"),
         (with_a_file, "'open'"),
         (with_a_way_out, "'.__class__'"),
+        (with_a_name_of_a_comprehension, "'open'"),
+        (with_a_name_of_a_lambda, "'eval'"),
+        (with_a_frame, "'.f_builtins'"),
+        (with_a_format, "'.format'"),
+        (with_a_pattern, "'.__class__'"),
+        (with_a_new_pi, "a new value of '.pi'"),
+        (with_an_enum, "'STEP' of its module"),
+        (with_a_double_of_numpy, "'HALF' of its module"),
+        (with_the_path_of_its_file, "'__file__' of its module"),
         (math.sqrt, "a function whose text is not to be had"),
     ],
 )

@@ -116,7 +116,7 @@ def test_an_operator_gives_what_onnx_runtime_gives(name: str) -> None:
     st.tuples(st.integers(0, 3), st.integers(0, 3)),
     st.booleans(),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_convolutions_are_onnx_runtimes(
     channels: int, filters: int, kernel: int, strides: int, dilations: int, pads: tuple[int, int], depthwise: bool
 ) -> None:
