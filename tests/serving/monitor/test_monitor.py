@@ -105,7 +105,7 @@ def test_a_registry_that_was_made_anew_is_refused() -> None:
     assert of is not None
     changed = msgspec.structs.replace(of, trained_from=1)
     again = Monitor(one.state, one.rules, lambda model, version: changed)
-    with pytest.raises(StackError, match="one reference for good; shop v1 had another one"):
+    with pytest.raises(StackError, match="one reference for good; shop v1 had another when"):
         count(again, 0, values(1))
 
 
