@@ -64,9 +64,15 @@ def open_session(onnx: bytes, execution: Execution = DEFAULT, shape: tuple[str, 
             "install it, or tune the model again"
         )
     try:
-        return ort.InferenceSession(onnx, options, providers=list(dict.fromkeys((execution.provider, CPU))))
+        session = ort.InferenceSession(onnx, options, providers=list(dict.fromkeys((execution.provider, CPU))))
     except Exception as error:  # ONNX Runtime's errors have no common type
         raise SettingError(_refusal(str(error))) from None
+    if execution.provider not in session.get_providers():  # ONNX Runtime falls back to the CPU without an error
+        raise SettingError(
+            f"a model runs on a provider that works here; got {execution.provider}, which is installed and does not start; "
+            "install what it needs, or tune the model again"
+        )
+    return session
 
 
 def providers() -> tuple[str, ...]:

@@ -42,6 +42,14 @@ def compress(
             show_default=False,
         ),
     ] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A further model that distill learns from, several times: from the mean of all scores.",
+            metavar="MODEL[@VERSION]",
+            show_default=False,
+        ),
+    ] = None,
     start: Annotated[
         str | None,
         typer.Option("--from", help="First day of training; none: that of the model.", metavar="DATE", show_default=False),
@@ -82,6 +90,9 @@ def compress(
     config = settings.train[manifest.service].config
     _check_label(manifest, config)
     split = _split(manifest, start, days, delay, test_days)
+    teachers = tuple(_teacher(_model(registry, written), manifest, config, split) for written in teacher or ())
+    if teachers and not any(name == "distill" for one in recipes for name, _ in one.steps):
+        raise SettingError("a --teacher teaches what distill makes; got no --method with it; add --method distill")
     before = registry.versions(manifest.name)
     with interruptible(lambda: _done(registry, manifest.name, before)), show.progress() as on_progress:
         from features.definitions.load import load  # slow: after all that is quickly refused
@@ -100,6 +111,7 @@ def compress(
             recipes,
             tolerance=tolerance,
             batch=int(batch),
+            teachers=teachers,
             on_progress=on_progress,
         )
         versions: Mapping[int, Any] = {}
@@ -195,6 +207,27 @@ def _split(manifest: Manifest, start: str | None, days: int | None, delay: int, 
             f"begins {moment_text(split.first_test_day * DAY_MS)}; take later days"
         )
     return split
+
+
+def _teacher(model: tuple[Manifest, bytes], manifest: Manifest, config: TrainConfig, split: Split) -> bytes:
+    """A further teacher's bytes. Raises `SettingError` where it takes other inputs, or learned something else, or later."""
+    found, onnx = model
+    of, until = f"{found.name} {found.version}", found.trained_until
+    _check_label(found, config)
+    if (found.plan, found.signature.columns) != (manifest.plan, manifest.signature.columns):
+        raise SettingError(
+            f"a teacher scores the model's own rows; {of} is of plan {found.plan[:12]} with {len(found.signature.columns)} "
+            f"inputs, {manifest.name} {manifest.version} of {manifest.plan[:12]} with {len(manifest.signature.columns)}; take "
+            "another --teacher"
+        )
+    end = (split.first_day + split.days) * DAY_MS
+    if until is None or until > end:
+        raise SettingError(
+            f"what a teacher learned after the days of training, it could tell of the test; {of} learned until "
+            f"{'nobody knows when' if until is None else moment_text(until)}, and they end {moment_text(end)}; take "
+            "another --teacher"
+        )
+    return onnx
 
 
 def _learned(manifest: Manifest, split: Split) -> dict[str, int | None]:

@@ -95,20 +95,22 @@ def compress(
     *,
     tolerance: float,
     batch: int = BATCHES[0],
+    teachers: Sequence[bytes] = (),
     resamples: int = RESAMPLES,
     threads: int = 2,
     on_progress: Progress | None = None,
 ) -> Compression:
     """Follow each recipe, measure what it made, and recommend one or none.
 
-    Recipes learn from rows of the training days of ``split``, and are measured on its test rows, the same for all. Raises
+    Recipes learn from rows of the training days of ``split``, those that distil from ``teachers`` too, which take the original's
+    matrix; all are measured on the test rows of ``split``. Raises
     `RefusedError` where there is one recipe alone and it is refused, and `SettingError` where the original gives a test row no
     finite score, and as `jobs.training.rows.rows_of` does.
     """
     told = on_progress or (lambda step, done, total: None)
     rows = rows_of(service, config, split, threads=threads, on_progress=on_progress)
     x = table_matrix(rows.table, service.plan, original.signature.columns)
-    learnt, judged = _learnt(rows, x, split, config), _judged(service, rows, x, split, config)
+    learnt, judged = _learnt(rows, x, split, config, teachers), _judged(service, rows, x, split, config)
     kept = _original(original, judged)
     made, refused = _made(original, learnt, judged, recipes, told)
     measured, again = _measured([kept, *made], original.signature, judged, config, resamples, told)
@@ -161,11 +163,11 @@ def _reference(plan: Plan, rows: Rows, x: Floats, split: Split, signature: Signa
     return reference_of(plan, own, trained, scores_of(opened(onnx, signature), x[later]), later)
 
 
-def _learnt(rows: Rows, x: Floats, split: Split, config: TrainConfig) -> Learnt:
+def _learnt(rows: Rows, x: Floats, split: Split, config: TrainConfig, teachers: Sequence[bytes]) -> Learnt:
     """All rows of the training days that a float32 holds, those without a label too."""
     days = rows.frame["day"].between(split.first_day, split.first_day + split.days, inclusive="left").to_numpy()
     held = days & ~np.isinf(x).any(axis=1)
-    return Learnt(x[held], rows.frame["label"].to_numpy(np.float64)[held], config.task)
+    return Learnt(x[held], rows.frame["label"].to_numpy(np.float64)[held], config.task, tuple(teachers))
 
 
 def _judged(service: Service, rows: Rows, x: Floats, split: Split, config: TrainConfig) -> Judged:

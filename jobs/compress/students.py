@@ -8,29 +8,21 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 import onnx
-from lightgbm import Booster, Dataset, train
-from onnxmltools import convert_lightgbm
-from onnxmltools.convert.common.data_types import FloatTensorType
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.neural_network import MLPRegressor
 from sklearn.tree import DecisionTreeRegressor
 
 from features.inputs.matrix import Floats
 from features.inputs.signature import Task
-from jobs.training.fitted import INPUT, OPSET, Fitted, Labels
+from jobs.training.fitted import Fitted, Labels
 from jobs.training.scikit import fit_pipeline
-from jobs.training.trainers.lightgbm import with_float32_thresholds
+from jobs.training.trainers import lightgbm
 
 AGREEMENT = 1e-4
 """How far a student's ONNX may be from its library: log odds of up to 14 are added in float32 and in doubles."""
-SURE = 1e-6
-"""Chances are kept so far from 0 and 1 where log odds are made of them."""
-STEADY = 1.0
-"""What a boosted student's leaf weighs at least, and is held back by: with LightGBM's 0.001 and 0, leaves of rows of which the
-teacher is sure had huge log odds, and 30 trees came to an average precision of 0.44 on the example, not 0.54."""
-SAID = "objective=regression"
-HARDEST = 1e-3
-"""The least curvature of a row in boosting: a row of which all are sure would divide by nothing."""
+SURE, SUREST = 0.1, 1e-6
+"""Chances whose log odds are taught are kept from 0 and 1 by so much of the rarer outcome's mean chance, and by so much at least:
+a row that a teacher calls 1 in a million is no other lesson than one that it calls 1 in ten thousand."""
 
 
 class Lesson(msgspec.Struct, frozen=True):
@@ -43,7 +35,6 @@ class Lesson(msgspec.Struct, frozen=True):
     labels: Labels
     """[rows]; NaN where none is known."""
     task: Task
-    temperature: float
     hard: float
     """The weight of a known label, against that of the teacher's score, 1 - hard."""
 
@@ -52,6 +43,16 @@ class Lesson(msgspec.Struct, frozen=True):
         """[rows]: the teacher's scores and the known labels, mixed by their weights."""
         known = ~np.isnan(self.labels)
         return np.where(known, (1 - self.hard) * self.teacher + self.hard * np.where(known, self.labels, 0), self.teacher)
+
+    @property
+    def log_odds(self) -> bool:
+        """Whether a student that can give any number is taught the targets' log odds: they are chances."""
+        return self.task == "classification"
+
+    @property
+    def numbers(self) -> Labels:
+        """[rows]: what such a student is taught, by squared errors."""
+        return _log_odds(self.targets) if self.log_odds else self.targets
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -79,40 +80,21 @@ Student = Literal["boosted", "tree", "forest", "mlp"]
 
 
 def boosted(lesson: Lesson, size: Size) -> Taught:
-    """LightGBM's boosted trees. Of a classification their sum is the log odds, and what is minimised is Hinton's loss.
+    """LightGBM's boosted trees, fitted by squared errors, of a classification to the log odds.
 
-    (1 - hard) T² CE(σ(z/T), σ(s/T)) + hard CE(label, σ(s)) for the teacher's log odds z and the student's s, of Hinton, Vinyals &
-    Dean, "Distilling the knowledge in a neural network" (2015, section 2), with the gradient that section 2.1 derives; of a row
-    without a label the first term alone, with weight 1.
+    Ba & Caruana, "Do deep nets really need to be deep?" (2014, section 2.2) say why log odds and not chances.
     """
-    options: dict[str, Any] = {
-        "max_depth": size.depth,
-        "num_leaves": size.leaves,
-        "learning_rate": min(0.3, 10 / size.trees),
-        "min_sum_hessian_in_leaf": STEADY,
-        "lambda_l2": STEADY,
-        "seed": size.seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": 1,
-        "verbose": -1,
-    }
-    regression = lesson.task == "regression"
-    start = lesson.targets.mean()
-    first = float(start if regression else _log_odds(np.array([start]))[0])
-    # What trees are fitted to starts at the mean, which becomes part of the first tree's leaves.
-    data = Dataset(lesson.x, lesson.targets - first if regression else lesson.targets, free_raw_data=False)
-    if regression:
-        options |= {"objective": "regression", "boost_from_average": False}
-    else:
-        options |= {"objective": _hinton(lesson, first)}
-    model = train(options, data, size.trees)
-    booster = Booster(model_str=with_float32_thresholds(model.model_to_string()))
-    # Named, for otherwise the name is random and so is the file's sha256.
-    inputs = [(INPUT, FloatTensorType([None, lesson.x.shape[1]]))]
-    content = convert_lightgbm(_as_regression(booster), name="model", initial_types=inputs, target_opset=OPSET, zipmap=False)
-    _add(content, first)
-    return Taught(content, lambda rows: booster.predict(rows, raw_score=True) + first, not regression)
+    fitted = lightgbm.fit(
+        lesson.x,
+        lesson.numbers,
+        "regression",
+        trees=size.trees,
+        depth=size.depth,
+        leaves=size.leaves,
+        learning_rate=min(0.3, 10 / size.trees),
+        seed=size.seed,
+    )
+    return Taught(onnx.load_model_from_string(fitted.onnx), fitted.predict, lesson.log_odds)
 
 
 def tree(lesson: Lesson, size: Size) -> Taught:
@@ -130,21 +112,13 @@ def forest(lesson: Lesson, size: Size) -> Taught:
 
 
 def mlp(lesson: Lesson, size: Size) -> Taught:
-    """scikit-learn's network of one hidden layer, fitted to the log odds by squared errors.
-
-    Ba & Caruana, "Do deep nets really need to be deep?" (2014, section 2.2); of a regression to the scores.
-    """
+    """scikit-learn's network of one hidden layer, fitted as `boosted` is."""
     model = MLPRegressor(hidden_layer_sizes=(size.units,), random_state=size.seed, early_stopping=True, max_iter=100)
-    classifies = lesson.task == "classification"
-    return _of_scikit(
-        lesson, model, _log_odds(lesson.targets) if classifies else lesson.targets, scaled=True, log_odds=classifies
-    )
+    return _of_scikit(lesson, model, lesson.numbers, scaled=True, log_odds=lesson.log_odds)
 
 
 STUDENTS: dict[Student, Callable[[Lesson, Size], Taught]] = {"boosted": boosted, "tree": tree, "forest": forest, "mlp": mlp}
 """Each by its name, which `Student` lists too."""
-TEMPERED = {"boosted"}
-"""Those that a temperature means something to."""
 
 
 def _of_scikit(lesson: Lesson, model: Any, targets: Labels, *, scaled: bool, log_odds: bool) -> Taught:
@@ -152,43 +126,10 @@ def _of_scikit(lesson: Lesson, model: Any, targets: Labels, *, scaled: bool, log
     return Taught(onnx.load_model_from_string(fitted.onnx), fitted.predict, log_odds)
 
 
-def _hinton(lesson: Lesson, first: float) -> Callable[[Any, Any], tuple[Labels, Labels]]:
-    """The gradient and the curvature of Hinton's loss, of rows that start at log odds ``first``."""
-    known = ~np.isnan(lesson.labels)
-    weight, labels = np.where(known, lesson.hard, 0), np.where(known, lesson.labels, 0)
-    heat = lesson.temperature
-    soft = _chance(_log_odds(lesson.teacher) / heat)
-
-    def gradients(scores: Any, _: Any) -> tuple[Labels, Labels]:
-        cool, warm = _chance(scores + first), _chance((scores + first) / heat)
-        gradient = (1 - weight) * heat * (warm - soft) + weight * (cool - labels)
-        curvature = (1 - weight) * warm * (1 - warm) + weight * cool * (1 - cool)
-        return gradient, np.maximum(curvature, HARDEST * curvature.mean())
-
-    return gradients
-
-
-def _as_regression(booster: Booster) -> Booster:
-    """The same trees said to be a regression's, whose sum the converter gives as it is: it refuses a loss of one's own."""
-    lines = [line for line in booster.model_to_string().split("\n") if not line.startswith(("objective=", "[objective: "))]
-    place = next(place for place, line in enumerate(lines) if line.startswith("feature_names="))
-    return Booster(model_str="\n".join([*lines[:place], SAID, *lines[place:]]))
-
-
-def _add(content: onnx.ModelProto, first: float) -> None:
-    """Add a number to the score of a graph of trees: the node has a place for it."""
-    for node in content.graph.node:
-        if node.op_type == "TreeEnsembleRegressor":
-            node.attribute.append(onnx.helper.make_attribute("base_values", [first]))
-
-
 def _log_odds(chances: Labels) -> Labels:
     """[n] → [n], of chances that are kept from being sure."""
-    kept = np.clip(chances, SURE, 1 - SURE)
+    mean = float(chances.mean())
+    least = max(SURE * min(mean, 1 - mean), SUREST)
+    kept = np.clip(chances, least, 1 - least)
     found: Labels = np.log(kept) - np.log1p(-kept)
-    return found
-
-
-def _chance(log_odds: Any) -> Labels:
-    found: Labels = 1 / (1 + np.exp(-np.clip(log_odds, -700, 700)))
     return found

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 
 from features.errors import HeadraceError, SettingError
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.methods import text_of
 from jobs.compress.scored import dressed, scores_of, shape_of
-from jobs.compress.students import AGREEMENT, STUDENTS, TEMPERED, Lesson, Size, Student, Taught
+from jobs.compress.students import AGREEMENT, STUDENTS, Lesson, Size, Student, Taught
 from jobs.compress.trees import rewritten
 from jobs.training.fitted import Labels
 
@@ -22,35 +24,26 @@ def compress(
     depth: int = 5,
     leaves: int = 16,
     units: int = 16,
-    temperature: float = 1.0,
     hard: float = 0.0,
     seed: int = 0,
 ) -> Candidate:
     """Teach a small model the scores of this one on all training rows, with or without a label.
 
-    The method is Bucila, Caruana & Niculescu-Mizil's "Model compression" (2006), the loss of the boosted student that of Hinton,
-    Vinyals & Dean (2015). The teacher is the candidate, or with `Learnt.teachers` the mean of all their scores. ``student``:
-    boosted trees, one tree, a forest or an mlp, whatever the teacher is. ``trees``, ``depth`` and ``leaves`` are the most that a
-    student of trees has, ``units`` the mlp's hidden ones. ``temperature`` softens what the boosted student is taught, ``hard`` is
-    the weight of a label that is known, from 0 to 1.
+    The method is Bucila, Caruana & Niculescu-Mizil's "Model compression" (2006), the weight of known labels beside the teacher's
+    scores that of Hinton, Vinyals & Dean, "Distilling the knowledge in a neural network" (2015, section 2), here in the targets'
+    mean. The teacher is the candidate, or with `Learnt.teachers` the mean of all their scores. ``student``: boosted trees, one
+    tree, a forest or an mlp, whatever the teacher is. ``trees``, ``depth`` and ``leaves`` are the most that a student of trees
+    has, ``units`` the mlp's hidden ones. ``hard`` is the weight of a label that is known, from 0 to 1.
 
     Raises `RefusedError` where the outputs are more than a score and its label, and `SettingError` for a parameter out of bounds.
     """
     for name, value, least in (("trees", trees, 1), ("depth", depth, 1), ("leaves", leaves, 2), ("units", units, 1)):
         if value < least:
             raise SettingError(f"distill has {name} of {least} or more; got {name}={value}; give more")
-    if not temperature > 0 or not 0 <= hard <= 1:
-        raise SettingError(
-            f"distill has a temperature above 0 and a weight of hard labels from 0 to 1; got temperature={temperature:g}, "
-            f"hard={hard:g}; give temperature=2 and hard=0.3, say"
-        )
-    if temperature != 1 and (student not in TEMPERED or learnt.task == "regression"):
-        raise SettingError(
-            f"a temperature softens chances that are taught by cross entropy, to student {', '.join(sorted(TEMPERED))} of a "
-            f"classification; got temperature={temperature:g} for student={student} of a {learnt.task}; leave it out"
-        )
+    if not 0 <= hard <= 1:
+        raise SettingError(f"distill has a weight of hard labels from 0 to 1; got hard={hard:g}; give hard=0.3, say")
     shape = shape_of(candidate.onnx, learnt.x)
-    lesson = Lesson(learnt.x, _taught(candidate, learnt), learnt.labels, learnt.task, temperature, hard)
+    lesson = Lesson(learnt.x, _taught(candidate, learnt), learnt.labels, learnt.task, hard)
     taught = STUDENTS[student](lesson, Size(trees, depth, leaves, units, seed))
     made = rewritten(dressed(taught.onnx, shape, log_odds=taught.log_odds))
     _check(made, taught, learnt)
@@ -60,11 +53,12 @@ def compress(
         "depth": depth,
         "leaves": leaves,
         "units": units,
-        "temperature": temperature,
         "hard": hard,
         "seed": seed,
     }
     told = {name: text_of(value) for name, value in given.items()} | {"teachers": str(1 + len(learnt.teachers))}
+    if learnt.teachers:
+        told["teachers_sha256"] = ",".join(hashlib.sha256(one).hexdigest() for one in learnt.teachers)
     return Candidate(made, (*candidate.steps, ("distill", told)))
 
 

@@ -183,6 +183,22 @@ def test_a_dry_run_prints_a_table_and_registers_nothing(project: Path, capsys: p
     assert Registry(project / "models").versions("network") == before
 
 
+def test_a_further_teacher_is_heard_and_in_the_lineage(project: Path) -> None:
+    """What a network and trees teach together is another student than what the network teaches alone."""
+    registry, made = Registry(project / "models"), []
+    for further in ([], ["--teacher", "trees@1"]):
+        command = ["compress", "network@1", "--method", "distill:student=tree", *further, "--tolerance", "1"]
+        before = registry.versions("network")
+        assert run([*command, *DAYS, "--project", str(project)]) == 0
+        (new,) = set(registry.versions("network")) - set(before)
+        made.append(registry.manifest("network", new))
+    alone, together = made
+    assert alone.sha256 != together.sha256
+    assert (alone.lineage["distill.teachers"], together.lineage["distill.teachers"]) == ("1", "2")
+    assert together.lineage["distill.teachers_sha256"] == registry.manifest("trees", 1).sha256
+    assert together.lineage["parameters"] == alone.lineage["parameters"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -203,6 +219,12 @@ def test_a_dry_run_prints_a_table_and_registers_nothing(project: Path, capsys: p
             ("long_trained", "--from", "2024-05-01", "--days", "1"),
             "learned until 2024-05-10 00:00:00, and the test begins 2024-05-03",
         ),
+        (("network", "--teacher", "trees", "--method", "quantize"), "a --teacher teaches what distill makes; got no --method"),
+        (("network", "--teacher", "nothing"), "a model is in the registry; got 'nothing'; it has "),
+        (("network", "--teacher", "unknown"), "unknown 1 learned until nobody knows when, and they end 2024-05-02"),
+        (("network", "--teacher", "long_trained"), "long_trained 1 learned until 2024-05-10 00:00:00, and they end 2024-05-02"),
+        (("network", "--teacher", "other_plan"), "a teacher scores the model's own rows; other_plan 1 is of plan 000000000000"),
+        (("network", "--teacher", "other_label"), "other_label 1 is a classification of num.n"),
         (("network", "--from", "May"), "a day is YYYY-MM-DD; got 'May'"),
         (("no_nulls",), "a model is compressed that scores every test row; got no finite score for "),
         (("trees", "--method", "quantize"), "got a graph of TreeEnsembleClassifier, which has none; trees have no such weights"),

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from features.errors import SettingError
-from features.inputs import running
+from features.inputs import running, session
 from features.inputs.session import DEFAULT, Execution, open_session
 from serving.models.admit import admit
 from serving.models.manifest import Model
@@ -122,6 +122,14 @@ def test_scores_that_differ_when_tuned_are_not_served(tmp_path: Path, monkeypatc
         loaded = load_model(registry.get("orders", 1), lambda: HERE)
     assert "got score" in lines[0]["error"]
     assert 0 < loaded.score([(0, 0)]).scores[0] < 0.5
+
+
+def test_a_provider_that_does_not_start_is_not_taken_for_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime runs on the CPU then, and says nothing: what is measured would be the CPU under another's name."""
+    monkeypatch.setattr(session, "providers", lambda: ("TensorrtExecutionProvider", session.CPU))
+    with pytest.raises(SettingError, match=r"got TensorrtExecutionProvider, which is installed and does not start"):
+        open_session(stumps([0.25]), Execution(provider="TensorrtExecutionProvider"))
+    assert open_session(stumps([0.25])).get_providers() == [session.CPU]
 
 
 def test_a_machine_is_its_cpu_its_cores_and_its_libraries(tmp_path: Path) -> None:
