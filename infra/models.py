@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from features.inputs.reference import Reference
 from features.plan import Plan
 from infra.settings import Settings
 from serving.models.admit import Given, admit
-from serving.models.manifest import Manifest
+from serving.models.manifest import Manifest, read_reference
 from serving.models.registry import Registry
 
 
@@ -21,6 +22,17 @@ def registry_root(project: Path, settings: Settings) -> Path | str:
 def registry_of(project: Path, settings: Settings) -> Registry:
     """The project's model registry."""
     return Registry(registry_root(project, settings))
+
+
+def references(registry: Registry) -> Callable[[str, int], Reference | None]:
+    """Gives the reference of a model's version; None where it has none, or is not there: predictions outlive what made them."""
+
+    def given(name: str, version: int) -> Reference | None:
+        if name not in registry.names() or version not in registry.versions(name):
+            return None
+        return read_reference(registry.get(name, version))
+
+    return given
 
 
 def registering(registry: Registry) -> Callable[..., Manifest]:

@@ -30,7 +30,7 @@ class MonitorSettings(Section):
     windows_looked_at: int = Field(default=3, ge=1, le=100)
     """How many of the last windows are looked at."""
     kept_windows: int = Field(default=35, ge=1, le=10_000)
-    """How many windows of each version are kept, open or closed."""
+    """How many closed windows of each version are kept; one that predicts nothing for so long is forgotten."""
     max_poll_records: int = Field(default=5000, ge=1)
     """How many predictions are counted at once, at most."""
     discovery_ms: int = Field(default=10_000, ge=100)

@@ -85,9 +85,10 @@ def _entropy(shares: Numbers) -> float:
 def p_value(limits: Sequence[Limit], rows: int, statistic: float) -> float:
     """How likely a window of so many rows is at least so far from training, if nothing has changed.
 
-    Between two sizes of windows the quantiles are those of the logarithm of the size between; a larger window than any is held
-    against the largest, which is the stricter way. Between two quantiles, and beyond the last, the logarithm of the probability
-    is linear in the statistic: a sum of squares, which the index is near 0, has such a tail (Imhof 1961).
+    Between two sizes of windows the quantiles are those of the logarithm of the size between. A larger window than any is held
+    against the largest, a smaller one against the smallest as if the index were one over the number of rows, as it is of chance
+    alone: both ways less is found than training would allow. Between two quantiles, and beyond the last, the logarithm of
+    the probability is linear in the statistic: a sum of squares, which the index is near 0, has such a tail (Imhof 1961).
     """
     at = _quantiles(limits, rows)
     return max(LEAST_P, float(np.exp(_line(statistic, at, np.log(1 - np.array(PROBABILITIES))))))
@@ -97,8 +98,8 @@ def critical(limits: Sequence[Limit], rows: int, p: float) -> float:
     """The statistic of which `p_value` says ``p``.
 
     >>> limits = [Limit(100.0, tuple(-np.log(1 - np.array(PROBABILITIES))))]
-    >>> round(critical(limits, 100, 0.02), 6), round(p_value(limits, 100, -np.log(0.02)), 6), round(critical(limits, 9, 1e-6), 3)
-    (3.912023, 0.02, 13.816)
+    >>> round(critical(limits, 100, 0.02), 6), round(p_value(limits, 100, -np.log(0.02)), 6), round(critical(limits, 50, 1e-6), 3)
+    (3.912023, 0.02, 27.631)
     """
     at = _quantiles(limits, rows)
     logs = np.log(1 - np.array(PROBABILITIES))
@@ -110,6 +111,7 @@ def _quantiles(limits: Sequence[Limit], rows: int) -> Numbers:
     sizes = np.log([limit.rows for limit in limits])
     quantiles = np.array([limit.quantiles for limit in limits])
     found = np.array([np.interp(np.log(max(1, rows)), sizes, column) for column in quantiles.T])
+    found *= max(1.0, limits[0].rows / max(1, rows))
     apart: Numbers = np.maximum.accumulate(found) + FLAT * np.arange(len(found))
     return apart
 

@@ -67,10 +67,9 @@ def _run(service: str, where: Path, written: Path | None) -> None:
     from infra.kafka import rights
     from infra.local import stack, topics
     from infra.local.files import fresh
-    from infra.models import registry_of
+    from infra.models import references, registry_of
     from infra.settings import run_folder
     from schemas.topics import ALARMS, predictions
-    from serving.models.manifest import read_reference
     from serving.monitor.run import run
 
     log_plainly()
@@ -88,7 +87,7 @@ def _run(service: str, where: Path, written: Path | None) -> None:
     topics.require(client, predictions(service).name)
     topics.create(client, {ALARMS.name: 1}, ALARMS.config, settings.kafka.replication)
     rights.require(client, rights.of_monitor(service, config.group))
-    run(service, lambda name, version: read_reference(registry.get(name, version)), config)
+    run(service, references(registry), config)
 
 
 def _over_history(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ import pandas as pd
 from features.errors import SettingError
 from features.inputs.arrow import table_matrix
 from features.inputs.matrix import Floats
+from features.inputs.reference import Reference
 from features.inputs.signature import Signature
 from features.plan import Plan
 from features.service import Service
@@ -25,6 +27,7 @@ from jobs.history.compute import Progress
 from jobs.training.bootstrap import Interval, bootstrap
 from jobs.training.config import TrainConfig
 from jobs.training.metrics import Doubles, measure
+from jobs.training.reference import reference_of, watched
 from jobs.training.rows import Rows, rows_of
 from jobs.training.split import Split, test_rows
 from jobs.training.train import counts, given_rows, golden_rows
@@ -61,6 +64,8 @@ class Compression(msgspec.Struct, frozen=True):
     """Rows of training and test, as training counts them."""
     golden: list[tuple[float | None, ...]]
     """Test rows to try versions on."""
+    reference: Callable[[bytes], Reference]
+    """What live rows of a candidate are held against: the rows of training, and its own scores of later ones."""
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -121,6 +126,7 @@ def compress(
         recommendation=recommend(first, rest, rule),
         counts=counts(rows.frame["label"], rows.training, rows.test, config.task),
         golden=given_rows(golden_rows(judged.x)),
+        reference=partial(_reference, service.plan, rows, x, split, original.signature),
     )
 
 
@@ -143,11 +149,18 @@ def registered(found: Compression, register: Callable[..., Any], lineage: Mappin
         versions[place] = register(
             one.made.onnx,
             golden_rows=found.golden,
+            reference=found.reference(one.made.onnx),
             metrics={**one.metrics, **found.counts},
             lineage={**lineage, **method, **noted(steps)},
             **known,
         )
     return versions
+
+
+def _reference(plan: Plan, rows: Rows, x: Floats, split: Split, signature: Signature, onnx: bytes) -> Reference:
+    own = msgspec.structs.replace(rows, inputs=signature.columns, x=x)
+    trained, later = watched(own, split)
+    return reference_of(plan, own, trained, scores_of(opened(onnx, signature), x[later]), later)
 
 
 def _learnt(rows: Rows, x: Floats, split: Split, config: TrainConfig, teachers: Sequence[bytes]) -> Learnt:

@@ -8,8 +8,8 @@ Good 2005, section 3.7, for exchanging whole clusters). A draw splits the keys a
 - as the reference the rows of all other keys on all other days.
 
 So a key's rows stay together over all of training, as do the rows of a day, with what only that day has. Of each input the keys
-are those that its windows are by. No draw has a window of more than about half a day's rows; larger ones are held against
-those.
+are those that its windows are by. No draw has a window of more than about half a day's rows; a live window that is
+larger is held against those.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from features.inputs.reference import LENGTH_MS, LENGTHS, SCORE, Histogram, Leng
 from features.plan import Plan
 from jobs.training.fitted import Labels
 from jobs.training.rows import Mask, Rows
+from jobs.training.split import Split
 
 DRAWS = 1000
 """Windows of each size, about."""
@@ -44,6 +45,13 @@ PERIODS = 200
 SEED = 20_240_501
 
 Ints = npt.NDArray[np.int64]
+
+
+def watched(rows: Rows, split: Split) -> tuple[Mask, Mask]:
+    """The rows of training, and those after it that a model can score, [rows] each: with a label or without, as live rows are."""
+    trained: Mask = rows.frame["day"].to_numpy() < split.first_day + split.days
+    later: Mask = ~trained & ~np.isinf(rows.x).any(axis=1)
+    return trained, later
 
 
 def reference_of(plan: Plan, rows: Rows, trained: Mask, scores: Labels, scored: Mask) -> Reference:
@@ -116,7 +124,7 @@ def _limits_by_key(
 
 def blocks_of(key: Mapping[str, Any], rows: int) -> Ints:
     """The block of each row, [rows]: its key's, or that of several keys; without a key each row's own, or of several rows."""
-    own = pd.DataFrame(key).groupby(list(key), sort=True).ngroup().to_numpy() if key else np.arange(rows)
+    own = pd.DataFrame(key).groupby(list(key), sort=True, dropna=False).ngroup().to_numpy() if key else np.arange(rows)
     count = int(own.max(initial=-1)) + 1
     if count <= BLOCKS:
         return own.astype(np.int64)

@@ -27,7 +27,7 @@ from jobs.training.config import TrainConfig
 from jobs.training.fitted import Fitted, Labels, agreeing_scores
 from jobs.training.metrics import measure
 from jobs.training.networks import sequences_of
-from jobs.training.reference import reference_of
+from jobs.training.reference import reference_of, watched
 from jobs.training.rows import Mask, Rows, rows_of
 from jobs.training.split import Split, test_rows
 from jobs.training.trainers import chosen, takes_sequences
@@ -117,8 +117,7 @@ def learn(service: Service, config: TrainConfig, split: Split, rows: Rows) -> Tr
     fitted = fit(x[training], frame["label"][training].to_numpy())
     golden = golden_rows(x[test])
     agreeing_scores(fitted, _with_nulls(golden), config.trainer)
-    by_then = frame["day"].to_numpy() < split.first_day + split.days  # with a label or without: as live rows are
-    later = ~by_then & ~np.isinf(x).any(axis=1)
+    by_then, later = watched(rows, split)
     scores = agreeing_scores(fitted, x[later], config.trainer)
     found = scores[test[later]]
     batch = batch_rows(service.plan, rows.table.filter(pa.array(training | test)))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from features.inputs.reference import Histogram, Reference
+from features.errors import StackError
+from features.inputs.reference import Histogram, Reference, encode_reference
 from features.times import moment_text
 from schemas.alarm import Alarm
 from serving.monitor.config import Rules
@@ -19,6 +21,8 @@ from serving.monitor.state import State, Track, Verdict, Version, Window
 
 GiveReference = Callable[[str, int], Reference | None]
 """The reference of a model's version; None: it has none."""
+MOST_OPEN = 1000
+"""Starts of windows that are open at once, at most: where much is unread, partitions are read to different times."""
 WORDS = {
     "nulls": "its share of nulls",
     "zeros": "its share of zeros",
@@ -35,14 +39,22 @@ class Monitor:
     def __init__(self, state: State, rules: Rules, references: GiveReference, clock: Callable[[], float] = time.time) -> None:
         self.state, self.rules = state, rules
         self._references, self._clock = references, clock
-        self._known: dict[tuple[str, int], Reference | None] = {}
+        self._known: dict[tuple[str, int], tuple[Reference | None, str]] = {}
 
     def reference(self, model: str, version: int) -> Reference | None:
-        """What the version is held against, read once."""
+        """What the version is held against, read once. Raises `StackError` where the state has counted with another one."""
         place = model, version
         if place not in self._known:
-            self._known[place] = self._references(model, version)
-        return self._known[place]
+            found = self._references(model, version)
+            self._known[place] = found, sha256(encode_reference(found)).hexdigest() if found else ""
+        found, digest = self._known[place]
+        own = self.state.versions.get(f"{model}/{version}")
+        if found and own and own.reference != digest:
+            raise StackError(
+                f"a version has one reference for good; {model} v{version} had another when its predictions were counted: the "
+                "registry was made anew; remove the monitor's state in the run folder: what the topic still has is counted anew"
+            )
+        return found
 
     def count(self, model: str, version: int, times: npt.NDArray[np.int64], columns: Mapping[str, Any]) -> None:
         """Count predictions of one version: their event times, [n], and by input, and ``score``, their values, [n].
@@ -61,7 +73,7 @@ class Monitor:
         if not len(found):
             return
         state.events += len(window)
-        own = state.versions.setdefault(f"{model}/{version}", Version(model, version))
+        own = state.versions.setdefault(f"{model}/{version}", Version(model, version, self._known[model, version][1]))
         for start, rows in zip(found.tolist(), np.bincount(window).tolist(), strict=True):
             own.windows.setdefault(start, Window(0, {})).rows += rows
         for histogram in reference.histograms:
@@ -77,11 +89,11 @@ class Monitor:
     def advance(self, until_ms: int) -> list[Alarm]:
         """Close the windows that are over once the stream has come to ``until_ms``; gives the alarms that open or close by it.
 
-        Where more are open than are kept, the oldest are closed too: what a wrong clock wrote takes no memory.
+        Where more than `MOST_OPEN` are open, the oldest are closed too: what a wrong clock wrote takes no memory.
         """
         state, length = self.state, self.rules.length_ms
         starts = sorted({start for version in state.versions.values() for start in version.windows})
-        surplus = set(starts[: max(0, len(starts) - self.rules.kept_windows)])
+        surplus = set(starts[: max(0, len(starts) - MOST_OPEN)])
         alarms = []
         for start in starts:
             if start + length + self.rules.wait_ms > until_ms and start not in surplus:
@@ -120,7 +132,7 @@ class Monitor:
             return track.alarm
         quiet = [not has_drifted for _, has_drifted in track.recent[-rules.windows_needed :]]
         if track.alarm is not None and len(quiet) == rules.windows_needed and all(quiet):
-            since, track.alarm = track.alarm.since, None
+            since, track.alarm, track.recent = track.alarm.since, None, []  # the next alarm is of windows of its own
             return self._alarm("closed", since, version, verdict, finding)
         return None
 

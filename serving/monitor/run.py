@@ -13,7 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -23,10 +23,10 @@ from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartitio
 from kafka.errors import KafkaError
 
 from features.errors import StackError
+from features.inputs.reference import Reference
 from features.signals import stopped_by_signals
 from schemas.alarm import Alarm
 from schemas.codec import decode_alarm, encode
-from schemas.features import Value
 from schemas.topics import ALARMS, predictions
 from serving.log_lines import log_as_json
 from serving.monitor.config import MonitorConfig
@@ -37,6 +37,8 @@ from serving.monitor.state import read_state, write_state
 POLL_MS = 500
 SAVE_SECONDS = 5.0
 READ_BACK_SECONDS = 60.0
+END_MS = 253_402_300_800_000
+"""The year 10000: no event is so late."""
 
 log = structlog.get_logger()
 
@@ -44,13 +46,14 @@ log = structlog.get_logger()
 class _Receipt(msgspec.Struct, gc=False):
     model: str
     version: int
-    inputs: dict[str, Value]
+    inputs: dict[str, float | bool | str | None]
+    """A number is a double, however it is written: one that is too large for it is refused."""
 
 
 class _Predicted(msgspec.Struct, gc=False):
     """What is counted of a prediction."""
 
-    event_time: int
+    event_time: Annotated[int, msgspec.Meta(ge=0, lt=END_MS)]
     score: float
     receipt: _Receipt
 
@@ -70,7 +73,7 @@ def run(service: str, references: GiveReference, config: MonitorConfig, stop: th
         state = read_state(config.state, service, config.rules.window)
         consumer = parts.enter_context(closing(_consumer(config)))
         producer = parts.enter_context(closing(KafkaProducer(enable_idempotence=True, metrics_enabled=False, **config.client)))
-        loop = Loop(Monitor(state, config.rules, references), config, consumer, producer)
+        loop = Loop(Monitor(state, config.rules, _told(references)), config, consumer, producer)
         loop.write_outbox(is_new=False)
         loop.look_for_partitions()
         address = parts.enter_context(metrics_at(config.metrics_port, loop.seen))
@@ -81,6 +84,18 @@ def run(service: str, references: GiveReference, config: MonitorConfig, stop: th
                 config.ready_file.write_bytes(msgspec.json.encode({"metrics": address}))
         loop.save()
         log.info("stop", service=service, events=state.events, late=state.late, offsets=state.offsets)
+
+
+def _told(references: GiveReference) -> GiveReference:
+    """The same, and the log says of which version there is none."""
+
+    def given(model: str, version: int) -> Reference | None:
+        found = references(model, version)
+        if found is None:
+            log.warning("a version without a reference is not watched", model=model, version=version)
+        return found
+
+    return given
 
 
 class Loop:
@@ -179,9 +194,13 @@ class Loop:
                 state.unreadable += 1
                 continue
             by_version[found.receipt.model, found.receipt.version].append(found)
-        for (model, version), some in by_version.items():
-            times = np.array([one.event_time for one in some], np.int64)
+        for (model, version), all_of_it in by_version.items():
             reference = self.monitor.reference(model, version)
+            some = _countable(all_of_it, reference)
+            state.unreadable += len(all_of_it) - len(some)
+            if not some:
+                continue
+            times = np.array([one.event_time for one in some], np.int64)
             inputs, scores = [one.receipt.inputs for one in some], [one.score for one in some]
             self.monitor.count(model, version, times, columns_of(inputs, scores, reference) if reference else {})
             state.newest[place.partition] = max(state.newest.get(place.partition, 0), int(times.max()))
@@ -224,6 +243,13 @@ class Loop:
                         found.add((alarm.id, alarm.state))
         self._consumer.unsubscribe()
         return found
+
+
+def _countable(found: list[_Predicted], reference: Reference | None) -> list[_Predicted]:
+    """Those that have no text where the reference has a number: no version's receipts do."""
+    bins = [histogram.bins for histogram in reference.histograms] if reference else []
+    numbers = [one.name for one in bins if one.kind == "number"]
+    return [one for one in found if not any(type(one.receipt.inputs.get(name)) is str for name in numbers)]
 
 
 def _consumer(config: MonitorConfig) -> Any:

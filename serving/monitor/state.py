@@ -50,6 +50,8 @@ class Version(msgspec.Struct):
 
     model: str
     version: int
+    reference: str
+    """The sha256 of the reference that gives its counters their cells."""
     windows: dict[int, Window] = {}
     """Those that are open, by their start."""
     closed: list[Verdict] = []
@@ -111,7 +113,7 @@ def read_state(file: Path, service: str, length: Length) -> State:
 
 
 def write_state(file: Path, state: State) -> None:
-    """Write it whole, so that it is on the disk: a reader finds the old or the new."""
+    """Write it whole, so that it is on the disk, its name too: a reader finds the old or the new."""
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f"{file.name}.unfinished")
     with unfinished.open("wb") as out:
@@ -119,3 +121,8 @@ def write_state(file: Path, state: State) -> None:
         out.flush()
         os.fsync(out.fileno())
     unfinished.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -44,12 +44,16 @@ def test_a_p_value_is_that_of_its_critical_value(quantiles: tuple[float, ...], p
 
 
 def test_a_limit_is_as_often_passed_as_it_says() -> None:
-    """At each quantile the probability of more; between two sizes of windows, between theirs; a larger one as the largest."""
+    """At each quantile the probability of more; between two sizes of windows, between theirs; a larger one as the largest.
+
+    Of a smaller window than any, the index is larger as its rows are fewer.
+    """
     small, large = Limit(100.0, tuple(2 * np.arange(1.0, 10))), Limit(10_000.0, tuple(np.arange(1.0, 10)))
     for quantile, probability in zip(large.quantiles, PROBABILITIES, strict=True):
         assert p_value([small, large], 10_000, quantile) == pytest.approx(1 - probability, rel=1e-6)
         assert p_value([small, large], 10**7, quantile) == pytest.approx(1 - probability, rel=1e-6)
         assert p_value([small, large], 1000, 1.5 * quantile) == pytest.approx(1 - probability, rel=1e-6)
+        assert p_value([small, large], 10, 10 * 2 * quantile) == pytest.approx(1 - probability, rel=1e-6)
     assert p_value([small, large], 100, 0.0) == 1
 
 

@@ -10,12 +10,15 @@ import msgspec
 import pytest
 
 from features.definitions.load import load
+from features.inputs.arrow import table_matrix
 from features.inputs.columns import input_columns
 from features.plan import Plan
 from features.times import DAY_MS
 from infra.cli import run
+from jobs.history.compute import compute
+from jobs.training.fitted import onnx_scores
 from serving.models.admit import admit
-from serving.models.manifest import Manifest, read_onnx
+from serving.models.manifest import Manifest, read_onnx, read_reference
 from serving.models.registry import Registry
 from tests.support.models import stumps
 from tests.support.networks import mlp
@@ -125,6 +128,25 @@ def test_those_on_the_front_are_versions_with_their_lineage(found: dict[str, Any
             "parameters": one["recipe"],
         }
         assert len(read_onnx(version)) == one["size"]
+
+
+def test_those_on_the_front_can_be_watched(found: dict[str, Any], project: Path) -> None:
+    """Their references are of the model's inputs on the days of training, and of their own scores of later rows."""
+    registry, plan = Registry(project / "models"), _plan(project)
+    x = table_matrix(compute(load(project).service("num")), plan, registry.manifest("network", 1).signature.columns)
+    versions = [one["version"] for one in found["candidates"] if one["version"]]
+    assert versions
+    for number in versions:
+        version = registry.get("network", number)
+        reference = read_reference(version)
+        assert reference is not None
+        *inputs, score = reference.histograms
+        assert tuple(one.name for one in inputs) == version.manifest.signature.columns
+        assert {sum(one.counts) for one in inputs} == {version.manifest.metrics["rows"]}
+        assert FIRST <= reference.trained_from < reference.trained_until <= FIRST + DAY_MS <= reference.scored_from
+        own = onnx_scores(read_onnx(version), x).tolist()
+        assert score.bins.low in own
+        assert score.bins.high in own
 
 
 def test_versions_keep_the_days_of_the_original(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,9 +31,9 @@ pytestmark = pytest.mark.core
 
 Run = Callable[..., tuple[int, str]]
 
-READERS = ("plan", "features", "score", "train")
+READERS = ("plan", "features", "score", "train", "retrain", "freshness", "compress", "outcomes")
 """Commands that read definitions and settings, and need no Kafka."""
-CLIENTS = ("audit", "explain", "publish", "replay", "tail", "up", "run", "scorer", "stream", "online")
+CLIENTS = ("audit", "explain", "publish", "replay", "tail", "up", "run", "scorer", "stream", "online", "monitor")
 """Commands that need one."""
 WITH_ALL = ("is binary", "is a folder", "ends the process", "has an unknown key")
 """Of the broken files, those with which every command is tried; all others with one that reads them."""

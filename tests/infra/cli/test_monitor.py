@@ -12,7 +12,7 @@ import pytest
 
 from features.definitions.load import load
 from infra.cli import run
-from infra.models import registering
+from infra.models import references, registering
 from infra.settings import TrainSettings
 from jobs.training.split import Split
 from jobs.training.train import train
@@ -96,6 +96,13 @@ def test_a_version_without_a_reference_is_refused(tmp_path: Path, capsys: pytest
     """One that was added, or that an older Headrace trained."""
     assert run(["monitor", "num", "--once", "--project", str(num_project(tmp_path / "num"))]) == 2
     assert "a version is held against the rows that it was trained on; num v1 came without them" in capsys.readouterr().err
+
+
+def test_a_version_that_is_gone_has_no_reference(project: Path) -> None:
+    """Its predictions are on their topic for longer: a monitor passes over them."""
+    given = references(Registry(project / "models"))
+    assert given("handbook", 1) is not None
+    assert (given("handbook", 99), given("nobody", 1), given("../x", 1)) == (None, None, None)
 
 
 def test_rules_that_cannot_be_are_refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,27 @@ def test_limits_hold_where_rows_of_a_key_are_alike() -> None:
     assert would >= 30
 
 
+def test_limits_hold_for_windows_that_are_smaller_than_any_drawn() -> None:
+    """A share of the traffic: some of the keys, far fewer than the smallest draw has."""
+    passed, windows = 0, 0
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        key, day, values = _stream(random, DAYS)
+        bins = number_bins("n", values)
+        (own,) = limits(bins.cells(values)[:, None], [bins.size], key, day)
+        later_key, _, later = _stream(random, 1)
+        for few in np.split(later[np.argsort(later_key, kind="stable")], KEYS // 8):
+            assert len(few) < own[0].rows / 2
+            passed += p_value(own, len(few), psi(bins.count(values), bins.count(few))) < 0.05
+            windows += 1
+    assert passed <= 0.07 * windows
+
+
+def test_rows_without_a_key_are_a_block() -> None:
+    """As any key's."""
+    assert blocks_of({"k": np.array(["a", None, "a", None], object)}, 4).tolist() == [0, 1, 0, 1]
+
+
 def test_a_moved_mean_is_beyond_the_limit() -> None:
     """Half a deviation of all keys is found at once."""
     random = np.random.default_rng(1)

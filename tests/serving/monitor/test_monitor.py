@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.errors import StackError
 from features.inputs.reference import SCORE
 from features.times import DAY_MS
 from schemas import Alarm
 from serving.monitor.metrics import Seen, _Monitored
+from serving.monitor.monitor import MOST_OPEN, Monitor
 from serving.monitor.state import State
 from tests.serving.monitor.support import DAY, INPUT, ROWS, TRAINED, count, monitor, values
 
@@ -82,6 +84,31 @@ def test_an_alarm_names_what_has_moved_most(spoil: Any, what: str) -> None:
     assert (alarm.input, alarm.what) == (INPUT, what)
 
 
+def test_the_next_alarm_is_another_one() -> None:
+    """Windows of an alarm that closed count for no other: where few of many are needed, one more day alone opens none."""
+    found = _days([0.5, 0.5, 0, 0, 0.5, 0, 0.5], windows_needed=2, windows_looked_at=7)
+    told = [(day, alarm.state, alarm.since) for day, alarms in enumerate(found) for alarm in alarms if alarm.input == INPUT]
+    fourth = DAY + 4 * DAY_MS
+    assert told == [(1, "open", DAY), (3, "closed", DAY), (6, "open", fourth)]
+    one = _days([0.5, 0, 0.5, 0], windows_needed=1, windows_looked_at=3)
+    ids = [(alarm.id, alarm.state) for alarms in one for alarm in alarms]
+    assert len(ids) == 8 == len(set(ids))
+
+
+def test_a_registry_that_was_made_anew_is_refused() -> None:
+    """Counters of another reference's cells are not gone on with."""
+    one = monitor()
+    count(one, 0, values(0))
+    other = monitor()
+    other.state = one.state
+    of = other.reference("shop", 1)
+    assert of is not None
+    changed = msgspec.structs.replace(of, trained_from=1)
+    again = Monitor(one.state, one.rules, lambda model, version: changed)
+    with pytest.raises(StackError, match="one reference for good; shop v1 had another when"):
+        count(again, 0, values(1))
+
+
 def test_a_small_effect_is_no_drift_however_sure_it_is() -> None:
     """Less than a third of a deviation of very many rows is below a floor of 0.1, and above none."""
 
@@ -121,12 +148,22 @@ def test_windows_close_once_the_stream_is_beyond_them_and_what_comes_later_is_la
 def test_what_is_kept_is_bounded() -> None:
     """However many windows a wrong clock opens, and however long it runs: the newest ones, open and closed."""
     one = monitor(kept_windows=5)
-    for day in range(40):
+    for day in range(MOST_OPEN + 40):
         count(one, day, values(day, rows=20))
-        one.advance(0)
+    one.advance(0)
     version = one.state.versions["shop/1"]
-    assert (len(version.windows), len(version.closed)) == (5, 5)
-    assert min(version.windows) == DAY + 35 * DAY_MS
+    assert (len(version.windows), len(version.closed)) == (MOST_OPEN, 5)
+    assert min(version.windows) == DAY + 40 * DAY_MS
+
+
+def test_what_is_read_ahead_of_the_stream_stays_open() -> None:
+    """One partition is read far beyond another: what comes of the other is not late."""
+    one = monitor(kept_windows=5)
+    for day in range(30):
+        count(one, day, values(day))
+        one.advance(DAY)
+    count(one, 0, values(99))
+    assert (one.state.late, one.state.versions["shop/1"].windows[DAY].rows) == (0, 2 * ROWS)
 
 
 def test_a_version_that_predicts_no_longer_is_forgotten_and_its_alarm_closes() -> None:

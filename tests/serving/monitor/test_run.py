@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -194,6 +195,25 @@ def test_an_alarm_that_was_being_written_is_written_once(watched: Watched, monke
 def _until_alarms_are_there(watched: Watched) -> None:
     with watching(watched):
         wait_until(lambda: len(watched.alarms(2)) == 2)
+
+
+def test_records_that_cannot_be_counted_are_passed_over(watched: Watched) -> None:
+    """A text where the model has a number, a number no double holds, a time that is none: the others are counted."""
+    receipt = {"model": "shop", "version": 1, "inputs": {INPUT: 1.0}}
+    hostile = [
+        {"event_time": DAY, "score": 1.0, "receipt": {**receipt, "inputs": {INPUT: "1.5"}}},
+        {"event_time": DAY, "score": 1.0, "receipt": {**receipt, "inputs": {INPUT: 10**400}}},
+        {"event_time": 10**30, "score": 1.0, "receipt": receipt},
+        {"event_time": -1, "score": 1.0, "receipt": receipt},
+    ]
+    with closing(KafkaProducer(bootstrap_servers=watched.bootstrap)) as producer:
+        for one in hostile:
+            producer.send(predictions(watched.service).name, json.dumps(one).encode(), partition=0)
+        producer.flush()
+    watched.send(0, values(0))
+    with watching(watched):
+        wait_until(lambda: watched.state().events == ROWS)
+    assert watched.state().unreadable == len(hostile)
 
 
 def test_one_monitor_at_a_time(watched: Watched) -> None:
