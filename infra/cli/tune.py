@@ -26,12 +26,14 @@ def tune(
         ),
     ],
     batch: Annotated[
-        list[int] | None, typer.Option(help="Rows of a batch; repeat it. By default 1, 32, 256 and 2,000.", show_default=False)
+        list[int] | None,
+        typer.Option(help="Rows of a batch; repeat it. By default 1, 32, 256 and 2,000.", min=1, max=100_000, show_default=False),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(help="The most threads that are tried. By default all cores.", min=1, show_default=False)
+        int | None,
+        typer.Option(help="The most threads that are tried. By default all cores.", min=1, max=1024, show_default=False),
     ] = None,
-    rounds: Annotated[int, typer.Option(help="How often each setting is measured, in turns.", min=8)] = 21,
+    rounds: Annotated[int, typer.Option(help="How often each setting is measured, in turns.", min=8, max=1000)] = 21,
     forget: Annotated[bool, typer.Option("--forget", help="Measure nothing; run with the defaults here again.")] = False,
     project: ProjectOption = HERE,
     as_json: JsonOption = False,
