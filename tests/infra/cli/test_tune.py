@@ -76,7 +76,7 @@ def test_what_won_is_kept_and_forgotten(
         (["nothing"], "a model is in the registry; got 'nothing'"),
         (["num@9"], "model 'num' has no version 9"),
         (["num@canary"], "model 'num' has no alias 'canary'"),
-        (["num", "--batch", "0"], "a batch has 1 row or more; got 0"),
+        (["num", "--batch", "0"], "Input should be greater than or equal to 1"),
     ],
 )
 def test_mistakes_are_one_line(words: list[str], said: str, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
