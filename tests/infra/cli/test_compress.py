@@ -221,7 +221,7 @@ def test_a_further_teacher_is_heard_and_in_the_lineage(project: Path) -> None:
         ),
         (("network", "--teacher", "trees", "--method", "quantize"), "a --teacher teaches what distill makes; got no --method"),
         (("network", "--teacher", "nothing"), "a model is in the registry; got 'nothing'; it has "),
-        (("network", "--teacher", "unknown"), "unknown 1 learned until nobody knows when, and they end 2024-05-02"),
+        (("network", "--teacher", "unknown@1"), "unknown 1 learned until nobody knows when, and they end 2024-05-02"),
         (("network", "--teacher", "long_trained"), "long_trained 1 learned until 2024-05-10 00:00:00, and they end 2024-05-02"),
         (("network", "--teacher", "other_plan"), "a teacher scores the model's own rows; other_plan 1 is of plan 000000000000"),
         (("network", "--teacher", "other_label"), "other_label 1 is a classification of num.n"),

@@ -27,7 +27,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (("--trees", "0"), "command line: train.num.trees: input should be greater than or equal to 1; got 0; fix its value"),
         (("--trainer", "logistic"), "trainer 'logistic' takes regularization; got trees; leave it out"),
-        (("--trainer", "logit"), "a trainer is one of lightgbm, linear, logistic, random_forest, xgboost; got 'logit'"),
+        (("--trainer", "logit"), "a trainer is one of cnn, lightgbm, linear, logistic, mlp, random_forest, xgboost; got 'logit'"),
         (("--regularization", "2"), "trainer 'xgboost' takes trees, depth, learning_rate, seed; got regularization"),
     ],
 )

@@ -38,12 +38,10 @@ from tests.support.models import register, stumps
 from tests.support.num import num_project
 from tests.support.streams import records
 
-NAME = "moving"
 KEYS = 7
 RATE = 40
 HISTORY_HOURS = 3
 SECONDS = 90
-ALSO = "moving-also"
 SETTINGS = """
 services = {services}
 
@@ -54,7 +52,7 @@ partitions = 2
 checkpoint_interval_ms = 1000
 jvm_options = "-Xmx512m -XX:TieredStopAtLevel=1"
 """
-ALSO_DEFINED = f"""
+ALSO_DEFINED = """
 half = StreamFeatureView(
     name="half",
     entities=[key],
@@ -62,8 +60,10 @@ half = StreamFeatureView(
     timestamp_field="at",
     aggregations=[Aggregation(column="n", function="sum", time_window=timedelta(minutes=30), name="sum_n")],
 )
-also = FeatureService(name="{ALSO}", features=[half], tags={{"spine": "num"}})
+also = FeatureService(name="ALSO", features=[half], tags={"spine": "num"})
 """
+Values = dict[int, dict[str, Any]]
+"""The row of each event."""
 WINDOW = ("time_window=timedelta(hours=1)", "time_window=timedelta(hours=2)")
 
 
@@ -73,17 +73,19 @@ class Stream:
     In event-time mode each event is up to half a second old when it comes, so that many come after newer ones, and none is late.
     """
 
-    def __init__(self, folder: Path, broker: Broker, mode: Mode = "arrival") -> None:
+    def __init__(self, folder: Path, broker: Broker, name: str, mode: Mode = "arrival") -> None:
+        """Its topics are of ``name``, which no other test of the broker has."""
+        self.name, self.also, self.mode = name, f"{name}-also", mode
         self.folder = num_project(folder)
         self.broker = broker
         self.since = int(time.time() * 1000)
         self.sent: list[dict[str, Any]] = []
         self._oldest_ms = 500 if mode == "event_time" else 0
         self._chance = random.Random(15)
-        self.serve(NAME)
-        self.define("topic=name", f'topic="{NAME}-" + name')
+        self.serve(name)
+        self.define("topic=name", f'topic="{name}-" + name')
         self.define("watermark_delay_threshold=timedelta(0)", "watermark_delay_threshold=timedelta(seconds=1)")
-        self.define('FeatureService(name="num", features=[totals, doubled]', f'FeatureService(name="{NAME}", features=[totals]')
+        self.define('FeatureService(name="num", features=[totals, doubled]', f'FeatureService(name="{name}", features=[totals]')
         self.define('tags={"spine": "num"}', f'tags={{"spine": "num", "mode": "{mode}"}}')
         self.history = [self.event(-i, self.since - i * 3_600_000 * HISTORY_HOURS // 500) for i in range(500, 0, -1)]
         self.write(folder, self.history)
@@ -116,13 +118,18 @@ class Stream:
         assert old in text
         file.write_text(text.replace(old, new))
 
+    def define_also(self) -> None:
+        """A second service, over the same source."""
+        file = self.folder / "definitions.py"
+        file.write_text(file.read_text() + ALSO_DEFINED.replace("ALSO", self.also))
+
     def serve(self, *services: str) -> None:
         """Say in the settings which services there are to be."""
         (self.folder / "headrace.toml").write_text(SETTINGS.format(services=json.dumps(services)))
 
-    def train(self, service: str = NAME) -> str:
+    def train(self, service: str | None = None) -> str:
         """A model in production for the plan as it is defined; gives the plan."""
-        plan = load(self.folder).service(service).plan
+        plan = load(self.folder).service(service or self.name).plan
         inputs = input_columns(plan, plan.inputs)
         register(self.folder / "models", plan, stumps([0.1] * len(inputs)), inputs=inputs)
         return plan.short_digest
@@ -146,14 +153,14 @@ class Stream:
         with closing(KafkaProducer(bootstrap_servers=self.broker.bootstrap, linger_ms=0)) as producer:
             while not self._stop.wait(1 / RATE):
                 event = self.event(len(self.sent), int(time.time() * 1000) - self._chance.randint(0, self._oldest_ms))
-                producer.send(f"{NAME}-num", json.dumps(event).encode(), event["k"].encode())
+                producer.send(f"{self.name}-num", json.dumps(event).encode(), event["k"].encode())
                 self.sent.append(event)
 
-    def predictions(self, service: str = NAME) -> list[Prediction]:
+    def predictions(self, service: str | None = None) -> list[Prediction]:
         """All that there are."""
-        return [decode_prediction(record.value) for record in records(self.broker, f"predictions.{service}")]
+        return [decode_prediction(record.value) for record in records(self.broker, f"predictions.{service or self.name}")]
 
-    def await_all(self, service: str = NAME) -> list[Prediction]:
+    def await_all(self, service: str | None = None) -> list[Prediction]:
         """The predictions, once there is one for each event that was sent by now."""
         wanted = {event["id"] for event in self.sent}
         deadline = time.monotonic() + SECONDS
@@ -190,34 +197,42 @@ class Stream:
 
     def dead_letters(self) -> list[DeadLetter]:
         """Of its events and feature vectors."""
-        topics = {f"{NAME}-num", f"features.{NAME}", f"features.{ALSO}"}
+        topics = {f"{self.name}-num", f"features.{self.name}", f"features.{self.also}"}
         letters = [decode_dead_letter(record.value) for record in records(self.broker, DEAD_LETTERS.name)]
         return [letter for letter in letters if letter.origin.topic in topics]
 
-    def values(self, folder: Path, window: tuple[str, str] | None = None, service: str = NAME) -> dict[int, dict[str, Any]]:
+    def values(
+        self, folder: Path, window: tuple[str, str] | None = None, service: str | None = None
+    ) -> dict[int, dict[str, Any]]:
         """What history gives each event under a plan, over all events that there were."""
         copy = Path(shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(".headrace", "models")))
         if window:
             file = copy / "definitions.py"
             file.write_text(file.read_text().replace(*window))
         self.write(copy, [*self.history, *self.sent])
-        return {row["id"]: row for row in compute(load(copy).service(service)).to_pylist()}
+        return {row["id"]: row for row in compute(load(copy).service(service or self.name)).to_pylist()}
 
-    def check(
-        self, found: list[Prediction], true: Mapping[str, dict[int, dict[str, Any]]], taken_over: Mapping[int, int]
-    ) -> Counter[str]:
+    def check(self, found: list[Prediction], true: Mapping[str, Values], taken_over: Mapping[int, int]) -> Counter[str]:
         """Each event has one prediction, by the plan that it is of, with the values of history; how many are of each plan.
 
-        ``true`` has the values by plan: of the one before first, which predicts the events before an offset of each partition.
+        ``true`` has the values by plan: of the one before first, which predicts the events before an offset of each partition. In
+        event-time mode those that still wait for their time as it ends are the new plan's too.
         """
         assert Counter(prediction.event_id for prediction in found).most_common(1)[0][1] == 1
         assert len(found) == len(self.sent)
         old, new = next(iter(true)), list(true)[-1]
         plans = Counter[str]()
+        waited = {new} if self.mode == "event_time" else set()  # for its time, as the plan before ended
+        others = [
+            (prediction.event_id, origin.partition, origin.offset, prediction.receipt.plan)
+            for prediction in found
+            if (origin := prediction.receipt.origin) is not None
+            and prediction.receipt.plan not in ({old, *waited} if origin.offset < taken_over[origin.partition] else {new})
+        ]
+        assert not others, f"{others} of another plan; {new} takes over at {dict(taken_over)}"
         for prediction in found:
             receipt = prediction.receipt
             assert receipt.origin is not None
-            assert receipt.plan == (old if receipt.origin.offset < taken_over[receipt.origin.partition] else new)
             row = true[receipt.plan][int(prediction.event_id)]
             assert {name: row[name] for name in receipt.inputs if name in row} == {
                 n: v for n, v in receipt.inputs.items() if n in row
@@ -228,11 +243,11 @@ class Stream:
 
 
 @contextmanager
-def moving(folder: Path, broker: Broker, mode: Mode = "arrival") -> Iterator[Stream]:
+def moving(folder: Path, broker: Broker, name: str, mode: Mode = "arrival") -> Iterator[Stream]:
     """Within, a stack that was backfilled serves a stream."""
-    made = Stream(folder, broker, mode)
+    made = Stream(folder, broker, name, mode)
     try:
-        assert made.command("backfill", NAME, "--until", made.until) == 0
+        assert made.command("backfill", name, "--until", made.until) == 0
         made.begin()
         yield made
     finally:

@@ -11,7 +11,7 @@ import pytest
 
 from features.definitions.load import load
 from infra.local.broker import Broker
-from tests.infra.run.moving import ALSO, ALSO_DEFINED, NAME, RATE, WINDOW, Stream, moving
+from tests.infra.run.moving import RATE, WINDOW, Stream, moving
 
 pytestmark = pytest.mark.stack
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.stack
 def stream(tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stream]:
     """A stack that was backfilled, and serves a stream."""
     monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP", broker.bootstrap)
-    with moving(tmp_path / "a project", broker) as made:
+    with moving(tmp_path / "a project", broker, "moving") as made:
         yield made
 
 
@@ -29,7 +29,7 @@ def test_a_new_plan_takes_over_from_the_one_that_serves(
 ) -> None:
     """A changed window, with `headrace up` killed once in between: for each partition the old plan predicts the events before an
     offset and the new one those from it on, each once and to the bit; before that a plan that fails leaves all as it was."""
-    old = load(stream.folder).service(NAME).plan.short_digest
+    old = load(stream.folder).service(stream.name).plan.short_digest
     stream.await_all()
     before = stream.pids()
 
@@ -40,7 +40,7 @@ def test_a_new_plan_takes_over_from_the_one_that_serves(
     data, hidden = stream.folder / "data" / "num.parquet", tmp_path / "num.parquet"
     data.rename(hidden)
     assert stream.command("up") == 2
-    assert f"nothing was taken over: {NAME} runs on as before" in " ".join(capsys.readouterr().err.split())
+    assert f"nothing was taken over: {stream.name} runs on as before" in " ".join(capsys.readouterr().err.split())
     assert stream.pids() == before
     stream.await_all()
     hidden.rename(data)
@@ -67,8 +67,8 @@ def test_a_new_plan_takes_over_from_the_one_that_serves(
 def test_a_new_plan_takes_over_in_event_time_mode(tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same for events that wait until none before them can come, of which many come after newer ones."""
     monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP", broker.bootstrap)
-    with moving(tmp_path / "a project", broker, "event_time") as stream:
-        old = load(stream.folder).service(NAME).plan.short_digest
+    with moving(tmp_path / "a project", broker, "waiting", "event_time") as stream:
+        old = load(stream.folder).service(stream.name).plan.short_digest
         stream.await_all()
         stream.define(*WINDOW)
         new = stream.train()
@@ -84,34 +84,34 @@ def test_a_new_plan_takes_over_in_event_time_mode(tmp_path: Path, broker: Broker
 def test_a_service_more_and_one_less(tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service goes that shares its job, and comes again with one of its own; the other predicts each event once all along."""
     monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP", broker.bootstrap)
-    stream = Stream(tmp_path / "a project", broker)
+    stream = Stream(tmp_path / "a project", broker, "sharing")
     try:
         file = stream.folder / "definitions.py"
         without = file.read_text()
-        file.write_text(without + ALSO_DEFINED)
-        also, plan = stream.train(ALSO), stream.train()
-        stream.serve(NAME, ALSO)
+        stream.define_also()
+        also, plan = stream.train(stream.also), stream.train()
+        stream.serve(stream.name, stream.also)
         stream.begin()
         assert stream.command("up", "--until", stream.until) == 0, _logs(stream)
         both = stream.pids()
         assert len([name for name in both if name.startswith("stream-")]) == 1, "they share a job"
-        stream.await_all(ALSO)
+        stream.await_all(stream.also)
 
         file.write_text(without)
-        stream.serve(NAME)
+        stream.serve(stream.name)
         assert stream.command("up") == 0, _logs(stream)
         one = stream.pids()
-        assert not [name for name in one if ALSO in name]
-        assert one[f"scorer-{NAME}"] == both[f"scorer-{NAME}"], "its plan is the same"
+        assert not [name for name in one if stream.also in name]
+        assert one[f"scorer-{stream.name}"] == both[f"scorer-{stream.name}"], "its plan is the same"
         stream.await_all()
 
-        file.write_text(without + ALSO_DEFINED)
-        stream.serve(NAME, ALSO)
+        stream.define_also()
+        stream.serve(stream.name, stream.also)
         assert stream.command("up") == 0, _logs(stream)
         assert stream.pids().items() >= one.items(), "what runs is left alone"
         time.sleep(2)
         stream.end()
-        for service, digest in ((NAME, plan), (ALSO, also)):
+        for service, digest in ((stream.name, plan), (stream.also, also)):
             stream.check(stream.await_all(service), {digest: stream.values(tmp_path / service, service=service)}, {0: 0, 1: 0})
         assert not stream.dead_letters()
     finally:
@@ -121,15 +121,15 @@ def test_a_service_more_and_one_less(tmp_path: Path, broker: Broker, monkeypatch
 def _taken_over(stream: Stream) -> dict[int, int]:
     """The offset of each partition from which the new plan predicts."""
     (taken,) = stream.folders.checkpoints.glob("*/*/*/takeover.json")
-    return {int(p): offset for p, offset in json.loads(taken.read_bytes())["offsets"][NAME].items()}
+    return {int(p): offset for p, offset in json.loads(taken.read_bytes())["offsets"][stream.name].items()}
 
 
 def _beside(stream: Stream) -> Path:
     """The record of the job beside, which is there once it was started."""
     from features.job import job_plan
 
-    job = job_plan([load(stream.folder).service(NAME).plan])
-    return stream.folder / ".headrace" / "processes" / f"stream-{NAME}~{job.short_digest}.json"
+    job = job_plan([load(stream.folder).service(stream.name).plan])
+    return stream.folder / ".headrace" / "processes" / f"stream-{stream.name}~{job.short_digest}.json"
 
 
 def _logs(stream: Stream) -> str:

@@ -13,6 +13,8 @@ import pytest
 pytestmark = pytest.mark.core
 
 ROOT = Path(__file__).parents[3]
+NEEDING = ("training", "compress", "freshness", "outcomes")
+"""The rooms of jobs that need it."""
 EXTRA = {"lightgbm", "onnx", "onnxmltools", "skl2onnx", "sklearn", "xgboost"}
 
 
@@ -42,16 +44,16 @@ def test_without_the_extra_of_networks_only_their_trainers_are_refused() -> None
 
 
 def test_no_other_package_needs_the_extra() -> None:
-    """Outside jobs/training and jobs/compress nothing imports what the extra installs, and these only where they are called."""
+    """Outside these rooms nothing imports what the extra installs, and these only where they are called."""
     for package in ("schemas", "features", "jobs", "serving", "infra"):
         for file in (ROOT / package).rglob("*.py"):
             place = file.relative_to(ROOT)
-            if place.is_relative_to("jobs/training") or place.is_relative_to("jobs/compress") or "jars" in place.parts:
+            if any(place.is_relative_to(f"jobs/{room}") for room in NEEDING) or "jars" in place.parts:
                 continue
             tree = ast.parse(file.read_text())
             assert not {name.partition(".")[0] for name in _imported(ast.walk(tree))} & EXTRA, place
             assert not [
-                name for name in _imported(_when_imported(tree)) if name.startswith(("jobs.training", "jobs.compress"))
+                name for name in _imported(_when_imported(tree)) if name.startswith(tuple(f"jobs.{room}" for room in NEEDING))
             ], place
 
 
