@@ -25,7 +25,7 @@ from features.sql.quoting import literal, quoted
 from features.times import ALWAYS
 from jobs.history.compute import Progress, compute
 from jobs.history.files import connect
-from jobs.history.places import Written
+from jobs.history.places import Written, history_of
 from jobs.history.scans import within_memory
 from jobs.history.tables import File, create_table
 
@@ -54,7 +54,7 @@ def golden_events(
     with tempfile.TemporaryDirectory() as folder:
         with within_memory(), closing(connect(resources=service.resources)) as connection:
             for source in plan.sources:
-                place = histories.get(source.name, service.folder / source.history)
+                place = history_of(source, service.folder, histories)
                 create_table(connection, source, [File(place)], plan.required(source), ALWAYS, service.event_times)
             _choose(connection, plan, count)
             files: dict[str, Written] = {

@@ -15,10 +15,12 @@ import msgspec
 import numpy as np
 import pytest
 
+from features.definitions.load import load
 from features.errors import SettingError
 from features.inputs.signature import Signature, Tensor
 from features.plan import BatchView, OnDemand, Plan
 from infra.cli import run
+from jobs.history.golden_events import golden_events
 from serving.edge.functions import text_of
 from serving.edge.headrace_edge import on_demand
 from serving.edge.headrace_edge.errors import EdgeError
@@ -61,6 +63,17 @@ def test_golden_vectors_are_events_of_the_history(bundle: Path, lines: list[str]
     found = [json.loads(event) for event in events]
     assert found == [known[one["id"]] for one in found]
     assert [one["at"] for one in found] == sorted(one["at"] for one in found)
+
+
+def test_a_history_may_be_a_url(project: Path) -> None:
+    """It is found where every other command finds it, and not in the project's folder."""
+    service = load(project).service("num")
+    (source,) = service.plan.sources
+    moved = msgspec.structs.replace(source, history=f"file://{project / source.history}")
+    plan = msgspec.structs.replace(service.plan, sources=(moved,))
+    rows, table = golden_events(msgspec.structs.replace(service, plan=plan), 20, ["totals__sum_v"], {})
+    assert [row.row for row in rows] == list(range(table.num_rows))
+    assert table.num_rows > 1
 
 
 def test_what_an_export_says_as_json(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
