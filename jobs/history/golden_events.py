@@ -19,7 +19,7 @@ import msgspec
 import pyarrow as pa
 
 from features.errors import SettingError
-from features.plan import Plan, Stage
+from features.plan import Plan, Source, Stage
 from features.service import Service
 from features.sql.quoting import literal, quoted
 from features.times import ALWAYS
@@ -57,16 +57,16 @@ def golden_events(
                 place = history_of(source, service.folder, histories)
                 create_table(connection, source, [File(place)], plan.required(source), ALWAYS, service.event_times)
             _choose(connection, plan, count)
-            files: dict[str, Written] = {
-                name: _write(connection, plan, name, Path(folder)) for name in (s.name for s in plan.sources)
-            }
+            files = {source.name: Path(folder) / f"{number}.parquet" for number, source in enumerate(plan.sources)}
+            for source in plan.sources:
+                _write(connection, source, files[source.name])
         table = compute(service, wanted=wanted, histories=files, on_progress=on_progress)
         if not table.num_rows:
             raise SettingError(
                 f"golden vectors are of events of {plan.spine}; its history has none; write --history {plan.spine}=FILE"
             )
         order = sorted((source.name for source in plan.sources), key=lambda name: name == plan.spine)
-        rows = [_rows(Path(str(files[name])), plan, name) for name in order]
+        rows = [_rows(files[name], plan, name) for name in order]
         return list(heapq.merge(*rows, key=attrgetter("time"))), table
 
 
@@ -91,7 +91,7 @@ def _of_key(connection: duckdb.DuckDBPyConnection, stage: Stage, recent: str) ->
     rows = f"SELECT {names}, count(*) AS _rows FROM {quoted(stage.source)} GROUP BY ALL"
     chosen = f"SELECT {names} FROM {recent} LEFT JOIN ({rows}) USING ({names}) ORDER BY _rows DESC NULLS LAST, {names} LIMIT 1"
     connection.execute(f"CREATE OR REPLACE TEMP TABLE _key AS {chosen}")
-    return f"({names}) IN (SELECT ({names}) FROM _key)" if len(stage.key) > 1 else f"{names} IN (SELECT {names} FROM _key)"
+    return f"({names}) IN (SELECT ({names}) FROM _key)"
 
 
 def _take(connection: duckdb.DuckDBPyConnection, plan: Plan, name: str, condition: str, count: int) -> None:
@@ -100,15 +100,11 @@ def _take(connection: duckdb.DuckDBPyConnection, plan: Plan, name: str, conditio
     connection.execute(f"INSERT INTO {_chosen(name)} SELECT _arrival FROM {quoted(name)} WHERE {condition} {newest}")
 
 
-def _write(connection: duckdb.DuckDBPyConnection, plan: Plan, name: str, folder: Path) -> Path:
-    """A file of the chosen rows of a source, by time and arrival: they arrive in the order in which they lie (rule 3)."""
-    path = folder / f"{len(list(folder.iterdir()))}.parquet"
-    columns = ", ".join(quoted(column.name) for column in plan.source(name).columns)
-    chosen = f"SELECT {columns} FROM {quoted(name)} WHERE _arrival IN (SELECT _arrival FROM {_chosen(name)})"
-    connection.execute(
-        f"COPY ({chosen} ORDER BY {quoted(plan.source(name).time)}, _arrival) TO {literal(str(path))} (FORMAT parquet)"
-    )
-    return path
+def _write(connection: duckdb.DuckDBPyConnection, source: Source, path: Path) -> None:
+    """Write the chosen rows of a source, by time and arrival: they arrive in the order in which they lie (rule 3)."""
+    columns = ", ".join(quoted(column.name) for column in source.columns)
+    chosen = f"SELECT {columns} FROM {quoted(source.name)} WHERE _arrival IN (SELECT _arrival FROM {_chosen(source.name)})"
+    connection.execute(f"COPY ({chosen} ORDER BY {quoted(source.time)}, _arrival) TO {literal(str(path))} (FORMAT parquet)")
 
 
 def _chosen(name: str) -> str:
