@@ -12,7 +12,7 @@ from .events import Event, typed
 from .model import Session, finite, number
 from .on_demand import Function
 from .outbox import Line, Outbox, Place
-from .plan import Plan
+from .plan import Plan, Source
 from .windows import NEVER, Bounds, Rows, Windows
 
 FIRST, EVER = "first", "ever"
@@ -58,7 +58,7 @@ class Device:
         """
         now = int(self._clock() * 1000)
         try:
-            event = self._read(source, text, now)
+            event = events.read(self._source(source), text, now, self.plan.max_ahead_ms, self.plan.max_age_days)
         except RefusedError as error:
             return {"refused": error.reason, "detail": str(error), "source": source}
         known = self._ids.get((source, event.id))
@@ -82,7 +82,7 @@ class Device:
         Raises `EdgeError` where it is no event of this bundle's.
         """
         try:
-            event = self._read(line.source, line.event, None)
+            event = events.read_again(self._source(line.source), line.event)
         except RefusedError as error:
             what = f"event {line.own['n']} of {line.source}"
             raise EdgeError(f"an outbox has events of this bundle's sources; {what}: {error}; name another --state DIR") from None
@@ -139,15 +139,12 @@ class Device:
             windows.bound()
         self._ids = {(source, one): Place(*place) for source, one, *place in state["ids"][-self._most_ids :]}
 
-    def _read(self, source: str, text: str, now_ms: int | None) -> Event:
-        """``now_ms`` None: whatever its time, it was taken before."""
-        plan = self.plan
-        if source not in plan.sources:
-            known = ", ".join(plan.sources)
-            raise RefusedError("not_json", f"an event is of a source of this bundle, {known}; got '{source[:40]}'")
-        if now_ms is None:
-            return events.read(plan.sources[source], text, 0, 2**63, 0)
-        return events.read(plan.sources[source], text, now_ms, plan.max_ahead_ms, plan.max_age_days)
+    def _source(self, name: str) -> Source:
+        """The source of this name. Raises `RefusedError` where the bundle has none."""
+        if name not in self.plan.sources:
+            known = ", ".join(self.plan.sources)
+            raise RefusedError("not_json", f"an event is of a source of this bundle, {known}; got '{name[:40]}'")
+        return self.plan.sources[name]
 
     def add(self, event: Event) -> None:
         """Take an event into the windows over its source."""

@@ -44,8 +44,7 @@ def replay(plan: Plan, session: Session, functions: Mapping[str, Function], cont
     least = plan.model.smallest * max(map(abs, scores), default=0.0)
     own, values = [], 0
     for place, line in enumerate(lines, 1):
-        source = plan.sources[line["source"]]
-        event = events.read(source, line["event"], 0, 2**63, 0)
+        event = events.read_again(plan.sources[line["source"]], line["event"])
         device.add(event)
         if "features" not in line:
             continue
