@@ -8,7 +8,7 @@ from typing import Any
 
 from . import events, on_demand
 from .errors import EdgeError, RefusedError, UnscorableError
-from .events import Event, typed
+from .events import Event
 from .model import Session, finite, number
 from .on_demand import Function
 from .outbox import Line, Outbox, Place
@@ -104,9 +104,8 @@ class Device:
     def inputs(self, event: Event, features: Mapping[str, Any]) -> dict[str, Any]:
         """The model's inputs by column, of an event and its window features. Raises `UnscorableError`."""
         found = {name: number(value) for name, value in features.items()}
-        columns = {column.name: typed(column, event.columns[column.name]) for column in self.plan.sources[event.source].columns}
         for view in self.plan.on_demand:
-            found.update(on_demand.call(view, self._functions[view.view], columns, found))
+            found.update(on_demand.call(view, self._functions[view.view], event.columns, found))
         for column, (feature, place) in self.plan.lists.items():
             values = found[feature]
             found[column] = values[place] if len(values) >= -place else None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .errors import EdgeError, UnscorableError
+from .events import typed
 from .plan import OnDemand
 
 Function = Callable[[dict[str, list[Any]]], Mapping[str, Any]]
@@ -22,8 +23,8 @@ def load(content: bytes, views: tuple[OnDemand, ...]) -> dict[str, Function]:
 
 
 def call(view: OnDemand, function: Function, event: Mapping[str, Any], features: Mapping[str, Any]) -> dict[str, Any]:
-    """The view's features of one event, by full name. Raises `UnscorableError` where the function fails on it."""
-    given = {name: [event[name]] for name in view.event_inputs}
+    """The view's features of one event, by full name, of its columns. Raises `UnscorableError` where the function fails on it."""
+    given = {column.name: [typed(column, event[column.name])] for column in view.event_inputs}
     given.update({seen: [features[full]] for seen, full in view.feature_inputs})
     try:
         made = function(given)

@@ -40,6 +40,10 @@ class Source:
     columns: tuple[Column, ...]
     required: tuple[str, ...]
 
+    def column(self, name: str) -> Column:
+        """The column called ``name``."""
+        return next(column for column in self.columns if column.name == name)
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -83,7 +87,7 @@ class OnDemand:
     """A function of event columns and other features, in ``functions.py``."""
 
     view: str
-    event_inputs: tuple[str, ...]
+    event_inputs: tuple[Column, ...]
     feature_inputs: tuple[tuple[str, str], ...]
     outputs: tuple[str, ...]
 
@@ -168,7 +172,7 @@ def read(content: bytes) -> Plan:
         max_age_days=found["max_age_days"],
         sources=sources,
         stages=tuple(_stage(one, sources[one["source"]]) for one in found["windows"]),
-        on_demand=tuple(_on_demand(one) for one in found["on_demand"]),
+        on_demand=tuple(_on_demand(one, sources[found["spine"]]) for one in found["on_demand"]),
         lists={column: (feature, place) for column, (feature, place) in found["lists"].items()},
         model=_model(found["model"]),
     )
@@ -180,12 +184,11 @@ def _source(found: dict[str, Any]) -> Source:
 
 
 def _stage(found: dict[str, Any], source: Source) -> Stage:
-    columns = {column.name: column for column in source.columns}
-    return Stage(found["source"], tuple(found["key"]), tuple(_feature(one, columns) for one in found["features"]))
+    return Stage(found["source"], tuple(found["key"]), tuple(_feature(one, source) for one in found["features"]))
 
 
-def _feature(found: dict[str, Any], columns: dict[str, Column]) -> Feature:
-    column = columns[found["column"]]
+def _feature(found: dict[str, Any], source: Source) -> Feature:
+    column = source.column(found["column"])
     parameter = tuple(found["parameter"]) if found["parameter"] else None
     fill = None if found["fill"] is None else _typed(found["fill"], found["gives"], column.scale)
     known = {name: found[name] for name in ("name", "function", "window_ms", "bits", "relative")}
@@ -198,9 +201,10 @@ def _typed(fill: float, kind: str, scale: int) -> Any:
     return {"float64": float, "bool": bool}.get(kind, int)(fill)
 
 
-def _on_demand(found: dict[str, Any]) -> OnDemand:
+def _on_demand(found: dict[str, Any], spine: Source) -> OnDemand:
+    columns = tuple(spine.column(name) for name in found["event_inputs"])
     pairs = tuple((seen, full) for seen, full in found["feature_inputs"])
-    return OnDemand(found["view"], tuple(found["event_inputs"]), pairs, tuple(found["outputs"]))
+    return OnDemand(found["view"], columns, pairs, tuple(found["outputs"]))
 
 
 def _model(found: dict[str, Any]) -> Model:
