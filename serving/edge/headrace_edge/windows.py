@@ -44,6 +44,11 @@ class Rows:
         for name, column in self.columns.items():
             column.insert(place, values[name])
 
+    def keep(self, most: int) -> None:
+        """Remove the oldest rows, where there are more than ``most``."""
+        if len(self.times) > most:
+            self.remove(len(self.times) - most)
+
     def remove(self, count: int) -> None:
         """Remove the oldest rows."""
         self.lost = max(self.lost, self.times[count - 1])
@@ -72,15 +77,13 @@ class Windows:
         oldest = rows.times[-1] - self._kept_ms
         while len(rows.times) > BLOCK and rows.times[BLOCK - 1] <= oldest:
             rows.remove(BLOCK)
-        if len(rows.times) > self._bounds.rows:
-            rows.remove(len(rows.times) - self._bounds.rows)
+        rows.keep(self._bounds.rows)
         self._drop_keys()
 
     def bound(self) -> None:
         """Keep the bounds of rows and keys that were saved by a runner with others."""
         for rows in self.keys.values():
-            if len(rows.times) > self._bounds.rows:
-                rows.remove(len(rows.times) - self._bounds.rows)
+            rows.keep(self._bounds.rows)
         self._drop_keys()
 
     def _drop_keys(self) -> None:
