@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from . import bundle, state
 from .bundle import Bundle
@@ -118,11 +118,12 @@ def _device(found: Bundle, options: argparse.Namespace, outbox: Outbox | None) -
 def _restored(found: Bundle, options: argparse.Namespace) -> tuple[Outbox, Device]:
     """As it was when the runner ended, or was killed."""
     saved = state.load(options.state / STATE, found.id)
-    outbox = Outbox(options.state / OUTBOX, saved["outbox"] if saved else 1, options.sync)
+    first = saved["outbox"] if saved else 1
+    outbox = Outbox(options.state / OUTBOX, first, options.sync)
     device = _device(found, options, outbox)
     if saved:
         device.restore(saved["device"])
-    for line in outbox.since(saved["outbox"] if saved else 1):
+    for line in outbox.since(first):
         device.retake(line)
     if saved is None:  # from the first moment on it is of this bundle
         _save(found, options, device, outbox)
@@ -159,28 +160,27 @@ def _batches(lines: Iterator[bytes], size: int) -> Iterator[Iterable[bytes]]:
 
 
 def _predict(device: Device, lines: Iterable[bytes], out: IO[bytes]) -> None:
-    for line in lines:
-        if line.strip():
-            said = device.take(*_source_and_text(device, line))
-            if said is not None:
-                out.write(json.dumps(said, separators=(",", ":")).encode() + b"\n")
-                out.flush()
+    for source, text in _sources_and_texts(device, lines):
+        said = device.take(source, text)
+        if said is not None:
+            out.write(json.dumps(said, separators=(",", ":")).encode() + b"\n")
+            out.flush()
 
 
 def _fill(device: Device, lines: Iterable[bytes]) -> None:
     taken, refused = device.taken, 0
-    for line in lines:
-        if line.strip():
-            said: dict[str, Any] | None = device.take(*_source_and_text(device, line), fill=True)
-            refused += said is not None
+    for source, text in _sources_and_texts(device, lines):
+        refused += device.take(source, text, fill=True) is not None
     sys.stderr.write(f"{device.taken - taken} events fill the windows, {refused} were refused\n")
 
 
-def _source_and_text(device: Device, line: bytes) -> tuple[str, str]:
-    """``{…}`` is an event of the spine, ``SOURCE<TAB>{…}`` one of any source."""
-    text = line.decode(errors="surrogateescape").strip()  # what is no UTF-8 is refused as it is read
-    source, tab, event = text.partition("\t")
-    return (source, event) if tab and not source.startswith("{") else (device.plan.spine, text)
+def _sources_and_texts(device: Device, lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    """``{…}`` is an event of the spine, ``SOURCE<TAB>{…}`` one of any source; a blank line is none."""
+    for line in lines:
+        if line.strip():
+            text = line.decode(errors="surrogateescape").strip()  # what is no UTF-8 is refused as it is read
+            source, tab, event = text.partition("\t")
+            yield (source, event) if tab and not source.startswith("{") else (device.plan.spine, text)
 
 
 def _above_0(text: str) -> int:
