@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -153,8 +153,3 @@ def _model(manifest: Manifest) -> dict[str, Any]:
         "tolerance": TOLERANCE,
         "smallest": SMALLEST,
     }
-
-
-def window_names(part: Plan) -> Sequence[str]:
-    """The window features of a narrowed plan."""
-    return [feature.name for feature in part.window_features]

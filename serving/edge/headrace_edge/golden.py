@@ -28,7 +28,6 @@ from .windows import Bounds
 class Replayed(NamedTuple):
     """What was compared, and the runner's own values."""
 
-    events: int
     vectors: int
     values: int
     own: list[dict[str, float | None]]
@@ -65,7 +64,7 @@ def replay(plan: Plan, session: Session, functions: Mapping[str, Function], cont
         own.append({name: features[name] for name, feature in of_features.items() if not feature.bits})
     if not own:
         raise EdgeError(f"{RULE}; got none; export the model again, with --golden")
-    return Replayed(len(lines), len(own), values, own)
+    return Replayed(len(own), values, own)
 
 
 RULE = "windows and scores are those of the golden vectors"

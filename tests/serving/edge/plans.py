@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -36,8 +34,3 @@ def edge_plan(plan: Plan) -> runner.Plan:
 def text(columns: Mapping[str, Any]) -> str:
     """An event as JSON, every digit of its decimals."""
     return JSON(dict(columns)).decode()
-
-
-def plain(value: Any) -> Any:
-    """A value of a window as JSON has it, and as tests compare it: numbers of all their digits."""
-    return json.loads(JSON(value), parse_float=Decimal)
