@@ -19,6 +19,7 @@ from features.errors import SettingError
 from serving.edge.headrace_edge import bundle
 from serving.edge.headrace_edge.errors import EdgeError
 from serving.edge.headrace_edge.golden import Replayed
+from serving.edge.headrace_edge.plan import read
 from serving.edge.readme import readme
 from serving.models.manifest import Manifest
 
@@ -87,8 +88,7 @@ def export(
         if functions is not None:
             (draft / bundle.FUNCTIONS).write_bytes(functions)
         vectors = sum(one.features is not None for one in golden)
-        part = msgspec.json.decode(plan)
-        (draft / "README.md").write_text(readme(part, manifest, needs, versions, vectors))
+        (draft / "README.md").write_text(readme(read(plan), manifest, needs, versions, vectors))
         try:
             _write_golden(draft, golden, manifest, needs, versions)
             own = iter(bundle.read(draft).check().own)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from serving.edge.headrace_edge.plan import Plan
 from serving.models.manifest import Manifest
 
 TEXT = """# {model} version {version}, on a device
@@ -46,23 +46,22 @@ headrace edge-audit {service} state/outbox/{spine}-*.jsonl
 """
 
 
-def readme(part: dict[str, Any], manifest: Manifest, needs: Sequence[str], versions: dict[str, str], golden: int) -> str:
-    """The text; ``part`` is ``plan.json``, ``golden`` the number of vectors."""
-    spine = part["spine"]
-    sources = {source["name"]: source for source in part["sources"]}
+def readme(plan: Plan, manifest: Manifest, needs: Sequence[str], versions: dict[str, str], golden: int) -> str:
+    """The text; ``golden`` is the number of vectors."""
+    spine, sources = plan.spine, plan.sources
     others = [name for name in sources if name != spine]
     return TEXT.format(
         model=manifest.name,
         version=manifest.version,
         spine=spine,
         service=manifest.service,
-        columns=", ".join(f"`{column['name']}`" for column in sources[spine]["columns"]),
+        columns=", ".join(f"`{column.name}`" for column in sources[spine].columns),
         others=f"Events of {', '.join(others)} are lines `SOURCE<TAB>{{…}}` among them.\n" if others else "",
         golden=golden,
-        tolerance=part["model"]["tolerance"],
+        tolerance=plan.model.tolerance,
         needs="\n".join(f"- {one}" for one in needs) or "- nothing but the event itself: the model has no windows",
         publish="\n".join(
-            f"headrace publish state/outbox/{name}-00000001.jsonl --topic {source['topic']}"
+            f"headrace publish state/outbox/{name}-00000001.jsonl --topic {source.topic}"
             for name, source in sorted(sources.items(), key=lambda item: item[0] == spine)
         ),
         **versions,
