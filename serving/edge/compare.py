@@ -105,8 +105,10 @@ def compare(outbox: Iterable[Path], cloud: Iterable[bytes]) -> Compared:
         if ours is None or theirs.event_id in seen:
             continue
         seen.add(theirs.event_id)
-        other = _inputs(ours.receipt.inputs, theirs.receipt.inputs) if ours.receipt.plan == theirs.receipt.plan else {}
-        values += len(ours.receipt.inputs) if ours.receipt.plan == theirs.receipt.plan else 0
+        other: dict[str, tuple[Any, Any]] = {}
+        if ours.receipt.plan == theirs.receipt.plan:
+            other = _inputs(ours.receipt.inputs, theirs.receipt.inputs)
+            values += len(ours.receipt.inputs)
         differing_values.update(other.keys())
         largest = max(largest, abs(ours.score - theirs.score))
         if math.isclose(ours.score, theirs.score, rel_tol=TOLERANCE, abs_tol=SMALLEST):
@@ -116,8 +118,18 @@ def compare(outbox: Iterable[Path], cloud: Iterable[bytes]) -> Compared:
         causes[cause] += 1
         if len(examples) < EXAMPLES or (cause in UNEXPLAINED and examples[-1].cause not in UNEXPLAINED):
             examples[EXAMPLES - 1 :] = [Differing(theirs.event_id, cause, ours.score, theirs.score, other)]
-    found = len(edge), unscored, len(seen), equal, largest, dict(causes), values
-    return Compared(*found, dict(differing_values.most_common()), examples, unreadable)
+    return Compared(
+        events=len(edge),
+        unscored=unscored,
+        compared=len(seen),
+        equal=equal,
+        largest=largest,
+        causes=dict(causes),
+        values=values,
+        differing_values=dict(differing_values.most_common()),
+        examples=examples,
+        unreadable=unreadable,
+    )
 
 
 def _edge(files: Iterable[Path]) -> tuple[dict[int | str, Prediction], int]:
