@@ -9,10 +9,10 @@ import numpy as np
 from features.errors import HeadraceError, SettingError
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.methods import text_of
-from jobs.compress.scored import dressed, scores_of, shape_of
+from jobs.compress.scored import dressed, shape_of
 from jobs.compress.students import AGREEMENT, STUDENTS, Lesson, Size, Student, Taught
 from jobs.compress.trees import rewritten
-from jobs.training.fitted import Labels
+from jobs.training.fitted import Labels, onnx_scores
 
 
 def compress(
@@ -64,7 +64,7 @@ def compress(
 
 def _taught(candidate: Candidate, learnt: Learnt) -> Labels:
     """The mean of the teachers' scores, [rows]. Raises `RefusedError` where one has no score for a row."""
-    scores: Labels = np.mean([scores_of(one, learnt.x) for one in (candidate.onnx, *learnt.teachers)], axis=0)
+    scores: Labels = np.mean([onnx_scores(one, learnt.x) for one in (candidate.onnx, *learnt.teachers)], axis=0)
     unscored = ~np.isfinite(scores)
     if unscored.any():
         raise RefusedError(
@@ -79,7 +79,7 @@ def _check(made: bytes, taught: Taught, learnt: Learnt) -> None:
     expected = np.asarray(taught.predict(learnt.x), np.float64)
     if taught.log_odds:
         expected = 1 / (1 + np.exp(-np.clip(expected, -700, 700)))
-    apart = float(np.abs(scores_of(made, learnt.x) - expected).max())
+    apart = float(np.abs(onnx_scores(made, learnt.x) - expected).max())
     allowed = AGREEMENT * max(1.0, float(np.abs(expected).max()))
     if not apart <= allowed:
         raise HeadraceError(

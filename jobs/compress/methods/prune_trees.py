@@ -11,7 +11,6 @@ from features.errors import SettingError
 from features.inputs.session import open_session
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.methods import text_of
-from jobs.compress.scored import scores_of
 from jobs.compress.trees import Columns, Doubles, Ensemble, merged, raw_scores, read_trees, tree_node, write_trees
 from jobs.compress.worth import (
     Loss,
@@ -25,6 +24,7 @@ from jobs.compress.worth import (
     prune_leaves,
     squares,
 )
+from jobs.training.fitted import onnx_scores
 
 CLOSE = 1e-4
 """How far the scores of trees read from a graph may be from the graph's: sums in float32 and in doubles."""
@@ -62,7 +62,7 @@ def compress(
         raise SettingError(f"prune_trees holds out a share of the rows, between 0 and 1; got held={held}; give 0.5, say")
     model = onnx.load_from_string(candidate.onnx)
     ensemble = read_trees(tree_node(model))
-    scores = scores_of(candidate.onnx, learnt.x)
+    scores = onnx_scores(candidate.onnx, learnt.x)
     x = _taken(model, learnt)
     column, loss = _link(ensemble, x, scores)
     known = np.ones(len(x), bool) if worth == "scores" else ~np.isnan(learnt.labels)
