@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx
 
 from jobs.compress.candidate import RefusedError
+from jobs.compress.graph import attributes
 
 Nodes = npt.NDArray[np.int64]
 Columns = npt.NDArray[np.float32] | npt.NDArray[np.float64]
@@ -96,11 +97,6 @@ def tree_node(model: onnx.ModelProto) -> onnx.NodeProto:
     if unknown:
         raise RefusedError(f"branches that are read compare numbers; got mode {min(unknown).decode()}; take another method")
     return node
-
-
-def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """The attributes of a node, by name."""
-    return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
 def read_trees(node: onnx.NodeProto) -> Ensemble:

@@ -13,7 +13,8 @@ from onnx import helper
 
 from features.errors import SettingError
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
-from jobs.compress.network import Layer, Network, attributes, multiply_adds, network_of
+from jobs.compress.graph import attributes
+from jobs.compress.network import Layer, Network, multiply_adds, network_of
 from jobs.compress.tuning import tuned
 
 POINTWISE = ("strides", "dilations", "pads", "auto_pad", "kernel_shape", "group")

@@ -15,7 +15,8 @@ from onnx import helper
 
 from features.errors import SettingError
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
-from jobs.compress.network import Layer, Network, attributes, network_of
+from jobs.compress.graph import attributes
+from jobs.compress.network import Layer, Network, network_of
 from jobs.compress.tuning import tuned
 
 
