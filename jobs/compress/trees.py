@@ -170,8 +170,7 @@ def rewritten(content: bytes) -> bytes:
     model = onnx.load_model_from_string(content)
     if not any(node.op_type in KINDS for node in model.graph.node):
         return content
-    ensemble = read_trees(tree_node(model))
-    return write_trees(model, Ensemble(tuple(merged(tree) for tree in ensemble.trees), ensemble.columns, ensemble.base))
+    return write_trees(model, all_merged(read_trees(tree_node(model))))
 
 
 def leaf_of(tree: Tree, x: Columns) -> Nodes:
@@ -246,6 +245,11 @@ def merged(tree: Tree) -> Tree:
         if true is not None and false is not None and np.array_equal(true, false, equal_nan=True):
             same[place] = gone[place] = true
     return as_leaves(tree, gone)
+
+
+def all_merged(ensemble: Ensemble) -> Ensemble:
+    """The ensemble with each of its trees `merged`."""
+    return msgspec.structs.replace(ensemble, trees=tuple(map(merged, ensemble.trees)))
 
 
 def _root(tree: Tree) -> int:

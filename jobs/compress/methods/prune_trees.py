@@ -11,7 +11,7 @@ from features.errors import SettingError
 from features.inputs.session import open_session
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.methods import text_of
-from jobs.compress.trees import Columns, Doubles, Ensemble, merged, raw_scores, read_trees, tree_node, write_trees
+from jobs.compress.trees import Columns, Doubles, Ensemble, all_merged, raw_scores, read_trees, tree_node, write_trees
 from jobs.compress.worth import (
     Loss,
     Rows,
@@ -72,8 +72,8 @@ def compress(
         raise RefusedError(f"trees are pruned by rows that are held out; got {len(grown)} rows with {worth}; take more days")
     rows = Rows(grown[:first], grown[first:], targets[first:])
     kept = _with_trees(ensemble, rows, column, max(1, round(trees * len(ensemble.trees))), loss)
-    kept = _merged(kept)
-    kept = _merged(_with_leaves(kept, rows, column, leaves * kept.leaves, loss)) if leaves < 1 else kept
+    kept = all_merged(kept)
+    kept = all_merged(_with_leaves(kept, rows, column, leaves * kept.leaves, loss)) if leaves < 1 else kept
     made = write_trees(model, kept)
     if kept.leaves >= ensemble.leaves:
         raise RefusedError(
@@ -95,11 +95,6 @@ def _taken(model: onnx.ModelProto, learnt: Learnt) -> Columns:
         shown.graph.output.append(onnx.ValueInfoProto(name=name))
     found: Columns = open_session(shown.SerializeToString()).run([name], {model.graph.input[0].name: learnt.x})[0]
     return found
-
-
-def _merged(ensemble: Ensemble) -> Ensemble:
-    """The ensemble without branches whose leaves say the same."""
-    return Ensemble(tuple(merged(tree) for tree in ensemble.trees), ensemble.columns, ensemble.base)
 
 
 def _link(ensemble: Ensemble, x: Columns, scores: Doubles) -> tuple[int, Loss]:

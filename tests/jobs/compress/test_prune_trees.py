@@ -15,7 +15,7 @@ from features.errors import SettingError
 from features.inputs.session import open_session
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.methods.prune_trees import compress
-from jobs.compress.trees import LEAF, Ensemble, Tree, leaf_of, merged, raw_scores, read_trees, tree_node, write_trees
+from jobs.compress.trees import LEAF, Ensemble, Tree, all_merged, leaf_of, raw_scores, read_trees, tree_node, write_trees
 from jobs.compress.worth import Rows, cross_entropy, greedy, is_forest, parts_of, paths_of, prune_leaves, squares
 from jobs.training.fitted import onnx_scores
 from jobs.training.trainers import lightgbm, logistic, random_forest, xgboost
@@ -131,7 +131,7 @@ def test_read_trees_written_again_score_the_same_bits(ensemble: Ensemble, x: Any
     model = onnx.load_model_from_string(content)
     again = read_trees(tree_node(model))
     assert np.array_equal(run(write_trees(model, again), x), run(content, x))
-    smaller = Ensemble(tuple(merged(tree) for tree in again.trees), again.columns, again.base)
+    smaller = all_merged(again)
     assert smaller.leaves <= again.leaves
     assert np.array_equal(run(write_trees(model, smaller), x), run(content, x))
 
