@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+from scipy.special import expit
 
 from features.errors import HeadraceError, SettingError
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
@@ -78,7 +79,7 @@ def _check(made: bytes, taught: Taught, learnt: Learnt) -> None:
     """Raises `HeadraceError` where the student's ONNX does not give what its library gives."""
     expected = np.asarray(taught.predict(learnt.x), np.float64)
     if taught.log_odds:
-        expected = 1 / (1 + np.exp(-np.clip(expected, -700, 700)))
+        expected = expit(expected)
     apart = float(np.abs(onnx_scores(made, learnt.x) - expected).max())
     allowed = AGREEMENT * max(1.0, float(np.abs(expected).max()))
     if not apart <= allowed:

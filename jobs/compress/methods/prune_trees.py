@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 import onnx
+from scipy.special import expit
 
 from features.errors import SettingError
 from features.inputs.session import open_session
@@ -106,7 +107,7 @@ def _link(ensemble: Ensemble, x: Columns, scores: Doubles) -> tuple[int, Loss]:
     for column in reversed(range(raw.shape[1])):
         if np.abs(raw[:, column] - scores).max() <= CLOSE * max(1.0, float(np.abs(scores).max())):
             return column, squares
-        if np.abs(1 / (1 + np.exp(-np.clip(raw[:, column], -700, 700))) - scores).max() <= CLOSE:
+        if np.abs(expit(raw[:, column]) - scores).max() <= CLOSE:
             return column, cross_entropy
     raise RefusedError(
         "trees are pruned of a model whose score is their sum, or the chance of which it is the log odds; got one whose score is "
