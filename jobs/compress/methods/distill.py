@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from features.errors import HeadraceError, SettingError
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
-from jobs.compress.methods import text_of
+from jobs.compress.methods import texts_of
 from jobs.compress.scored import dressed, shape_of
 from jobs.compress.students import AGREEMENT, STUDENTS, Lesson, Size, Student, Taught
 from jobs.compress.trees import rewritten
@@ -48,19 +48,19 @@ def compress(
     taught = STUDENTS[student](lesson, Size(trees, depth, leaves, units, seed))
     made = rewritten(dressed(taught.onnx, shape, log_odds=taught.log_odds))
     _check(made, taught, learnt)
-    given = {
-        "student": student,
-        "trees": trees,
-        "depth": depth,
-        "leaves": leaves,
-        "units": units,
-        "hard": hard,
-        "seed": seed,
-    }
-    told = {name: text_of(value) for name, value in given.items()} | {"teachers": str(1 + len(learnt.teachers))}
+    step = texts_of(
+        student=student,
+        trees=trees,
+        depth=depth,
+        leaves=leaves,
+        units=units,
+        hard=hard,
+        seed=seed,
+        teachers=1 + len(learnt.teachers),
+    )
     if learnt.teachers:
-        told["teachers_sha256"] = ",".join(hashlib.sha256(one).hexdigest() for one in learnt.teachers)
-    return Candidate(made, (*candidate.steps, ("distill", told)))
+        step["teachers_sha256"] = ",".join(hashlib.sha256(one).hexdigest() for one in learnt.teachers)
+    return Candidate(made, (*candidate.steps, ("distill", step)))
 
 
 def _taught(candidate: Candidate, learnt: Learnt) -> Labels:

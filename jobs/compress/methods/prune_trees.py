@@ -11,7 +11,7 @@ from scipy.special import expit
 from features.errors import SettingError
 from features.inputs.session import open_session
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
-from jobs.compress.methods import text_of
+from jobs.compress.methods import texts_of
 from jobs.compress.trees import Columns, Doubles, Ensemble, all_merged, raw_scores, read_trees, tree_node, write_trees
 from jobs.compress.worth import (
     Loss,
@@ -81,8 +81,8 @@ def compress(
             f"prune_trees takes leaves away; got {ensemble.leaves:,} leaves, and with trees={trees:g}, leaves={leaves:g} all "
             "of them stay; keep a smaller share"
         )
-    parameters = {"trees": text_of(trees), "leaves": text_of(leaves), "held": text_of(held), "worth": worth}
-    return Candidate(made, (*candidate.steps, ("prune_trees", parameters)))
+    step = texts_of(trees=trees, leaves=leaves, held=held, worth=worth)
+    return Candidate(made, (*candidate.steps, ("prune_trees", step)))
 
 
 def _taken(model: onnx.ModelProto, learnt: Learnt) -> Columns:
