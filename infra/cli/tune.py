@@ -97,14 +97,17 @@ def _print(what: str, machine: Machine, result: Result) -> None:
 
     sizes = tuple(result.first[0].seconds)
     columns = ("setting", *(f"{size:,} row{'s' * (size != 1)}" for size in sizes), "")
-    rows = [(one.name, *(_cell(one, size) for size in sizes), _verdict(one)) for one in result.first]
-    show.table(f"{what} on {machine.text}", columns, rows, right=columns[1:-1])
+
+    def table(title: str, measured: tuple[Measured, ...]) -> None:
+        rows = [(one.name, *(_cell(one, size) for size in sizes), _verdict(one)) for one in measured]
+        show.table(title, columns, rows, right=columns[1:-1])
+
+    table(f"{what} on {machine.text}", result.first)
     for name, why in result.untried.items():
         show.out.print(f"not tried: {name}: {why}", markup=False)
     if result.second:
-        again = [(one.name, *(_cell(one, size) for size in sizes), _verdict(one)) for one in result.second]
         show.out.print()
-        show.table("What won alone, together and measured again", columns, again, right=columns[1:-1])
+        table("What won alone, together and measured again", result.second)
     defaults = result.first[0].seconds
     fastest = ", ".join(f"{size / defaults[size]:,.0f} at {size:,}" for size in sizes)
     show.out.print(f"rows/s of the model alone, with the defaults: {fastest} rows a batch", markup=False)

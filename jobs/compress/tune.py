@@ -31,6 +31,8 @@ LEAST = 0.03
 BLOCK_S = 0.004
 """How long the runs of a block take together at the least: the clock and one interruption weigh little."""
 SEED = 20_240_501
+KINDS = ("level", "threads", "provider", "binding", "rows_at_once", "fixed")
+"""What of an `Execution` is tried; of each the best that wins is taken, spinning with its threads."""
 
 Clock = Callable[[], float]
 Check = Callable[[Onnx], None]
@@ -240,10 +242,8 @@ def _places(count: int) -> int:
 
 def _together(measured: Sequence[Measured]) -> Execution | None:
     """The best of each kind that wins, in one; None where nothing does."""
-    kinds = {"level": "level", "threads": "threads", "provider": "provider", "binding": "binding"}
-    kinds |= {"rows_at_once": "rows_at_once", "fixed": "fixed"}
     execution = DEFAULT
-    for kind in kinds:
+    for kind in KINDS:
         of = [one for one in measured if one.wins and getattr(one.execution, kind) != getattr(DEFAULT, kind)]
         if not of:
             continue
