@@ -74,7 +74,7 @@ def test_every_student_follows_its_teacher_and_has_its_outputs(student: Student,
 
 
 @pytest.mark.parametrize("trainer", [lightgbm, logistic, xgboost])
-def test_a_student_does_not_ask_what_its_teacher_is(trainer: Any) -> None:
+def test_a_student_learns_from_a_teacher_of_any_kind(trainer: Any) -> None:
     """Trees learn a linear model's scores as they learn trees'."""
     of = learnt()
     teacher = trained(trainer, of)
