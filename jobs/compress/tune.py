@@ -220,8 +220,8 @@ def ratio(seconds: Sequence[float], defaults: Sequence[float]) -> Ratio:
     k is the largest for which a binomial of n halves is below k, or above n - k, at most one time in a hundred (David & Nagaraja,
     "Order statistics", 2003, section 7.1): nothing is supposed of how times are distributed.
 
-    >>> ratio([8.0, 9.0] * 10, [10.0] * 20)
-    Ratio(median=0.85, low=0.8, high=0.9)
+    >>> ratio([5.0, 7.5] * 10, [10.0] * 20)
+    Ratio(median=0.625, low=0.5, high=0.75)
     """
     found = sorted(one / other for one, other in zip(seconds, defaults, strict=True))
     place = _places(len(found))
