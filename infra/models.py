@@ -10,7 +10,7 @@ from features.inputs.reference import Reference
 from features.plan import Plan
 from infra.settings import Settings
 from serving.models.admit import Given, admit
-from serving.models.manifest import Manifest, read_reference
+from serving.models.manifest import Manifest, Model, read_reference
 from serving.models.registry import Registry
 
 
@@ -22,6 +22,13 @@ def registry_root(project: Path, settings: Settings) -> Path | str:
 def registry_of(project: Path, settings: Settings) -> Registry:
     """The project's model registry."""
     return Registry(registry_root(project, settings))
+
+
+def named(registry: Registry, written: str) -> Model:
+    """``MODEL[@VERSION]``: the version of a number or an alias, or else the newest. Raises `SettingError` where there is none."""
+    name, _, version = written.partition("@")
+    registry.service_of(name)
+    return registry.get(name, version or registry.newest(name))
 
 
 def references(registry: Registry) -> Callable[[str, int], Reference | None]:

@@ -12,7 +12,7 @@ import typer
 from features.errors import SettingError
 from features.times import DAY_MS, moment_text
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible, warn
-from infra.cli.options import PictureOption, picture_file
+from infra.cli.options import ModelArgument, PictureOption, picture_file
 
 if TYPE_CHECKING:
     from features.service import Service
@@ -26,14 +26,7 @@ if TYPE_CHECKING:
 
 @app.command(epilog="Example: headrace compress MODEL@production --method quantize:kind=static --method quantize:kind=dynamic")
 def compress(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A model: the newest version, or the one of a number or an alias.",
-            metavar="MODEL[@VERSION]",
-            show_default=False,
-        ),
-    ],
+    model: ModelArgument,
     method: Annotated[
         list[str] | None,
         typer.Option(
@@ -152,17 +145,16 @@ def compress(
 
 def _model(registry: Registry, written: str) -> tuple[Manifest, bytes]:
     """``MODEL[@VERSION]`` and its bytes. Raises `SettingError` where there is none, or it has other inputs than one matrix."""
+    from infra.models import named
     from serving.models.manifest import read_onnx
 
-    name, _, version = written.partition("@")
-    registry.service_of(name)
-    found = registry.get(name, version or max(registry.versions(name), default=1))
+    found = named(registry, written)
     inputs = found.manifest.signature.inputs
     if len(inputs) != 1 or not inputs[0].matrix or inputs[0].type != "float":
         came = ", ".join(f"'{one.name}' of {one.type}" for one in inputs)
         raise SettingError(
-            f"a model that is compressed has one float32 input [n, columns]; {name} {found.manifest.version} has {came}; convert "
-            "it with such an input, and add it again"
+            f"a model that is compressed has one float32 input [n, columns]; {found.manifest.name} {found.manifest.version} has "
+            f"{came}; convert it with such an input, and add it again"
         )
     return found.manifest, read_onnx(found)
 

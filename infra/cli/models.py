@@ -71,8 +71,7 @@ def show_model(
 ) -> None:
     """Show one version: what it was trained on, its metrics, its inputs, and where it serves and served."""
     registry = registry_at(project)
-    newest = max(registry.versions(name), default=1)
-    show_version(registry, registry.manifest(name, version or newest), as_json)
+    show_version(registry, registry.manifest(name, version or registry.newest(name)), as_json)
 
 
 def registry_at(project: Path) -> Registry:

@@ -14,6 +14,12 @@ from features.times import Span, moment_text, utc_ms
 from infra.cli.app import note
 
 ServiceArgument = Annotated[str, typer.Argument(help="A feature service.", show_default=False)]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A model: the newest version, or the one of a number or an alias.", metavar="MODEL[@VERSION]", show_default=False
+    ),
+]
 OutOption = Annotated[Path, typer.Option(help="The Parquet file to write.", show_default=False)]
 EventsOption = Annotated[
     str | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.app import HERE, JsonOption, ProjectOption, app
+from infra.cli.options import ModelArgument
 
 if TYPE_CHECKING:
     from features.inputs.onnx import Onnx
@@ -17,14 +18,7 @@ if TYPE_CHECKING:
 
 @app.command(epilog="Example: headrace tune MODEL@production")
 def tune(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A model: the newest version, or the one of a number or an alias.",
-            metavar="MODEL[@VERSION]",
-            show_default=False,
-        ),
-    ],
+    model: ModelArgument,
     batch: Annotated[
         list[int] | None,
         typer.Option(help="Rows of a batch; repeat it. By default 1, 32, 256 and 2,000.", min=1, max=100_000, show_default=False),
@@ -48,6 +42,7 @@ def tune(
     from features.inputs.feeds import feeds
     from infra.cli import show
     from infra.cli.models import registry_at
+    from infra.models import named
     from jobs.compress.tune import SIZES
     from jobs.compress.tune import tune as measure
     from serving.models import golden
@@ -55,10 +50,8 @@ def tune(
     from serving.models.tuned import Tuned, this_machine
 
     registry, machine = registry_at(project), this_machine()
-    name, _, which = model.partition("@")
-    registry.service_of(name)
-    found = registry.get(name, which or max(registry.versions(name), default=1))
-    manifest = found.manifest
+    found = named(registry, model)
+    manifest, name = found.manifest, found.manifest.name
     if forget:
         registry.forget_tuned(name, manifest.version, machine)
         if as_json:
@@ -104,14 +97,17 @@ def _print(what: str, machine: Machine, result: Result) -> None:
 
     sizes = tuple(result.first[0].seconds)
     columns = ("setting", *(f"{size:,} row{'s' * (size != 1)}" for size in sizes), "")
-    rows = [(one.name, *(_cell(one, size) for size in sizes), _verdict(one)) for one in result.first]
-    show.table(f"{what} on {machine.text}", columns, rows, right=columns[1:-1])
+
+    def table(title: str, measured: tuple[Measured, ...]) -> None:
+        rows = [(one.name, *(_cell(one, size) for size in sizes), _verdict(one)) for one in measured]
+        show.table(title, columns, rows, right=columns[1:-1])
+
+    table(f"{what} on {machine.text}", result.first)
     for name, why in result.untried.items():
         show.out.print(f"not tried: {name}: {why}", markup=False)
     if result.second:
-        again = [(one.name, *(_cell(one, size) for size in sizes), _verdict(one)) for one in result.second]
         show.out.print()
-        show.table("What won alone, together and measured again", columns, again, right=columns[1:-1])
+        table("What won alone, together and measured again", result.second)
     defaults = result.first[0].seconds
     fastest = ", ".join(f"{size / defaults[size]:,.0f} at {size:,}" for size in sizes)
     show.out.print(f"rows/s of the model alone, with the defaults: {fastest} rows a batch", markup=False)

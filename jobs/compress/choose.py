@@ -22,7 +22,7 @@ class Measured(msgspec.Struct, frozen=True):
     """A model, and what was measured of it."""
 
     name: str
-    """What made it, as it was asked for; ``original``."""
+    """What made it, as the recipe was written; ``original``."""
     recipe: str
     """The same with all parameters: it makes it again. Of the original empty."""
     made: Candidate

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto
+from onnx import ModelProto, NodeProto, TensorProto, helper
 
 LAYERS = ("MatMul", "Gemm", "Conv")
 """The operators whose second input are weights."""
@@ -26,6 +27,11 @@ def weighted(content: bytes) -> tuple[str, ...]:
     model = read(content)
     floats = {tensor.name for tensor in constants(model) if tensor.data_type == TensorProto.FLOAT}
     return tuple(dict.fromkeys(node.input[1] for node in layers(model) if node.input[1] in floats))
+
+
+def attributes(node: NodeProto) -> dict[str, Any]:
+    """The attributes of a node, by name."""
+    return {one.name: helper.get_attribute_value(one) for one in node.attribute}
 
 
 def layers(model: ModelProto) -> Iterator[NodeProto]:

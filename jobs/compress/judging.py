@@ -21,7 +21,7 @@ from jobs.training.weighted import Metric, Ranking, mean_of
 Whole = npt.NDArray[np.int64]
 
 RESAMPLES = 500
-HIGHER = {"mae": False, "rmse": False}
+ERRORS = ("mae", "rmse")
 """Metrics of which less is better."""
 UNITS = 30
 """Fewer groups, keys or blocks than this, of the rarer label, give an interval that is too narrow."""
@@ -48,7 +48,7 @@ def independent(units: Whole, labels: Doubles, task: Task) -> int:
 
 def is_better_higher(metric: str) -> bool:
     """Whether more of a metric is better."""
-    return HIGHER.get(metric, True)
+    return metric not in ERRORS
 
 
 def main_metric(task: Task) -> str:

@@ -9,10 +9,11 @@ from typing import Any, Literal
 import msgspec
 import numpy.typing as npt
 import onnx
-from onnx import checker, helper, numpy_helper, shape_inference
+from onnx import checker, numpy_helper, shape_inference
 
 from features.errors import HeadraceError
 from jobs.compress.candidate import RefusedError
+from jobs.compress.graph import attributes
 
 Array = npt.NDArray[Any]
 Kind = Literal["dense", "conv"]
@@ -149,11 +150,6 @@ class Network:
         """The weights of a dense layer as [in, out]."""
         weights = self.constants[layer.weights]
         return weights.T if layer.transposed else weights
-
-
-def attributes(node: Any) -> dict[str, Any]:
-    """The attributes of a node by name."""
-    return {one.name: helper.get_attribute_value(one) for one in node.attribute}
 
 
 def multiply_adds(content: bytes) -> int:

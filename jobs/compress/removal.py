@@ -11,7 +11,8 @@ import onnx
 
 from features.inputs.matrix import Floats
 from features.inputs.session import open_session
-from jobs.compress.network import Layer, Network, attributes
+from jobs.compress.graph import attributes
+from jobs.compress.network import Layer, Network
 
 Worths = npt.NDArray[np.float64]
 PASSING = ("Relu", "LeakyRelu", "Elu", "Sigmoid", "Tanh", "Identity", "Cast")

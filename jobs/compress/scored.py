@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
 from features.inputs.matrix import Floats
-from features.inputs.onnx import Onnx
-from features.inputs.outputs import BINARY, signature
+from features.inputs.outputs import BINARY
 from features.inputs.session import open_session
-from features.inputs.signature import Signature, Tensor
 from jobs.compress.candidate import RefusedError
-from jobs.training.fitted import Labels
+from jobs.training.fitted import matrix_signature
 
 CHANCE, MADE = "student_chance", "student_"
 """The tensor of a student's score as [n, 1], and what the names of a student's own tensors and nodes begin with."""
@@ -34,23 +30,16 @@ class Shape(msgspec.Struct, frozen=True):
     [n], which is 1 where the score is above 1/2."""
 
 
-def scores_of(content: bytes, x: Floats) -> Labels:
-    """The scores that a model of one float32 matrix, whatever its name, gives for ``x``, [n, inputs] → [n]."""
-    session = open_session(content)
-    name, found = _signature(session, x)
-    return np.array(Onnx(session, found).run({name: x}).scores, np.float64)
-
-
 def shape_of(content: bytes, x: Floats) -> Shape:
     """The shape of a model's outputs; ``x``, [n, inputs], are rows that it scores.
 
     Raises `RefusedError` where an output does not follow from the score, as a student's must: other classes, texts, maps.
     """
     session = open_session(content)
-    taken, found = _signature(session, x)
-    name, _ = found.score
+    found = matrix_signature(session, x.shape[1])
+    (taken,), (name, _) = found.inputs, found.score
     outputs = []
-    for output, given in zip(found.outputs, session.run(None, {taken: x[:2]}), strict=True):
+    for output, given in zip(found.outputs, session.run(None, {taken.name: x[:2]}), strict=True):
         kind = None
         if isinstance(given, np.ndarray) and given.dtype in (np.float32, np.float64):
             kind = "shares" if len(output.classes) == BINARY else {1: "score", 2: "column"}[given.ndim]
@@ -63,7 +52,7 @@ def shape_of(content: bytes, x: Floats) -> Shape:
                 f"'{output.name}', which does not follow from the score; take another method"
             )
         outputs.append((output.name, kind, given.dtype == np.float64))
-    return Shape(taken, x.shape[1], tuple(outputs))
+    return Shape(taken.name, x.shape[1], tuple(outputs))
 
 
 def dressed(student: onnx.ModelProto, shape: Shape, *, log_odds: bool) -> bytes:
@@ -97,13 +86,6 @@ def dressed(student: onnx.ModelProto, shape: Shape, *, log_odds: bool) -> bytes:
     made.ir_version = max(made.ir_version, 8)
     content: bytes = made.SerializeToString()
     return content
-
-
-def _signature(session: Any, x: Floats) -> tuple[str, Signature]:
-    """The name of a model's one input, and what it takes and gives."""
-    name = session.get_inputs()[0].name
-    taken = (Tensor(name, "float", tuple(map(str, range(x.shape[1]))), matrix=True),)
-    return name, signature(session, taken, {name: x[:2]})
 
 
 def _give(graph: onnx.GraphProto, name: str, kind: str, of: int) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx
 
 from jobs.compress.candidate import RefusedError
+from jobs.compress.graph import attributes
 
 Nodes = npt.NDArray[np.int64]
 Columns = npt.NDArray[np.float32] | npt.NDArray[np.float64]
@@ -98,11 +99,6 @@ def tree_node(model: onnx.ModelProto) -> onnx.NodeProto:
     return node
 
 
-def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """The attributes of a node, by name."""
-    return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
-
-
 def read_trees(node: onnx.NodeProto) -> Ensemble:
     """The trees of a node that `tree_node` gave. Raises `RefusedError` where a leaf has two weights for one class or target."""
     kind, given = KINDS[node.op_type], attributes(node)
@@ -174,8 +170,7 @@ def rewritten(content: bytes) -> bytes:
     model = onnx.load_model_from_string(content)
     if not any(node.op_type in KINDS for node in model.graph.node):
         return content
-    ensemble = read_trees(tree_node(model))
-    return write_trees(model, Ensemble(tuple(merged(tree) for tree in ensemble.trees), ensemble.columns, ensemble.base))
+    return write_trees(model, all_merged(read_trees(tree_node(model))))
 
 
 def leaf_of(tree: Tree, x: Columns) -> Nodes:
@@ -250,6 +245,11 @@ def merged(tree: Tree) -> Tree:
         if true is not None and false is not None and np.array_equal(true, false, equal_nan=True):
             same[place] = gone[place] = true
     return as_leaves(tree, gone)
+
+
+def all_merged(ensemble: Ensemble) -> Ensemble:
+    """The ensemble with each of its trees `merged`."""
+    return msgspec.structs.replace(ensemble, trees=tuple(map(merged, ensemble.trees)))
 
 
 def _root(tree: Tree) -> int:

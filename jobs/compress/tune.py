@@ -31,6 +31,8 @@ LEAST = 0.03
 BLOCK_S = 0.004
 """How long the runs of a block take together at the least: the clock and one interruption weigh little."""
 SEED = 20_240_501
+KINDS = ("level", "threads", "provider", "binding", "rows_at_once", "fixed")
+"""What of an `Execution` is tried; of each the best that wins is taken, spinning with its threads."""
 
 Clock = Callable[[], float]
 Check = Callable[[Onnx], None]
@@ -218,8 +220,8 @@ def ratio(seconds: Sequence[float], defaults: Sequence[float]) -> Ratio:
     k is the largest for which a binomial of n halves is below k, or above n - k, at most one time in a hundred (David & Nagaraja,
     "Order statistics", 2003, section 7.1): nothing is supposed of how times are distributed.
 
-    >>> ratio([8.0, 9.0] * 10, [10.0] * 20)
-    Ratio(median=0.85, low=0.8, high=0.9)
+    >>> ratio([5.0, 7.5] * 10, [10.0] * 20)
+    Ratio(median=0.625, low=0.5, high=0.75)
     """
     found = sorted(one / other for one, other in zip(seconds, defaults, strict=True))
     place = _places(len(found))
@@ -240,10 +242,8 @@ def _places(count: int) -> int:
 
 def _together(measured: Sequence[Measured]) -> Execution | None:
     """The best of each kind that wins, in one; None where nothing does."""
-    kinds = {"level": "level", "threads": "threads", "provider": "provider", "binding": "binding"}
-    kinds |= {"rows_at_once": "rows_at_once", "fixed": "fixed"}
     execution = DEFAULT
-    for kind in kinds:
+    for kind in KINDS:
         of = [one for one in measured if one.wins and getattr(one.execution, kind) != getattr(DEFAULT, kind)]
         if not of:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,7 +14,7 @@ from features.inputs.matrix import Floats
 from features.inputs.onnx import Onnx
 from features.inputs.outputs import signature
 from features.inputs.session import open_session
-from features.inputs.signature import Tensor
+from features.inputs.signature import Signature, Tensor
 
 Scores = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Labels = npt.NDArray[np.float64]
@@ -34,11 +35,16 @@ class Fitted(msgspec.Struct, frozen=True):
 
 
 def onnx_scores(onnx: bytes, x: Floats) -> Labels:
-    """The scores that a trainer's ONNX gives for ``x``, [n, inputs] → [n], as the scorer takes them from it."""
+    """The scores that a model of one float32 matrix gives for ``x``, [n, inputs] → [n], as the scorer takes them from it."""
     session = open_session(onnx)
-    taken = (Tensor(INPUT, "float", tuple(map(str, range(x.shape[1]))), matrix=True),)
-    found = signature(session, taken, {INPUT: np.zeros((2, x.shape[1]), np.float32)})
-    return np.array(Onnx(session, found).run({INPUT: x}).scores, np.float64)
+    found = matrix_signature(session, x.shape[1])
+    return np.array(Onnx(session, found).run({found.inputs[0].name: x}).scores, np.float64)
+
+
+def matrix_signature(session: Any, width: int) -> Signature:
+    """What a model of one float32 matrix [n, width], whatever its name, takes and gives."""
+    taken = Tensor(session.get_inputs()[0].name, "float", tuple(map(str, range(width))), matrix=True)
+    return signature(session, (taken,), {taken.name: np.zeros((2, width), np.float32)})
 
 
 def agreeing_scores(fitted: Fitted, x: Floats, trainer: str) -> Labels:

@@ -79,7 +79,7 @@ class Model(msgspec.Struct, frozen=True):
 
     manifest: Manifest
     read: Callable[[str], bytes]
-    """The bytes of `ONNX`, `GOLDEN` or `REFERENCE`; raises `FileNotFoundError` where the file is gone."""
+    """The bytes of a file beside the manifest, `ONNX` or `GOLDEN` say; raises `FileNotFoundError` where it is gone."""
 
 
 def read_manifest(content: bytes, path: str) -> Manifest:

@@ -105,6 +105,10 @@ class Registry:
         """The version numbers of ``name``, ascending."""
         return tuple(sorted(_versions(self._store.paths(_checked(name)))))
 
+    def newest(self, name: str) -> int:
+        """The newest version of ``name``; 1 where it has none, which need not be there."""
+        return max(self.versions(name), default=1)
+
     def names(self) -> tuple[str, ...]:
         """The models that have a version."""
         found: dict[str, list[str]] = {}

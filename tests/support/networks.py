@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -40,7 +40,7 @@ def mlp(
         value = f"relu{layer}"
         nodes.append(helper.make_node("Relu", [f"sum{layer}"], [value]))
     nodes[-1] = helper.make_node("Sigmoid", nodes[-1].input, ["score"])
-    return _model(nodes, tensors, widths[0], opset)
+    return graph_of(nodes, tensors, widths[0], opset)
 
 
 def convolution(length: int = 12, channels: int = 16, *, seed: int = 0) -> bytes:
@@ -64,10 +64,11 @@ def convolution(length: int = 12, channels: int = 16, *, seed: int = 0) -> bytes
         helper.make_node("Gemm", ["row", "w", "b"], ["sum"]),
         helper.make_node("Sigmoid", ["sum"], ["score"]),
     ]
-    return _model(nodes, tensors, length, 15)
+    return graph_of(nodes, tensors, length)
 
 
-def _model(nodes: Sequence[NodeProto], tensors: dict[str, np.ndarray], width: int, opset: int) -> bytes:
+def graph_of(nodes: Sequence[NodeProto], tensors: Mapping[str, np.ndarray], width: int, opset: int = 15) -> bytes:
+    """A graph of nodes from ``inputs``, [n, width], to ``score``, [n, 1]."""
     graph = helper.make_graph(
         nodes,
         "network",

@@ -74,6 +74,11 @@ def text_of(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def texts_of(**values: Any) -> dict[str, str]:
+    """Parameters, and what a method notes beside them, as its step has them."""
+    return {name: text_of(value) for name, value in values.items()}
+
+
 def _value(what: str, text: str, kind: Any) -> Any:
     """The value of ``text`` as a parameter annotated ``kind``. Raises `SettingError` where it is none."""
     options = [one for one in get_args(kind) if one is not NoneType] if get_origin(kind) is not Literal else []

@@ -13,7 +13,9 @@ from onnx import helper
 
 from features.errors import SettingError
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
-from jobs.compress.network import Layer, Network, attributes, multiply_adds, network_of
+from jobs.compress.graph import attributes
+from jobs.compress.methods import texts_of
+from jobs.compress.network import Layer, Network, multiply_adds, network_of
 from jobs.compress.tuning import tuned
 
 POINTWISE = ("strides", "dilations", "pads", "auto_pad", "kernel_shape", "group")
@@ -51,16 +53,16 @@ def compress(
     for layer in smaller:
         _split(network, layer, filters)
     after = tuned(network.content, learnt, epochs=epochs, learning_rate=learning_rate, seed=seed)
-    step = {
-        "filters": str(filters),
-        "epochs": str(epochs),
-        "learning_rate": str(learning_rate),
-        "seed": str(seed),
-        "convolutions": " ".join(layer.node for layer in smaller),
-        "multiply_adds": f"{multiply_adds(candidate.onnx)} to {multiply_adds(after.onnx)}",
-        "tuned_rows": str(after.rows),
-        "tuned_epochs": str(after.epochs),
-    }
+    step = texts_of(
+        filters=filters,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        seed=seed,
+        convolutions=" ".join(layer.node for layer in smaller),
+        multiply_adds=f"{multiply_adds(candidate.onnx)} to {multiply_adds(after.onnx)}",
+        tuned_rows=after.rows,
+        tuned_epochs=after.epochs,
+    )
     return Candidate(after.onnx, (*candidate.steps, ("compact_filters", step)))
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+from scipy.special import expit
 
 from features.errors import HeadraceError, SettingError
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
-from jobs.compress.methods import text_of
-from jobs.compress.scored import dressed, scores_of, shape_of
+from jobs.compress.methods import texts_of
+from jobs.compress.scored import dressed, shape_of
 from jobs.compress.students import AGREEMENT, STUDENTS, Lesson, Size, Student, Taught
 from jobs.compress.trees import rewritten
-from jobs.training.fitted import Labels
+from jobs.training.fitted import Labels, onnx_scores
 
 
 def compress(
@@ -47,24 +48,24 @@ def compress(
     taught = STUDENTS[student](lesson, Size(trees, depth, leaves, units, seed))
     made = rewritten(dressed(taught.onnx, shape, log_odds=taught.log_odds))
     _check(made, taught, learnt)
-    given = {
-        "student": student,
-        "trees": trees,
-        "depth": depth,
-        "leaves": leaves,
-        "units": units,
-        "hard": hard,
-        "seed": seed,
-    }
-    told = {name: text_of(value) for name, value in given.items()} | {"teachers": str(1 + len(learnt.teachers))}
+    step = texts_of(
+        student=student,
+        trees=trees,
+        depth=depth,
+        leaves=leaves,
+        units=units,
+        hard=hard,
+        seed=seed,
+        teachers=1 + len(learnt.teachers),
+    )
     if learnt.teachers:
-        told["teachers_sha256"] = ",".join(hashlib.sha256(one).hexdigest() for one in learnt.teachers)
-    return Candidate(made, (*candidate.steps, ("distill", told)))
+        step["teachers_sha256"] = ",".join(hashlib.sha256(one).hexdigest() for one in learnt.teachers)
+    return Candidate(made, (*candidate.steps, ("distill", step)))
 
 
 def _taught(candidate: Candidate, learnt: Learnt) -> Labels:
     """The mean of the teachers' scores, [rows]. Raises `RefusedError` where one has no score for a row."""
-    scores: Labels = np.mean([scores_of(one, learnt.x) for one in (candidate.onnx, *learnt.teachers)], axis=0)
+    scores: Labels = np.mean([onnx_scores(one, learnt.x) for one in (candidate.onnx, *learnt.teachers)], axis=0)
     unscored = ~np.isfinite(scores)
     if unscored.any():
         raise RefusedError(
@@ -78,8 +79,8 @@ def _check(made: bytes, taught: Taught, learnt: Learnt) -> None:
     """Raises `HeadraceError` where the student's ONNX does not give what its library gives."""
     expected = np.asarray(taught.predict(learnt.x), np.float64)
     if taught.log_odds:
-        expected = 1 / (1 + np.exp(-np.clip(expected, -700, 700)))
-    apart = float(np.abs(scores_of(made, learnt.x) - expected).max())
+        expected = expit(expected)
+    apart = float(np.abs(onnx_scores(made, learnt.x) - expected).max())
     allowed = AGREEMENT * max(1.0, float(np.abs(expected).max()))
     if not apart <= allowed:
         raise HeadraceError(

@@ -15,7 +15,9 @@ from onnx import helper
 
 from features.errors import SettingError
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
-from jobs.compress.network import Layer, Network, attributes, network_of
+from jobs.compress.graph import attributes
+from jobs.compress.methods import texts_of
+from jobs.compress.network import Layer, Network, network_of
 from jobs.compress.tuning import tuned
 
 
@@ -54,16 +56,16 @@ def compress(
         advice = "keep less energy, or prune" if size is None else "give more size, or prune"
         raise RefusedError(f"low_rank pays for a matrix [m, n] below rank mn / (m + n); got {', '.join(found)}; {advice}")
     after = tuned(network.content, learnt, epochs=epochs, learning_rate=learning_rate, seed=seed)
-    step = {
-        "energy": str(energy),
-        "size": "none" if size is None else str(size),
-        "epochs": str(epochs),
-        "learning_rate": str(learning_rate),
-        "seed": str(seed),
-        "ranks": " ".join(f"{node}={rank}" for node, rank in ranks.items()),
-        "tuned_rows": str(after.rows),
-        "tuned_epochs": str(after.epochs),
-    }
+    step = texts_of(
+        energy=energy,
+        size=size,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        seed=seed,
+        ranks=" ".join(f"{node}={rank}" for node, rank in ranks.items()),
+        tuned_rows=after.rows,
+        tuned_epochs=after.epochs,
+    )
     return Candidate(after.onnx, (*candidate.steps, ("low_rank", step)))
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from features.errors import SettingError
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
+from jobs.compress.methods import texts_of
 from jobs.compress.network import Array, Network, multiply_adds, network_of
 from jobs.compress.removal import keep, removable, worth_by_effect, worth_by_norm
 from jobs.compress.tuning import Tuned, tuned
@@ -50,16 +51,8 @@ def compress(
     if not 0 < share < 1 or steps < 1:
         raise SettingError(f"prune:share is between 0 and 1, and steps 1 or more; got {share:g} and {steps}; change it")
     network = network_of(candidate.onnx, "prune")
-    given = {
-        "kind": kind,
-        "share": str(share),
-        "by": by,
-        "steps": str(steps),
-        "epochs": str(epochs),
-        "learning_rate": str(learning_rate),
-        "seed": str(seed),
-    }
-    before, zeros = _counts(network), sparse_sizes(candidate.onnx)["zeros"]
+    given = texts_of(kind=kind, share=share, by=by, steps=steps, epochs=epochs, learning_rate=learning_rate, seed=seed)
+    before = _counts(network)
     onnx, after = candidate.onnx, Tuned(candidate.onnx, 0, 0)
     for number in range(1, steps + 1):
         left = (1 - share) ** (number / steps)
@@ -67,18 +60,19 @@ def compress(
         after = tuned(onnx, learnt, epochs=epochs, learning_rate=learning_rate, seed=seed, zeros_stay=kind == "unstructured")
         onnx = after.onnx
     if kind == "structured":
-        if multiply_adds(onnx) == multiply_adds(candidate.onnx):
+        had, has = multiply_adds(candidate.onnx), multiply_adds(onnx)
+        if has == had:
             raise RefusedError(
                 f"prune takes whole neurons or filters out; got share={share:g}, less than one of each layer's "
                 f"{', '.join(map(str, before.values()))}; give more"
             )
-        found = {"multiply_adds": f"{multiply_adds(candidate.onnx)} to {multiply_adds(onnx)}"}
+        found = {"multiply_adds": f"{had} to {has}"}
     else:
-        sizes = sparse_sizes(onnx)
+        zeros, sizes = sparse_sizes(candidate.onnx)["zeros"], sparse_sizes(onnx)
         if sizes["zeros"] <= zeros:
             raise RefusedError(f"prune makes more weights 0; got share={share:g}, and {zeros:g} of them are 0 already; give more")
-        found = {name: str(value) for name, value in sizes.items()}
-    tuning = {"tuned_rows": str(after.rows), "tuned_epochs": str(after.epochs)}
+        found = texts_of(**sizes)
+    tuning = texts_of(tuned_rows=after.rows, tuned_epochs=after.epochs)
     return Candidate(onnx, (*candidate.steps, ("prune", {**given, **found, **tuning})))
 
 

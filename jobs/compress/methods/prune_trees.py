@@ -6,13 +6,13 @@ from typing import Literal
 
 import numpy as np
 import onnx
+from scipy.special import expit
 
 from features.errors import SettingError
 from features.inputs.session import open_session
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
-from jobs.compress.methods import text_of
-from jobs.compress.scored import scores_of
-from jobs.compress.trees import Columns, Doubles, Ensemble, merged, raw_scores, read_trees, tree_node, write_trees
+from jobs.compress.methods import texts_of
+from jobs.compress.trees import Columns, Doubles, Ensemble, all_merged, raw_scores, read_trees, tree_node, write_trees
 from jobs.compress.worth import (
     Loss,
     Rows,
@@ -25,6 +25,7 @@ from jobs.compress.worth import (
     prune_leaves,
     squares,
 )
+from jobs.training.fitted import onnx_scores
 
 CLOSE = 1e-4
 """How far the scores of trees read from a graph may be from the graph's: sums in float32 and in doubles."""
@@ -50,7 +51,7 @@ def compress(
     branches that are worth least become leaves (`prune_leaves`); those whose leaves say the same go in any case. ``held`` is the
     share of the rows, the last ones, by which worth is measured: against their ``labels``, or the original's ``scores``, which
     rows without a label have too. The model was fitted to these rows: against labels they flatter leaves that learnt them by
-    heart, which is why a share is asked for instead of trusting that what hurts here is worth its place.
+    heart, which is why a share is given instead of trusting that what hurts here is worth its place.
 
     Raises `RefusedError` for a graph without trees, with trees whose score does not follow from their sum, or where all of them
     would stay, and `SettingError` for a share out of bounds.
@@ -62,7 +63,7 @@ def compress(
         raise SettingError(f"prune_trees holds out a share of the rows, between 0 and 1; got held={held}; give 0.5, say")
     model = onnx.load_from_string(candidate.onnx)
     ensemble = read_trees(tree_node(model))
-    scores = scores_of(candidate.onnx, learnt.x)
+    scores = onnx_scores(candidate.onnx, learnt.x)
     x = _taken(model, learnt)
     column, loss = _link(ensemble, x, scores)
     known = np.ones(len(x), bool) if worth == "scores" else ~np.isnan(learnt.labels)
@@ -72,16 +73,16 @@ def compress(
         raise RefusedError(f"trees are pruned by rows that are held out; got {len(grown)} rows with {worth}; take more days")
     rows = Rows(grown[:first], grown[first:], targets[first:])
     kept = _with_trees(ensemble, rows, column, max(1, round(trees * len(ensemble.trees))), loss)
-    kept = _merged(kept)
-    kept = _merged(_with_leaves(kept, rows, column, leaves * kept.leaves, loss)) if leaves < 1 else kept
+    kept = all_merged(kept)
+    kept = all_merged(_with_leaves(kept, rows, column, leaves * kept.leaves, loss)) if leaves < 1 else kept
     made = write_trees(model, kept)
     if kept.leaves >= ensemble.leaves:
         raise RefusedError(
             f"prune_trees takes leaves away; got {ensemble.leaves:,} leaves, and with trees={trees:g}, leaves={leaves:g} all "
             "of them stay; keep a smaller share"
         )
-    parameters = {"trees": text_of(trees), "leaves": text_of(leaves), "held": text_of(held), "worth": worth}
-    return Candidate(made, (*candidate.steps, ("prune_trees", parameters)))
+    step = texts_of(trees=trees, leaves=leaves, held=held, worth=worth)
+    return Candidate(made, (*candidate.steps, ("prune_trees", step)))
 
 
 def _taken(model: onnx.ModelProto, learnt: Learnt) -> Columns:
@@ -97,11 +98,6 @@ def _taken(model: onnx.ModelProto, learnt: Learnt) -> Columns:
     return found
 
 
-def _merged(ensemble: Ensemble) -> Ensemble:
-    """The ensemble without branches whose leaves say the same."""
-    return Ensemble(tuple(merged(tree) for tree in ensemble.trees), ensemble.columns, ensemble.base)
-
-
 def _link(ensemble: Ensemble, x: Columns, scores: Doubles) -> tuple[int, Loss]:
     """Which column of the sums the score follows from, and how: as it is, or as the chance of log odds.
 
@@ -111,7 +107,7 @@ def _link(ensemble: Ensemble, x: Columns, scores: Doubles) -> tuple[int, Loss]:
     for column in reversed(range(raw.shape[1])):
         if np.abs(raw[:, column] - scores).max() <= CLOSE * max(1.0, float(np.abs(scores).max())):
             return column, squares
-        if np.abs(1 / (1 + np.exp(-np.clip(raw[:, column], -700, 700))) - scores).max() <= CLOSE:
+        if np.abs(expit(raw[:, column]) - scores).max() <= CLOSE:
             return column, cross_entropy
     raise RefusedError(
         "trees are pruned of a model whose score is their sum, or the chance of which it is the log odds; got one whose score is "

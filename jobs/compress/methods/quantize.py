@@ -16,6 +16,7 @@ from features.errors import SettingError
 from jobs.compress import integers, sixteen
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.graph import operators, weighted
+from jobs.compress.methods import texts_of
 
 Kind = Literal["static", "dynamic", "fp16"]
 VNNI = {"avx512_vnni", "avx_vnni"}
@@ -48,7 +49,7 @@ def compress(
         return _with_step(candidate, onnx, {"kind": kind, "cpu": f"{platform.machine()} with float16 kernels"})
     cpu, saturates = cpu_of()
     reduced = saturates if reduce_range == "auto" else reduce_range == "true"
-    shared = {"kind": kind, "per_channel": str(per_channel).lower(), "reduce_range": str(reduced).lower()}
+    shared = texts_of(kind=kind, per_channel=per_channel, reduce_range=reduced)
     if kind == "dynamic":
         onnx = integers.dynamic(candidate.onnx, per_channel=per_channel, reduce_range=reduced)
         return _with_step(candidate, onnx, {**shared, "cpu": cpu})

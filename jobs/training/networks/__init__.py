@@ -13,6 +13,8 @@ from features.inputs.columns import columns_of
 from features.plan import Plan
 
 PACKAGES = ("jax", "optax")
+AGREEMENT = 1e-5
+"""How far scores by JAX and by ONNX Runtime may be apart: they add float32s, not in the same order."""
 Sequences = tuple[tuple[int, ...], ...]
 """For each list of a service, the places of its columns in the matrix, oldest first; all of one length."""
 

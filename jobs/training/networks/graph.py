@@ -12,9 +12,8 @@ import onnx
 from onnx import numpy_helper
 
 from features.errors import SettingError
-from features.inputs.outputs import signature
 from features.inputs.session import open_session
-from features.inputs.signature import Tensor
+from jobs.training.fitted import matrix_signature
 
 Array = npt.NDArray[Any]
 DENSE = ("Gemm", "MatMul")
@@ -56,8 +55,7 @@ def read_graph(content: bytes) -> Graph:
     """
     model = onnx.load_model_from_string(content)
     (name, width), graph = matrix_input(model), model.graph
-    taken = (Tensor(name, "float", tuple(map(str, range(width))), matrix=True),)
-    score, place = signature(open_session(content), taken, {name: np.zeros((2, width), np.float32)}).score
+    score, place = matrix_signature(open_session(content), width).score
     constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
     nodes: list[Node] = []
     for proto in graph.node:

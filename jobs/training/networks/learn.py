@@ -16,11 +16,10 @@ from features.inputs.matrix import Floats
 from features.inputs.session import open_session
 from features.inputs.signature import Task
 from jobs.training.fitted import Labels, Scores
+from jobs.training.networks import AGREEMENT
 from jobs.training.networks.evaluate import Evaluation, evaluation
 from jobs.training.networks.graph import Array, Graph, read_graph, trainable, with_constants
 
-AGREEMENT = 1e-5
-"""JAX and ONNX Runtime add float32s, not in the same order."""
 CHECKED = 1000
 """Rows on which the two are compared before anything is trained."""
 CHUNK = 65_536

@@ -5,10 +5,7 @@ from __future__ import annotations
 from features.inputs.matrix import Floats
 from features.inputs.signature import Task
 from jobs.training.fitted import Fitted, Labels
-from jobs.training.networks import check_extra
-
-AGREEMENT = 1e-5
-"""JAX and ONNX Runtime add float32s, not in the same order."""
+from jobs.training.networks import AGREEMENT, check_extra
 
 
 def check() -> None:

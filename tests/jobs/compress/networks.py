@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.neural_network import MLPClassifier
@@ -15,6 +15,7 @@ from features.inputs.session import open_session
 from jobs.compress.candidate import Candidate, Learnt
 from jobs.training.networks.layers import Dense, Relu, scaling_of, to_onnx
 from jobs.training.trainers import cnn, mlp, random_forest
+from tests.support.networks import graph_of
 
 SEQUENCES = (tuple(range(8)), tuple(range(8, 16)))
 
@@ -88,15 +89,7 @@ def channels_added_up(*, flat: bool) -> Candidate:
         helper.make_node("Reshape", ["x3", "rows"], ["x4"]),
         helper.make_node("MatMul", ["x4", "v"], ["score"]),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "channels",
-        [helper.make_tensor_value_info("inputs", TensorProto.FLOAT, [None, 20])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1])],
-        [numpy_helper.from_array(values, name) for name, values in constants.items() if flat or name != "each"],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
-    return Candidate(model.SerializeToString())
+    return Candidate(graph_of(nodes, {name: values for name, values in constants.items() if flat or name != "each"}, 20))
 
 
 def exported() -> Candidate:
@@ -136,15 +129,7 @@ def exported() -> Candidate:
         helper.make_node("Gemm", ["x10", "w3", "b3"], ["x11"], transB=1),
         helper.make_node("Sigmoid", ["x11"], ["score"]),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "exported",
-        [helper.make_tensor_value_info("inputs", TensorProto.FLOAT, [None, 20])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1])],
-        [numpy_helper.from_array(values, name) for name, values in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
-    return Candidate(model.SerializeToString())
+    return Candidate(graph_of(nodes, constants, 20))
 
 
 def scores(candidate: Candidate, x: Any) -> Any:

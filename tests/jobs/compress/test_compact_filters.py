@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 from sklearn.metrics import roc_auc_score
 
 from features.errors import SettingError
@@ -14,6 +14,7 @@ from jobs.compress.candidate import Candidate, RefusedError
 from jobs.compress.methods.compact_filters import compress
 from jobs.compress.network import Network, multiply_adds
 from tests.jobs.compress.networks import exported, learnt, scores, trained_cnn, trained_mlp
+from tests.support.networks import graph_of
 
 pytestmark = pytest.mark.core
 
@@ -67,15 +68,7 @@ def test_two_dimensional_kernels_are_split_too() -> None:
         helper.make_node("Flatten", ["x1"], ["x2"]),
         helper.make_node("ReduceMean", ["x2"], ["score"], axes=[1], keepdims=1),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "images",
-        [helper.make_tensor_value_info("inputs", TensorProto.FLOAT, [None, 192])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1])],
-        [numpy_helper.from_array(values, name) for name, values in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
-    before, x = Candidate(model.SerializeToString()), random.normal(size=(20, 192)).astype(np.float32)
+    before, x = Candidate(graph_of(nodes, constants, 192)), random.normal(size=(20, 192)).astype(np.float32)
     after = compress(before, learnt(10), epochs=0)
     assert np.abs(scores(after, x) - scores(before, x)).max() < 1e-5
     assert multiply_adds(before.onnx) == 4 * 8 * 8 * 3 * 9

@@ -15,8 +15,9 @@ from features.errors import SettingError
 from features.inputs.session import open_session
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.methods.distill import compress
-from jobs.compress.scored import scores_of, shape_of
+from jobs.compress.scored import shape_of
 from jobs.compress.students import STUDENTS, SURE, Lesson, Size, Student, boosted
+from jobs.training.fitted import onnx_scores
 from jobs.training.trainers import lightgbm, linear, logistic, random_forest, xgboost
 
 pytestmark = [
@@ -45,7 +46,7 @@ def trained(trainer: Any, of: Learnt, **given: Any) -> bytes:
 
 def near(made: Candidate, teacher: bytes, x: Any) -> float:
     """The correlation of a student's scores with its teacher's."""
-    return float(np.corrcoef(scores_of(made.onnx, x), scores_of(teacher, x))[0, 1])
+    return float(np.corrcoef(onnx_scores(made.onnx, x), onnx_scores(teacher, x))[0, 1])
 
 
 def outputs(content: bytes, x: Any) -> list[tuple[str, Any, Any]]:
@@ -73,7 +74,7 @@ def test_every_student_follows_its_teacher_and_has_its_outputs(student: Student,
 
 
 @pytest.mark.parametrize("trainer", [lightgbm, logistic, xgboost])
-def test_a_student_does_not_ask_what_its_teacher_is(trainer: Any) -> None:
+def test_a_student_learns_from_a_teacher_of_any_kind(trainer: Any) -> None:
     """Trees learn a linear model's scores as they learn trees'."""
     of = learnt()
     teacher = trained(trainer, of)
@@ -95,8 +96,8 @@ def test_several_teachers_teach_their_mean() -> None:
     of = learnt("regression")
     first, second = trained(linear, of), trained(random_forest, of, trees=10)
     made = compress(Candidate(first), msgspec.structs.replace(of, teachers=(second,)), trees=100)
-    found, mean = scores_of(made.onnx, of.x), (scores_of(first, of.x) + scores_of(second, of.x)) / 2
-    apart = [float(np.abs(found - one).mean()) for one in (mean, scores_of(first, of.x), scores_of(second, of.x))]
+    found, mean = onnx_scores(made.onnx, of.x), (onnx_scores(first, of.x) + onnx_scores(second, of.x)) / 2
+    apart = [float(np.abs(found - one).mean()) for one in (mean, onnx_scores(first, of.x), onnx_scores(second, of.x))]
     assert apart[0] < min(apart[1:]) / 2
     assert made.steps[0][1]["teachers"] == "2"
     assert made.steps[0][1]["teachers_sha256"] == hashlib.sha256(second).hexdigest()
@@ -107,7 +108,7 @@ def test_hard_labels_pull_the_student_from_a_wrong_teacher() -> None:
     of = learnt()
     opposite = trained(random_forest, msgspec.structs.replace(of, labels=1 - of.labels), trees=10)
     known = ~np.isnan(of.labels)
-    soft, hard = (scores_of(compress(Candidate(opposite), of, hard=weight).onnx, of.x) for weight in (0.0, 1.0))
+    soft, hard = (onnx_scores(compress(Candidate(opposite), of, hard=weight).onnx, of.x) for weight in (0.0, 1.0))
     assert np.corrcoef(soft[known], of.labels[known])[0, 1] < -0.5
     assert np.corrcoef(hard[known], of.labels[known])[0, 1] > 0.5
 
@@ -130,8 +131,8 @@ def test_a_boosted_student_ranks_a_rare_outcome_as_well_as_a_plain_regression_of
     half = len(x) // 2
     of = Learnt(x[:half], labels[:half], "classification")
     teacher = random_forest.fit(of.x, of.labels, of.task, trees=30).onnx
-    made = scores_of(compress(Candidate(teacher), of).onnx, x[half:])
-    plain = lightgbm.fit(of.x, scores_of(teacher, of.x), "regression", trees=30, depth=5, leaves=16, learning_rate=0.3)
+    made = onnx_scores(compress(Candidate(teacher), of).onnx, x[half:])
+    plain = lightgbm.fit(of.x, onnx_scores(teacher, of.x), "regression", trees=30, depth=5, leaves=16, learning_rate=0.3)
     ranked = [average_precision_score(labels[half:], one) for one in (made, plain.predict(x[half:]))]
     assert ranked[0] > 0.98 * ranked[1]
 

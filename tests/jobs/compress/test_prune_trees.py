@@ -15,9 +15,9 @@ from features.errors import SettingError
 from features.inputs.session import open_session
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.methods.prune_trees import compress
-from jobs.compress.scored import scores_of
-from jobs.compress.trees import LEAF, Ensemble, Tree, leaf_of, merged, raw_scores, read_trees, tree_node, write_trees
+from jobs.compress.trees import LEAF, Ensemble, Tree, all_merged, leaf_of, raw_scores, read_trees, tree_node, write_trees
 from jobs.compress.worth import Rows, cross_entropy, greedy, is_forest, parts_of, paths_of, prune_leaves, squares
+from jobs.training.fitted import onnx_scores
 from jobs.training.trainers import lightgbm, logistic, random_forest, xgboost
 
 pytestmark = pytest.mark.core
@@ -131,7 +131,7 @@ def test_read_trees_written_again_score_the_same_bits(ensemble: Ensemble, x: Any
     model = onnx.load_model_from_string(content)
     again = read_trees(tree_node(model))
     assert np.array_equal(run(write_trees(model, again), x), run(content, x))
-    smaller = Ensemble(tuple(merged(tree) for tree in again.trees), again.columns, again.base)
+    smaller = all_merged(again)
     assert smaller.leaves <= again.leaves
     assert np.array_equal(run(write_trees(model, smaller), x), run(content, x))
 
@@ -163,7 +163,7 @@ def test_a_trainers_model_rewritten_is_the_same_to_the_bit(name: str, task: str)
     model = onnx.load_model_from_string(content)
     ensemble = read_trees(tree_node(model))
     assert len(ensemble.trees) == 12
-    assert np.array_equal(scores_of(write_trees(model, ensemble), x), scores_of(content, x))
+    assert np.array_equal(onnx_scores(write_trees(model, ensemble), x), onnx_scores(content, x))
 
 
 @pytest.mark.parametrize(("name", "task"), CASES)
@@ -175,7 +175,7 @@ def test_a_model_is_smaller_by_the_shares(name: str, task: str) -> None:
     assert len(after.trees) == 4
     assert after.leaves <= before.leaves / 5
     assert len(made.onnx) < len(content) / 2
-    assert np.corrcoef(scores_of(made.onnx, of.x), scores_of(content, of.x))[0, 1] > 0.8
+    assert np.corrcoef(onnx_scores(made.onnx, of.x), onnx_scores(content, of.x))[0, 1] > 0.8
     assert made.steps == (("prune_trees", {"trees": str(1 / 3), "leaves": "0.5", "held": "0.5", "worth": "labels"}),)
 
 
@@ -185,8 +185,8 @@ def test_a_chain_of_prunings_tells_its_steps() -> None:
     once = compress(Candidate(trained("random_forest", "classification")), of, trees=0.5, leaves=1)
     twice = compress(once, of, trees=0.5, leaves=1)
     assert [name for name, _ in twice.steps] == ["prune_trees", "prune_trees"]
-    assert scores_of(twice.onnx, of.x).max() <= 1 + 1e-6
-    assert abs(scores_of(twice.onnx, of.x).mean() - of.labels.mean()) < 0.05
+    assert onnx_scores(twice.onnx, of.x).max() <= 1 + 1e-6
+    assert abs(onnx_scores(twice.onnx, of.x).mean() - of.labels.mean()) < 0.05
 
 
 def test_rows_without_labels_judge_by_the_originals_scores() -> None:

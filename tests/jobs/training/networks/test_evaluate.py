@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from features.errors import HeadraceError, SettingError
 from features.inputs.session import open_session
 from jobs.training.networks.evaluate import OPERATORS, evaluation
 from jobs.training.networks.graph import Graph, read_graph, trainable, with_constants
 from jobs.training.networks.learn import check_agreement
+from tests.support.networks import graph_of
 
 pytestmark = pytest.mark.core
 
@@ -23,16 +24,7 @@ WIDTH = 6
 
 def model(nodes: list[Any], **constants: Any) -> bytes:
     """A graph of nodes from ``inputs``, [n, 6], to ``score``, [n, 1]."""
-    graph = helper.make_graph(
-        nodes,
-        "model",
-        [helper.make_tensor_value_info("inputs", TensorProto.FLOAT, [None, WIDTH])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1])],
-        [numpy_helper.from_array(values, name) for name, values in constants.items()],
-    )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
-    content: bytes = made.SerializeToString()
-    return content
+    return graph_of(nodes, constants, WIDTH)
 
 
 def one(op: str, inputs: list[str], width: int = WIDTH, *, shape: list[int] | None = None, **attributes: Any) -> bytes:
