@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 import structlog
 from filelock import FileLock, Timeout
-from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError
 
 from features.errors import StackError
@@ -27,6 +27,7 @@ from features.inputs.reference import Reference
 from features.signals import stopped_by_signals
 from schemas.alarm import Alarm
 from schemas.codec import decode_alarm, encode
+from schemas.group import group_consumer
 from schemas.topics import ALARMS, predictions
 from serving.log_lines import log_as_json
 from serving.monitor.config import MonitorConfig
@@ -253,16 +254,12 @@ def _countable(found: list[_Predicted], reference: Reference | None) -> list[_Pr
 
 
 def _consumer(config: MonitorConfig) -> Any:
-    return KafkaConsumer(
-        group_id=config.group,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        allow_auto_create_topics=False,
-        max_poll_records=config.max_poll_records,
-        metadata_max_age_ms=config.discovery_ms,
+    return group_consumer(
+        config.client,
+        config.group,
         isolation_level=config.isolation_level,
-        metrics_enabled=False,
-        **config.client,
+        max_poll_records=config.max_poll_records,
+        discovery_ms=config.discovery_ms,
     )
 
 
