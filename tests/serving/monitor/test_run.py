@@ -163,7 +163,8 @@ def test_a_killed_monitor_counts_each_prediction_once(watched: Watched) -> None:
     assert [verdict.rows for verdict in state.versions["shop/1"].closed] == [ROWS] * len(shifts)
     assert state.events == ROWS * len(shifts) + 1
     assert (state.late, state.unreadable, state.outbox) == (0, 0, [])
-    expected = [reference().count({INPUT: values(day, shift)})[INPUT] for day, shift in enumerate(shifts)]
+    bins = reference().histograms[0].bins
+    expected = [bins.count(values(day, shift)).tolist() for day, shift in enumerate(shifts)]
     assert [verdict.counts[INPUT] for verdict in state.versions["shop/1"].closed] == expected
     told = [(alarm.state, alarm.input) for alarm in watched.alarms(4)]
     assert told == [("open", INPUT), ("open", SCORE), ("closed", INPUT), ("closed", SCORE)]
