@@ -37,7 +37,8 @@ ROOMS = {
     "serving/edge": {"serving/models"},
     "serving/http": {"serving/kafka", "serving/log_lines.py", "serving/models", "serving/predict"},
     "serving/kafka": {"serving/log_lines.py", "serving/models", "serving/predict"},
-    "serving/monitor": {"serving/log_lines.py"},
+    "serving/models": {"serving/disk.py"},
+    "serving/monitor": {"serving/disk.py", "serving/log_lines.py"},
     "serving/predict": {"serving/models"},
     "infra/config.py": {
         "infra/http_settings.py",
