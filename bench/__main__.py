@@ -51,7 +51,7 @@ BENCHES = {
     "backfill": backfill.rows,
     "historical": lambda: historical.rows(handbook_data()),
     "score": lambda: score.rows(handbook_data()),
-    "drift": lambda: drift.rows(handbook_data()),
+    "drift": drift.rows,
     "kinds": kinds.rows,
     "exact": exact.rows,
     "backends": backends.rows,

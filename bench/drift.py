@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import ks_2samp
 
-from bench.common import EXAMPLE, row
+from bench.common import EXAMPLE, handbook_data, row
 from features.definitions.load import load
 from features.inputs.arrow import table_matrix
 from features.inputs.reference import SCORE, Reference
@@ -57,8 +57,9 @@ SHIFTS: dict[str, tuple[str, Change]] = {
 }
 
 
-def rows(data: Path) -> list[dict[str, Any]]:
+def rows() -> list[dict[str, Any]]:
     """False alarms a month by windows of a day and an hour, and the days from a shift to its alarm; -1: none was found."""
+    handbook_data()  # where the example has its history
     service = load(EXAMPLE).service(SERVICE)
     config = load_settings(EXAMPLE).train[SERVICE].config
     with tempfile.TemporaryDirectory() as temporary:

@@ -20,7 +20,8 @@ from schemas.topics import predictions
 from serving.models.gate import Check, GateConfig, Metric, Numbers, Traffic, judge
 
 if TYPE_CHECKING:
-    from infra.settings import Settings, TrainSettings
+    from infra.settings import Settings
+    from infra.train_settings import TrainSettings
     from serving.kafka.traffic import Pair
     from serving.models.registry import Registry
 

@@ -67,6 +67,7 @@ def reference_of(model: Model) -> Reference:
 def drift_over_history(
     service: Service,
     model: Model,
+    reference: Reference,
     section: MonitorSettings,
     *,
     start_ms: int | None = None,
@@ -75,8 +76,11 @@ def drift_over_history(
     histories: Mapping[str, str | Path] | None = None,
     on_progress: Progress | None = None,
 ) -> Drift:
-    """Score history with ``model``, and judge each window of it, the last too. Raises what `stream_scores` does."""
-    reference, manifest = reference_of(model), model.manifest
+    """Score history with ``model``, and hold each window against its ``reference``, the last too.
+
+    Raises what `stream_scores` does.
+    """
+    manifest = model.manifest
     rules = msgspec.structs.replace(monitor_rules(section), kept_windows=MANY)
     monitor = Monitor(State(service.name, rules.window), rules, lambda name, version: reference)
     score = partial(load_model(model).score_table, plan=service.plan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 
@@ -13,7 +13,6 @@ What = Literal[
     "new_values",  # texts that training did not have
     "distribution",  # the shares of other values
 ]
-WHATS: tuple[str, ...] = get_args(What)
 
 
 class Alarm(msgspec.Struct, frozen=True):

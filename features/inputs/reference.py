@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import msgspec
 
@@ -43,11 +42,6 @@ class Reference(msgspec.Struct, frozen=True):
     scored_until: int
     """The rows whose scores these are: after those of training, since scores of trained rows are better than any others."""
     histograms: tuple[Histogram, ...]
-
-    def count(self, columns: Mapping[str, Any]) -> dict[str, list[int]]:
-        """How many values of each histogram's column, [n], each cell has. A column that is missing is not counted."""
-        own = (histogram for histogram in self.histograms if histogram.name in columns)
-        return {histogram.name: histogram.bins.count(columns[histogram.name]).tolist() for histogram in own}
 
 
 def encode_reference(reference: Reference) -> bytes:

@@ -115,12 +115,13 @@ def _over_history(
     with interruptible(lambda: "nothing was written"), show.progress() as on_progress:
         from infra.monitoring import drift_over_history, reference_of
 
-        reference_of(chosen)  # refused before what is slow
+        reference = reference_of(chosen)  # refused before what is slow
         from features.definitions.load import load  # slow
 
         found = drift_over_history(
             with_settings(load(where).service(service), settings),
             chosen,
+            reference,
             settings.monitor,
             start_ms=times.start_ms,
             end_ms=times.end_ms,

@@ -13,7 +13,8 @@ import numpy as np
 from features.service import Service
 from features.times import DAY_MS
 from infra.run.watch import Seen
-from infra.settings import RunSettings, TrainSettings
+from infra.settings import RunSettings
+from infra.train_settings import TrainSettings
 from jobs.audit.compare import compare
 from jobs.audit.comparison import Comparison
 from jobs.audit.ledger import Ledger

@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 import structlog
-from kafka import KafkaConsumer
 from kafka.errors import CommitFailedError, IllegalGenerationError, KafkaError, RebalanceInProgressError, UnknownMemberIdError
 
 from features.errors import StackError
@@ -23,6 +22,7 @@ from features.feast.online_windows import WriteWindows, open_windows_for_writing
 from features.service import Service
 from features.signals import stopped_by_signals
 from jobs.online.vectors import OtherPlanError, RowsOf
+from schemas.group import group_consumer
 
 POLL_MS = 500
 RETRY_SECONDS = 1.0
@@ -128,16 +128,12 @@ def _until_it_works(write: Callable[[], int], stop: threading.Event) -> int:
 
 
 def _consumer(config: WriterConfig, topic: str) -> Any:
-    consumer = KafkaConsumer(
-        group_id=config.group,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        allow_auto_create_topics=False,
-        max_poll_records=config.max_poll_records,
-        metadata_max_age_ms=config.discovery_ms,
+    consumer = group_consumer(
+        config.client,
+        config.group,
         isolation_level=config.isolation_level,
-        metrics_enabled=False,
-        **config.client,
+        max_poll_records=config.max_poll_records,
+        discovery_ms=config.discovery_ms,
     )
     consumer.subscribe([topic])
     return consumer

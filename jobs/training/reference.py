@@ -107,19 +107,17 @@ def _limits_by_key(
     times: Ints,
 ) -> list[dict[Length, tuple[Limit, ...]]]:
     """The limits of each input; those of one key are drawn together."""
-    found: dict[int, dict[Length, tuple[Limit, ...]]] = {}
+    found: list[dict[Length, tuple[Limit, ...]]] = [{} for _ in keys]
     for key in dict.fromkeys(keys):
         places = [place for place, own in enumerate(keys) if own == key]
         blocks = blocks_of({name: table[name].to_numpy() for name in key}, table.num_rows)
         sizes = [bins[place].size for place in places]
         stacked = np.column_stack([cells[place] for place in places])
-        for place in places:
-            found[place] = {}
         for length in LENGTHS:
             drawn = limits(stacked, sizes, blocks, times // LENGTH_MS[length])
             for place, one in zip(places, drawn, strict=True):
                 found[place][length] = one
-    return [found[place] for place in range(len(keys))]
+    return found
 
 
 def blocks_of(key: Mapping[str, Any], rows: int) -> Ints:

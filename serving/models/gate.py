@@ -13,11 +13,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from features.inputs.drift import psi
+
 Numbers = npt.NDArray[np.float64]
 
 BINS = 10
-LEAST_SHARE = 1e-4
-"""What an empty bin counts as, so that its logarithm is finite."""
 RESAMPLES = 200
 INTERVAL = (2.5, 97.5)
 
@@ -101,17 +101,13 @@ def rank_correlation(one: Numbers, other: Numbers) -> float:
 
 
 def population_stability(expected: Numbers, found: Numbers) -> float:
-    """The population stability index of ``found`` against ``expected``, over the deciles of ``expected``.
-
-    Σ (f - e) ln(f / e) over the bins' shares f and e (Siddiqi 2006, chapter 9): below 0.1 is read as
-    unchanged, above 0.25 as another distribution.
+    """The population stability index (`features.inputs.drift.psi`) of ``found`` against ``expected``, over the latter's deciles.
 
     >>> population_stability(np.arange(100.0), np.arange(100.0))
     0.0
     """
     edges = np.unique(np.quantile(expected, np.linspace(0, 1, BINS + 1)[1:-1]))
-    e, f = (np.maximum(_shares(values, edges), LEAST_SHARE) for values in (expected, found))
-    return float(np.sum((f - e) * np.log(f / e)))
+    return psi(_counted(expected, edges), _counted(found, edges))
 
 
 def difference(traffic: Traffic, metric: Metric, seed: int = 0) -> tuple[float, float, float]:
@@ -174,7 +170,5 @@ def _ranks(values: Numbers) -> Numbers:
     return ranks
 
 
-def _shares(values: Numbers, edges: Numbers) -> Numbers:
-    counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
-    shares: Numbers = counts / max(1, len(values))
-    return shares
+def _counted(values: Numbers, edges: Numbers) -> npt.NDArray[np.int64]:
+    return np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from features.errors import SettingError, StackError
+from serving.disk import sync_folder, write_synced
 
 HIDDEN = ".building-"
 """Begins the names of files that are being written beside their place."""
@@ -95,7 +96,7 @@ class FolderStore:
         file = self.root / path
         file.unlink(missing_ok=True)
         if file.parent.is_dir():
-            _sync_folder(file.parent)
+            sync_folder(file.parent)
 
     def paths(self, folder: str = "") -> list[str]:
         """See `Store`."""
@@ -113,14 +114,11 @@ class FolderStore:
         _make(folder)
         building = folder / f"{HIDDEN}{uuid.uuid4().hex}"
         try:
-            with building.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            write_synced(building, content)
             yield building
         finally:
             building.unlink(missing_ok=True)
-        _sync_folder(folder)
+        sync_folder(folder)
 
 
 class UrlStore:
@@ -253,12 +251,4 @@ def _make(folder: Path) -> None:
         return
     _make(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(folder.parent)

@@ -34,22 +34,20 @@ class Finding(msgspec.Struct, frozen=True):
 def judged(reference: Reference, counts: Mapping[str, Sequence[int]], rules: Rules) -> list[Finding]:
     """What is said of a window with these counters, in the order of the reference; an input that has none is left out."""
     histograms = [histogram for histogram in reference.histograms if sum(counts.get(histogram.name, ()))]
-    indices = [psi(histogram.counts, counts[histogram.name]) for histogram in histograms]
-    rows = [sum(counts[histogram.name]) for histogram in histograms]
-    known = [bool(histogram.limits.get(rules.window)) for histogram in histograms]
-    likely = [
-        p_value(histogram.limits[rules.window], count, index) if is_known else None
-        for histogram, count, index, is_known in zip(histograms, rows, indices, known, strict=True)
-    ]
-    found, cut = discoveries([p for p in likely if p is not None], rules.false_discoveries)
-    unlikely = iter(found)
+    rows = {one.name: sum(counts[one.name]) for one in histograms}
+    indices = {one.name: psi(one.counts, counts[one.name]) for one in histograms}
+    limits = {one.name: one.limits[rules.window] for one in histograms if one.limits.get(rules.window)}
+    likely = {name: p_value(known, rows[name], indices[name]) for name, known in limits.items()}
+    found, cut = discoveries(list(likely.values()), rules.false_discoveries)
+    unlikely = {name for name, is_found in zip(likely, found, strict=True) if is_found}
     findings = []
-    for histogram, count, index, p in zip(histograms, rows, indices, likely, strict=True):
-        own = counts[histogram.name]
-        limit = None if p is None else max(rules.min_psi, critical(histogram.limits[rules.window], count, cut))
-        drifted = p is not None and next(unlikely) and index >= rules.min_psi
+    for histogram in histograms:
+        name, own = histogram.name, counts[histogram.name]
+        limit = max(rules.min_psi, critical(limits[name], rows[name], cut)) if name in limits else None
+        drifted = name in unlikely and indices[name] >= rules.min_psi
         shares, what = histogram.bins.shares(own), what_moved(histogram, own)
-        findings.append(Finding(histogram.name, index, jensen_shannon(histogram.counts, own), shares, p, limit, drifted, what))
+        js = jensen_shannon(histogram.counts, own)
+        findings.append(Finding(name, indices[name], js, shares, likely.get(name), limit, drifted, what))
     return findings
 
 

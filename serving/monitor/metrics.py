@@ -32,8 +32,9 @@ class _Monitored(Collector):
         state, lags = self._look()
         service = state.service
         events = CounterMetricFamily("headrace_monitor_events", "Predictions by what became of them.", labels=("service", "what"))
-        for what in ("events", "late", "without_reference", "unreadable"):
-            events.add_metric((service, what.replace("events", "counted")), getattr(state, what))
+        events.add_metric((service, "counted"), state.events)
+        for what in ("late", "without_reference", "unreadable"):
+            events.add_metric((service, what), getattr(state, what))
         lag = GaugeMetricFamily("headrace_monitor_lag", "Predictions that are not counted.", labels=("service", "partition"))
         for partition, behind in tuple(lags.items()):
             lag.add_metric((service, str(partition)), behind)
@@ -52,13 +53,13 @@ def _of_versions(state: State) -> list[GaugeMetricFamily]:
         "alarm": "1 where an alarm is open.",
     }
     found = {name: GaugeMetricFamily(f"headrace_monitor_{name}", text, labels=LABELS) for name, text in texts.items()}
-    end = GaugeMetricFamily("headrace_monitor_window_start_seconds", "The newest closed window's start.", labels=LABELS[:3])
+    start = GaugeMetricFamily("headrace_monitor_window_start_seconds", "The newest closed window's start.", labels=LABELS[:3])
     for version in tuple(state.versions.values()):
         labels = (state.service, version.model, str(version.version))
         verdict = next((one for one in reversed(version.closed) if one.findings), None)
         if verdict is None:
             continue
-        end.add_metric(labels, verdict.start / 1000)
+        start.add_metric(labels, verdict.start / 1000)
         for finding in verdict.findings:
             own, track = (*labels, finding.input), version.tracks.get(finding.input)
             for name in ("psi", "js", "limit", "drifted"):
@@ -69,7 +70,7 @@ def _of_versions(state: State) -> list[GaugeMetricFamily]:
             found["out_of_range_share"].add_metric(own, finding.shares.out_of_range)
             found["new_share"].add_metric(own, finding.shares.new)
             found["alarm"].add_metric(own, float(track is not None and track.alarm is not None))
-    return [end, *found.values()]
+    return [start, *found.values()]
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 import structlog
 from filelock import FileLock, Timeout
-from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError
 
 from features.errors import StackError
@@ -27,6 +27,7 @@ from features.inputs.reference import Reference
 from features.signals import stopped_by_signals
 from schemas.alarm import Alarm
 from schemas.codec import decode_alarm, encode
+from schemas.group import group_consumer
 from schemas.topics import ALARMS, predictions
 from serving.log_lines import log_as_json
 from serving.monitor.config import MonitorConfig
@@ -74,7 +75,7 @@ def run(service: str, references: GiveReference, config: MonitorConfig, stop: th
         consumer = parts.enter_context(closing(_consumer(config)))
         producer = parts.enter_context(closing(KafkaProducer(enable_idempotence=True, metrics_enabled=False, **config.client)))
         loop = Loop(Monitor(state, config.rules, _told(references)), config, consumer, producer)
-        loop.write_outbox(is_new=False)
+        loop.write_left_over()
         loop.look_for_partitions()
         address = parts.enter_context(metrics_at(config.metrics_port, loop.seen))
         log.info("start", service=service, window=config.rules.window, offsets=state.offsets, metrics=address)
@@ -111,16 +112,14 @@ class Loop:
 
     def step(self) -> None:
         """One poll."""
-        state = self.monitor.state
         polled = self._consumer.poll(timeout_ms=POLL_MS)
         for place, records in polled.items():
             self._count(place, records)
         until = self._until()
-        if until is not None:
-            state.outbox += self.monitor.advance(until)
+        alarms = [] if until is None else self.monitor.advance(until)
         now = time.monotonic()
-        if state.outbox:
-            self.write_outbox(is_new=True)
+        if alarms:
+            self.write(alarms)
         elif now - self._saved > SAVE_SECONDS:
             self.save()
         if now - self._looked > self._config.discovery_ms / 1000:
@@ -136,15 +135,23 @@ class Loop:
             with suppress(KafkaError):  # it counts for nothing here
                 self._consumer.commit(offsets)
 
-    def write_outbox(self, *, is_new: bool) -> None:
-        """Write what is in the outbox. ``is_new``: it was put there just now; otherwise the topic may have some of it."""
+    def write(self, alarms: list[Alarm]) -> None:
+        """Write new alarms; the state has them first, with where their topic ended."""
         state = self.monitor.state
-        if is_new:
-            state.outbox_from = self._end_of_alarms()
-            self.save()
-        elif state.outbox:
+        state.outbox, state.outbox_from = alarms, self._end_of_alarms()
+        self.save()
+        self._empty_outbox()
+
+    def write_left_over(self) -> None:
+        """Write what a monitor that was killed left in the outbox, and its topic has not."""
+        state = self.monitor.state
+        if state.outbox:
             written = self._written(state.outbox_from)
             state.outbox = [alarm for alarm in state.outbox if (alarm.id, alarm.state) not in written]
+        self._empty_outbox()
+
+    def _empty_outbox(self) -> None:
+        state = self.monitor.state
         sent = [self._producer.send(ALARMS.name, encode(alarm), alarm.id.encode(), partition=0) for alarm in state.outbox]
         for alarm, future in zip(state.outbox, sent, strict=True):
             future.get()
@@ -253,16 +260,12 @@ def _countable(found: list[_Predicted], reference: Reference | None) -> list[_Pr
 
 
 def _consumer(config: MonitorConfig) -> Any:
-    return KafkaConsumer(
-        group_id=config.group,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        allow_auto_create_topics=False,
-        max_poll_records=config.max_poll_records,
-        metadata_max_age_ms=config.discovery_ms,
+    return group_consumer(
+        config.client,
+        config.group,
         isolation_level=config.isolation_level,
-        metrics_enabled=False,
-        **config.client,
+        max_poll_records=config.max_poll_records,
+        discovery_ms=config.discovery_ms,
     )
 
 

@@ -7,7 +7,6 @@ killed in between looks from there on which of them the topic has.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -15,6 +14,7 @@ import msgspec
 from features.errors import StackError
 from features.inputs.reference import Length
 from schemas.alarm import Alarm
+from serving.disk import sync_folder, write_synced
 from serving.monitor.judge import Finding
 
 
@@ -116,13 +116,6 @@ def write_state(file: Path, state: State) -> None:
     """Write it whole, so that it is on the disk, its name too: a reader finds the old or the new."""
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f"{file.name}.unfinished")
-    with unfinished.open("wb") as out:
-        out.write(msgspec.json.encode(state))
-        out.flush()
-        os.fsync(out.fileno())
+    write_synced(unfinished, msgspec.json.encode(state))
     unfinished.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(file.parent)

@@ -25,7 +25,7 @@ from features.inputs.matrix import matrix
 from features.plan import Plan
 from features.service import Service
 from infra.models import registering
-from infra.settings import TrainSettings
+from infra.train_settings import TrainSettings
 from jobs.audit.compare import compare
 from jobs.history.compute import compute, write
 from jobs.predict.score import score_history

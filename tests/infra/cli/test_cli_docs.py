@@ -8,7 +8,8 @@ import pytest
 
 from infra.cli.docs import reference
 from infra.cli.docs_settings import settings_reference
-from infra.settings import KafkaSettings, RunSettings, ScorerSettings, Section, Settings, StreamSettings, TrainSettings
+from infra.settings import KafkaSettings, RunSettings, ScorerSettings, Section, Settings, StreamSettings
+from infra.train_settings import TrainSettings
 
 pytestmark = pytest.mark.core
 

@@ -13,7 +13,7 @@ import pytest
 from features.definitions.load import load
 from infra.cli import run
 from infra.models import references, registering
-from infra.settings import TrainSettings
+from infra.train_settings import TrainSettings
 from jobs.training.split import Split
 from jobs.training.train import train
 from serving.models.registry import Registry

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.settings import TrainSettings
+from infra.train_settings import TrainSettings
 from jobs.compress import judging
 from jobs.training.bootstrap import bootstrap
 from jobs.training.metrics import measure, precision_at

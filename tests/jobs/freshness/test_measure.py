@@ -15,7 +15,7 @@ import pytest
 from features.errors import SettingError
 from features.service import Service
 from infra.models import registering
-from infra.settings import TrainSettings
+from infra.train_settings import TrainSettings
 from jobs.freshness import measure
 from jobs.freshness.measure import Age, Asked, Freshness, ages_of, freshness
 from jobs.freshness.picture import draw

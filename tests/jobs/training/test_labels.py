@@ -17,7 +17,7 @@ from features.errors import DefinitionError, SettingError
 from features.service import Service
 from features.times import DAY_MS
 from infra.models import registering
-from infra.settings import TrainSettings
+from infra.train_settings import TrainSettings
 from jobs.history.compute import compute
 from jobs.training.labels import labels_of, outcomes, positives
 from jobs.training.rows import rows_of

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from infra.settings import TrainSettings
+from infra.train_settings import TrainSettings
 from jobs.training.metrics import auc, average_precision, measure, precision_at
 
 pytestmark = pytest.mark.core

@@ -14,7 +14,7 @@ from features.inputs.reference import SCORE
 from features.service import Service
 from features.times import DAY_MS
 from infra.models import registering
-from infra.settings import TrainSettings
+from infra.train_settings import TrainSettings
 from jobs.training.reference import blocks_of, entity_of, keys_of, limits
 from jobs.training.split import Split
 from jobs.training.train import train

@@ -10,7 +10,7 @@ import pytest
 
 from features.inputs.onnx import ScoredTable
 from features.service import Service
-from infra.settings import TrainSettings
+from infra.train_settings import TrainSettings
 from jobs.training.bootstrap import Interval
 from jobs.training.metrics import average_precision
 from jobs.training.retrain import Retrained, blocks, retrain

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from features.errors import SettingError
-from infra.settings import TrainSettings
+from infra.train_settings import TrainSettings
 from jobs.training.split import Split, rows_to_test, rows_to_train
 
 pytestmark = pytest.mark.core

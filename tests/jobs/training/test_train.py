@@ -18,7 +18,7 @@ from features.inputs.matrix import matrix
 from features.service import Service
 from features.times import DAY_MS
 from infra.models import registering
-from infra.settings import TrainSettings
+from infra.train_settings import TrainSettings
 from jobs.history.batch_views import materialize
 from jobs.history.compute import compute
 from jobs.predict.score import score_history

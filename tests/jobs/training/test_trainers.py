@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from features.errors import HeadraceError, SettingError
-from infra.settings import TrainSettings
+from infra.train_settings import TrainSettings
 from jobs.training import trainers
 from jobs.training.config import TrainConfig
 from jobs.training.fitted import Fitted, agreeing_scores, onnx_scores

@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -288,9 +288,16 @@ def scorer_process(setting: Setting, config: ScorerConfig | None = None) -> Iter
     assert config.ready_file is not None
     command = [sys.executable, "-c", SCORER, str(setting.project.folder), setting.plan.service, str(setting.folder)]
     command.append(msgspec.json.encode(config, enc_hook=str).decode())
+    with ready_process(command, config.ready_file) as process:
+        yield process
+
+
+@contextmanager
+def ready_process(command: Sequence[str], ready_file: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that says by a file that it is ready, or has ended; killed after the block if it still runs."""
     process = subprocess.Popen(command, cwd=ROOT)
     try:
-        wait_until(lambda: process.poll() is not None or config.ready_file.exists())  # type: ignore[union-attr]
+        wait_until(lambda: process.poll() is not None or ready_file.exists())
         yield process
     finally:
         process.kill()

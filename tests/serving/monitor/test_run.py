@@ -29,12 +29,11 @@ from serving.monitor import run as run_module
 from serving.monitor.config import MonitorConfig
 from serving.monitor.run import run
 from serving.monitor.state import State, read_state
-from tests.serving.kafka.support import read, wait_until
+from tests.serving.kafka.support import read, ready_process, wait_until
 from tests.serving.monitor.support import DAY, INPUT, ROWS, reference, values
 
 pytestmark = pytest.mark.stack
 
-ROOT = Path(__file__).parents[3]
 PARTITIONS = 2
 PROGRAM = """
 import sys
@@ -107,13 +106,9 @@ class Watched:
         config = self.config()
         assert config.ready_file is not None
         command = [sys.executable, "-c", PROGRAM, self.service, str(self.folder / "reference.json")]
-        process = subprocess.Popen([*command, msgspec.json.encode(config, enc_hook=str).decode()], cwd=ROOT)
-        try:
-            wait_until(lambda: process.poll() is not None or config.ready_file.exists())  # type: ignore[union-attr]
+        command.append(msgspec.json.encode(config, enc_hook=str).decode())
+        with ready_process(command, config.ready_file) as process:
             yield process
-        finally:
-            process.kill()
-            process.wait(30)
 
 
 @contextmanager
@@ -163,7 +158,8 @@ def test_a_killed_monitor_counts_each_prediction_once(watched: Watched) -> None:
     assert [verdict.rows for verdict in state.versions["shop/1"].closed] == [ROWS] * len(shifts)
     assert state.events == ROWS * len(shifts) + 1
     assert (state.late, state.unreadable, state.outbox) == (0, 0, [])
-    expected = [reference().count({INPUT: values(day, shift)})[INPUT] for day, shift in enumerate(shifts)]
+    bins = reference().histograms[0].bins
+    expected = [bins.count(values(day, shift)).tolist() for day, shift in enumerate(shifts)]
     assert [verdict.counts[INPUT] for verdict in state.versions["shop/1"].closed] == expected
     told = [(alarm.state, alarm.input) for alarm in watched.alarms(4)]
     assert told == [("open", INPUT), ("open", SCORE), ("closed", INPUT), ("closed", SCORE)]
