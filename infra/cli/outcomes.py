@@ -14,11 +14,7 @@ from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interrup
 from infra.cli.options import HistoryOption, ServiceArgument, histories, parquet_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from features.plan import Plan
-    from infra.settings import Settings
-    from jobs.history.served import Record
     from jobs.outcomes.performance import Performance
     from jobs.training.bootstrap import Interval
     from jobs.training.config import TrainConfig
@@ -55,6 +51,7 @@ def outcomes(
     and the share of events whose label is known. What counts as a label is in docs/outcomes.md.
     """
     from infra.cli import show
+    from infra.cli.predicted import predicted
     from infra.config import with_settings
     from infra.settings import load_settings
     from serving.models.lifecycle import check_alias
@@ -77,7 +74,7 @@ def outcomes(
         of = with_settings(load(where).service(service), settings)
         key = _key(of.plan, config)
         columns = list(dict.fromkeys(name for name in (key, by) if name is not None))
-        records = predicted(of.plan, where, settings, predictions, alias)
+        records = predicted(where, settings, service, predictions, alias)
         joined = join(of, records, config.label, horizon_ms, columns=columns, histories=others, on_progress=on_progress)
         _check_labels(joined.table["label"].drop_null().to_pylist(), config)
         until = joined.matured_until(delay)
@@ -110,24 +107,6 @@ def outcomes(
             f"of {found[0].rows:,} events of days that are due {found[0].rows - found[0].labelled:,} have no label within "
             f"{horizon}: what is measured is of the others, which may be of another kind"
         )
-
-
-def predicted(plan: Plan, where: Path, settings: Settings, predictions: str | None, alias: str) -> Iterator[Record]:
-    """The predictions of a file, or of the topic of an environment up to its end as of now."""
-    from jobs.history.receipts import of_file, of_topic
-
-    if predictions is not None:
-        return of_file(predictions)
-    from infra.kafka import rights
-    from infra.local import stack, topics
-    from jobs.audit.topics import read
-    from schemas.topics import predictions as topic_of
-
-    topic = topic_of(plan.service, alias).name
-    client, reader = (made(stack.bootstrap(where, settings)) for made in (settings.kafka.client, settings.kafka.reader))
-    rights.require(client, rights.of_reader(topic))
-    topics.require(client, topic)
-    return of_topic(read(reader, topic))
 
 
 def _key(plan: Plan, config: TrainConfig) -> str | None:

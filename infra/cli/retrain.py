@@ -62,7 +62,7 @@ def retrain(
     changed, and the exit code is 1. From staging it goes to production as with 'headrace models promote': once the gate lets it.
     Without a version in production it goes there at once. Each decision is in 'headrace models log', with its figures.
     """
-    from infra.cli.outcomes import predicted
+    from infra.cli.predicted import predicted
     from infra.config import with_settings
     from infra.models import registering, registry_of
     from infra.settings import load_settings
@@ -101,7 +101,7 @@ def retrain(
         before = None if production is None else registry.manifest(production.model, production.version)
         _check_newer(before, split, of.plan.digest, config.task)
         if from_served:
-            records = predicted(of.plan, where, settings, receipts, PRODUCTION)
+            records = predicted(where, settings, service, receipts)
             rows = rows_served(of, config, split, records, histories=others, on_progress=on_progress)
         else:
             rows = rows_of(of, config, split, histories=others, on_progress=on_progress)
