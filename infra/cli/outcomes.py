@@ -14,7 +14,6 @@ from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interrup
 from infra.cli.options import HistoryOption, ServiceArgument, histories, parquet_file
 
 if TYPE_CHECKING:
-    from features.plan import Plan
     from jobs.outcomes.performance import Performance
     from jobs.training.bootstrap import Interval
     from jobs.training.config import TrainConfig
@@ -70,9 +69,10 @@ def outcomes(
         from jobs.history.rows_file import write
         from jobs.outcomes.join import join
         from jobs.outcomes.performance import performances
+        from jobs.training.keys import key_of
 
         of = with_settings(load(where).service(service), settings)
-        key = _key(of.plan, config)
+        key = next(iter(key_of(of.plan, config)), None)
         columns = list(dict.fromkeys(name for name in (key, by) if name is not None))
         records = predicted(where, settings, service, predictions, alias)
         joined = join(of, records, config.label, horizon_ms, columns=columns, histories=others, on_progress=on_progress)
@@ -107,11 +107,6 @@ def outcomes(
             f"of {found[0].rows:,} events of days that are due {found[0].rows - found[0].labelled:,} have no label within "
             f"{horizon}: what is measured is of the others, which may be of another kind"
         )
-
-
-def _key(plan: Plan, config: TrainConfig) -> str | None:
-    """The column whose rows resemble each other: the group, or else the first of the keys of features."""
-    return config.group or next((column.name for column in plan.entity), None)
 
 
 def _check_labels(labels: list[float], config: TrainConfig) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from features.errors import SettingError
 from features.inputs.arrow import table_matrix
@@ -26,6 +27,7 @@ from jobs.compress.resident import growth
 from jobs.history.compute import Progress
 from jobs.training.bootstrap import Interval, bootstrap
 from jobs.training.config import TrainConfig
+from jobs.training.keys import keys_of
 from jobs.training.metrics import Doubles, measure
 from jobs.training.reference import reference_of, watched
 from jobs.training.rows import Rows, rows_of
@@ -174,16 +176,9 @@ def _judged(service: Service, rows: Rows, x: Floats, split: Split, config: Train
     times = rows.table[service.plan.spine_source.time].to_numpy()[rows.test]
     order = np.argsort(times, kind="stable")
     frame = test_rows(rows.frame, split, config)
-    if config.group is None and (names := _key(service.plan)):
-        spine = service.plan.spine_source
-        columns = {name: rows.table[spine.column(name).name].to_numpy(zero_copy_only=False)[rows.test] for name in names}
-        frame = frame.assign(key=pd.DataFrame(columns).groupby(list(names), sort=False, dropna=False).ngroup().to_numpy())
+    if config.group is None and (keys := keys_of(service.plan, rows.table.filter(pa.array(rows.test)), config)) is not None:
+        frame = frame.assign(key=keys)
     return Judged(frame.iloc[order], x[rows.test][order])
-
-
-def _key(plan: Plan) -> tuple[str, ...]:
-    """The columns of the first key that features are of."""
-    return (plan.windows or plan.batch)[0].key if plan.windows or plan.batch else ()
 
 
 def _original(original: Original, judged: Judged) -> Made:
