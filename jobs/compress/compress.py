@@ -20,7 +20,7 @@ from features.plan import Plan
 from features.service import Service
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.choose import NOISE, Measured, Recommendation, Rule, front, recommend
-from jobs.compress.judging import RESAMPLES, independent, main_metric, statistics, units_of
+from jobs.compress.judging import RESAMPLES, independent, statistics, units_of
 from jobs.compress.measure import BATCHES, agreement, latencies, opened, scores_of, spread
 from jobs.compress.recipe import Recipe, noted, text_of
 from jobs.compress.resident import growth
@@ -28,7 +28,7 @@ from jobs.history.compute import Progress
 from jobs.training.bootstrap import Interval, bootstrap
 from jobs.training.config import TrainConfig
 from jobs.training.keys import keys_of
-from jobs.training.metrics import Doubles, measure
+from jobs.training.metrics import Doubles, main_metric, measure
 from jobs.training.reference import reference_of, watched
 from jobs.training.rows import Rows, rows_of
 from jobs.training.split import Split, test_rows
@@ -116,7 +116,7 @@ def compress(
     kept = _original(original, judged)
     made, refused = _made(original, learnt, judged, recipes, told)
     measured, again = _measured([kept, *made], original.signature, judged, config, resamples, told)
-    rule = Rule(main_metric(config.task), tolerance, batch, noise(measured[0].milliseconds[batch], again[batch]))
+    rule = Rule(main_metric(config.task).key, tolerance, batch, noise(measured[0].milliseconds[batch], again[batch]))
     first, rest = measured[0], tuple(measured[1:])
     return Compression(
         original=first,

@@ -13,14 +13,14 @@ from features.errors import SettingError
 from features.inputs.onnx import ScoredTable
 from features.service import Service
 from jobs.history.compute import Progress
-from jobs.training.bootstrap import Doubles, Interval, Statistic, bootstrap, difference
+from jobs.training.bootstrap import Doubles, Interval, bootstrap, paired
 from jobs.training.config import TrainConfig
 from jobs.training.keys import drawn_whole, keys_of
-from jobs.training.metrics import Numbers, measure
+from jobs.training.metrics import Numbers, main_metric, measure
 from jobs.training.rows import Rows
 from jobs.training.split import Split, test_rows
 from jobs.training.train import Trained, learn
-from jobs.training.weighted import Ranking, mean_of
+from jobs.training.weighted import Metric, Ranking, mean_of
 
 Needs = Literal["not-worse", "better"]
 """What a newer model has to be on the test days: not clearly worse than production, or clearly better."""
@@ -62,10 +62,9 @@ def retrain(
     *,
     on_progress: Progress | None = None,
 ) -> Retrained:
-    """Train on ``rows``, and compare with ``production``, which scores the test rows' features, on the service's metric.
+    """Train on ``rows``, and compare with ``production``, which scores the test rows' features, on `main_metric`.
 
-    That is average precision, or of a regression the mean absolute error. A draw takes whole keys, and whole days where the test
-    has enough of them (`jobs.training.keys.drawn_whole`). Raises `SettingError` where production gives a test row no score.
+    What a draw takes whole is in `jobs.training.keys`. Raises `SettingError` where production gives a test row no score.
     """
     if on_progress:
         on_progress("training", 0, 2)
@@ -75,18 +74,16 @@ def retrain(
     scores = scored(production, rows)
     test = test_rows(rows.frame, split, config)
     labels = test["label"].to_numpy()
-    one, other = (_statistic(labels, values, config) for values in (scores, trained.scores))
+    one, other = (_weighted(labels, values, config) for values in (scores, trained.scores))
     keys = keys_of(service.plan, rows.table.filter(pa.array(rows.test)), config)
     kinds = drawn_whole(keys, test["day"].to_numpy(np.int64))
     told = (lambda done, total: on_progress("drawing", done, total)) if on_progress else None
-    before, after, apart = bootstrap(
-        lambda weights: np.concatenate([one(weights), other(weights), difference(one, other)(weights)]), kinds, on_draw=told
-    )
-    regression = config.task == "regression"
+    before, after, apart = bootstrap(paired(one, other), kinds, on_draw=told)
+    metric = main_metric(config.task)
     return Retrained(
         trained,
-        "mean absolute error" if regression else "average precision",
-        not regression,
+        metric.name,
+        metric.higher_is_better,
         before,
         after,
         apart,
@@ -107,9 +104,6 @@ def scored(model: Callable[[pa.Table], ScoredTable], rows: Rows) -> Doubles:
     return np.asarray(given.scores.to_numpy(zero_copy_only=False), np.float64)
 
 
-def _statistic(labels: Numbers, scores: Numbers, config: TrainConfig) -> Statistic:
-    if config.task == "regression":
-        mean = mean_of(np.abs(scores - labels))
-        return lambda weights: np.array([mean(weights)])
-    ranking = Ranking(labels, scores)
-    return lambda weights: np.array([ranking.average_precision(weights)])
+def _weighted(labels: Numbers, scores: Numbers, config: TrainConfig) -> Metric:
+    """`main_metric` of rows that are drawn several times."""
+    return mean_of(np.abs(scores - labels)) if config.task == "regression" else Ranking(labels, scores).average_precision
