@@ -20,7 +20,8 @@ def key_of(plan: Plan, config: TrainConfig) -> tuple[str, ...]:
     """The spine's columns whose rows resemble each other: the group, or else the first key that features are of; none without."""
     if config.group is not None:
         return (config.group,)
-    return next((part.key for part in (*plan.windows, *plan.batch)), ())
+    keys = [*(stage.key for stage in plan.windows), *(view.key for view in plan.batch)]
+    return keys[0] if keys else ()
 
 
 def keys_of(plan: Plan, table: pa.Table, config: TrainConfig) -> Blocks | None:
@@ -29,8 +30,7 @@ def keys_of(plan: Plan, table: pa.Table, config: TrainConfig) -> Blocks | None:
     if not key:
         return None
     columns = {name: table[name].to_numpy(zero_copy_only=False) for name in key}
-    numbers: Blocks = pd.DataFrame(columns).groupby(list(key), sort=False, dropna=False).ngroup().to_numpy(np.int64)
-    return numbers
+    return pd.DataFrame(columns).groupby(list(key), sort=False, dropna=False).ngroup().to_numpy().astype(np.int64)
 
 
 def drawn_whole(keys: Blocks | None, days: Blocks) -> list[Blocks]:
