@@ -145,7 +145,7 @@ def _deploy(
 
     A first version has nothing to be held against, and goes to production at once.
     """
-    from infra.cli.models_change import make_topic
+    from infra.cli.models_change import made
     from infra.gate import judged
     from serving.models.lifecycle import Change
     from serving.models.log import user
@@ -153,9 +153,7 @@ def _deploy(
     service, placed = manifest.service, manifest.placed
     change = Change(action="alias", model=manifest.name, version=manifest.version, who=user(), why=why, alias=alias)
     if not first:
-        registry.check(service, change)
-        make_topic(where, service, alias)
-        registry.change(service, change)
+        made(where, registry, service, change)
         if not wait:
             return False
     found = judged(where, settings, registry, placed) if first else _awaited(where, settings, registry, placed, wait)
