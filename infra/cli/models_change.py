@@ -16,8 +16,8 @@ from infra.cli.app import HERE, ProjectOption, folder
 from infra.cli.models import NameArgument, VersionArgument, models_app, registry_at
 
 if TYPE_CHECKING:
-    from schemas.deployment import Action, Entry
-    from serving.models.lifecycle import Change
+    from schemas.deployment import Action
+    from serving.models.lifecycle import Change, Entry
     from serving.models.registry import Registry
 
 WhyOption = Annotated[str, typer.Option(help="Why, for the log.", metavar="TEXT", show_default=False)]
