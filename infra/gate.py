@@ -21,7 +21,6 @@ from serving.models.gate import Check, GateConfig, Metric, Numbers, Traffic, jud
 
 if TYPE_CHECKING:
     from infra.settings import Settings
-    from infra.train_settings import TrainSettings
     from serving.kafka.traffic import Pair
     from serving.models.registry import Registry
 
@@ -97,19 +96,14 @@ def _labels(project: Path, settings: Settings, service: str, found: Sequence[Pai
         return nothing, None
     from features.definitions.load import load  # slow
     from jobs.training.labels import labels_of
+    from jobs.training.metrics import main_metric
 
     train = settings.train[service]
+    main = main_metric(train.task)
+    metric = Metric(main.name, main.measure, main.higher_is_better)
     table = labels_of(with_settings(load(project).service(service), settings), train.label, train.task)
     known = dict(zip(table["event_id"].to_pylist(), table["label"].to_pylist(), strict=True))
-    return np.array([known.get(pair.event_id, np.nan) for pair in found], np.float64), _metric(train)
-
-
-def _metric(train: TrainSettings) -> Metric:
-    from jobs.training.metrics import average_precision
-
-    if train.task == "regression":
-        return Metric("mean absolute error", lambda labels, scores: float(np.abs(labels - scores).mean()), higher_is_better=False)
-    return Metric("average precision", average_precision, higher_is_better=True)
+    return np.array([known.get(pair.event_id, np.nan) for pair in found], np.float64), metric
 
 
 def _traffic(found: Sequence[Pair], labels: Numbers, errors: int) -> Traffic:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -145,6 +144,8 @@ def edge_audit(
     score differs although both receipts are of one model and say that nothing is missing.
     """
     from infra.cli import show
+    from infra.cli.predicted import predicted
+    from infra.settings import load_settings
 
     for path in outbox:
         if not path.is_file():
@@ -153,7 +154,8 @@ def edge_audit(
     with interruptible(lambda: "nothing was compared"), show.err.status("comparing"):
         from serving.edge.compare import compare
 
-        found = compare(outbox, _of_file(predictions) if predictions is not None else _of_topic(where, service))
+        records = predicted(where, load_settings(where), service, predictions)
+        found = compare(outbox, (record.value for record in records))
     if as_json:
         import msgspec
 
@@ -163,28 +165,6 @@ def edge_audit(
         _print(found)
     if found.unexplained:
         raise typer.Exit(1)
-
-
-def _of_file(predictions: str) -> Iterator[bytes]:
-    from jobs.history.receipts import of_file
-
-    return (record.value for record in of_file(predictions))
-
-
-def _of_topic(project: Path, service: str) -> Iterator[bytes]:
-    from infra.kafka import rights
-    from infra.local import stack, topics
-    from infra.settings import load_settings
-    from jobs.audit.topics import read
-    from jobs.history.receipts import of_topic
-    from schemas.topics import predictions
-
-    settings, topic = load_settings(project), predictions(service).name
-    client, reader = (of(stack.bootstrap(project, settings)) for of in (settings.kafka.client, settings.kafka.reader))
-    rights.require(client, rights.of_reader(topic))
-    topics.require(client, topic)
-    with topics.connected(client):
-        yield from (record.value for record in of_topic(read(reader, topic)))
 
 
 def _print(found: Compared) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from features.errors import SettingError
+from features.times import DAY_MS, day_of
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible
-from infra.cli.options import HistoryOption, PictureOption, ServiceArgument, histories, picture_file
+from infra.cli.options import HistoryOption, PictureOption, ServiceArgument, day, histories, picture_file, train_config
 
 if TYPE_CHECKING:
-    from jobs.freshness.measure import Asked, Freshness
+    from jobs.freshness.measure import Freshness
 
 
 @app.command(epilog="Example: headrace freshness SERVICE --from 2026-01-31 --out freshness.svg")
@@ -52,31 +52,29 @@ def freshness(
     from infra.settings import load_settings
 
     where, others = folder(project), histories(history)
-    first, end, chosen_ages = _day(start), None if until is None else _day(until), _ages(ages)
+    first, end, chosen_ages = day(start), None if until is None else day(until), _ages(ages)
     if out is not None:
         picture_file(out)
     if every is not None and every < test_days:
         raise SettingError(f"a test day counts once; got --every {every} and --test-days {test_days}; take --every {test_days}")
     settings = load_settings(where)
-    if service not in settings.train:
-        raise SettingError(f"training needs a label; headrace.toml has no [train.{service}]; add it, with a label")
-    config = settings.train[service].config
+    config = train_config(settings, service)
     with interruptible(lambda: "nothing was written"), show.progress() as on_progress:
         from jobs.training.trainers import chosen
 
         chosen(config)
         from features.definitions.load import load  # slow: after all that is quickly refused
-        from jobs.freshness.measure import EPOCH, Asked
+        from jobs.freshness.measure import Comparison
         from jobs.freshness.measure import freshness as run
         from jobs.training.matured import matured_until
 
         of = with_settings(load(where).service(service), settings)
         on_progress("looking for the newest labels", 0, 1)
-        due = EPOCH + timedelta(days=matured_until(of, config.label, delay, others))
+        due = day_of(matured_until(of, config.label, delay, others) * DAY_MS)
         if end is not None and end > due:
             raise SettingError(f"labels are due of days before {due}; got --until {end}; write {due} or an earlier day")
-        asked = Asked(first, end or due, days, delay, test_days, every or test_days, chosen_ages)
-        found = run(of, config, asked, tolerance=tolerance, histories=others, on_progress=on_progress)
+        wanted = Comparison(first, end or due, days, delay, test_days, every or test_days, chosen_ages)
+        found = run(of, config, wanted, tolerance=tolerance, histories=others, on_progress=on_progress)
         if out is not None:
             from jobs.freshness.picture import draw
 
@@ -86,17 +84,17 @@ def freshness(
 
         show.json(msgspec.to_builtins(found) | {"longest": found.longest, "recommendation": found.recommendation})
         return
-    _print(found, asked)
+    _print(found, days)
     if out is not None:
         show.out.print(f"\n→ {show.escape(str(out))}")
 
 
-def _print(found: Freshness, asked: Asked) -> None:
+def _print(found: Freshness, days: int) -> None:
     from infra.cli import show
     from jobs.freshness.picture import COLUMNS, cells
 
     over = f"{len(found.cut_offs)} cut-off days from {found.cut_offs[0]} to {found.cut_offs[-1]}"
-    models = f"{found.models} models of {asked.days} days, {found.seconds:.1f} s of CPU to train each"
+    models = f"{found.models} models of {days} days, {found.seconds:.1f} s of CPU to train each"
     show.out.print(f"[bold]service {show.escape(found.service)}[/], {found.metric}: {over}, {models}")
     show.out.print()
     show.table("", COLUMNS, [cells(one) for one in found.ages], right=COLUMNS)
@@ -110,10 +108,3 @@ def _ages(written: str) -> tuple[int, ...]:
     if len(found) != len(parts) or len(found) < 2 or found[0] != 0 or sorted(set(found)) != list(found) or found[-1] > 3650:
         raise SettingError(f"ages are days, ascending, from 0 on; got '{written}'; write 0,7,14,28, say")
     return found
-
-
-def _day(written: str) -> date:
-    try:
-        return date.fromisoformat(written)
-    except ValueError:
-        raise SettingError(f"a day is YYYY-MM-DD; got '{written}'; write 2026-01-31, say") from None

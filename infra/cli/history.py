@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from features.service import Service
     from infra.settings import Settings
-    from jobs.history.served import Record
 
 AsOf = Literal["event-time", "served"]
 Engine = Literal["duckdb", "flink"]
@@ -74,6 +72,7 @@ def features(
     one's own can be trained on the file.
     """
     from infra.cli import show
+    from infra.cli.predicted import predicted
     from infra.config import with_settings
     from infra.settings import load_settings
 
@@ -94,7 +93,9 @@ def features(
         counted, told = Counted(of.plan), Told(of.plan)
         served = as_of == "served"
         compute = (
-            partial(stream_served, records=_records(of, settings, receipts)) if served else _computed(cluster, settings, where)
+            partial(stream_served, records=predicted(where, settings, service, receipts))
+            if served
+            else _computed(cluster, settings, where)
         )
         tables = compute(
             of,
@@ -145,23 +146,6 @@ def _computed(cluster: str | None, settings: Settings, project: Path) -> Callabl
 
     require(cluster, settings.stream.parallelism)
     return partial(stream_features, windows=partial(windows_on, config=cluster_config(settings, project, cluster)))
-
-
-def _records(of: Service, settings: Settings, receipts: str | None) -> Iterator[Record]:
-    """The predictions of a file, or of the service's topic."""
-    from jobs.history.receipts import of_file, of_topic
-
-    if receipts is not None:
-        return of_file(receipts)
-    from infra.kafka import rights
-    from infra.local import stack, topics
-    from jobs.audit.topics import read
-
-    topic = of.plan.predictions_topic
-    client, reader = (made(stack.bootstrap(of.folder, settings)) for made in (settings.kafka.client, settings.kafka.reader))
-    rights.require(client, rights.of_reader(topic))
-    topics.require(client, topic)
-    return of_topic(read(reader, topic))
 
 
 def _label(service: str, settings: Settings) -> str:

@@ -17,6 +17,8 @@ from infra.cli.models import NameArgument, VersionArgument, models_app, registry
 
 if TYPE_CHECKING:
     from schemas.deployment import Action
+    from serving.models.lifecycle import Change, Entry
+    from serving.models.registry import Registry
 
 WhyOption = Annotated[str, typer.Option(help="Why, for the log.", metavar="TEXT", show_default=False)]
 
@@ -130,15 +132,19 @@ def _make(project: Path, name: str, action: Action, version: int | None = None, 
     from serving.models.log import user
 
     registry = registry_at(project)
-    service = registry.service_of(name)
     change = Change(action=action, model=name, version=version, who=user(), **more)
-    if action == "alias" and version is not None:
+    show.out.print(now_text(made(project, registry, registry.service_of(name), change)))
+
+
+def made(project: Path, registry: Registry, service: str, change: Change) -> Entry:
+    """Make a change of a service; a shadow has its topic first."""
+    if change.action == "alias" and change.version is not None:
         registry.check(service, change)  # what is refused leaves no topic
-        make_topic(project, service, change.alias or "")  # first: scorers follow the log at once
-    show.out.print(now_text(registry.change(service, change)))
+        _make_topic(project, service, change.alias or "")  # first: scorers follow the log at once
+    return registry.change(service, change)
 
 
-def make_topic(project: Path, service: str, alias: str) -> None:
+def _make_topic(project: Path, service: str, alias: str) -> None:
     """The topic of a shadow's predictions, where it is known which Kafka the service runs on; else `headrace up` makes it."""
     from infra.cli.app import folder
     from infra.local import stack

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from features.errors import SettingError
 from features.times import Span, moment_text, utc_ms
 from infra.cli.app import note
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+    from jobs.training.config import TrainConfig
 
 ServiceArgument = Annotated[str, typer.Argument(help="A feature service.", show_default=False)]
 ModelArgument = Annotated[
@@ -121,3 +126,18 @@ def _file(out: Path, what: str, suffixes: Sequence[str]) -> Path:
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise SettingError(f"{rule}, and nothing can be written in {there}; name another folder")
     return out
+
+
+def day(written: str) -> date:
+    """An option that is a day."""
+    try:
+        return date.fromisoformat(written)
+    except ValueError:
+        raise SettingError(f"a day is YYYY-MM-DD; got '{written}'; write 2026-01-31, say") from None
+
+
+def train_config(settings: Settings, service: str, why: str = "training needs a label") -> TrainConfig:
+    """What ``[train.<service>]`` says. Raises `SettingError`, which begins with ``why``, where there is none."""
+    if service not in settings.train:
+        raise SettingError(f"{why}; headrace.toml has no [train.{service}]; add it, with a label")
+    return settings.train[service].config

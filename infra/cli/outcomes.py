@@ -9,16 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from features.errors import SettingError
-from features.times import duration_ms
+from features.times import DAY_MS, day_of, duration_ms
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible, note, warn
-from infra.cli.options import HistoryOption, ServiceArgument, histories, parquet_file
+from infra.cli.options import HistoryOption, ServiceArgument, histories, parquet_file, train_config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from features.plan import Plan
-    from infra.settings import Settings
-    from jobs.history.served import Record
     from jobs.outcomes.performance import Performance
     from jobs.training.bootstrap import Interval
     from jobs.training.config import TrainConfig
@@ -55,6 +50,7 @@ def outcomes(
     and the share of events whose label is known. What counts as a label is in docs/outcomes.md.
     """
     from infra.cli import show
+    from infra.cli.predicted import predicted
     from infra.config import with_settings
     from infra.settings import load_settings
     from serving.models.lifecycle import check_alias
@@ -64,25 +60,25 @@ def outcomes(
         parquet_file(out)
     check_alias(alias)
     settings = load_settings(where)
-    if service not in settings.train:
-        raise SettingError(f"what happened is a label; headrace.toml has no [train.{service}]; add it, with a label")
-    config = settings.train[service].config
+    config = train_config(settings, service, "what happened is a label")
     with interruptible(lambda: "nothing was written"), show.progress() as on_progress:
         import jobs.training  # noqa: F401 - says which extra is missing, before anything is read
         from features.definitions.load import load  # slow: after all that is quickly refused
         from jobs.history.rows_file import write
         from jobs.outcomes.join import join
         from jobs.outcomes.performance import performances
+        from jobs.training.keys import key_of
 
         of = with_settings(load(where).service(service), settings)
-        key = _key(of.plan, config)
+        key = next(iter(key_of(of.plan, config)), None)
         columns = list(dict.fromkeys(name for name in (key, by) if name is not None))
-        records = predicted(of.plan, where, settings, predictions, alias)
+        records = predicted(where, settings, service, predictions, alias)
         joined = join(of, records, config.label, horizon_ms, columns=columns, histories=others, on_progress=on_progress)
         _check_labels(joined.table["label"].drop_null().to_pylist(), config)
-        until = joined.matured_until(delay)
+        until_ms = joined.matured_until(delay) * DAY_MS
+        until = day_of(until_ms)
         frame = joined.table.to_pandas()
-        matured = frame[frame["event_time"] < until * 86_400_000]
+        matured = frame[frame["event_time"] < until_ms]
         found = performances(matured, config.task, key, by, on_progress=on_progress) if len(matured) else []
         rows = write(joined.table, out).rows if out is not None else joined.table.num_rows
     if as_json:
@@ -91,7 +87,7 @@ def outcomes(
             "label": config.label,
             "predictions": rows,
             "matured": len(matured),
-            "matured_until": _date(until),
+            "matured_until": str(until),
         }
         show.json(told | {"performances": [_as_json(one) for one in found]})
     else:
@@ -102,7 +98,7 @@ def outcomes(
         note(f"there are no predictions of {service} to be joined; see 'headrace tail predictions.{service}'")
     elif not found:
         warn(
-            f"no event day is due yet: labels of days before {_date(until)} are, {delay} days after their events; "
+            f"no event day is due yet: labels of days before {until} are, {delay} days after their events; "
             "bring the history of labels up to date, or wait"
         )
     elif found[0].coverage < LOWEST_COVERAGE:
@@ -110,29 +106,6 @@ def outcomes(
             f"of {found[0].rows:,} events of days that are due {found[0].rows - found[0].labelled:,} have no label within "
             f"{horizon}: what is measured is of the others, which may be of another kind"
         )
-
-
-def predicted(plan: Plan, where: Path, settings: Settings, predictions: str | None, alias: str) -> Iterator[Record]:
-    """The predictions of a file, or of the topic of an environment up to its end as of now."""
-    from jobs.history.receipts import of_file, of_topic
-
-    if predictions is not None:
-        return of_file(predictions)
-    from infra.kafka import rights
-    from infra.local import stack, topics
-    from jobs.audit.topics import read
-    from schemas.topics import predictions as topic_of
-
-    topic = topic_of(plan.service, alias).name
-    client, reader = (made(stack.bootstrap(where, settings)) for made in (settings.kafka.client, settings.kafka.reader))
-    rights.require(client, rights.of_reader(topic))
-    topics.require(client, topic)
-    return of_topic(read(reader, topic))
-
-
-def _key(plan: Plan, config: TrainConfig) -> str | None:
-    """The column whose rows resemble each other: the group, or else the first of the keys of features."""
-    return config.group or next((column.name for column in plan.entity), None)
 
 
 def _check_labels(labels: list[float], config: TrainConfig) -> None:
@@ -145,12 +118,12 @@ def _check_labels(labels: list[float], config: TrainConfig) -> None:
         )
 
 
-def _print(service: str, config: TrainConfig, rows: int, matured: int, until: int, found: list[Performance]) -> None:
+def _print(service: str, config: TrainConfig, rows: int, matured: int, until: date, found: list[Performance]) -> None:
     from infra.cli import show
 
     show.out.print(
         f"[bold]service {show.escape(service)}[/], label {config.label}: {rows:,} predictions, {matured:,} of them of event days "
-        f"before {_date(until)}, whose labels are due"
+        f"before {until}, whose labels are due"
     )
     for kind, title in (("matured", "All"), ("version", "By version"), ("segment", "By segment"), ("day", "By day")):
         some = [one for one in found if one.kind == kind]
@@ -182,7 +155,3 @@ def _as_json(one: Performance) -> dict[str, Any]:
 
     fields: dict[str, Any] = msgspec.to_builtins(one)
     return fields | {"coverage": one.coverage}
-
-
-def _date(day: int) -> str:
-    return str(date.fromordinal(date(1970, 1, 1).toordinal() + day))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from features.errors import SettingError
-from features.times import DAY_MS
+from features.times import DAY_MS, day_of
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible
 from infra.cli.batch_rows import warn_of_batch_rows
-from infra.cli.options import HistoryOption, ServiceArgument, histories
+from infra.cli.options import HistoryOption, ServiceArgument, day, histories, train_config
 
 if TYPE_CHECKING:
     from infra.gate import Judged
@@ -62,7 +61,7 @@ def retrain(
     changed, and the exit code is 1. From staging it goes to production as with 'headrace models promote': once the gate lets it.
     Without a version in production it goes there at once. Each decision is in 'headrace models log', with its figures.
     """
-    from infra.cli.outcomes import predicted
+    from infra.cli.predicted import predicted
     from infra.config import with_settings
     from infra.models import registering, registry_of
     from infra.settings import load_settings
@@ -70,14 +69,12 @@ def retrain(
     from serving.models.lifecycle import PRODUCTION, Change, check_alias
     from serving.models.log import user
 
-    where, others, end = folder(project), histories(history), _day(until)
+    where, others, end = folder(project), histories(history), None if until is None else day(until)
     check_alias(alias)
     if alias == PRODUCTION:
         raise SettingError("a new model is tried in a shadow first; got --alias production; use staging, say")
     settings = load_settings(where)
-    if service not in settings.train:
-        raise SettingError(f"training needs a label; headrace.toml has no [train.{service}]; add it, with a label")
-    config = settings.train[service].config
+    config = train_config(settings, service)
     chosen(config)
     if receipts is not None and not from_served:
         raise SettingError("--receipts is for what was served; got it alone; add --from-served")
@@ -101,7 +98,7 @@ def retrain(
         before = None if production is None else registry.manifest(production.model, production.version)
         _check_newer(before, split, of.plan.digest, config.task)
         if from_served:
-            records = predicted(of.plan, where, settings, receipts, PRODUCTION)
+            records = predicted(where, settings, service, receipts)
             rows = rows_served(of, config, split, records, histories=others, on_progress=on_progress)
         else:
             rows = rows_of(of, config, split, histories=others, on_progress=on_progress)
@@ -120,7 +117,7 @@ def retrain(
         decline = Change(action="decline", model=before.name, version=before.version, who=user(), why=f"{why}; needs {needs}")
         registry.change(service, decline)
     decision = _decision(taken, dry_run, before)
-    told: dict[str, Any] = {"split": _as_json(split), "taken": taken, "needs": needs, "dry_run": dry_run, "decision": decision}
+    told: dict[str, Any] = {"split": split, "taken": taken, "needs": needs, "dry_run": dry_run, "decision": decision}
     promoted = None
     if manifest is not None:
         promoted = _deploy(where, settings, registry, manifest, alias, wait, why, first=before is None)
@@ -148,7 +145,7 @@ def _deploy(
 
     A first version has nothing to be held against, and goes to production at once.
     """
-    from infra.cli.models_change import make_topic
+    from infra.cli.models_change import made
     from infra.gate import judged
     from serving.models.lifecycle import Change
     from serving.models.log import user
@@ -156,9 +153,7 @@ def _deploy(
     service, placed = manifest.service, manifest.placed
     change = Change(action="alias", model=manifest.name, version=manifest.version, who=user(), why=why, alias=alias)
     if not first:
-        registry.check(service, change)
-        make_topic(where, service, alias)
-        registry.change(service, change)
+        made(where, registry, service, change)
         if not wait:
             return False
     found = judged(where, settings, registry, placed) if first else _awaited(where, settings, registry, placed, wait)
@@ -212,7 +207,7 @@ def _check_newer(production: Manifest | None, split: Split, plan: str, task: str
     if production.trained_until is not None and production.trained_until >= until:
         raise SettingError(
             f"a retrained model learns from newer days than {production.placed}, which is in production and learnt from days to "
-            f"before {_date(production.trained_until // DAY_MS)}; got days to before {_date(until // DAY_MS)}; bring the history "
+            f"before {day_of(production.trained_until)}; got days to before {day_of(until)}; bring the history "
             "up to date, or wait until more labels are due"
         )
 
@@ -265,37 +260,13 @@ def _print(found: Retrained | None, split: Split, why: str, decision: str, metri
 
 
 def _compared(found: Retrained | None) -> dict[str, Any] | None:
-    import msgspec
-
     if found is None:
         return None
     fields = ("metric", "higher_is_better", "production", "candidate", "difference", "production_metrics", "rows")
-    return {name: msgspec.to_builtins(getattr(found, name)) for name in fields}
+    return {name: getattr(found, name) for name in fields}
 
 
 def _span_text(split: Split) -> str:
-    first = split.first_day
-    return (
-        f"trained on {_date(first)} to {_date(first + split.days - 1)}, tested on {_date(split.first_test_day)} to "
-        f"{_date(split.end_day - 1)}"
-    )
-
-
-def _as_json(split: Split) -> dict[str, Any]:
-    return {
-        "train_from": str(split.train_from),
-        "days": split.days,
-        "delay_days": split.delay_days,
-        "test_days": split.test_days,
-    }
-
-
-def _date(day: int) -> str:
-    return str(date.fromordinal(date(1970, 1, 1).toordinal() + day))
-
-
-def _day(written: str | None) -> date | None:
-    try:
-        return None if written is None else date.fromisoformat(written)
-    except ValueError:
-        raise SettingError(f"a day is YYYY-MM-DD; got '{written}'; write 2026-01-31, say") from None
+    learnt, tested = split.first_day + split.days, split.first_test_day
+    last_learnt, first_tested, last_tested = (day_of(number * DAY_MS) for number in (learnt - 1, tested, split.end_day - 1))
+    return f"trained on {split.train_from} to {last_learnt}, tested on {first_tested} to {last_tested}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +11,7 @@ from features.errors import SettingError
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible
 from infra.cli.batch_rows import warn_of_batch_rows
 from infra.cli.models import show_version
-from infra.cli.options import ServiceArgument
+from infra.cli.options import ServiceArgument, day, train_config
 
 if TYPE_CHECKING:
     from features.service import Service
@@ -69,8 +69,7 @@ def train(
     from serving.models.lifecycle import PRODUCTION, check_alias
 
     where, split = folder(project), split_of(start, days, delay, test_days)
-    if service not in load_settings(where).train:
-        raise SettingError(f"training needs a label; headrace.toml has no [train.{service}]; add it, with a label")
+    train_config(load_settings(where), service)
     options = {
         "trainer": trainer,
         "trees": trees,
@@ -134,11 +133,9 @@ def split_of(start: str, days: int, delay: int, test_days: int) -> Split:
     """The days of training and test. Raises `SettingError` where ``start`` is no day, or the last lies beyond the calendar."""
     from jobs.training.split import Split
 
+    split = Split(day(start), days, delay, test_days)
     try:
-        split = Split(date.fromisoformat(start), days, delay, test_days)
         split.train_from + timedelta(days=days + delay + test_days)
-    except ValueError:
-        raise SettingError(f"a day is YYYY-MM-DD; got '{start}'; write 2026-01-31, say") from None
     except OverflowError:
         raise SettingError(f"days lie before the year 10000; got {days + delay + test_days} from {start}; take fewer") from None
     return split

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from features.errors import SettingError
 from features.inputs.arrow import table_matrix
@@ -19,14 +20,15 @@ from features.plan import Plan
 from features.service import Service
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.choose import NOISE, Measured, Recommendation, Rule, front, recommend
-from jobs.compress.judging import RESAMPLES, independent, main_metric, statistics, units_of
+from jobs.compress.judging import RESAMPLES, independent, statistics, units_of
 from jobs.compress.measure import BATCHES, agreement, latencies, opened, scores_of, spread
 from jobs.compress.recipe import Recipe, noted, text_of
 from jobs.compress.resident import growth
 from jobs.history.compute import Progress
 from jobs.training.bootstrap import Interval, bootstrap
 from jobs.training.config import TrainConfig
-from jobs.training.metrics import Doubles, measure
+from jobs.training.keys import keys_of
+from jobs.training.metrics import Doubles, main_metric, measure
 from jobs.training.reference import reference_of, watched
 from jobs.training.rows import Rows, rows_of
 from jobs.training.split import Split, test_rows
@@ -114,7 +116,7 @@ def compress(
     kept = _original(original, judged)
     made, refused = _made(original, learnt, judged, recipes, told)
     measured, again = _measured([kept, *made], original.signature, judged, config, resamples, told)
-    rule = Rule(main_metric(config.task), tolerance, batch, noise(measured[0].milliseconds[batch], again[batch]))
+    rule = Rule(main_metric(config.task).key, tolerance, batch, noise(measured[0].milliseconds[batch], again[batch]))
     first, rest = measured[0], tuple(measured[1:])
     return Compression(
         original=first,
@@ -174,16 +176,9 @@ def _judged(service: Service, rows: Rows, x: Floats, split: Split, config: Train
     times = rows.table[service.plan.spine_source.time].to_numpy()[rows.test]
     order = np.argsort(times, kind="stable")
     frame = test_rows(rows.frame, split, config)
-    if config.group is None and (names := _key(service.plan)):
-        spine = service.plan.spine_source
-        columns = {name: rows.table[spine.column(name).name].to_numpy(zero_copy_only=False)[rows.test] for name in names}
-        frame = frame.assign(key=pd.DataFrame(columns).groupby(list(names), sort=False, dropna=False).ngroup().to_numpy())
+    if config.group is None and (keys := keys_of(service.plan, rows.table.filter(pa.array(rows.test)), config)) is not None:
+        frame = frame.assign(key=keys)
     return Judged(frame.iloc[order], x[rows.test][order])
-
-
-def _key(plan: Plan) -> tuple[str, ...]:
-    """The columns of the first key that features are of."""
-    return (plan.windows or plan.batch)[0].key if plan.windows or plan.batch else ()
 
 
 def _original(original: Original, judged: Judged) -> Made:

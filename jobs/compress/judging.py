@@ -51,11 +51,6 @@ def is_better_higher(metric: str) -> bool:
     return metric not in ERRORS
 
 
-def main_metric(task: Task) -> str:
-    """What candidates of a task are judged by."""
-    return "average_precision" if task == "classification" else "mae"
-
-
 def statistics(frame: pd.DataFrame, scores: Doubles, config: TrainConfig) -> dict[str, Metric]:
     """The metrics of `jobs.training.metrics.measure` that depend on scores, as they are on rows that are there several times."""
     labels = frame["label"].to_numpy(np.float64)

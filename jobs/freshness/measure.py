@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
+from itertools import product
 
 import msgspec
 import numpy as np
@@ -25,25 +26,23 @@ import numpy.typing as npt
 
 from features.errors import SettingError
 from features.service import Service
-from features.times import DAY_MS
+from features.times import DAY_MS, day_ms, day_of
 from jobs.history.compute import Progress
 from jobs.history.places import Written
 from jobs.training.bootstrap import Interval, bootstrap
 from jobs.training.config import TrainConfig
-from jobs.training.fitted import Scores
 from jobs.training.labels import labels_known
-from jobs.training.metrics import average_precision
-from jobs.training.rows import Rows, rows_of
+from jobs.training.metrics import main_metric
+from jobs.training.rows import Rows, check_labels, rows_of
 from jobs.training.split import Split, rows_to_test
 from jobs.training.train import fitting
 
-EPOCH = date(1970, 1, 1)
 LEAST_CUT_OFFS = 3
 """Of fewer there is no interval worth the name."""
 YEAR = 365
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Comparison(msgspec.Struct, frozen=True):
     """Which models are compared, and when."""
 
     first: date
@@ -61,8 +60,8 @@ class Asked(msgspec.Struct, frozen=True):
     @property
     def cut_offs(self) -> tuple[int, ...]:
         """The first test days (since 1970), ascending: as many as there is data for, the last of them as late as may be."""
-        earliest = (self.first - EPOCH).days + max(self.ages) + self.days + self.delay_days
-        last = (self.end - EPOCH).days - self.test_days
+        earliest = day_ms(self.first) // DAY_MS + max(self.ages) + self.days + self.delay_days
+        last = day_ms(self.end) // DAY_MS - self.test_days
         return tuple(sorted(range(last, earliest - 1, -self.every)))
 
 
@@ -128,7 +127,7 @@ class Freshness(msgspec.Struct, frozen=True):
 def freshness(
     service: Service,
     config: TrainConfig,
-    asked: Asked,
+    wanted: Comparison,
     *,
     tolerance: float,
     histories: Mapping[str, Written] | None = None,
@@ -139,44 +138,43 @@ def freshness(
 
     A cut-off's test rows are those that `headrace train` tests a model of age 0 on.
     """
-    cut_offs = asked.cut_offs
+    cut_offs = wanted.cut_offs
     if len(cut_offs) < LEAST_CUT_OFFS:
-        needed = max(asked.ages) + asked.days + asked.delay_days + asked.test_days + (LEAST_CUT_OFFS - 1) * asked.every
+        needed = max(wanted.ages) + wanted.days + wanted.delay_days + wanted.test_days + (LEAST_CUT_OFFS - 1) * wanted.every
         raise SettingError(
-            f"an interval needs {LEAST_CUT_OFFS} cut-off days; got {len(cut_offs)} from {asked.first} to {asked.end}; take lower "
-            f"--ages, or {needed} days of history"
+            f"an interval needs {LEAST_CUT_OFFS} cut-off days; got {len(cut_offs)} from {wanted.first} to {wanted.end}; take "
+            f"lower --ages, or {needed} days of history"
         )
-    rows = _rows(service, config, asked, cut_offs, histories, on_progress)
-    fit = fitting(config, service.plan)
+    rows = _rows(service, config, wanted, cut_offs, histories, on_progress)
+    fit, metric = fitting(config, service.plan), main_metric(config.task)
     days = rows.frame["day"].to_numpy()
     labels = rows.frame["label"].to_numpy(np.float64)
-    values: dict[int, list[float]] = {age: [] for age in asked.ages}
-    ends = sorted({cut - asked.delay_days - age for cut in cut_offs for age in asked.ages})
-    wanted = {end: [(cut, age) for cut in cut_offs for age in asked.ages if cut - asked.delay_days - age == end] for end in ends}
-    tests = {cut: _test(rows, config, asked, cut) for cut in cut_offs}
+    uses: dict[int, list[tuple[int, int]]] = {}
+    for cut, age in product(cut_offs, wanted.ages):
+        uses.setdefault(cut - wanted.delay_days - age, []).append((cut, age))
+    tests = {cut: _test(rows, config, wanted, cut) for cut in cut_offs}
     found, seconds = dict[tuple[int, int], float](), list[float]()
-    for done, end in enumerate(ends):
+    for done, (end, used_at) in enumerate(sorted(uses.items())):
         if on_progress:
-            on_progress("training", done, len(ends))
-        there = np.flatnonzero((days >= end - asked.days) & (days < end))
-        then = labels_known(rows.frame["event_id"].iloc[there], rows.known, (end + asked.delay_days) * DAY_MS)
+            on_progress("training", done, len(uses))
+        there = np.flatnonzero((days >= end - wanted.days) & (days < end))
+        then = labels_known(rows.frame["event_id"].iloc[there], rows.known, (end + wanted.delay_days) * DAY_MS)
         training, learnt = there[~np.isnan(then)], then[~np.isnan(then)]
-        _check(learnt, config, end, asked)
+        check_labels(learnt, config.task, f"{wanted.days} days before {_day(end)}", fix="take more --days, or a later --from")
         began = clock()
         predict = fit(rows.x[training], learnt).predict
         seconds.append(clock() - began)
-        for cut, age in wanted[end]:
-            found[cut, age] = _measured(labels[tests[cut]], predict(rows.x[tests[cut]]), config)
-    for age in asked.ages:
-        values[age] = [found[cut, age] for cut in cut_offs]
+        for cut, age in used_at:
+            found[cut, age] = metric.measure(labels[tests[cut]], predict(rows.x[tests[cut]]))
+    values = {age: tuple(found[cut, age] for cut in cut_offs) for age in wanted.ages}
     cost = float(np.mean(seconds))
     return Freshness(
         service.name,
-        "mean absolute error" if config.task == "regression" else "average precision",
-        tuple(EPOCH + timedelta(days=cut) for cut in cut_offs),
-        ages_of(values, cost, higher_is_better=config.task != "regression"),
-        {age: tuple(some) for age, some in values.items()},
-        len(ends),
+        metric.name,
+        tuple(map(_day, cut_offs)),
+        ages_of(values, cost, higher_is_better=metric.higher_is_better),
+        values,
+        len(uses),
         cost,
         tolerance,
     )
@@ -199,41 +197,32 @@ def ages_of(values: Mapping[int, Sequence[float]], seconds: float, *, higher_is_
 def _rows(
     service: Service,
     config: TrainConfig,
-    asked: Asked,
+    wanted: Comparison,
     cut_offs: Sequence[int],
     histories: Mapping[str, Written] | None,
     on_progress: Progress | None,
 ) -> Rows:
     """The rows of all days that any model learns from or is tested on."""
-    first = cut_offs[0] - asked.delay_days - max(asked.ages) - asked.days
-    whole = Split(EPOCH + timedelta(days=first), cut_offs[-1] - first, 0, asked.test_days)
+    first = cut_offs[0] - wanted.delay_days - max(wanted.ages) - wanted.days
+    whole = Split(_day(first), cut_offs[-1] - first, 0, wanted.test_days)
     every = msgspec.structs.replace(config, leave_out_known_positives=False)
     return rows_of(service, every, whole, histories=histories, known_then=False, on_progress=on_progress)
 
 
-def _test(rows: Rows, config: TrainConfig, asked: Asked, cut: int) -> npt.NDArray[np.int64]:
+def _test(rows: Rows, config: TrainConfig, wanted: Comparison, cut: int) -> npt.NDArray[np.int64]:
     """The places of a cut-off's test rows."""
-    first = cut - asked.delay_days - asked.days
-    split = Split(EPOCH + timedelta(days=first), asked.days, asked.delay_days, asked.test_days)
-    there = np.flatnonzero(rows.frame["day"].between(first, cut + asked.test_days, inclusive="left"))
+    first = cut - wanted.delay_days - wanted.days
+    split = Split(_day(first), wanted.days, wanted.delay_days, wanted.test_days)
+    there = np.flatnonzero(rows.frame["day"].between(first, cut + wanted.test_days, inclusive="left"))
     tested = there[rows_to_test(rows.frame.iloc[there], split, config).to_numpy()]
     if config.task == "classification" and len(np.unique(rows.frame["label"].to_numpy()[tested])) < 2:
         raise SettingError(
             f"a test has rows labelled 0 and rows labelled 1; got {len(tested)} rows of one class from {split.train_from} + "
-            f"{asked.days + asked.delay_days} days on; take more --test-days, or other days"
+            f"{wanted.days + wanted.delay_days} days on; take more --test-days, or other days"
         )
     return tested
 
 
-def _check(labels: npt.NDArray[np.float64], config: TrainConfig, end: int, asked: Asked) -> None:
-    if len(labels) < 2 or (config.task == "classification" and len(np.unique(labels)) < 2):
-        raise SettingError(
-            f"a model needs rows labelled 0 and rows labelled 1; got {len(labels)} rows in the {asked.days} days before "
-            f"{EPOCH + timedelta(days=end)}; take more --days, or a later --from"
-        )
-
-
-def _measured(labels: npt.NDArray[np.float64], scores: Scores, config: TrainConfig) -> float:
-    if config.task == "regression":
-        return float(np.abs(scores - labels).mean())
-    return average_precision(labels.astype(np.int64), scores)
+def _day(number: int) -> date:
+    """The day of that number since 1970."""
+    return day_of(number * DAY_MS)

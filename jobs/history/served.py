@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from itertools import count, islice
 from typing import Any, NamedTuple
 
@@ -124,31 +125,46 @@ def stream_served(
         step("done")
 
 
+def add_predictions(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    fields: Mapping[str, pa.DataType],
+    records: Iterable[Record],
+    row: Callable[[Prediction], Mapping[str, Any]],
+    rule: str,
+) -> tuple[str, ...]:
+    """Make ``table`` of all records, in their order: ``_number``, ``_event`` and the ``fields``, which ``row`` gives.
+
+    Gives the inputs that their receipts name. Raises `SettingError`, which says the ``rule``, for a record that is no prediction.
+    """
+    schema = pa.schema({"_number": pa.int64(), "_event": pa.string(), **fields})
+    numbers, left, inputs = count(), iter(records), dict[str, None]()
+    connection.register("_some", schema.empty_table())
+    connection.execute(f"CREATE TABLE {table} AS SELECT * FROM _some")
+    while some := [_prediction(record, rule) for record in islice(left, AT_ONCE)]:
+        inputs.update(dict.fromkeys(name for one in some for name in one.receipt.inputs))
+        rows = [{"_number": next(numbers), "_event": str(one.event_id), **row(one)} for one in some]
+        connection.register("_some", pa.Table.from_pylist(rows, schema))
+        connection.execute(f"INSERT INTO {table} SELECT * FROM _some")
+    connection.unregister("_some")
+    return tuple(inputs)
+
+
 def _add_receipts(connection: duckdb.DuckDBPyConnection, plan: Plan, records: Iterable[Record]) -> tuple[str, ...]:
     """Make the table `RECEIPTS`; gives the names of all inputs, those of the plan first."""
-    names = dict.fromkeys(input_columns(plan, plan.inputs))
     of_views = {as_of_column(view): pa.int64() for view in plan.batch} | {
         incomplete_column(view): pa.string() for view in plan.batch
     }
-    fields = {"_number": pa.int64(), "_event": pa.string(), "_inputs": pa.string(), **COLUMNS, **of_views}
-    schema, numbers, left = pa.schema(list(fields.items())), count(), iter(records)
-    connection.register("_some", schema.empty_table())
-    connection.execute(f"CREATE TABLE {RECEIPTS} AS SELECT * FROM _some")
-    while some := [_prediction(record) for record in islice(left, AT_ONCE)]:
-        names.update(dict.fromkeys(name for one in some for name in one.receipt.inputs))
-        connection.register(
-            "_some", pa.Table.from_pylist([{"_number": next(numbers), **_row(plan, one)} for one in some], schema)
-        )
-        connection.execute(f"INSERT INTO {RECEIPTS} SELECT * FROM _some")
-    connection.unregister("_some")
-    return tuple(names)
+    fields = {"_inputs": pa.string(), **COLUMNS, **of_views}
+    found = add_predictions(connection, RECEIPTS, fields, records, partial(_row, plan), "a receipt is in a prediction")
+    return tuple(dict.fromkeys((*input_columns(plan, plan.inputs), *found)))
 
 
-def _prediction(record: Record) -> Prediction:
+def _prediction(record: Record, rule: str) -> Prediction:
     try:
         return _decode(record.value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise SettingError(f"{record.where}: a receipt is in a prediction, docs/messages.md; got {error}; leave it out") from None
+        raise SettingError(f"{record.where}: {rule}, docs/messages.md; got {error}; leave it out") from None
 
 
 _decode = msgspec.json.Decoder(Prediction).decode
@@ -158,7 +174,6 @@ _encode = msgspec.json.Encoder().encode
 def _row(plan: Plan, prediction: Prediction) -> dict[str, Any]:
     receipt = prediction.receipt
     row = {
-        "_event": str(prediction.event_id),
         "_inputs": _encode(receipt.inputs).decode(),
         SERVED_AT: receipt.scored_at,
         MODEL: receipt.model,

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from itertools import count, islice
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -37,28 +37,20 @@ from jobs.history.labels import KNOWN, LABEL, add_labels
 from jobs.history.places import Written, history_of
 from jobs.history.queries import Progress
 from jobs.history.scans import within_memory
-from jobs.history.served import Record
+from jobs.history.served import Record, add_predictions
 from jobs.history.tables import File, create_table
 from schemas import Prediction
 
-AT_ONCE = 20_000
-"""Predictions that are decoded at once."""
 PREDICTED = "_predicted"
-FIELDS = pa.schema(
-    {
-        "_number": pa.int64(),
-        "_event": pa.string(),
-        "event_time": pa.int64(),
-        "score": pa.float64(),
-        "model": pa.string(),
-        "version": pa.int64(),
-        "sha256": pa.string(),
-        "complete": pa.bool_(),
-        "scored_at": pa.int64(),
-        "_inputs": pa.string(),
-    }
-)
-SAID = ("event_time", "score", "model", "version", "sha256", "complete", "scored_at")
+SAID = {
+    "event_time": pa.int64(),
+    "score": pa.float64(),
+    "model": pa.string(),
+    "version": pa.int64(),
+    "sha256": pa.string(),
+    "complete": pa.bool_(),
+    "scored_at": pa.int64(),
+}
 """The columns of an outcome that its prediction says."""
 OWN = ("event_id", *SAID, LABEL, "known_at", "label_at", "labels")
 """Those that every outcome has."""
@@ -122,32 +114,13 @@ def join(
 
 def _add_predictions(connection: duckdb.DuckDBPyConnection, records: Iterable[Record], wanted: Sequence[str]) -> set[str]:
     """Make the table `PREDICTED` of all records, with the ``wanted`` of their inputs; gives the inputs that receipts name."""
-    connection.register("_some", FIELDS.empty_table())
-    connection.execute(f"CREATE TABLE {PREDICTED} AS SELECT * FROM _some")
-    numbers, left, inputs = count(), iter(records), set[str]()
-    while some := [_prediction(record) for record in islice(left, AT_ONCE)]:
-        inputs.update(name for one in some for name in one.receipt.inputs)
-        connection.register("_some", pa.Table.from_pylist([_row(next(numbers), one, wanted) for one in some], FIELDS))
-        connection.execute(f"INSERT INTO {PREDICTED} SELECT * FROM _some")
-    connection.unregister("_some")
-    return inputs
+    fields = {**SAID, "_inputs": pa.string()}
+    return set(add_predictions(connection, PREDICTED, fields, records, partial(_row, wanted), "it is no prediction"))
 
 
-def _prediction(record: Record) -> Prediction:
-    try:
-        return _decode(record.value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise SettingError(f"{record.where}: it is no prediction, docs/messages.md; got {error}; leave it out") from None
-
-
-_decode = msgspec.json.Decoder(Prediction).decode
-
-
-def _row(number: int, prediction: Prediction, wanted: Sequence[str]) -> dict[str, Any]:
+def _row(wanted: Sequence[str], prediction: Prediction) -> dict[str, Any]:
     receipt = prediction.receipt
     return {
-        "_number": number,
-        "_event": str(prediction.event_id),
         "event_time": prediction.event_time,
         "score": prediction.score,
         "model": receipt.model,

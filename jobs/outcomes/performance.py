@@ -14,11 +14,10 @@ import pandas as pd
 from features.inputs.signature import Task
 from features.times import DAY_MS
 from jobs.training.bootstrap import Interval, bootstrap
+from jobs.training.keys import Blocks, drawn_whole
 from jobs.training.weighted import Metric, Ranking, calibration_error, log_losses, mean_of, quantile_losses
 
 RESAMPLES = 400
-LEAST_DAYS = 5
-"""Fewer days are no blocks to draw from: only keys are."""
 QUANTILES = (0.1, 0.9)
 MOST_SEGMENTS, BINS = 10, 5
 """A segment's column with more values: of numbers so many bins of equal size, else its most frequent values, and the others."""
@@ -56,8 +55,8 @@ def performances(
 ) -> list[Performance]:
     """The performance of all rows, by version, by segment and by day; ``outcomes`` are of matured days only.
 
-    It has the columns of `jobs.outcomes.join.Joined`; ``key`` and ``segment`` are among them. A draw of the bootstrap takes whole
-    keys, and whole days where there are `LEAST_DAYS` of them; without a key, days. A row without a key is one of its own.
+    It has the columns of `jobs.outcomes.join.Joined`; ``key`` and ``segment`` are among them. What a draw of the bootstrap takes
+    whole is in `jobs.training.keys.drawn_whole`; a row without a key is one of its own.
     """
     whole = outcomes.assign(_day=outcomes["event_time"] // DAY_MS)
     parts: list[tuple[Kind, str, pd.DataFrame]] = [(MATURED, "all", whole)]
@@ -115,19 +114,20 @@ def _measured(rows: pd.DataFrame, task: Task, key: str | None) -> dict[str, Inte
         return {}
     metrics = metrics_of(task, rows["label"].to_numpy(np.float64), rows["score"].to_numpy(np.float64))
     found = bootstrap(
-        lambda weights: np.array([measure(weights) for measure in metrics.values()]), _blocks(rows, key), resamples=RESAMPLES
+        lambda weights: np.array([measure(weights) for measure in metrics.values()]),
+        drawn_whole(_keys(rows, key), rows["_day"].to_numpy(np.int64)),
+        resamples=RESAMPLES,
     )
     return {name: one for name, one in zip(metrics, found, strict=True) if np.isfinite(one.value)}
 
 
-def _blocks(rows: pd.DataFrame, key: str | None) -> list[npt.NDArray[np.int64]]:
-    days = rows["_day"].to_numpy(np.int64)
+def _keys(rows: pd.DataFrame, key: str | None) -> Blocks | None:
     if key is None:
-        return [days]
-    numbers = pd.factorize(rows[key])[0].astype(np.int64)
+        return None
+    numbers: Blocks = pd.factorize(rows[key])[0].astype(np.int64)
     alone = numbers < 0
     numbers[alone] = np.arange(alone.sum()) + numbers.max(initial=0) + 1
-    return [numbers, days] if len(np.unique(days)) >= LEAST_DAYS else [numbers]
+    return numbers
 
 
 def _text(value: object) -> str:

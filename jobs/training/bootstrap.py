@@ -83,9 +83,14 @@ def bootstrap(
     return [_interval(value, found, min(counts), level) for value, found in zip(whole, draws.T, strict=True)]
 
 
-def difference(one: Statistic, other: Statistic) -> Statistic:
-    """What ``other`` gives beyond ``one`` on the same rows: a pair, for `bootstrap`."""
-    return lambda weights: np.atleast_1d(other(weights)) - np.atleast_1d(one(weights))
+def paired(one: Callable[[Doubles], float], other: Callable[[Doubles], float]) -> Statistic:
+    """What ``one`` gives, what ``other`` does, and by how much that is more, on the same rows: a pair, for `bootstrap`."""
+
+    def measured(weights: Doubles) -> Doubles:
+        first, second = one(weights), other(weights)
+        return np.array([first, second, second - first])
+
+    return measured
 
 
 def widened(level: float, blocks: int) -> float:

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 
+from features.inputs.signature import Task
 from jobs.training.config import TrainConfig
 
 Doubles = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.float32] | npt.NDArray[np.float64] | npt.NDArray[np.int64]
+
+
+class MainMetric(NamedTuple):
+    """The one number by which two models are compared."""
+
+    key: str
+    """As `measure` has it."""
+    name: str
+    """In words."""
+    higher_is_better: bool
+    measure: Callable[[Numbers, Numbers], float]
+    """(labels, scores) → the metric."""
+
+
+def main_metric(task: Task) -> MainMetric:
+    """What models of a task are compared by."""
+    if task == "regression":
+        return MainMetric("mae", "mean absolute error", higher_is_better=False, measure=mean_absolute_error)
+    return MainMetric("average_precision", "average precision", higher_is_better=True, measure=average_precision)
 
 
 def measure(test: pd.DataFrame, scores: Numbers, config: TrainConfig) -> dict[str, float]:
@@ -37,12 +60,17 @@ def regression_metrics(labels: Doubles, scores: Doubles, baseline: Doubles) -> d
     """
     errors = scores - labels
     return {
-        "mae": float(np.abs(errors).mean()),
+        "mae": mean_absolute_error(labels, scores),
         "rmse": float(np.sqrt(np.square(errors).mean())),
         "bias": float(errors.mean()),
         "r2": float(r2_score(labels, scores)),
-        "mae_of_mean": float(np.abs(baseline - labels).mean()),
+        "mae_of_mean": mean_absolute_error(labels, baseline),
     }
+
+
+def mean_absolute_error(labels: Numbers, scores: Numbers) -> float:
+    """How far scores are from labels, the mean, in the label's unit."""
+    return float(np.abs(scores - labels).mean())
 
 
 def auc(labels: Numbers, scores: Numbers) -> float:

@@ -7,27 +7,23 @@ from typing import Literal
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from features.errors import SettingError
 from features.inputs.onnx import ScoredTable
-from features.plan import Plan
 from features.service import Service
 from jobs.history.compute import Progress
-from jobs.training.bootstrap import Doubles, Interval, Statistic, bootstrap, difference
+from jobs.training.bootstrap import Doubles, Interval, bootstrap, paired
 from jobs.training.config import TrainConfig
-from jobs.training.metrics import Numbers, measure
+from jobs.training.keys import drawn_whole, keys_of
+from jobs.training.metrics import Numbers, main_metric, measure
 from jobs.training.rows import Rows
 from jobs.training.split import Split, test_rows
 from jobs.training.train import Trained, learn
-from jobs.training.weighted import Ranking, mean_of
+from jobs.training.weighted import Metric, Ranking, mean_of
 
 Needs = Literal["not-worse", "better"]
 """What a newer model has to be on the test days: not clearly worse than production, or clearly better."""
-LEAST_DAYS = 5
-"""Fewer days than these are no blocks to draw from: only keys are."""
 
 
 class Retrained(msgspec.Struct, frozen=True):
@@ -66,10 +62,9 @@ def retrain(
     *,
     on_progress: Progress | None = None,
 ) -> Retrained:
-    """Train on ``rows``, and compare with ``production``, which scores the test rows' features, on the service's metric.
+    """Train on ``rows``, and compare with ``production``, which scores the test rows' features, on `main_metric`.
 
-    That is average precision, or of a regression the mean absolute error. A draw takes whole keys, and whole days where the test
-    has `LEAST_DAYS` of them. Raises `SettingError` where production gives a test row no score.
+    What a draw takes whole is in `jobs.training.keys`. Raises `SettingError` where production gives a test row no score.
     """
     if on_progress:
         on_progress("training", 0, 2)
@@ -79,17 +74,16 @@ def retrain(
     scores = scored(production, rows)
     test = test_rows(rows.frame, split, config)
     labels = test["label"].to_numpy()
-    one, other = (_statistic(labels, values, config) for values in (scores, trained.scores))
-    kinds = blocks(service.plan, rows.table.filter(pa.array(rows.test)), test, config)
+    one, other = (_weighted(labels, values, config) for values in (scores, trained.scores))
+    keys = keys_of(service.plan, rows.table.filter(pa.array(rows.test)), config)
+    kinds = drawn_whole(keys, test["day"].to_numpy(np.int64))
     told = (lambda done, total: on_progress("drawing", done, total)) if on_progress else None
-    before, after, apart = bootstrap(
-        lambda weights: np.concatenate([one(weights), other(weights), difference(one, other)(weights)]), kinds, on_draw=told
-    )
-    regression = config.task == "regression"
+    before, after, apart = bootstrap(paired(one, other), kinds, on_draw=told)
+    metric = main_metric(config.task)
     return Retrained(
         trained,
-        "mean absolute error" if regression else "average precision",
-        not regression,
+        metric.name,
+        metric.higher_is_better,
         before,
         after,
         apart,
@@ -110,22 +104,6 @@ def scored(model: Callable[[pa.Table], ScoredTable], rows: Rows) -> Doubles:
     return np.asarray(given.scores.to_numpy(zero_copy_only=False), np.float64)
 
 
-def blocks(plan: Plan, table: pa.Table, test: pd.DataFrame, config: TrainConfig) -> list[npt.NDArray[np.int64]]:
-    """What a draw takes whole: rows of one group (without one, of the first key that features are of), and of one day."""
-    keys = (
-        (config.group,) if config.group is not None else (plan.windows or plan.batch)[0].key if plan.windows or plan.batch else ()
-    )
-    found: list[npt.NDArray[np.int64]] = []
-    if keys:
-        columns = {name: table[plan.spine_source.column(name).name].to_numpy(zero_copy_only=False) for name in keys}
-        found.append(pd.DataFrame(columns).groupby(list(columns), sort=False).ngroup().to_numpy().astype(np.int64))
-    days = test["day"].to_numpy(np.int64)
-    return [*found, days] if not found or len(np.unique(days)) >= LEAST_DAYS else found
-
-
-def _statistic(labels: Numbers, scores: Numbers, config: TrainConfig) -> Statistic:
-    if config.task == "regression":
-        mean = mean_of(np.abs(scores - labels))
-        return lambda weights: np.array([mean(weights)])
-    ranking = Ranking(labels, scores)
-    return lambda weights: np.array([ranking.average_precision(weights)])
+def _weighted(labels: Numbers, scores: Numbers, config: TrainConfig) -> Metric:
+    """`main_metric` of rows that are drawn several times."""
+    return mean_of(np.abs(scores - labels)) if config.task == "regression" else Ranking(labels, scores).average_precision

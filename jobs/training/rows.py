@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -25,6 +24,7 @@ from jobs.history.places import Written
 from jobs.history.rows_file import together
 from jobs.history.served import PLAN, Record, stream_served
 from jobs.training.config import TrainConfig
+from jobs.training.fitted import Labels
 from jobs.training.labels import labels_of, outcomes
 from jobs.training.split import Split, rows_to_test, rows_to_train
 
@@ -120,27 +120,30 @@ def _of_table(
     inputs = input_columns(plan, plan.inputs)
     x = table_matrix(table, plan, inputs)
     training, test = rows_to_train(frame, split).to_numpy(), rows_to_test(frame, split, config).to_numpy()
-    _check_labels(
-        frame["label"][training],
+    check_labels(
+        frame["label"][training].to_numpy(),
         config.task,
         f"training from {split.train_from} for {split.days} days, by what was known as the test began",
     )
-    _check_labels(
-        frame["label"][test], config.task, f"test of {split.test_days} days, {split.days + split.delay_days} days later"
+    check_labels(
+        frame["label"][test].to_numpy(),
+        config.task,
+        f"test of {split.test_days} days, {split.days + split.delay_days} days later",
     )
     _check_finite(x[training | test], inputs)
     return Rows(table, frame, known, inputs, x, training, test)
 
 
-def _check_labels(labelled: pd.Series[Any], task: Task, what: str) -> None:
+def check_labels(labelled: Labels, task: Task, what: str, *, fix: str = "take other days") -> None:
+    """Raises `SettingError` where a model cannot learn from these labels, or be tested on them: ``what`` they are of."""
     if task == "regression":
         if len(labelled) < 2:
-            raise SettingError(f"a model needs two rows with a label; got {len(labelled)} in the {what}; take other days")
+            raise SettingError(f"a model needs two rows with a label; got {len(labelled)} in the {what}; {fix}")
         return
-    if labelled.nunique() < 2:
+    if len(np.unique(labelled)) < 2:
         raise SettingError(
             f"a model needs rows labelled 0 and rows labelled 1; got {len(labelled)} rows, {int(labelled.sum())} of them "
-            f"labelled 1, in the {what}; take other days"
+            f"labelled 1, in the {what}; {fix}"
         )
 
 

@@ -56,12 +56,7 @@ def test_a_new_plan_takes_over_from_the_one_that_serves(
     kept = {file.parents[3].name for file in stream.folders.checkpoints.glob("*/*/*/*/chk-*/_metadata")}
     assert len(kept) == 2, "those of the plan before are the way back"
 
-    time.sleep(2)
-    stream.end()
-    found = stream.await_all()
-    assert not stream.dead_letters()
-    true = {old: stream.values(tmp_path / "old", (WINDOW[1], WINDOW[0])), new: stream.values(tmp_path / "new")}
-    assert min(stream.check(found, true, _taken_over(stream)).values()) > RATE
+    _check_both(stream, tmp_path, old, new)
 
 
 def test_a_new_plan_takes_over_in_event_time_mode(tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,12 +68,7 @@ def test_a_new_plan_takes_over_in_event_time_mode(tmp_path: Path, broker: Broker
         stream.define(*WINDOW)
         new = stream.train()
         assert stream.command("up") == 0, _logs(stream)
-        time.sleep(2)
-        stream.end()
-        found = stream.await_all()
-        assert not stream.dead_letters()
-        true = {old: stream.values(tmp_path / "old", (WINDOW[1], WINDOW[0])), new: stream.values(tmp_path / "new")}
-        assert min(stream.check(found, true, _taken_over(stream)).values()) > RATE
+        _check_both(stream, tmp_path, old, new)
 
 
 def test_a_service_more_and_one_less(tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +106,16 @@ def test_a_service_more_and_one_less(tmp_path: Path, broker: Broker, monkeypatch
         assert not stream.dead_letters()
     finally:
         stream.close()
+
+
+def _check_both(stream: Stream, folder: Path, old: str, new: str) -> None:
+    """Each event has one prediction, of the plan whose turn it was, and both plans have more than a second's; no dead letter."""
+    time.sleep(2)
+    stream.end()
+    found = stream.await_all()
+    assert not stream.dead_letters()
+    true = {old: stream.values(folder / "old", (WINDOW[1], WINDOW[0])), new: stream.values(folder / "new")}
+    assert min(stream.check(found, true, _taken_over(stream)).values()) > RATE
 
 
 def _taken_over(stream: Stream) -> dict[int, int]:

@@ -17,7 +17,7 @@ from features.service import Service
 from infra.models import registering
 from infra.train_settings import TrainSettings
 from jobs.freshness import measure
-from jobs.freshness.measure import Age, Asked, Freshness, ages_of, freshness
+from jobs.freshness.measure import Age, Comparison, Freshness, ages_of, freshness
 from jobs.freshness.picture import draw
 from jobs.training.bootstrap import Interval
 from jobs.training.split import Split
@@ -26,7 +26,7 @@ from serving.models.registry import Registry
 
 pytestmark = pytest.mark.core
 
-ASKED = Asked(date(2018, 4, 5), date(2018, 5, 14), days=7, delay_days=7, test_days=7, every=7, ages=(0, 4))
+WANTED = Comparison(date(2018, 4, 5), date(2018, 5, 14), days=7, delay_days=7, test_days=7, every=7, ages=(0, 4))
 CONFIG = TrainSettings(label="labels.is_fraud", trees=5, group="customer_id", group_top=10, leave_out_known_positives=True).config
 
 
@@ -41,14 +41,14 @@ def of(lost: list[tuple[float, float]], tolerance: float = 0.1) -> Freshness:
 
 def test_cut_offs_are_as_many_as_there_is_data_for() -> None:
     """The last one's test ends where the days end; the first one's oldest model begins where they begin, or later."""
-    assert [str(np.datetime64(day, "D")) for day in ASKED.cut_offs] == ["2018-04-23", "2018-04-30", "2018-05-07"]
-    first = ASKED.cut_offs[0] - 7 - 4 - 7
+    assert [str(np.datetime64(day, "D")) for day in WANTED.cut_offs] == ["2018-04-23", "2018-04-30", "2018-05-07"]
+    first = WANTED.cut_offs[0] - 7 - 4 - 7
     assert str(np.datetime64(first, "D")) == "2018-04-05"
 
 
 def test_age_0_is_what_training_measures(small: Service, tmp_path: Path) -> None:
     """At each cut-off the model, its test rows and its metric are those of `headrace train` for the same days."""
-    found = freshness(small, CONFIG, ASKED, tolerance=0.02)
+    found = freshness(small, CONFIG, WANTED, tolerance=0.02)
     register = registering(Registry(tmp_path))
     for place, (begin, age) in enumerate([(date(2018, 4, 9), 0), (date(2018, 4, 16), 0), (date(2018, 4, 23), 0)]):
         trained = train(small, CONFIG, Split(begin, 7, 7, 7), register=register)
@@ -75,7 +75,7 @@ def test_no_model_learns_from_a_label_that_was_not_known_by_then(small: Service,
 
     monkeypatch.setattr(measure, "fitting", lambda config, plan: fit)
     config = TrainSettings(label="labels.is_fraud").config
-    found = freshness(small, config, msgspec.structs.replace(ASKED, delay_days=3), tolerance=0.02)
+    found = freshness(small, config, msgspec.structs.replace(WANTED, delay_days=3), tolerance=0.02)
     times = pq.read_table(small.folder / "data" / "transactions.parquet")["event_time"].to_pandas().dt.tz_localize(None)
     ends = sorted({cut - timedelta(days=3 + age) for cut in found.cut_offs for age in (0, 4)})
     between = [(pd.Timestamp(end - timedelta(days=7)), pd.Timestamp(end - timedelta(days=4))) for end in ends]
@@ -120,6 +120,6 @@ def test_the_recommendation_is_the_highest_age_that_surely_loses_little(
 
 def test_too_few_cut_offs_are_refused(small: Service) -> None:
     """It says how many days it takes."""
-    few = Asked(date(2018, 4, 20), date(2018, 5, 14), 7, 7, 7, 7, (0, 4))
+    few = Comparison(date(2018, 4, 20), date(2018, 5, 14), 7, 7, 7, 7, (0, 4))
     with pytest.raises(SettingError, match=r"an interval needs 3 cut-off days; got 0 .* or 39 days of history"):
         freshness(small, CONFIG, few, tolerance=0.02)

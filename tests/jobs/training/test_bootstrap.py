@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from features.errors import SettingError
-from jobs.training.bootstrap import Doubles, Interval, Statistic, bootstrap, difference
+from jobs.training.bootstrap import Doubles, Interval, Statistic, bootstrap, paired
+from jobs.training.weighted import mean_of as weighted_mean
 
 pytestmark = pytest.mark.core
 
@@ -59,7 +60,7 @@ def test_a_pair_is_surer_than_its_parts() -> None:
     keys, _, values = rows(1, 2.0, 0.0)
     better = values + 0.1 + 0.01 * np.random.default_rng(2).normal(size=len(values))
     (alone,) = bootstrap(mean_of(values), [keys], resamples=200)
-    (pair,) = bootstrap(difference(mean_of(values), mean_of(better)), [keys], resamples=200)
+    _, _, pair = bootstrap(paired(weighted_mean(values), weighted_mean(better)), [keys], resamples=200)
     assert pair.value == pytest.approx(0.1, abs=0.01)
     assert pair.high - pair.low < 0.05 * (alone.high - alone.low)
     assert pair.excludes(0.0)
@@ -68,7 +69,7 @@ def test_a_pair_is_surer_than_its_parts() -> None:
 def test_what_is_equal_differs_by_nothing() -> None:
     """The difference of a thing with itself is 0, with an interval of 0 to 0."""
     keys, _, values = rows(1, 1.0, 0.0)
-    (found,) = bootstrap(difference(mean_of(values), mean_of(values)), [keys], resamples=50)
+    _, _, found = bootstrap(paired(weighted_mean(values), weighted_mean(values)), [keys], resamples=50)
     assert found == Interval(0.0, 0.0, 0.0, KEYS)
 
 

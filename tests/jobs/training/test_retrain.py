@@ -12,8 +12,9 @@ from features.inputs.onnx import ScoredTable
 from features.service import Service
 from infra.train_settings import TrainSettings
 from jobs.training.bootstrap import Interval
+from jobs.training.keys import drawn_whole, keys_of
 from jobs.training.metrics import average_precision
-from jobs.training.retrain import Retrained, blocks, retrain
+from jobs.training.retrain import Retrained, retrain
 from jobs.training.rows import rows_of
 from jobs.training.split import Split
 from jobs.training.split import test_rows as rows_to_be_tested
@@ -52,11 +53,11 @@ def test_rows_are_drawn_by_the_group_and_by_days(small: Service) -> None:
     rows = rows_of(small, CONFIG, SPLIT)
     table = rows.table.filter(pa.array(rows.test))
     test = rows_to_be_tested(rows.frame, SPLIT, CONFIG)
-    keys, days = blocks(small.plan, table, test, CONFIG)
+    of_rows = keys_of(small.plan, table, CONFIG)
+    keys, days = drawn_whole(of_rows, test["day"].to_numpy())
     assert len(np.unique(keys)) == len(set(table["customer_id"].to_pylist()))
     assert len(np.unique(days)) == 7
-    few = test.assign(day=test["day"] % 2)
-    assert len(blocks(small.plan, table, few, CONFIG)) == 1
+    assert len(drawn_whole(of_rows, test["day"].to_numpy() % 2)) == 1
 
 
 @pytest.mark.parametrize(
