@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,9 +15,11 @@ from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interrup
 from infra.cli.options import HistoryOption, ServiceArgument, histories, parquet_file, train_config
 
 if TYPE_CHECKING:
+    from infra.local.stack import Folders
     from jobs.outcomes.performance import Performance
     from jobs.training.bootstrap import Interval
     from jobs.training.config import TrainConfig
+    from schemas.outcomes_report import OutcomesReport
 
 LOWEST_COVERAGE = 0.95
 """Where fewer labels are known of days that are due, the numbers may be of an odd choice of events."""
@@ -47,12 +50,16 @@ def outcomes(
     """Join predictions with the label of [train.SERVICE], and show how right they were.
 
     Only event days whose labels are due are measured: overall, by version, by segment and by day, each number with its interval
-    and the share of events whose label is known. What counts as a label is in docs/outcomes.md.
+    and the share of events whose label is known. What counts as a label is in docs/outcomes.md. What was found in production
+    stays in the run folder, where the page of 'headrace serve' reads it.
     """
     from infra.cli import show
     from infra.cli.predicted import predicted
     from infra.config import with_settings
-    from infra.settings import load_settings
+    from infra.local import stack
+    from infra.settings import load_settings, run_folder
+    from schemas.topics import PRODUCTION
+    from schemas.topics import predictions as topic
     from serving.models.lifecycle import check_alias
 
     where, others, horizon_ms = folder(project), histories(history), duration_ms("--horizon", horizon)
@@ -67,6 +74,7 @@ def outcomes(
         from jobs.history.rows_file import write
         from jobs.outcomes.join import join
         from jobs.outcomes.performance import performances
+        from jobs.outcomes.report import report
         from jobs.training.keys import key_of
 
         of = with_settings(load(where).service(service), settings)
@@ -81,15 +89,31 @@ def outcomes(
         matured = frame[frame["event_time"] < until_ms]
         found = performances(matured, config.task, key, by, on_progress=on_progress) if len(matured) else []
         rows = write(joined.table, out).rows if out is not None else joined.table.num_rows
+        if rows and alias == PRODUCTION:
+            told = report(
+                frame,
+                found,
+                service=service,
+                source=predictions or topic(service).name,
+                label=config.label,
+                task=config.task,
+                key=key,
+                segment=by,
+                delay_days=delay,
+                matured_until=until_ms,
+                now_ms=round(time.time() * 1000),
+                on_progress=on_progress,
+            )
+            _leave(told, stack.Folders(run_folder(where, settings)))
     if as_json:
-        told = {
+        summary = {
             "service": service,
             "label": config.label,
             "predictions": rows,
             "matured": len(matured),
             "matured_until": str(until),
         }
-        show.json(told | {"performances": [_as_json(one) for one in found]})
+        show.json(summary | {"performances": [_as_json(one) for one in found]})
     else:
         _print(service, config, rows, len(matured), until, found)
         if out is not None:
@@ -106,6 +130,16 @@ def outcomes(
             f"of {found[0].rows:,} events of days that are due {found[0].rows - found[0].labelled:,} have no label within "
             f"{horizon}: what is measured is of the others, which may be of another kind"
         )
+
+
+def _leave(report: OutcomesReport, folders: Folders) -> None:
+    """Write what was found for the page of `headrace serve`, in place of what was there."""
+    import msgspec
+
+    from infra.local.files import write_whole, writing
+
+    with writing(folders.run):
+        write_whole(folders.outcomes_of(report.service), msgspec.json.encode(report))
 
 
 def _check_labels(labels: list[float], config: TrainConfig) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -22,8 +22,9 @@ QUANTILES = (0.1, 0.9)
 MOST_SEGMENTS, BINS = 10, 5
 """A segment's column with more values: of numbers so many bins of equal size, else its most frequent values, and the others."""
 OTHERS, NONE = "(others)", "(none)"
-MATURED, VERSION, SEGMENT, DAY = "matured", "version", "segment", "day"
-Kind = str
+Kind = Literal["matured", "version", "segment", "day"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+MATURED, VERSION, SEGMENT, DAY = KINDS
 
 
 class Performance(msgspec.Struct, frozen=True):
@@ -58,20 +59,28 @@ def performances(
     It has the columns of `jobs.outcomes.join.Joined`; ``key`` and ``segment`` are among them. What a draw of the bootstrap takes
     whole is in `jobs.training.keys.drawn_whole`; a row without a key is one of its own.
     """
-    whole = outcomes.assign(_day=outcomes["event_time"] // DAY_MS)
-    parts: list[tuple[Kind, str, pd.DataFrame]] = [(MATURED, "all", whole)]
-    parts += [(VERSION, f"{model} v{version}", rows) for (model, version), rows in whole.groupby(["model", "version"])]
+    groups = parts(outcomes)
     if segment is not None:
-        parts += [(SEGMENT, str(name), rows) for name, rows in whole.groupby(segments(whole[segment]), sort=False)]
-    days = sorted(set(whole["_day"].tolist()))
-    parts += [(DAY, str(np.datetime64(day, "D")), whole[whole["_day"] == day]) for day in days]
+        groups += [(SEGMENT, str(name), rows) for name, rows in outcomes.groupby(segments(outcomes[segment]), sort=False)]
+    groups += [(DAY, str(np.datetime64(day, "D")), rows) for day, rows in outcomes.groupby(outcomes["event_time"] // DAY_MS)]
     found = []
-    for done, (kind, name, rows) in enumerate(parts):
+    for done, (kind, name, rows) in enumerate(groups):
         if on_progress:
-            on_progress("measuring", done, len(parts))
+            on_progress("measuring", done, len(groups))
         labelled = rows[rows["label"].notna()]
         found.append(Performance(kind, name, len(rows), len(labelled), _measured(labelled, task, key)))
     return found
+
+
+def parts(outcomes: pd.DataFrame) -> list[tuple[Kind, str, pd.DataFrame]]:
+    """All rows, and those of each version."""
+    versions = outcomes.groupby(["model", "version"])
+    return [(MATURED, "all", outcomes), *((VERSION, f"{model} v{version}", rows) for (model, version), rows in versions)]
+
+
+def blocks(rows: pd.DataFrame, key: str | None) -> list[Blocks]:
+    """What a draw of the bootstrap takes whole of some outcomes."""
+    return drawn_whole(_keys(rows, key), (rows["event_time"] // DAY_MS).to_numpy(np.int64))
 
 
 def segments(values: pd.Series[Any]) -> pd.Series[Any]:
@@ -115,7 +124,7 @@ def _measured(rows: pd.DataFrame, task: Task, key: str | None) -> dict[str, Inte
     metrics = metrics_of(task, rows["label"].to_numpy(np.float64), rows["score"].to_numpy(np.float64))
     found = bootstrap(
         lambda weights: np.array([measure(weights) for measure in metrics.values()]),
-        drawn_whole(_keys(rows, key), rows["_day"].to_numpy(np.int64)),
+        blocks(rows, key),
         resamples=RESAMPLES,
     )
     return {name: one for name, one in zip(metrics, found, strict=True) if np.isfinite(one.value)}

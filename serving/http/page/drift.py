@@ -1,0 +1,186 @@
+"""The panel of drift: each input of each version in each window, as how far its index is from its limit."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from features.inputs.drift import psi_terms
+from schemas.alarm import What
+from serving.http.page.monitored import Monitored, judged
+from serving.monitor.judge import Finding
+from serving.monitor.state import Verdict, Version
+
+MOST_WINDOWS = 60
+MOST_INPUTS = 200
+"""What a heat map shows, at most: the newest windows, and of the inputs those that were furthest from their limits."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One input, a value for each window of the map; None: nothing was said of it there."""
+
+    input: str
+    psi: list[float | None]
+    limit: list[float | None]
+    """None also where training was too small to say."""
+    drifted: list[bool | None]
+    has_alarm: bool
+    """Whether an alarm is open now."""
+
+
+class HeatMap(msgspec.Struct, frozen=True):
+    """One version. Times are UTC milliseconds, of event time."""
+
+    model: str
+    version: int
+    starts: list[int]
+    """Of the windows that were judged, oldest first."""
+    predictions: list[int]
+    """Of each window."""
+    rows: list[Row]
+    """In the model's order, the score last; where inputs are left out, the furthest first."""
+    left_out: int
+    """Inputs beyond `MOST_INPUTS`."""
+    unjudged: int
+    """Closed windows with too few predictions for anything to be said of them."""
+
+
+class Drift(msgspec.Struct, frozen=True):
+    """What the panel shows."""
+
+    window_ms: int
+    saved_at: int
+    """When the monitor saved this."""
+    counted: int
+    """Predictions that are in windows."""
+    late: int
+    without_reference: int
+    """Predictions that are in none: they came too late, or their version has nothing to be held against."""
+    versions: list[HeatMap]
+    """None where no window has been judged yet."""
+
+
+def drift(monitored: Monitored, service: str) -> Drift | None:
+    """The panel of a service; None where its monitor has saved nothing yet."""
+    seen = monitored.seen(service)
+    if seen is None:
+        return None
+    state = seen.state
+    maps = [_heat_map(version) for version in seen.versions]
+    return Drift(
+        window_ms=seen.length_ms,
+        saved_at=seen.saved_at,
+        counted=state.events,
+        late=state.late,
+        without_reference=state.without_reference,
+        versions=[one for one in maps if one.starts],
+    )
+
+
+def _heat_map(version: Version) -> HeatMap:
+    windows = judged(version, MOST_WINDOWS)
+    found = [{finding.input: finding for finding in verdict.findings} for verdict in windows]
+    names = list(dict.fromkeys(finding.input for verdict in windows for finding in verdict.findings))
+    rows = [_row(version, name, [window.get(name) for window in found]) for name in names]
+    if len(rows) > MOST_INPUTS:
+        rows = sorted(rows, key=_furthest, reverse=True)[:MOST_INPUTS]
+    return HeatMap(
+        model=version.model,
+        version=version.version,
+        starts=[verdict.start for verdict in windows],
+        predictions=[verdict.rows for verdict in windows],
+        rows=rows,
+        left_out=len(names) - len(rows),
+        unjudged=sum(not verdict.findings for verdict in version.closed),
+    )
+
+
+def _row(version: Version, name: str, findings: list[Finding | None]) -> Row:
+    track = version.tracks.get(name)
+    return Row(
+        input=name,
+        psi=[one and one.psi for one in findings],
+        limit=[one and one.limit for one in findings],
+        drifted=[one and one.drifted for one in findings],
+        has_alarm=track is not None and track.alarm is not None,
+    )
+
+
+def _furthest(row: Row) -> float:
+    pairs = zip(row.psi, row.limit, strict=True)
+    return max((psi / limit for psi, limit in pairs if psi is not None and limit), default=0.0)
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """One cell of a histogram."""
+
+    label: str
+    trained: int
+    found: int
+    psi: float
+    """What the cell adds to the index."""
+
+
+class Histogram(msgspec.Struct, frozen=True):
+    """One input in one window, beside training. Times are UTC milliseconds, of event time."""
+
+    model: str
+    version: int
+    input: str
+    start: int
+    end: int
+    trained_from: int
+    trained_until: int
+    trained: int
+    """Values of training, of the score those that it was measured on."""
+    found: int
+    """Values of the window."""
+    psi: float
+    js: float
+    """In bits."""
+    p_value: float | None
+    limit: float | None
+    drifted: bool
+    what: What
+    cells: list[Cell]
+
+
+def histogram(monitored: Monitored, service: str, model: str, version: int, name: str, start: int) -> Histogram | None:
+    """What is behind one field of the heat map; None where it is not there any more: a monitor keeps the newest windows."""
+    seen = monitored.seen(service)
+    own = seen.state.versions.get(f"{model}/{version}") if seen else None
+    if seen is None or own is None:
+        return None
+    verdict = next((one for one in own.closed if one.start == start), None)
+    finding = next((one for one in verdict.findings if one.input == name), None) if verdict else None
+    if verdict is None or finding is None:
+        return None
+    return _histogram(monitored, own, verdict, finding, start + seen.length_ms)
+
+
+def _histogram(monitored: Monitored, version: Version, verdict: Verdict, finding: Finding, end: int) -> Histogram | None:
+    reference = monitored.reference(version)
+    if reference is None:
+        return None
+    of_score = finding.input == reference.histograms[-1].name
+    trained = next(one for one in reference.histograms if one.name == finding.input)
+    counts = verdict.counts[finding.input]
+    terms = psi_terms(np.array(trained.counts, np.float64), np.array(counts, np.float64)).tolist()
+    return Histogram(
+        model=version.model,
+        version=version.version,
+        input=finding.input,
+        start=verdict.start,
+        end=end,
+        trained_from=reference.scored_from if of_score else reference.trained_from,
+        trained_until=reference.scored_until if of_score else reference.trained_until,
+        trained=sum(trained.counts),
+        found=sum(counts),
+        psi=finding.psi,
+        js=finding.js,
+        p_value=finding.p_value,
+        limit=finding.limit,
+        drifted=finding.drifted,
+        what=finding.what,
+        cells=[Cell(*one) for one in zip(trained.bins.labels, trained.counts, counts, terms, strict=True)],
+    )

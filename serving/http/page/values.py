@@ -1,0 +1,86 @@
+"""The panel of odd values: nulls, values beyond those of training, and texts that training did not have, by input and window."""
+
+from __future__ import annotations
+
+import msgspec
+
+from features.inputs.bins import Shares
+from serving.http.page.monitored import Monitored, judged
+from serving.monitor.state import Version
+
+MOST_WINDOWS = 60
+MOST_INPUTS = 200
+"""What the panel shows, at most: of the inputs those that changed most."""
+
+
+class Values(msgspec.Struct, frozen=True):
+    """One input: shares of all values, between 0 and 1, in training and in each window; None: it had no values there."""
+
+    input: str
+    kind: str
+    """``number`` or ``text``: only a number can be out of range, only a text can be new."""
+    trained: Shares
+    nulls: list[float | None]
+    out_of_range: list[float | None]
+    new: list[float | None]
+
+
+class OfVersion(msgspec.Struct, frozen=True):
+    """One version. Times are UTC milliseconds, of event time."""
+
+    model: str
+    version: int
+    starts: list[int]
+    """Of the windows that were judged, oldest first."""
+    inputs: list[Values]
+    """What changed most comes first, by the newest window."""
+    left_out: int
+    """Inputs beyond `MOST_INPUTS`."""
+
+
+class OddValues(msgspec.Struct, frozen=True):
+    """What the panel shows."""
+
+    saved_at: int
+    window_ms: int
+    versions: list[OfVersion]
+
+
+def odd_values(monitored: Monitored, service: str) -> OddValues | None:
+    """The panel of a service; None where its monitor has saved nothing yet."""
+    seen = monitored.seen(service)
+    if seen is None:
+        return None
+    found = [_of_version(monitored, version) for version in seen.versions]
+    return OddValues(seen.saved_at, seen.length_ms, [one for one in found if one.starts and one.inputs])
+
+
+def _of_version(monitored: Monitored, version: Version) -> OfVersion:
+    windows = judged(version, MOST_WINDOWS)
+    shares = [{finding.input: finding.shares for finding in verdict.findings} for verdict in windows]
+    found = []
+    for name, histogram in monitored.histograms(version).items():
+        own = [window.get(name) for window in shares]
+        found.append(
+            Values(
+                input=name,
+                kind=histogram.bins.kind,
+                trained=histogram.bins.shares(histogram.counts),
+                nulls=[one and one.null for one in own],
+                out_of_range=[one and one.out_of_range for one in own],
+                new=[one and one.new for one in own],
+            )
+        )
+    found.sort(key=_change, reverse=True)
+    kept = found[:MOST_INPUTS]
+    return OfVersion(version.model, version.version, [verdict.start for verdict in windows], kept, len(found) - len(kept))
+
+
+def _change(values: Values) -> float:
+    """How far the newest window is from training, in the share that moved most."""
+    pairs = (
+        (values.nulls, values.trained.null),
+        (values.out_of_range, values.trained.out_of_range),
+        (values.new, values.trained.new),
+    )
+    return max(abs((shares[-1] or 0.0) - trained) for shares, trained in pairs if shares) if values.nulls else 0.0
