@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from features.inputs.signature import Task
-from jobs.outcomes.performance import MATURED, RESAMPLES, blocks, parts
+from features.times import DAY_MS
+from jobs.outcomes.performance import RESAMPLES, blocks
 from jobs.training.bootstrap import Doubles, Interval, bootstrap
 from schemas.outcomes_report import Calibration, CalibrationBin, Measure
 
@@ -19,10 +20,11 @@ def calibrations(matured: pd.DataFrame, task: Task, key: str | None) -> list[Cal
 
     None of a classification with a score beyond [0, 1]: such a score is no chance.
     """
-    labelled = matured[matured["label"].notna()]
+    labelled = matured[matured["label"].notna()].assign(_day=lambda rows: rows["event_time"] // DAY_MS)
     if not len(labelled) or (task == "classification" and not labelled["score"].between(0, 1).all()):
         return []
-    return [Calibration("all" if kind == MATURED else name, _bins(rows, key)) for kind, name, rows in parts(labelled)]
+    versions = [(f"{model} v{version}", rows) for (model, version), rows in labelled.groupby(["model", "version"])]
+    return [Calibration(name, _bins(rows, key)) for name, rows in [("all", labelled), *versions]]
 
 
 def measure(found: Interval) -> Measure:

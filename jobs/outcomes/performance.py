@@ -59,28 +59,20 @@ def performances(
     It has the columns of `jobs.outcomes.join.Joined`; ``key`` and ``segment`` are among them. What a draw of the bootstrap takes
     whole is in `jobs.training.keys.drawn_whole`; a row without a key is one of its own.
     """
-    groups = parts(outcomes)
+    whole = outcomes.assign(_day=outcomes["event_time"] // DAY_MS)
+    parts: list[tuple[Kind, str, pd.DataFrame]] = [(MATURED, "all", whole)]
+    parts += [(VERSION, f"{model} v{version}", rows) for (model, version), rows in whole.groupby(["model", "version"])]
     if segment is not None:
-        groups += [(SEGMENT, str(name), rows) for name, rows in outcomes.groupby(segments(outcomes[segment]), sort=False)]
-    groups += [(DAY, str(np.datetime64(day, "D")), rows) for day, rows in outcomes.groupby(outcomes["event_time"] // DAY_MS)]
+        parts += [(SEGMENT, str(name), rows) for name, rows in whole.groupby(segments(whole[segment]), sort=False)]
+    days = sorted(set(whole["_day"].tolist()))
+    parts += [(DAY, str(np.datetime64(day, "D")), whole[whole["_day"] == day]) for day in days]
     found = []
-    for done, (kind, name, rows) in enumerate(groups):
+    for done, (kind, name, rows) in enumerate(parts):
         if on_progress:
-            on_progress("measuring", done, len(groups))
+            on_progress("measuring", done, len(parts))
         labelled = rows[rows["label"].notna()]
         found.append(Performance(kind, name, len(rows), len(labelled), _measured(labelled, task, key)))
     return found
-
-
-def parts(outcomes: pd.DataFrame) -> list[tuple[Kind, str, pd.DataFrame]]:
-    """All rows, and those of each version."""
-    versions = outcomes.groupby(["model", "version"])
-    return [(MATURED, "all", outcomes), *((VERSION, f"{model} v{version}", rows) for (model, version), rows in versions)]
-
-
-def blocks(rows: pd.DataFrame, key: str | None) -> list[Blocks]:
-    """What a draw of the bootstrap takes whole of some outcomes."""
-    return drawn_whole(_keys(rows, key), (rows["event_time"] // DAY_MS).to_numpy(np.int64))
 
 
 def segments(values: pd.Series[Any]) -> pd.Series[Any]:
@@ -128,6 +120,11 @@ def _measured(rows: pd.DataFrame, task: Task, key: str | None) -> dict[str, Inte
         resamples=RESAMPLES,
     )
     return {name: one for name, one in zip(metrics, found, strict=True) if np.isfinite(one.value)}
+
+
+def blocks(rows: pd.DataFrame, key: str | None) -> list[Blocks]:
+    """What a draw of the bootstrap takes whole of outcomes, which have a column ``_day``."""
+    return drawn_whole(_keys(rows, key), rows["_day"].to_numpy(np.int64))
 
 
 def _keys(rows: pd.DataFrame, key: str | None) -> Blocks | None:
