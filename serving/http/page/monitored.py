@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from features.errors import StackError
 from features.inputs.reference import LENGTH_MS, Histogram, Length, Reference, encode_reference
+from serving.http.page.kept import Kept
 from serving.monitor.monitor import GiveReference
 from serving.monitor.state import State, Verdict, Version, read_state
 
@@ -45,29 +46,22 @@ def _newest(version: Version) -> tuple[int, int]:
 
 
 class Monitored:
-    """The monitors' files, each read once as long as it stays what it is, and the versions' references, which never change."""
+    """The monitors' files, and the versions' references, which never change. `file_of` gives the file of a service."""
 
     def __init__(self, file_of: Callable[[str], Path], length: Length, references: GiveReference) -> None:
         self._file_of, self._length, self._give = file_of, length, references
-        self._read: dict[str, tuple[tuple[int, int, int], State]] = {}
+        self._kept: dict[str, Kept[State]] = {}
         self._references: dict[tuple[str, int], Reference] = {}
 
     def seen(self, service: str) -> Seen | None:
         """What the service's monitor has counted; None where it has never saved anything.
 
-        Raises `StackError` for a file that is broken, `OSError` for one that cannot be read.
+        Raises `StackError` for a file that is broken, or cannot be read.
         """
-        file = self._file_of(service)
-        try:
-            found = file.stat()
-        except FileNotFoundError:
-            return None
-        mark = found.st_mtime_ns, found.st_ino, found.st_size
-        known = self._read.get(service)
-        if known is None or known[0] != mark:
-            known = mark, read_state(file, service, self._length)
-            self._read[service] = known
-        return Seen(known[1], found.st_mtime_ns // 1_000_000)
+        if service not in self._kept:
+            self._kept[service] = Kept(lambda file: read_state(file, service, self._length))
+        found = self._kept[service].read(self._file_of(service))
+        return found and Seen(found.value, found.written_at)
 
     def reference(self, version: Version) -> Reference | None:
         """What a version is held against; None where the registry does not have it any more.
