@@ -1,0 +1,103 @@
+"""``GET /``, ``/page/…`` and ``/v1/page/…``: the page, its files, and the data of its panels.
+
+The page is hand-written and complete: it loads nothing that is not here, and its Content-Security-Policy lets it load nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+from typing import NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serving.http.media import JSON, json_response
+from serving.http.page.panels import PANELS
+from serving.http.page.reading import Reading
+from serving.http.page.sources import Sources
+from serving.http.problems import ProblemError, no_service
+
+INDEX = "index.html"
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-cache",
+}
+
+
+class File(NamedTuple):
+    """A file of the page."""
+
+    content: bytes
+    media_type: str
+    etag: str
+
+
+class Page:
+    """The endpoints of the page."""
+
+    def __init__(self, sources: Sources, *, has_tokens: bool) -> None:
+        self._sources, self._has_tokens = sources, has_tokens
+        self._files = _files()
+        self._readings = {panel.name: Reading(panel, sources) for panel in PANELS}
+
+    async def index(self, request: Request) -> Response:
+        """``/``."""
+        return self._file(request, INDEX)
+
+    async def file(self, request: Request) -> Response:
+        """``/page/{file}``."""
+        return self._file(request, request.path_params["file"])
+
+    async def about(self, request: Request) -> Response:
+        """``/v1/page``: of which services there are panels."""
+        return json_response({"services": self._sources.services, "tokens": self._has_tokens})
+
+    async def panel(self, request: Request) -> Response:
+        """``/v1/page/{panel}?service=S``: its data, or why there are none; 304 where they are those that the page has."""
+        name, service = request.path_params["panel"], request.query_params.get("service", "")
+        reading = self._readings.get(name)
+        if reading is None:
+            raise ProblemError(404, f"the page has no panel '{name}'; it has {', '.join(self._readings)}")
+        if service not in self._sources.services:
+            raise no_service(service, self._sources.services)
+        body = await reading.body(service)
+        return _unless_known(request, body.etag, body.content, JSON)
+
+    def close(self) -> None:
+        """End the threads of the panels."""
+        for reading in self._readings.values():
+            reading.close()
+
+    def _file(self, request: Request, name: str) -> Response:
+        found = self._files.get(name)
+        if found is None:
+            raise ProblemError(404, f"the page has no file '{name}'")
+        return _unless_known(request, found.etag, found.content, found.media_type)
+
+
+def _unless_known(request: Request, etag: str, content: bytes, media_type: str) -> Response:
+    headers = {**HEADERS, "etag": etag}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=media_type, headers=headers)
+
+
+def _files() -> dict[str, File]:
+    """All files of the page by their paths: they are few, and a path that is not among them is none of the page's."""
+    folder = resources.files(__package__) / "static"
+    places = [(one.name, one) for one in folder.iterdir() if one.is_file()]
+    places += [(f"panels/{one.name}", one) for one in (folder / "panels").iterdir()]
+    found = {}
+    for name, place in places:
+        content = place.read_bytes()
+        etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        found[name] = File(content, TYPES[name[name.rindex(".") :]], etag)
+    return found

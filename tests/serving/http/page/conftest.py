@@ -1,0 +1,56 @@
+"""A Chromium, and the page in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from serving.http.page import page
+from serving.http.page.sources import Sources
+from serving.models.registry import Registry
+from tests.serving.http.page.support import Opened, opening
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+ADVICE = "the page's tests need Chromium, and there is none; apt install chromium, or set HEADRACE_CHROMIUM to its path"
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """A Chromium of this machine, without a window."""
+    found = os.environ.get("HEADRACE_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip(ADVICE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])  # as root it has no sandbox
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Browser) -> Iterator[Callable[..., Opened]]:
+    """Opens the page of an address; whatever it logged as an error is raised after the test."""
+    with opening(chromium) as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request is read anew, so that a test need not wait until what was read before is old."""
+    monkeypatch.setattr(page, "PANELS", tuple(panel._replace(seconds=0.0) for panel in page.PANELS))
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """An empty one."""
+    return Registry(tmp_path / "models")
+
+
+@pytest.fixture
+def sources(registry: Registry) -> Sources:
+    """Of one service, `orders`, of which nothing is there."""
+    return Sources(("orders",), registry)
