@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
 
 def sources_of(project: Path, settings: Settings, services: Sequence[Service], registry: Registry) -> Sources:
     """The project's, of these services."""
+    from infra.local import stack
+    from infra.local.processes import Processes
+    from infra.settings import run_folder
     from serving.http.page.sources import Sources
 
-    return Sources(tuple(service.name for service in services), registry)
+    run = run_folder(project, settings)
+    return Sources(
+        tuple(service.name for service in services),
+        registry,
+        metrics=partial(stack.metrics, project, settings),
+        cpu=Processes(run).cpu_seconds,
+        core_hour=settings.http.core_hour,
+        currency=settings.http.currency,
+    )

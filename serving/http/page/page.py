@@ -1,6 +1,6 @@
 """``GET /``, ``/page/…`` and ``/v1/page/…``: the page, its files, and the data of its panels.
 
-The page is hand-written and complete: it loads nothing that is not here, and its Content-Security-Policy lets it load nothing else.
+The page loads nothing that is not here, and its Content-Security-Policy lets it load nothing else.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serving.http.media import JSON, json_response
-from serving.http.page.panels import PANELS
+from serving.http.page.panels import panels
 from serving.http.page.reading import Reading
 from serving.http.page.sources import Sources
 from serving.http.problems import ProblemError, no_service
@@ -46,7 +46,7 @@ class Page:
     def __init__(self, sources: Sources, *, has_tokens: bool) -> None:
         self._sources, self._has_tokens = sources, has_tokens
         self._files = _files()
-        self._readings = {panel.name: Reading(panel, sources) for panel in PANELS}
+        self._readings = {panel.name: Reading(panel, sources) for panel in panels()}
 
     async def index(self, request: Request) -> Response:
         """``/``."""

@@ -41,7 +41,8 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Opened]]:
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every request is read anew, so that a test need not wait until what was read before is old."""
-    monkeypatch.setattr(page, "PANELS", tuple(panel._replace(seconds=0.0) for panel in page.PANELS))
+    made = page.panels
+    monkeypatch.setattr(page, "panels", lambda: tuple(panel._replace(seconds=0.0) for panel in made()))
 
 
 @pytest.fixture

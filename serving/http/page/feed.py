@@ -1,0 +1,88 @@
+"""The panel of the feed: the newest predictions of a service; and one of them, whole, with its receipt.
+
+A look reads the newest few, however many came since: at thousands of events a second a stream of all of them would be megabytes a
+second for each tab. Who wants all reads ``/v1/stream/{service}``.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import msgspec
+
+from schemas.codec import decode_prediction
+from schemas.prediction import Prediction
+from serving.http.page.panel import Empty, Panel
+from serving.http.page.sources import Sources
+from serving.http.page.tail import Tail
+
+MOST = 20
+"""Predictions that are shown, and read of each partition."""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """One prediction. Times are UTC milliseconds."""
+
+    partition: int
+    offset: int
+    event_id: int | str
+    event_time: int
+    score: float
+    model: str
+    version: int
+    complete: bool
+    scored_at: int
+    took_ms: int
+    """From the event on Kafka to its score."""
+
+
+class Feed(msgspec.Struct, frozen=True):
+    """The newest first."""
+
+    predictions: list[Seen]
+
+
+class FeedPanel:
+    """The panel; one thread at a time calls it."""
+
+    def __init__(self) -> None:
+        self._tail: Tail | None = None
+
+    def __call__(self, sources: Sources, service: str) -> Feed | Empty:
+        """The newest predictions. Raises `StackError` where Kafka is away."""
+        plan = sources.plan(service)
+        if plan is None or sources.kafka is None:
+            return Empty("It is not known where Kafka is: no predictions are streamed here.", "headrace up")
+        self._tail = self._tail or Tail(sources.kafka.reader)
+        found = []
+        for record in self._tail.newest(plan.predictions_topic, MOST):
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):  # no prediction
+                found.append(_seen(decode_prediction(record.value or b""), record.partition, record.offset))
+        if not found:
+            topic = plan.spine_source.topic
+            return Empty(
+                f"{plan.predictions_topic} has no prediction yet: publish events.", f"headrace publish FILE --topic {topic}"
+            )
+        found.sort(key=lambda one: (one.scored_at, one.offset), reverse=True)
+        return Feed(found[:MOST])
+
+
+def _seen(one: Prediction, partition: int, offset: int) -> Seen:
+    receipt = one.receipt
+    return Seen(
+        partition,
+        offset,
+        one.event_id,
+        one.event_time,
+        one.score,
+        receipt.model,
+        receipt.version,
+        receipt.complete,
+        receipt.scored_at,
+        receipt.scored_at - receipt.arrived_at,
+    )
+
+
+def feed_panel() -> Panel:
+    """One with a consumer of its own."""
+    return Panel("feed", "Kafka", FeedPanel(), 1.5)
