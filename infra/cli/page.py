@@ -10,12 +10,29 @@ if TYPE_CHECKING:
 
     from features.service import Service
     from infra.settings import Settings
+    from serving.http.config import KafkaConfig
     from serving.http.page.sources import Sources
     from serving.models.registry import Registry
 
 
-def sources_of(project: Path, settings: Settings, services: Sequence[Service], registry: Registry) -> Sources:
+def sources_of(
+    project: Path, settings: Settings, services: Sequence[Service], registry: Registry, kafka: KafkaConfig | None
+) -> Sources:
     """The project's, of these services."""
+    from infra.config import monitor_state
+    from infra.local import stack
+    from infra.models import references
+    from infra.settings import run_folder
+    from serving.http.page.monitored import Monitored
+    from serving.http.page.outcomes import Outcomes
     from serving.http.page.sources import Sources
 
-    return Sources(tuple(service.name for service in services), registry)
+    folders = stack.Folders(run_folder(project, settings))
+    window = settings.monitor.window
+    return Sources(
+        services=tuple(service.name for service in services),
+        registry=registry,
+        monitored=Monitored(lambda service: monitor_state(folders.monitor, service, window), window, references(registry)),
+        outcomes=Outcomes(folders.outcomes_of),
+        reader=kafka.reader if kafka else None,
+    )

@@ -64,12 +64,14 @@ def serve(
         kafka = _kafka(where, read, [service.plan for service in found], loaded.plans)
 
     def say(address: str, stop: Callable[[], None]) -> None:
-        show.out.print(f"serving {', '.join(service.name for service in found)} on [cyan]{address}[/]; its page is {address}/; stop it with Ctrl-C")
+        show.out.print(
+            f"serving {', '.join(service.name for service in found)} on [cyan]{address}[/]; its page is {address}/; stop it with Ctrl-C"
+        )
         if ready:  # whoever started it reads there that it listens
             ready.write_bytes(msgspec.json.encode({"rest": address}))
 
     registry = registry_of(where, read)
-    run(found, registry, config, tokens, say, kafka, sources_of(where, read, found, registry))
+    run(found, registry, config, tokens, say, kafka, sources_of(where, read, found, registry, kafka))
 
 
 def _kafka(project: Path, settings: Settings, plans: Sequence[Plan], all_plans: Sequence[Plan]) -> KafkaConfig | None:

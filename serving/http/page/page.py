@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serving.http.media import JSON, json_response
-from serving.http.page.panels import PANELS
+from serving.http.page.details import Details
+from serving.http.page.panels import DETAILS, PANELS
 from serving.http.page.reading import Reading
 from serving.http.page.sources import Sources
 from serving.http.problems import ProblemError, no_service
@@ -47,6 +48,7 @@ class Page:
         self._sources, self._has_tokens = sources, has_tokens
         self._files = _files()
         self._readings = {panel.name: Reading(panel, sources) for panel in PANELS}
+        self._details = Details(DETAILS, sources)
 
     async def index(self, request: Request) -> Response:
         """``/``."""
@@ -62,19 +64,30 @@ class Page:
 
     async def panel(self, request: Request) -> Response:
         """``/v1/page/{panel}?service=S``: its data, or why there are none; 304 where they are those that the page has."""
-        name, service = request.path_params["panel"], request.query_params.get("service", "")
+        name = request.path_params["panel"]
         reading = self._readings.get(name)
         if reading is None:
             raise ProblemError(404, f"the page has no panel '{name}'; it has {', '.join(self._readings)}")
-        if service not in self._sources.services:
-            raise no_service(service, self._sources.services)
-        body = await reading.body(service)
+        body = await reading.body(self._service(request))
         return _unless_known(request, body.etag, body.content, JSON)
+
+    async def detail(self, request: Request) -> Response:
+        """``/v1/page/{panel}/{detail}?service=S&…``: what a click in a panel asks for."""
+        path, asked = request.path_params, dict(request.query_params)
+        reply = await self._details.reply(path["panel"], path["detail"], self._service(request), asked)
+        return json_response(reply)
 
     def close(self) -> None:
         """End the threads of the panels."""
+        self._details.close()
         for reading in self._readings.values():
             reading.close()
+
+    def _service(self, request: Request) -> str:
+        service = request.query_params.get("service", "")
+        if service not in self._sources.services:
+            raise no_service(service, self._sources.services)
+        return service
 
     def _file(self, request: Request, name: str) -> Response:
         found = self._files.get(name)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
+from serving.http.page.monitored import Monitored
+from serving.http.page.outcomes import Outcomes
 from serving.models.registry import Registry
 
 
@@ -12,3 +16,7 @@ class Sources(msgspec.Struct, frozen=True):
 
     services: tuple[str, ...]
     registry: Registry
+    monitored: Monitored
+    outcomes: Outcomes
+    reader: dict[str, Any] | None = None
+    """What a consumer of Kafka without a group is given; None: it is not known where Kafka is."""

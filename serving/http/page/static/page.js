@@ -6,6 +6,8 @@ import { ask, AskError, NoReplyError } from "./ask.js";
 // In the order in which they are shown.
 const PANELS = [
   "models",
+  "scores",
+  "drift",
 ];
 
 const main = document.getElementById("panels");
