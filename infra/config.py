@@ -248,9 +248,14 @@ def monitor_config(
         client=client,
         isolation_level=isolation_level,
         group=f"{GROUP}.monitor.{service}",
-        state=state / f"{service}.{section.window}.json",
+        state=monitor_state(state, service, section.window),
         ready_file=ready_file,
     )
+
+
+def monitor_state(folder: Path, service: str, window: str) -> Path:
+    """The file of what a monitor has counted by windows of this length."""
+    return folder / f"{service}.{window}.json"
 
 
 def _filled(kind: type[T], section: Section, **known: Any) -> T:

@@ -70,7 +70,7 @@ def serve(
             ready.write_bytes(msgspec.json.encode({"rest": address}))
 
     registry = registry_of(where, read)
-    run(found, registry, config, tokens, say, kafka, sources_of(where, read, found, registry))
+    run(found, registry, config, tokens, say, kafka, sources_of(where, read, found, registry, kafka))
 
 
 def _kafka(project: Path, settings: Settings, plans: Sequence[Plan], all_plans: Sequence[Plan]) -> KafkaConfig | None:

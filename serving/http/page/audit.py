@@ -1,4 +1,4 @@
-"""The panel of the audit: differences between what was served and what history says, by cause, and rows that came late of late."""
+"""The panel of the audit: differences between what was served and what history says, by cause, and the newest late rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 
 from features.errors import StackError
-from features.plan import Plan
 from schemas.audit_report import AuditReport
 from schemas.late_row import LateRow
 from schemas.topics import LATE_ROWS
@@ -67,8 +66,7 @@ class AuditPanel:
 
     def __call__(self, sources: Sources, service: str) -> Differences | Empty:
         """The newest report of a service, and its newest late rows. Raises `StackError` where the report cannot be read."""
-        file = sources.audit_file(service)
-        read = self._reports.read(file) if file else None
+        read = self._reports.read(sources.audit_file(service)) if sources.audit_file else None
         late, is_all, down = self._late(sources, service)
         if read is None and not late and not down:
             return Empty(
@@ -77,29 +75,27 @@ class AuditPanel:
         return Differences(read.value if read else None, late, down, is_all)
 
     def _late(self, sources: Sources, service: str) -> tuple[list[Late], bool, str]:
-        plan = sources.plan(service)
-        if plan is None or sources.kafka is None:
+        plan = sources.plans.get(service)
+        if plan is None or sources.reader is None:
             return [], True, "it is not known where Kafka is"
-        self._tail = self._tail or Tail(sources.kafka.reader)
-        found: dict[str, list[tuple[LateRow, int]]] = {stage.name: [] for stage in plan.windows}
+        self._tail = self._tail or Tail(sources.reader)
+        found: dict[tuple[str, str], list[tuple[LateRow, int]]] = {
+            (stage.source, view): [] for stage in plan.windows for view in stage.views
+        }
         seen = 0
         try:
             for record in self._tail.newest(LATE_ROWS.name, LOOKED_AT):
                 seen += 1
                 with suppress(msgspec.DecodeError, UnicodeDecodeError):  # no late row
                     row = _decode(record.value or b"")
-                    if row.view in found and _is_of(row, plan):
-                        found[row.view].append((row, record.timestamp))
+                    if (row.source, row.view) in found:
+                        found[row.source, row.view].append((row, record.timestamp))
         except StackError as error:
             return [], True, str(error)
-        return [_told(view, rows) for view, rows in found.items() if rows], seen < LOOKED_AT, ""
+        return [_told(view, rows) for (_, view), rows in found.items() if rows], seen < LOOKED_AT, ""
 
 
 _decode = msgspec.json.Decoder(LateRow).decode
-
-
-def _is_of(row: LateRow, plan: Plan) -> bool:
-    return any(source.topic == row.origin.topic for source in plan.sources)
 
 
 def _told(view: str, rows: list[tuple[LateRow, int]]) -> Late:

@@ -67,12 +67,12 @@ class BatchPanel:
 
     def __call__(self, sources: Sources, service: str) -> Batch | Empty:
         """What the newest predictions say of the batch views. Raises `StackError` where Kafka is away."""
-        plan = sources.plan(service)
-        if plan is None or sources.kafka is None:
+        plan = sources.plans.get(service)
+        if plan is None or sources.reader is None:
             return Empty("It is not known where Kafka is: the predictions that used batch rows are there.", "headrace up")
         if not plan.batch:
             return Empty(f"{service} has no batch view: its features are of windows and of the event alone.")
-        self._tail = self._tail or Tail(sources.kafka.reader)
+        self._tail = self._tail or Tail(sources.reader)
         found = []
         for record in self._tail.newest(plan.predictions_topic, LOOKED_AT):
             with suppress(msgspec.DecodeError, UnicodeDecodeError):  # no prediction

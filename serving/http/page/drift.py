@@ -7,7 +7,11 @@ import numpy as np
 
 from features.inputs.drift import psi_terms
 from schemas.alarm import What
+from serving.http.page.details import Asked, Detail, whole
+from serving.http.page.empties import nothing, waiting
 from serving.http.page.monitored import Monitored, judged
+from serving.http.page.panel import Empty, Panel
+from serving.http.page.sources import Sources
 from serving.monitor.judge import Finding
 from serving.monitor.state import Verdict, Version
 
@@ -49,31 +53,32 @@ class Drift(msgspec.Struct, frozen=True):
     """What the panel shows."""
 
     window_ms: int
-    saved_at: int
-    """When the monitor saved this."""
+    silent_since: int | None
+    """When the monitor saved this, where that is long ago."""
     counted: int
     """Predictions that are in windows."""
     late: int
     without_reference: int
     """Predictions that are in none: they came too late, or their version has nothing to be held against."""
     versions: list[HeatMap]
-    """None where no window has been judged yet."""
 
 
-def drift(monitored: Monitored, service: str) -> Drift | None:
-    """The panel of a service; None where its monitor has saved nothing yet."""
-    seen = monitored.seen(service)
+def drift(sources: Sources, service: str) -> Drift | Empty:
+    """The panel of a service."""
+    seen = sources.monitored.seen(service)
     if seen is None:
-        return None
+        return nothing(service)
     state = seen.state
-    maps = [_heat_map(version) for version in seen.versions]
+    maps = [found for version in seen.versions if (found := _heat_map(version)).starts]
+    if not maps:
+        return waiting(seen)
     return Drift(
         window_ms=seen.length_ms,
-        saved_at=seen.saved_at,
+        silent_since=seen.silent_since,
         counted=state.events,
         late=state.late,
         without_reference=state.without_reference,
-        versions=[one for one in maps if one.starts],
+        versions=maps,
     )
 
 
@@ -145,17 +150,16 @@ class Histogram(msgspec.Struct, frozen=True):
     cells: list[Cell]
 
 
-def histogram(monitored: Monitored, service: str, model: str, version: int, name: str, start: int) -> Histogram | None:
-    """What is behind one field of the heat map; None where it is not there any more: a monitor keeps the newest windows."""
-    seen = monitored.seen(service)
-    own = seen.state.versions.get(f"{model}/{version}") if seen else None
-    if seen is None or own is None:
-        return None
-    verdict = next((one for one in own.closed if one.start == start), None)
-    finding = next((one for one in verdict.findings if one.input == name), None) if verdict else None
-    if verdict is None or finding is None:
-        return None
-    return _histogram(monitored, own, verdict, finding, start + seen.length_ms)
+def histogram(sources: Sources, service: str, asked: Asked) -> Histogram | Empty:
+    """What is behind one field of the heat map."""
+    seen, start = sources.monitored.seen(service), whole(asked, "start")
+    own = seen.state.versions.get(f"{asked.get('model')}/{whole(asked, 'version')}") if seen else None
+    verdict = next((one for one in own.closed if one.start == start), None) if own else None
+    finding = next((one for one in verdict.findings if one.input == asked.get("input")), None) if verdict else None
+    if seen is None or own is None or verdict is None or finding is None:
+        return Empty("The monitor does not have this window any more: it keeps the newest, monitor.kept_windows of them.")
+    found = _histogram(sources.monitored, own, verdict, finding, start + seen.length_ms)
+    return found or Empty("The registry does not have this version any more, and so not what it was trained on.")
 
 
 def _histogram(monitored: Monitored, version: Version, verdict: Verdict, finding: Finding, end: int) -> Histogram | None:
@@ -184,3 +188,8 @@ def _histogram(monitored: Monitored, version: Version, verdict: Verdict, finding
         what=finding.what,
         cells=[Cell(*one) for one in zip(trained.bins.labels, trained.counts, counts, terms, strict=True)],
     )
+
+
+SOURCE = "the monitor's state"
+DRIFT = Panel("drift", SOURCE, drift, 5)
+HISTOGRAM = Detail("drift", "histogram", SOURCE, histogram)

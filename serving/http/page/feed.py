@@ -6,18 +6,23 @@ second for each tab. Who wants all reads ``/v1/stream/{service}``.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import msgspec
 
 from schemas.codec import decode_prediction
 from schemas.prediction import Prediction
+from serving.http.page.details import Asked, Detail, whole
 from serving.http.page.panel import Empty, Panel
-from serving.http.page.sources import Sources
+from serving.http.page.sources import Explained, Sources
 from serving.http.page.tail import Tail
+from serving.http.problems import ProblemError
 
 MOST = 20
 """Predictions that are shown, and read of each partition."""
+LONGEST_ID = 1000
+EXPLAIN_SECONDS = 90.0
+"""`headrace explain` reads history, in a process of its own."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -50,10 +55,10 @@ class FeedPanel:
 
     def __call__(self, sources: Sources, service: str) -> Feed | Empty:
         """The newest predictions. Raises `StackError` where Kafka is away."""
-        plan = sources.plan(service)
-        if plan is None or sources.kafka is None:
+        plan = sources.plans.get(service)
+        if plan is None or sources.reader is None:
             return Empty("It is not known where Kafka is: no predictions are streamed here.", "headrace up")
-        self._tail = self._tail or Tail(sources.kafka.reader)
+        self._tail = self._tail or Tail(sources.reader)
         found = []
         for record in self._tail.newest(plan.predictions_topic, MOST):
             with suppress(msgspec.DecodeError, UnicodeDecodeError):  # no prediction
@@ -81,6 +86,41 @@ def _seen(one: Prediction, partition: int, offset: int) -> Seen:
         receipt.scored_at,
         receipt.scored_at - receipt.arrived_at,
     )
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """One prediction, as it was written."""
+
+    prediction: Prediction
+
+
+def receipt(sources: Sources, service: str, asked: Asked) -> Whole | Empty:
+    """The prediction at ``partition`` and ``offset``. Raises `StackError` where Kafka is away."""
+    place = whole(asked, "partition"), whole(asked, "offset")
+    plan = sources.plans.get(service)
+    if plan is None or sources.reader is None:
+        return Empty("It is not known where Kafka is.", "headrace up")
+    with closing(Tail(sources.reader)) as tail:
+        record = next(iter(tail.at(plan.predictions_topic, [place])), None)
+    gone = Empty(f"{plan.predictions_topic} does not have that prediction any more.")
+    try:
+        return gone if record is None else Whole(decode_prediction(record.value or b""))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return gone
+
+
+def explain(sources: Sources, service: str, asked: Asked) -> Explained | Empty:
+    """Why the event ``event`` has its values, with a picture. Raises `HeadraceError` where that cannot be said."""
+    event = asked.get("event", "")
+    if not 0 < len(event) <= LONGEST_ID:
+        raise ProblemError(400, f"'event' is the id of an event, of at most {LONGEST_ID} characters; got {len(event)}")
+    if sources.explain is None:
+        return Empty("Events are explained where the project and its history are.", f"headrace explain {service} EVENT_ID")
+    return sources.explain(service, event)
+
+
+RECEIPT = Detail("feed", "receipt", "Kafka", receipt)
+EXPLAIN = Detail("feed", "explain", "`headrace explain`", explain, EXPLAIN_SECONDS)
 
 
 def feed_panel() -> Panel:

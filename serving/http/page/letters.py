@@ -1,7 +1,7 @@
 """The panel of dead letters: records that could not be used, with their reason; and the replay of those that somebody chose.
 
-A replay publishes a record again, as it was: its bytes, key and headers as Kafka has them, to its own partition. It is for a cause
-that is gone: a model that could not score a vector and was replaced, an event that was ahead of the clock, a definition that has
+A replay publishes a record again, as it was: its bytes, key and headers as Kafka has them, to its own partition. It is for a
+cause that is gone: a model that could not score a vector and was replaced, an event that was ahead of the clock, a definition that has
 changed. What is still wrong with it makes it a dead letter again.
 """
 
@@ -82,10 +82,10 @@ class LettersPanel:
 
     def __call__(self, sources: Sources, service: str) -> Letters | Empty:
         """The newest dead letters of a service's topics. Raises `StackError` where Kafka is away."""
-        plan = sources.plan(service)
-        if plan is None or sources.kafka is None:
+        plan = sources.plans.get(service)
+        if plan is None or sources.reader is None:
             return Empty("It is not known where Kafka is: its dead letters are not read.", "headrace up")
-        self._tail = self._tail or Tail(sources.kafka.reader)
+        self._tail = self._tail or Tail(sources.reader)
         topics, seen, found = topics_of(plan), 0, deque[Letter](maxlen=MOST)
         for record in self._tail.newest(DEAD_LETTERS.name, LOOKED_AT):
             seen += 1
@@ -122,17 +122,17 @@ def replay(sources: Sources, service: str, places: Sequence[tuple[int, int]]) ->
 
     Raises `StackError` where Kafka is away.
     """
-    plan = sources.plan(service)
-    if plan is None or sources.kafka is None:
+    plan = sources.plans.get(service)
+    if plan is None or sources.reader is None or sources.client is None:
         raise StackError("a replay publishes to Kafka; it is not known where that is; start it with 'headrace up'")
-    tail = Tail(sources.kafka.reader)
+    tail = Tail(sources.reader)
     try:
         letters = list(tail.at(DEAD_LETTERS.name, places))
         wanted = [_record(tail, plan, letter) for letter in letters]
     finally:
         tail.close()
     try:
-        producer = open_producer(sources.kafka.client)
+        producer = open_producer(sources.client)
     except KafkaError as error:
         raise StackError(f"Kafka does not reply ({type(error).__name__}); 'headrace status' says what runs") from None
     try:

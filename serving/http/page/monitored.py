@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +14,7 @@ from serving.http.page.kept import Kept
 from serving.monitor.monitor import GiveReference
 from serving.monitor.state import State, Verdict, Version, read_state
 
+SILENT_MS = 60_000
 MOST_VERSIONS = 4
 """Versions that a panel shows, at most: those that predicted last."""
 
@@ -23,6 +25,11 @@ class Seen(NamedTuple):
     state: State
     saved_at: int
     """When the monitor wrote it, UTC milliseconds; it does so every few seconds while it runs."""
+
+    @property
+    def silent_since(self) -> int | None:
+        """When it was last heard of, where that is longer ago than a monitor that runs ever keeps silent."""
+        return self.saved_at if time.time() * 1000 - self.saved_at > SILENT_MS else None
 
     @property
     def length_ms(self) -> int:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 
-from features.errors import StackError
-from schemas.outcomes_report import Calibration, Cohort, OutcomesReport, WaitingDay
+from schemas.outcomes_report import Calibration, Cohort, WaitingDay
+from serving.http.page.panel import Empty, Panel
+from serving.http.page.sources import Sources
 
 MOST_DAYS, MOST_OTHERS = 120, 20
 """Cohorts that a panel shows, at most: the newest days; versions and segments."""
@@ -47,16 +46,11 @@ class Calibrations(msgspec.Struct, frozen=True):
     calibration: list[Calibration]
 
 
-def decode_report(file: Path) -> OutcomesReport:
-    """What `headrace outcomes` wrote. Raises `StackError` for a file that is none."""
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=OutcomesReport)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise StackError(f"a report is a file that 'headrace outcomes' wrote; {file} gave {error}; run it again") from None
-
-
-def performance(report: OutcomesReport) -> Performance:
-    """The panel of a report."""
+def performance(sources: Sources, service: str) -> Performance | Empty:
+    """The panel of a service."""
+    report = sources.outcomes.report(service)
+    if report is None:
+        return nothing(service)
     kinds: dict[str, list[Cohort]] = {kind: [] for kind in ("matured", "version", "segment", "day")}
     for cohort in report.cohorts:
         kinds[cohort.kind].append(cohort)
@@ -82,7 +76,25 @@ def performance(report: OutcomesReport) -> Performance:
     )
 
 
-def calibration(report: OutcomesReport) -> Calibrations:
-    """The panel of a report."""
+def calibration(sources: Sources, service: str) -> Calibrations | Empty:
+    """The panel of a service."""
+    report = sources.outcomes.report(service)
+    if report is None:
+        return nothing(service)
+    if not report.matured:
+        due = f"No label of these predictions is due yet: those of event days before {report.matured_until} are."
+        return Empty(due, f"headrace outcomes {service}")
+    if not report.calibration:
+        return Empty("Calibration is of scores that are chances, in [0, 1], and these are not.")
     shown = report.calibration[:1] + report.calibration[1:][-MOST_OTHERS:]
     return Calibrations(report.label, report.task, report.made_at, report.matured_until, shown)
+
+
+def nothing(service: str) -> Empty:
+    """What to do where nobody has joined predictions with their labels yet."""
+    return Empty("Nobody has joined predictions with their labels yet.", f"headrace outcomes {service}")
+
+
+SOURCE = "the report of 'headrace outcomes'"
+PERFORMANCE = Panel("performance", SOURCE, performance, 5)
+CALIBRATION = Panel("calibration", SOURCE, calibration, 5)

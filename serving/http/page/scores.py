@@ -5,7 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from features.inputs.reference import SCORE
+from serving.http.page.drift import SOURCE
+from serving.http.page.empties import nothing, waiting
 from serving.http.page.monitored import Monitored, Seen, judged
+from serving.http.page.panel import Empty, Panel
+from serving.http.page.sources import Sources
 from serving.monitor.state import Version
 
 MOST_WINDOWS = 14
@@ -44,17 +48,19 @@ class Scored(msgspec.Struct, frozen=True):
 class Scores(msgspec.Struct, frozen=True):
     """What the panel shows."""
 
-    saved_at: int
+    silent_since: int | None
+    """When the monitor saved this, where that is long ago."""
     versions: list[Scored]
 
 
-def scores(monitored: Monitored, service: str) -> Scores | None:
-    """The panel of a service; None where its monitor has saved nothing yet."""
-    seen = monitored.seen(service)
+def scores(sources: Sources, service: str) -> Scores | Empty:
+    """The panel of a service."""
+    seen = sources.monitored.seen(service)
     if seen is None:
-        return None
-    found = [_scored(monitored, seen, version) for version in seen.versions]
-    return Scores(seen.saved_at, [one for one in found if one is not None and one.windows])
+        return nothing(service)
+    found = [_scored(sources.monitored, seen, version) for version in seen.versions]
+    versions = [one for one in found if one is not None and one.windows]
+    return Scores(seen.silent_since, versions) if versions else waiting(seen)
 
 
 def _scored(monitored: Monitored, seen: Seen, version: Version) -> Scored | None:
@@ -85,3 +91,6 @@ def _windows(seen: Seen, version: Version) -> list[Window]:
     if start is not None and SCORE in version.windows[start].counts:
         windows.append(Window(start, start + seen.length_ms, True, version.windows[start].counts[SCORE]))
     return windows
+
+
+SCORES = Panel("scores", SOURCE, scores, 5)

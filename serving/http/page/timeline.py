@@ -94,9 +94,9 @@ class TimelinePanel:
         return Timeline(changes, alarms, down)
 
     def _alarms(self, sources: Sources, service: str) -> tuple[list[Raised], str]:
-        if sources.kafka is None:
+        if sources.reader is None:
             return [], "it is not known where Kafka is"
-        self._tail = self._tail or Tail(sources.kafka.reader)
+        self._tail = self._tail or Tail(sources.reader)
         found: dict[str, Raised] = {}
         try:
             for record in self._tail.newest(ALARMS.name, LOOKED_AT):

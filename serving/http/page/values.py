@@ -5,7 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from features.inputs.bins import Shares
+from serving.http.page.drift import SOURCE
+from serving.http.page.empties import nothing, waiting
 from serving.http.page.monitored import Monitored, judged
+from serving.http.page.panel import Empty, Panel
+from serving.http.page.sources import Sources
 from serving.monitor.state import Version
 
 MOST_WINDOWS = 60
@@ -41,18 +45,20 @@ class OfVersion(msgspec.Struct, frozen=True):
 class OddValues(msgspec.Struct, frozen=True):
     """What the panel shows."""
 
-    saved_at: int
+    silent_since: int | None
+    """When the monitor saved this, where that is long ago."""
     window_ms: int
     versions: list[OfVersion]
 
 
-def odd_values(monitored: Monitored, service: str) -> OddValues | None:
-    """The panel of a service; None where its monitor has saved nothing yet."""
-    seen = monitored.seen(service)
+def odd_values(sources: Sources, service: str) -> OddValues | Empty:
+    """The panel of a service."""
+    seen = sources.monitored.seen(service)
     if seen is None:
-        return None
-    found = [_of_version(monitored, version) for version in seen.versions]
-    return OddValues(seen.saved_at, seen.length_ms, [one for one in found if one.starts and one.inputs])
+        return nothing(service)
+    found = [_of_version(sources.monitored, version) for version in seen.versions]
+    versions = [one for one in found if one.starts and one.inputs]
+    return OddValues(seen.silent_since, seen.length_ms, versions) if versions else waiting(seen)
 
 
 def _of_version(monitored: Monitored, version: Version) -> OfVersion:
@@ -84,3 +90,6 @@ def _change(values: Values) -> float:
         (values.new, values.trained.new),
     )
     return max(abs((shares[-1] or 0.0) - trained) for shares, trained in pairs if shares) if values.nulls else 0.0
+
+
+VALUES = Panel("values", SOURCE, odd_values, 5)

@@ -8,6 +8,8 @@ const PANELS = [
   "models",
   "flow",
   "cost",
+  "scores",
+  "drift",
 ];
 
 const main = document.getElementById("panels");

@@ -13,6 +13,8 @@ from typing import Literal
 import msgspec
 
 from schemas.deployment import Action
+from serving.http.page.panel import Empty, Panel
+from serving.http.page.sources import Sources
 from serving.models.lifecycle import Entry, apply, replay
 
 MOST = 40
@@ -66,15 +68,23 @@ class Challengers(msgspec.Struct, frozen=True):
     left_out: int
 
 
-def challengers(service: str, entries: Sequence[Entry]) -> Challengers:
-    """The comparisons in a service's log."""
-    deployed, found = replay(service, ()), []
+def challengers(sources: Sources, service: str) -> Challengers | Empty:
+    """The panel of a service."""
+    found = compared(service, sources.registry.entries(service))
+    if not found:
+        return Empty("No newer version has been held against the one in production yet.", f"headrace retrain {service}")
+    return Challengers(found[:MOST], max(0, len(found) - MOST))
+
+
+def compared(service: str, entries: Sequence[Entry]) -> list[Pair]:
+    """The comparisons in a service's log, the newest first."""
+    deployed, found = replay(service, ()), list[Pair]()
     for entry in entries:
         before, deployed = deployed.production, apply(deployed, entry)
         if entry.action in DECISIONS and before is not None:
             found += _pairs(entry, str(before))
     found.reverse()
-    return Challengers(found[:MOST], max(0, len(found) - MOST))
+    return found
 
 
 def _pairs(entry: Entry, beside: str) -> list[Pair]:
@@ -111,3 +121,6 @@ def _pair(entry: Entry, beside: str, said: dict[str, str], on: Literal["test day
 
 def _number(text: str | None) -> float | None:
     return None if text is None or "nan" in text else float(text)
+
+
+CHALLENGERS = Panel("challengers", "the deployment log", challengers, 5)
