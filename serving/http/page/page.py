@@ -39,9 +39,8 @@ HEADERS = {
 
 
 NO_TOKENS = (
-    "a replay changes what is on Kafka, and needs a token with the scope 'publish', also where nothing else needs one; there are no "
-    "tokens here: write a line 'TOKEN read,publish' to a file, TOKEN of 'openssl rand -hex 32', name it in http.tokens_file, and "
-    "start the service again"
+    "a replay changes what is on Kafka, and needs a token with the scope 'publish', also where nothing else needs one; there are "
+    "none here; write 'TOKEN read,publish' to a file, TOKEN by 'openssl rand -hex 32', and name it in http.tokens_file"
 )
 Offset = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 

@@ -34,7 +34,7 @@ class Tail:
         self._consumer: Any = None
 
     def newest(self, topic: str, most: int) -> Iterator[Any]:
-        """The last ``most`` records of each partition, none of a topic that is not there. Raises `StackError` where Kafka is away."""
+        """The last ``most`` records of each partition; none without the topic. Raises `StackError` where Kafka is away."""
         with self._open() as consumer:
             yield from newest(consumer, (topic,), most, SECONDS)
 

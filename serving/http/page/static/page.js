@@ -7,9 +7,14 @@ import { ask, AskError, NoReplyError } from "./ask.js";
 const PANELS = [
   "models",
   "flow",
-  "cost",
+  "feed",
+  "timeline",
   "scores",
   "drift",
+  "audit",
+  "batch",
+  "letters",
+  "cost",
 ];
 
 const main = document.getElementById("panels");
@@ -80,9 +85,9 @@ class Frame {
       this.say("empty", [reply.empty.say, ...(command ? [" ", command] : [])]);
       return;
     }
-    const focused = this.body.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    const restore = kept(this.body);
     this.module.draw(this.body, reply.data, { service: this.service, again: () => { this.etag = null; this.go(); } });
-    if (focused) this.body.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+    restore();
     this.say("data", null);
   }
 
@@ -91,6 +96,19 @@ class Frame {
     this.notice.hidden = parts === null;
     this.notice.replaceChildren(...(parts ?? []));
   }
+}
+
+/** What a person did in an element that is drawn anew: where the focus was, what was scrolled, what was opened; gives what restores it. */
+function kept(element) {
+  const focused = element.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  const scrolled = [...element.querySelectorAll(".scroll")].map((one) => [one.scrollLeft, one.scrollTop]);
+  const opened = [...element.querySelectorAll("details[open][data-key]")].map((one) => one.dataset.key);
+  const keyed = (key) => element.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  return () => {
+    [...element.querySelectorAll(".scroll")].forEach((one, index) => one.scrollTo(...(scrolled[index] ?? [0, 0])));
+    for (const key of opened) keyed(key)?.setAttribute("open", "");
+    if (focused) keyed(focused)?.focus({ preventScroll: true });
+  };
 }
 
 let lost = null;
