@@ -57,7 +57,7 @@ class Explaining:
             done = subprocess.run([*command, "--", service, event_id], capture_output=True, timeout=SECONDS, check=False)
         except subprocess.TimeoutExpired:
             raise StackError(
-                f"an event is explained within {SECONDS:g} s here; run 'headrace explain {service} {event_id}', which takes its time"
+                f"an event is explained within {SECONDS:g} s here; run 'headrace explain {service} {event_id}', at leisure"
             ) from None
         if done.returncode:
             lines = done.stderr.decode(errors="replace").strip().splitlines() or ["it gave no reason"]

@@ -1,7 +1,7 @@
 """The panel of dead letters: records that could not be used, with their reason; and the replay of those that somebody chose.
 
 A replay publishes a record again, as it was: its bytes, key and headers as Kafka has them, to its own partition. It is for a
-cause that is gone: a model that could not score a vector and was replaced, an event that was ahead of the clock, a changed definition.
+cause that is gone: a model that could not score a vector and was replaced, an event ahead of the clock, a changed definition.
 What is still wrong with it makes it a dead letter again.
 """
 
