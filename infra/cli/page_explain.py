@@ -15,11 +15,27 @@ import msgspec
 from features.errors import SettingError, StackError
 
 if TYPE_CHECKING:
-    from serving.http.page.sources import Explained
+    from serving.http.page.sources import Explained, ExplainedValue
 
 SECONDS = 80.0
 """Then the process is ended."""
 NO_PICTURE = "A picture needs the extra: pip install 'headrace[plot]'"
+
+
+class _Value(msgspec.Struct):
+    """What ``--json`` says of a feature; its numbers stay as they are written."""
+
+    feature: str
+    of: str
+    text: str
+    was_served: bool
+    served: msgspec.Raw
+    recomputed: msgspec.Raw
+    cause: str | None
+
+
+class _Said(msgspec.Struct):
+    values: list[_Value]
 
 
 class Explaining:
@@ -44,11 +60,7 @@ class Explaining:
             self._turn.release()
 
     def _explained(self, service: str, event_id: str, picture: Path) -> Explained:
-        from serving.http.page.sources import Explained, ExplainedValue
-
-        class Said(msgspec.Struct):
-            event_id: int | str
-            values: list[ExplainedValue]
+        from serving.http.page.sources import Explained
 
         can_draw = find_spec("matplotlib") is not None
         drawn = ["--out", str(picture)] if can_draw else []
@@ -62,5 +74,12 @@ class Explaining:
         if done.returncode:
             lines = done.stderr.decode(errors="replace").strip().splitlines() or ["it gave no reason"]
             raise SettingError(lines[-1].removeprefix("error: "))
-        said = msgspec.json.decode(done.stdout, type=Said)
-        return Explained(said.event_id, said.values, picture.read_text() if can_draw else "", "" if can_draw else NO_PICTURE)
+        values = [_told(value) for value in msgspec.json.decode(done.stdout, type=_Said).values]
+        return Explained(values, picture.read_text() if can_draw else "", "" if can_draw else NO_PICTURE)
+
+
+def _told(value: _Value) -> ExplainedValue:
+    from serving.http.page.sources import ExplainedValue
+
+    served = bytes(value.served).decode() if value.was_served else None
+    return ExplainedValue(value.feature, value.of, value.text, served, bytes(value.recomputed).decode(), value.cause)

@@ -30,7 +30,8 @@ class Seen(msgspec.Struct, frozen=True):
 
     partition: int
     offset: int
-    event_id: int | str
+    event_id: str
+    """As text: a browser has no whole numbers beyond 2⁵³."""
     event_time: int
     score: float
     model: str
@@ -77,7 +78,7 @@ def _seen(one: Prediction, partition: int, offset: int) -> Seen:
     return Seen(
         partition,
         offset,
-        one.event_id,
+        str(one.event_id),
         one.event_time,
         one.score,
         receipt.model,
@@ -92,6 +93,8 @@ class Whole(msgspec.Struct, frozen=True):
     """One prediction, as it was written."""
 
     prediction: Prediction
+    inputs: dict[str, str]
+    """The receipt's, each as the text that it is in JSON: a browser has no whole numbers beyond 2⁵³."""
 
 
 def receipt(sources: Sources, service: str, asked: Asked) -> Whole | Empty:
@@ -102,11 +105,11 @@ def receipt(sources: Sources, service: str, asked: Asked) -> Whole | Empty:
         return Empty("It is not known where Kafka is.", "headrace up")
     with closing(Tail(sources.reader)) as tail:
         record = next(iter(tail.at(plan.predictions_topic, [place])), None)
-    gone = Empty(f"{plan.predictions_topic} does not have that prediction any more.")
     try:
-        return gone if record is None else Whole(decode_prediction(record.value or b""))
+        found = decode_prediction((record.value if record else None) or b"")
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return gone
+        return Empty(f"{plan.predictions_topic} does not have that prediction any more.")
+    return Whole(found, {name: msgspec.json.encode(value).decode() for name, value in found.receipt.inputs.items()})
 
 
 def explain(sources: Sources, service: str, asked: Asked) -> Explained | Empty:

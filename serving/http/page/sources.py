@@ -22,9 +22,9 @@ class ExplainedValue(msgspec.Struct, frozen=True):
     """The stage or view that it is of."""
     text: str
     """What it is, in words."""
-    was_served: bool
-    served: Any
-    recomputed: Any
+    served: str | None
+    """As the text that it is in JSON; None: it was not served."""
+    recomputed: str
     cause: str | None
     """Why the two differ; None: they do not."""
 
@@ -32,7 +32,6 @@ class ExplainedValue(msgspec.Struct, frozen=True):
 class Explained(msgspec.Struct, frozen=True):
     """Why an event has the values that it has."""
 
-    event_id: int | str
     values: list[ExplainedValue]
     picture: str
     """SVG; empty where it cannot be drawn."""

@@ -142,7 +142,7 @@ async function services() {
       return body.services;
     } catch (error) {
       if (error instanceof NoReplyError) alive(false);
-      else link.replaceChildren(error.message);
+      else link.replaceChildren(`${error.message}; reload the page to give one`);
       await new Promise((done) => setTimeout(done, 2000));
     }
   }

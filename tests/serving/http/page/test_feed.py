@@ -22,9 +22,9 @@ def explained(service: str, event: str) -> Explained:
     """Two values, one of which differs."""
     if event == "gone":
         raise SettingError("history has no event 'gone'; name it with --history")
-    same = ExplainedValue("recent__count", "orders_by_shop", "count of id in 1 h", True, 4, 4, None)
-    late = ExplainedValue("recent__sum_price", "orders_by_shop", "sum of price in 1 h", True, 1.5, 2.5, "late_row")
-    return Explained(event, [same, late], PICTURE, "")
+    same = ExplainedValue("recent__count", "orders_by_shop", "count of id in 1 h", "4", "4", None)
+    late = ExplainedValue("recent__sum_price", "orders_by_shop", "sum of price in 1 h", "1.5", "2.5", "late_row")
+    return Explained([same, late], PICTURE, "")
 
 
 @pytest.mark.stack

@@ -22,7 +22,7 @@ export function draw(element, data, { service }) {
 }
 
 function receipt(service, one) {
-  detail("feed", "receipt", { service, partition: one.partition, offset: one.offset }, `Event ${one.event_id} of ${service}`, (body, { prediction }) => {
+  detail("feed", "receipt", { service, partition: one.partition, offset: one.offset }, `Event ${one.event_id} of ${service}`, (body, { prediction, inputs }) => {
     const { receipt: told } = prediction;
     const reading = (ms, before) => `${moment(ms)}${before ? `, ${span(ms - before)} later` : ""}`;
     const steps = [["event time", moment(prediction.event_time)], ["on Kafka", reading(told.arrived_at)], ["feature vector", reading(told.featured_at, told.arrived_at)],
@@ -33,9 +33,9 @@ function receipt(service, one) {
       ...Object.entries(told.batch_as_of).map(([view, ms]) => [`${view} as of`, moment(ms)]),
       ...Object.entries(told.incomplete ?? {}).map(([view, why]) => [`${view} has no row`, why])];
     const why = el("div", { class: "why", "aria-live": "polite" });
-    const button = el("button", { type: "button", class: "main", onclick: () => explain(service, prediction.event_id, why, button) }, "Explain: recompute it from history");
+    const button = el("button", { type: "button", class: "main", onclick: () => explain(service, one.event_id, why, button) }, "Explain: recompute it from history");
     body.append(table("What it is", ["what", "value"], facts), el("h3", {}, "When (UTC)"), table("When", ["step", "at"], steps), el("h3", {}, "Inputs"),
-      table("Inputs", ["input", { name: "value", number: true }], Object.entries(told.inputs).map(([name, value]) => [name, shown(value)])),
+      table("Inputs", ["input", { name: "value", number: true }], Object.entries(inputs)),
       el("p", {}, button), why);
   });
 }
@@ -55,7 +55,7 @@ async function explain(service, event, element, button) {
 }
 
 function explained(element, data) {
-  const rows = data.values.map((one) => [one.feature, one.was_served ? shown(one.served) : "–", shown(one.recomputed),
+  const rows = data.values.map((one) => [one.feature, one.served ?? "–", one.recomputed,
     one.cause === null ? mark("good", "the same") : mark("bad", one.cause.replaceAll("_", " ")), one.text]);
   element.replaceChildren(el("h3", {}, "What was served, and what history gives"),
     table("Values", ["feature", { name: "served", number: true }, { name: "history", number: true }, "", "what it is"], rows));
@@ -64,10 +64,5 @@ function explained(element, data) {
     return;
   }
   const url = URL.createObjectURL(new Blob([data.picture], { type: "image/svg+xml" }));
-  element.append(el("img", { src: url, alt: `The windows of event ${data.event_id} and the rows in them`, onload: () => URL.revokeObjectURL(url) }));
-}
-
-function shown(value) {
-  if (value === null || value === undefined) return "null";
-  return typeof value === "number" ? String(value) : typeof value === "object" ? JSON.stringify(value) : String(value);
+  element.append(el("img", { src: url, alt: "The windows of the event, and the rows in them", onload: () => URL.revokeObjectURL(url) }));
 }
