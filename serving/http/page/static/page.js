@@ -8,6 +8,11 @@ const PANELS = [
   "models",
   "scores",
   "drift",
+  "values",
+  "alarms",
+  "performance",
+  "calibration",
+  "challengers",
 ];
 
 const main = document.getElementById("panels");

@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from infra.config import monitor_state
+from infra.models import references
 from serving.http.page import page
+from serving.http.page.monitored import Monitored
+from serving.http.page.outcomes import Outcomes
 from serving.http.page.sources import Sources
 from serving.models.registry import Registry
 from tests.serving.http.page.support import Opened, opening
@@ -51,6 +55,11 @@ def registry(tmp_path: Path) -> Registry:
 
 
 @pytest.fixture
-def sources(registry: Registry) -> Sources:
+def sources(registry: Registry, tmp_path: Path) -> Sources:
     """Of one service, `orders`, of which nothing is there."""
-    return Sources(("orders",), registry)
+    return Sources(
+        services=("orders",),
+        registry=registry,
+        monitored=Monitored(lambda service: monitor_state(tmp_path / "monitor", service, "day"), "day", references(registry)),
+        outcomes=Outcomes(lambda service: tmp_path / "outcomes" / f"{service}.json"),
+    )
