@@ -64,9 +64,8 @@ def serve(
         kafka = _kafka(where, read, [service.plan for service in found], loaded.plans)
 
     def say(address: str, stop: Callable[[], None]) -> None:
-        show.out.print(
-            f"serving {', '.join(service.name for service in found)} on [cyan]{address}[/]; its page is {address}/; stop it with Ctrl-C"
-        )
+        names = ", ".join(service.name for service in found)
+        show.out.print(f"serving {names} on [cyan]{address}[/]; its page is {address}/; stop it with Ctrl-C")
         if ready:  # whoever started it reads there that it listens
             ready.write_bytes(msgspec.json.encode({"rest": address}))
 

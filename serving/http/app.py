@@ -88,6 +88,7 @@ def application(
             Guarded("GET", "/", None, page.index),
             Guarded("GET", "/page/{file:path}", None, page.file),
             Guarded("GET", "/v1/page", "read", page.about),
+            Guarded("POST", "/v1/page/letters/replay", None, page.replay),  # it asks for a token by itself, always
             Guarded("GET", "/v1/page/{panel}", "read", page.panel),
             Guarded("GET", "/v1/page/{panel}/{detail}", "read", page.detail),
         )

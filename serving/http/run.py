@@ -84,7 +84,7 @@ def run(
     gate = Gate(config, tokens, metrics)
     served = {service.name: _served(service, registry, config, metrics) for service in services}
     on_kafka = _on_kafka(services, kafka, config, gate, metrics, lambda: server.should_exit) if kafka else None
-    page = Page(sources, has_tokens=gate.has_tokens) if sources else None
+    page = Page(sources, gate) if sources else None
     server = uvicorn.Server(_uvicorn(config, application(served, config, gate, metrics, on_kafka, page)))
     for one in served.values():
         one.start()

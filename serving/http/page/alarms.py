@@ -95,9 +95,7 @@ def events(sources: Sources, service: str, asked: Asked) -> Behind | Empty:
     if alarm.input not in reference:
         return Empty("The registry does not have this version any more, and so not the cells of its values.")
     if sources.reader is None:
-        raise StackError(
-            "it was not known where Kafka is when 'headrace serve' started; start it again once a stack is up"
-        )
+        raise StackError("it was not known where Kafka is when 'headrace serve' started; start it again once a stack is up")
     return behind(alarm, reference[alarm.input].bins, sources.reader)
 
 

@@ -36,6 +36,7 @@ class Detail(NamedTuple):
     """What it reads, as a person is told when that is down."""
     read: Callable[[Sources, str, Asked], msgspec.Struct]
     """Its data of a service, or `Empty`. Raises `ProblemError`, 400, for what is not asked as it should be."""
+    seconds: float = DEADLINE_SECONDS
 
 
 class Details:
@@ -53,10 +54,10 @@ class Details:
             raise ProblemError(404, f"the page has no detail '{name}' of a panel '{panel}'")
         reading = self._threads.submit(self._read, detail, service, asked)
         try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
+            async with asyncio.timeout(detail.seconds):
                 return await asyncio.wrap_future(reading)
         except TimeoutError:
-            return _down(detail, f"it did not reply within {DEADLINE_SECONDS:g} s")
+            return _down(detail, f"it did not reply within {detail.seconds:g} s")
 
     def close(self) -> None:
         """Begin no read any more."""

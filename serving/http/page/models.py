@@ -39,20 +39,15 @@ class Models(msgspec.Struct, frozen=True):
 def models(sources: Sources, service: str) -> Models | Empty:
     """What the registry has of a service. The manifests that are read are those that are shown."""
     registry = sources.registry
-    numbers = [
-        (name, version)
-        for name in registry.names()
-        if registry.service_of(name) == service
-        for version in registry.versions(name)
-    ]
+    names = [name for name in registry.names() if registry.service_of(name) == service]
+    numbers = [(name, version) for name in names for version in registry.versions(name)]
     if not numbers:
-        return Empty(
-            f"{service} has no model yet: train one and put it in production.", f"headrace train {service} --promote production"
-        )
+        say = f"{service} has no model yet: train one and put it in production."
+        return Empty(say, f"headrace train {service} --promote production")
     now = round(time.time() * 1000)
     serving = environments(registry.deployed(service), registry.entries(service), registry.reports(service), now)
     order = [(one.placed.model, one.placed.version) for one in serving]
-    order += sorted((one for one in numbers), key=lambda one: (-one[1], one[0]))
+    order += sorted(numbers, key=lambda one: (-one[1], one[0]))
     shown = list(dict.fromkeys(one for one in order if one in numbers))[:MOST]
     versions = [_version(registry.manifest(name, version), serving) for name, version in shown]
     return Models(versions, len(numbers) - len(shown))

@@ -1,20 +1,25 @@
 """``GET /``, ``/page/…`` and ``/v1/page/…``: the page, its files, and the data of its panels.
 
-The page is hand-written and complete: it loads nothing that is not here, and its Content-Security-Policy lets it load nothing else.
+The page loads nothing that is not here, and its Content-Security-Policy lets it load nothing else.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from importlib import resources
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from features.errors import HeadraceError
+from serving.http.gate import RETRY_SECONDS, Gate
 from serving.http.media import JSON, json_response
 from serving.http.page.details import Details
-from serving.http.page.panels import DETAILS, PANELS
+from serving.http.page.letters import MOST, replay
+from serving.http.page.panels import details, panels
 from serving.http.page.reading import Reading
 from serving.http.page.sources import Sources
 from serving.http.problems import ProblemError, no_service
@@ -33,6 +38,13 @@ HEADERS = {
 }
 
 
+NO_TOKENS = (
+    "a replay changes what is on Kafka, and needs a token with the scope 'publish', also where nothing else needs one; there are "
+    "none here; write 'TOKEN read,publish' to a file, TOKEN by 'openssl rand -hex 32', and name it in http.tokens_file"
+)
+Offset = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
 class File(NamedTuple):
     """A file of the page."""
 
@@ -44,11 +56,11 @@ class File(NamedTuple):
 class Page:
     """The endpoints of the page."""
 
-    def __init__(self, sources: Sources, *, has_tokens: bool) -> None:
-        self._sources, self._has_tokens = sources, has_tokens
+    def __init__(self, sources: Sources, gate: Gate) -> None:
+        self._sources, self._gate = sources, gate
         self._files = _files()
-        self._readings = {panel.name: Reading(panel, sources) for panel in PANELS}
-        self._details = Details(DETAILS, sources)
+        self._readings = {panel.name: Reading(panel, sources) for panel in panels()}
+        self._details = Details(details(), sources)
 
     async def index(self, request: Request) -> Response:
         """``/``."""
@@ -60,7 +72,7 @@ class Page:
 
     async def about(self, request: Request) -> Response:
         """``/v1/page``: of which services there are panels."""
-        return json_response({"services": self._sources.services, "tokens": self._has_tokens})
+        return json_response({"services": self._sources.services, "tokens": self._gate.has_tokens})
 
     async def panel(self, request: Request) -> Response:
         """``/v1/page/{panel}?service=S``: its data, or why there are none; 304 where they are those that the page has."""
@@ -76,6 +88,21 @@ class Page:
         path, asked = request.path_params, dict(request.query_params)
         reply = await self._details.reply(path["panel"], path["detail"], self._service(request), asked)
         return json_response(reply)
+
+    async def replay(self, request: Request) -> Response:
+        """``POST /v1/page/letters/replay``: publish records of dead letters again; this needs a token, wherever it is asked."""
+        if not self._gate.has_tokens:
+            raise ProblemError(403, NO_TOKENS)
+        self._gate.authorize(request, "publish")
+        with self._gate.admit():
+            wanted = _wanted(await self._gate.body(request))
+            if wanted.service not in self._sources.services:
+                raise no_service(wanted.service, self._sources.services)
+            try:
+                replayed = await asyncio.to_thread(replay, self._sources, wanted.service, wanted.letters)
+            except HeadraceError as error:
+                raise ProblemError(503, str(error), retry_after=RETRY_SECONDS) from None
+        return json_response({"replayed": replayed})
 
     def close(self) -> None:
         """End the threads of the panels."""
@@ -94,6 +121,25 @@ class Page:
         if found is None:
             raise ProblemError(404, f"the page has no file '{name}'")
         return _unless_known(request, found.etag, found.content, found.media_type)
+
+
+class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a replay."""
+
+    service: str
+    letters: list[tuple[Offset, Offset]]
+    """By partition and offset."""
+
+
+def _wanted(body: bytes) -> Wanted:
+    rule = 'a replay is {"service": NAME, "letters": [[PARTITION, OFFSET], …]}'
+    try:
+        wanted = msgspec.json.decode(body, type=Wanted)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProblemError(400, f"{rule}; got {error}") from None
+    if not 0 < len(set(wanted.letters)) == len(wanted.letters) <= MOST:
+        raise ProblemError(400, f"{rule}, of 1 to {MOST} dead letters, each once; got {len(wanted.letters)}")
+    return wanted
 
 
 def _unless_known(request: Request, etag: str, content: bytes, media_type: str) -> Response:

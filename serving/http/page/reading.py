@@ -1,4 +1,4 @@
-"""One panel's data, read on a thread of its own: a source that is slow or away holds up neither the event loop nor another panel."""
+"""One panel's data, read on a thread of its own: a source that is slow or away holds up neither requests nor another panel."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Reading:
         self._down: dict[str, Down] = {}
 
     async def body(self, service: str) -> Body:
-        """The reply of now, or of less than the panel's seconds ago. One read is under way at a time, however many wait for it."""
+        """The reply of now, or of less than the panel's seconds ago. One read is under way at a time, however many wait."""
         made = self._made.get(service)
         if made is not None and time.monotonic() - made.at < self._panel.seconds:
             return made

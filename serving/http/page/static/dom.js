@@ -72,3 +72,8 @@ export function mark(kind, text) {
   const signs = { good: "●", bad: "▲", warn: "◆", quiet: "○" };
   return el("span", { class: `mark ${kind}` }, el("span", { "aria-hidden": "true" }, `${signs[kind]} `), text);
 }
+
+/** Some figures, each with what it is: [[name, value], …]. */
+export function figures(pairs) {
+  return el("dl", { class: "figures" }, pairs.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+}

@@ -6,13 +6,20 @@ import { ask, AskError, NoReplyError } from "./ask.js";
 // In the order in which they are shown.
 const PANELS = [
   "models",
-  "scores",
-  "drift",
-  "values",
+  "flow",
+  "feed",
+  "timeline",
   "alarms",
-  "performance",
+  "drift",
+  "scores",
   "calibration",
+  "values",
+  "performance",
   "challengers",
+  "audit",
+  "batch",
+  "letters",
+  "cost",
 ];
 
 const main = document.getElementById("panels");
@@ -83,9 +90,9 @@ class Frame {
       this.say("empty", [reply.empty.say, ...(command ? [" ", command] : [])]);
       return;
     }
-    const focused = this.body.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    const restore = kept(this.body);
     this.module.draw(this.body, reply.data, { service: this.service, again: () => { this.etag = null; this.go(); } });
-    if (focused) this.body.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+    restore();
     this.say("data", null);
   }
 
@@ -94,6 +101,19 @@ class Frame {
     this.notice.hidden = parts === null;
     this.notice.replaceChildren(...(parts ?? []));
   }
+}
+
+/** What a person did in an element that is drawn anew: where the focus was, what was scrolled, what was opened; gives what restores it. */
+function kept(element) {
+  const focused = element.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  const scrolled = [...element.querySelectorAll(".scroll")].map((one) => [one.scrollLeft, one.scrollTop]);
+  const opened = [...element.querySelectorAll("details[open][data-key]")].map((one) => one.dataset.key);
+  const keyed = (key) => element.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  return () => {
+    [...element.querySelectorAll(".scroll")].forEach((one, index) => one.scrollTo(...(scrolled[index] ?? [0, 0])));
+    for (const key of opened) keyed(key)?.setAttribute("open", "");
+    if (focused) keyed(focused)?.focus({ preventScroll: true });
+  };
 }
 
 let lost = null;
@@ -127,7 +147,7 @@ async function services() {
       return body.services;
     } catch (error) {
       if (error instanceof NoReplyError) alive(false);
-      else link.replaceChildren(error.message);
+      else link.replaceChildren(`${error.message}; reload the page to give one`);
       await new Promise((done) => setTimeout(done, 2000));
     }
   }

@@ -43,8 +43,11 @@ class Opened(NamedTuple):
 
 @contextmanager
 def opening(browser: Browser) -> Iterator[Callable[..., Opened]]:
-    """Gives what opens the page in a tab of its own. What a tab logged as an error fails the test: a fault of the page's script, or
-    something that its Content-Security-Policy refused. Statuses of requests, which Chromium logs, too, are the tests' own business."""
+    """Gives what opens the page in a tab of its own.
+
+    What a tab logged as an error fails the test: a fault of the page's script, or what its Content-Security-Policy refused.
+    Statuses of requests, which Chromium logs, too, are the tests' own business.
+    """
     contexts, errors = [], list[str]()
 
     def opened(address: str, path: str = "/", **options: Any) -> Opened:

@@ -76,9 +76,8 @@ def test_a_slow_source_is_down_and_holds_up_nothing(sources: Sources, monkeypatc
         go.wait(30)
         return Shown(0.5)
 
-    monkeypatch.setattr(
-        whole, "PANELS", (panel(slow), panel(lambda sources, service: Shown(float("nan")))._replace(name="other"))
-    )
+    other = panel(lambda sources, service: Shown(float("nan")))._replace(name="other")
+    monkeypatch.setattr(whole, "panels", lambda: (panel(slow), other))
     monkeypatch.setattr("serving.http.page.reading.DEADLINE_SECONDS", 0.1)
     with page_of(sources) as running:
         replies = [running.request("GET", "/v1/page/models?service=orders").json["down"] for _ in range(3)]
@@ -100,7 +99,7 @@ def test_a_fault_of_a_panel_is_its_own(sources: Sources, monkeypatch: pytest.Mon
     def fault(sources: Sources, service: str) -> Shown:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr(whole, "PANELS", (panel(stack), panel(fault)._replace(name="other")))
+    monkeypatch.setattr(whole, "panels", lambda: (panel(stack), panel(fault)._replace(name="other")))
     with page_of(sources) as running:
         assert running.request("GET", "/v1/page/models?service=orders").json["down"]["why"] == "Kafka is away; start it"
         reply = running.request("GET", "/v1/page/other?service=orders")
