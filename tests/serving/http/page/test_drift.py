@@ -71,7 +71,12 @@ def test_a_click_shows_the_values_with_n_statistic_and_threshold(
         field = row(opened.panel("drift"), KIND).locator("button").nth(4)
         field.click()
         dialog = opened.tab.get_by_role("dialog")
-        for text in ("n = 5,000, 2024-09-20 to 2024-09-27", f"n = {ROWS}, 2024-10-08 to 2024-10-09", "limit 0.0", "values that training did not have"):
+        for text in (
+            "n = 5,000, 2024-09-20 to 2024-09-27",
+            f"n = {ROWS}, 2024-10-08 to 2024-10-09",
+            "limit 0.0",
+            "values that training did not have",
+        ):
             expect(dialog).to_contain_text(text)
         new = dialog.locator("tbody tr").nth(1)
         expect(new.locator("td")).to_have_text(["new", "0 % (0)", "33.3 % (200)", new.locator("td").nth(3).inner_text()])
