@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlencode
@@ -55,10 +56,8 @@ def test_each_input_in_each_window(state: Path, sources: Sources, open_page: Cal
         expect(panel).to_contain_text("3,600 predictions are counted, 0 came after their window was closed")
 
 
-def says(begins: str) -> object:
+def says(begins: str) -> re.Pattern[str]:
     """A text that begins so."""
-    import re
-
     return re.compile(f"^{re.escape(begins)}[0-9.]+, limit [0-9.]+, drifted$")
 
 
@@ -71,7 +70,12 @@ def test_a_click_shows_the_values_with_n_statistic_and_threshold(
         field = row(opened.panel("drift"), KIND).locator("button").nth(4)
         field.click()
         dialog = opened.tab.get_by_role("dialog")
-        for text in ("n = 5,000, 2024-09-20 to 2024-09-27", f"n = {ROWS}, 2024-10-08 to 2024-10-09", "limit 0.0", "values that training did not have"):
+        for text in (
+            "n = 5,000, 2024-09-20 to 2024-09-27",
+            f"n = {ROWS}, 2024-10-08 to 2024-10-09",
+            "limit 0.0",
+            "values that training did not have",
+        ):
             expect(dialog).to_contain_text(text)
         new = dialog.locator("tbody tr").nth(1)
         expect(new.locator("td")).to_have_text(["new", "0 % (0)", "33.3 % (200)", new.locator("td").nth(3).inner_text()])
