@@ -1,4 +1,4 @@
-"""The panels of performance and calibration: cohorts with intervals, coverage and days that are not due, as the report has them."""
+"""The panels of performance and calibration: cohorts with intervals, coverage and days that are not due, as reported."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def told() -> OutcomesReport:
 def test_days_with_intervals_and_days_that_are_not_due(
     told: OutcomesReport, sources: Sources, tmp_path: Path, open_page: Callable[..., Opened]
 ) -> None:
-    """A dot and a line for each day that is due, shade over those that are not, a bar for the labels of each; in words as well."""
+    """A dot and a line for each day that is due, shade over the others, a bar for the labels of each; in words as well."""
     left(tmp_path, told)
     with page_of(sources) as running:
         panel = open_page(running.address).panel("performance")
