@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from kafka import TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import AuthorizationError, KafkaError
 
 from features.errors import StackError
 from schemas.newest import newest
@@ -60,6 +60,11 @@ class Tail:
             if self._consumer is None:
                 self._consumer = PollingConsumer(**self._reader)
             yield self._consumer
+        except AuthorizationError as error:
+            raise StackError(
+                f"the page reads this topic, and Kafka does not let it ({type(error).__name__}); give the service the right to "
+                "(docs/secured-kafka.md)"
+            ) from None
         except KafkaError as error:
             self.close()  # another look begins anew
             raise StackError(f"Kafka does not reply ({type(error).__name__}); 'headrace status' says what runs") from None

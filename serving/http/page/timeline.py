@@ -89,7 +89,7 @@ class TimelinePanel:
             for one in reversed(entries)
         ]
         alarms, down = self._alarms(sources, service)
-        if not changes and not alarms and not down:
+        if not changes and not alarms and (not down or sources.reader is None):
             return Empty(f"Nothing of {service} was put in service yet.", f"headrace train {service} --promote production")
         return Timeline(changes, alarms, down)
 

@@ -6,6 +6,7 @@ They are made anew by `make pictures`, and by nothing else: they take minutes, a
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -64,7 +65,7 @@ def project(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_pictures(project: Path, open_page: Callable[..., Opened]) -> None:
-    """Every panel has data, and is taken as it is."""
+    """Every panel is taken as it is; what is not there, an alarm say, is said."""
     of, settings = ["--project", str(project)], load_settings(project)
     address = stack.http_address(project, settings)
     assert address is not None
@@ -79,12 +80,15 @@ def test_pictures(project: Path, open_page: Callable[..., Opened]) -> None:
     assert run(["publish", str(project / "data" / "transactions.parquet"), *of, *after]) == 0
     assert run(["audit", "fraud", *of]) == 0
     assert run(["outcomes", "fraud", *of]) == 0
+    assert run(["retrain", "fraud", *of]) == 0
     PICTURES.mkdir(exist_ok=True)
     opened.poll()
     opened.panel("flow")
     opened.tab.screenshot(path=PICTURES / "page.png")
     for name in opened.tab.locator("section").evaluate_all("all => all.map(one => one.id)"):
-        take(opened.panel(name), name)
+        panel = opened.tab.locator(f"section#{name}")
+        expect(panel).to_have_attribute("data-state", re.compile("data|empty"), timeout=60_000)
+        take(panel, name)
     opened.panel("feed").locator("tbody button").first.click()
     opened.tab.get_by_role("button", name="Explain").click()
     expect(opened.tab.locator("dialog.detail img")).to_be_visible(timeout=90_000)

@@ -8,16 +8,24 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from prometheus_client import values
+
 from features.exposition import exposed
 from serving.kafka.metrics import ScorerMetrics, ServiceMetrics
 
 
 @contextmanager
 def telling(lag: int = 0) -> Iterator[tuple[str, ServiceMetrics]]:
-    """Where it tells them, and what it tells with."""
-    metrics = ScorerMetrics()
+    """Where it tells them, and what it tells with.
+
+    Feast, wherever it was imported before, has prometheus_client keep its values in files that all registries of a process share.
+    """
     lineup: Any = SimpleNamespace(lanes=())
-    told = metrics.of("orders", lambda: lineup, lambda: {0: lag})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(values, "ValueClass", values.MutexValue)
+        metrics = ScorerMetrics()
+        told = metrics.of("orders", lambda: lineup, lambda: {0: lag})
     with exposed(metrics.registry, 0) as address:
         yield address, told
 

@@ -14,7 +14,7 @@ const NAMES = {
 export function draw(element, data) {
   const streamLag = Object.values(data.stream_lag);
   const hops = data.hops.map((one) => [NAMES[one.name] ?? one.name, number(one.events), span(one.p50_ms), span(one.p99_ms)]);
-  const late = `the last ${span(data.over_seconds * 1000)}`;
+  const late = data.over_seconds ? `the last ${span(data.over_seconds * 1000)}` : "from the next look on";
   element.replaceChildren(
     figures([
       ["events/s", number(data.events_per_second)],
