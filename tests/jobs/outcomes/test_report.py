@@ -74,6 +74,15 @@ def test_scores_that_are_no_chances_have_no_calibration_and_numbers_have() -> No
     assert calibrations(frame.assign(label=np.nan), "regression", "k") == []
 
 
+def test_a_bin_whose_labels_are_all_equal_has_no_interval() -> None:
+    """None of its draws gives another: a width of 0 would say that nobody can be surer."""
+    frame = outcomes(rows=2000)
+    frame.loc[(frame["score"] < 0.3) & frame["label"].notna(), "label"] = 0.0
+    first, *_, last = calibrations(frame, "classification", "k")[0].bins
+    assert (first.mean_label.value, first.mean_label.low, first.mean_label.high) == (0.0, None, None)
+    assert last.mean_label.low is not None
+
+
 def test_one_score_is_one_bin() -> None:
     """A model that says the same of every event."""
     (all_of_it, *_) = calibrations(outcomes().assign(score=0.25), "classification", "k")
