@@ -34,7 +34,10 @@ def measure(found: Interval) -> Measure:
 
 
 def _bins(rows: pd.DataFrame, key: str | None) -> list[CalibrationBin]:
-    """Equal scores are in one bin; the interval of a bin's mean label is of the same draws as those of the metrics."""
+    """Equal scores are in one bin; the interval of a bin's mean label is of the same draws as those of the metrics.
+
+    A bin whose labels are all equal has none: every draw gives that label, however few there are.
+    """
     scores, labels = rows["score"].to_numpy(np.float64), rows["label"].to_numpy(np.float64)
     edges = np.unique(np.quantile(scores, EDGES, method="inverted_cdf"))
     edges = edges[edges < scores.max()]
@@ -50,6 +53,7 @@ def _bins(rows: pd.DataFrame, key: str | None) -> list[CalibrationBin]:
     intervals = bootstrap(mean_labels, blocks(rows, key), resamples=RESAMPLES)
     bins = []
     for place, interval in enumerate(intervals):
-        own = scores[places == place]
-        bins.append(CalibrationBin(float(own.min()), float(own.max()), len(own), float(own.mean()), measure(interval)))
+        own, of_own = scores[places == place], labels[places == place]
+        found = Measure(interval.value, None, None) if of_own.min() == of_own.max() else measure(interval)
+        bins.append(CalibrationBin(float(own.min()), float(own.max()), len(own), float(own.mean()), found))
     return bins

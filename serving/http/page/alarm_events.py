@@ -24,6 +24,7 @@ from features.inputs.reference import SCORE
 from schemas.alarm import Alarm
 from schemas.features import Value
 from schemas.topics import predictions
+from serving.http.page import tail
 from serving.http.positions import beginnings, ends, go_on, partitions
 from serving.kafka.clients import PollingConsumer
 
@@ -38,7 +39,7 @@ POLL_MS = 500
 MOVED = 0.9
 """The cells that moved most are those with more values than training had that together make this share of what all such cells add
 to the index."""
-READER = {"max_poll_records": 500, "fetch_max_bytes": 2**20, "max_partition_fetch_bytes": 2**17}
+READER = {**tail.READER, "max_poll_records": 500, "max_partition_fetch_bytes": 2**17}
 
 
 class _Receipt(msgspec.Struct, gc=False):
@@ -60,10 +61,11 @@ _decode = msgspec.json.Decoder(_Predicted).decode
 class Event(msgspec.Struct, frozen=True):
     """One event behind an alarm. Its time is UTC milliseconds."""
 
-    event_id: int | str
+    event_id: str
+    """As text: a browser has no whole numbers beyond 2⁵³."""
     event_time: int
-    value: Value
-    """Of the input that the alarm is of."""
+    value: str
+    """Of the input that the alarm is of, as the text that it is in JSON."""
     cell: str
     """The cell of the histogram that it lies in."""
     score: float
@@ -120,7 +122,7 @@ def behind(alarm: Alarm, bins: Bins, reader: dict[str, Any], clock: Callable[[],
                     found.take(record)
                 found.is_all &= stop == end and search.has_time()
     except KafkaError as error:
-        raise StackError(f"the events behind an alarm are on Kafka, which gave {type(error).__name__}; try again") from None
+        raise StackError(f"Kafka does not reply ({type(error).__name__}); 'headrace status' says what runs") from None
     return found.told()
 
 
@@ -175,7 +177,8 @@ class _Found:
         cell = int(self._bins.cells([value])[0])
         if cell in self._cells:
             place = record.partition, record.offset
-            self._events.append(Event(one.event_id, one.event_time, value, alarm.cells[cell], one.score, *place))
+            text = msgspec.json.encode(value).decode()
+            self._events.append(Event(str(one.event_id), one.event_time, text, alarm.cells[cell], one.score, *place))
 
     def told(self) -> Behind:
         """All of it."""

@@ -110,7 +110,7 @@ function kept(element) {
   const opened = [...element.querySelectorAll("details[open][data-key]")].map((one) => one.dataset.key);
   const keyed = (key) => element.querySelector(`[data-key="${CSS.escape(key)}"]`);
   return () => {
-    [...element.querySelectorAll(".scroll")].forEach((one, index) => one.scrollTo(...(scrolled[index] ?? [0, 0])));
+    [...element.querySelectorAll(".scroll")].forEach((one, index) => scrolled[index] && one.scrollTo(...scrolled[index]));
     for (const key of opened) keyed(key)?.setAttribute("open", "");
     if (focused) keyed(focused)?.focus({ preventScroll: true });
   };

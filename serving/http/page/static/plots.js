@@ -134,7 +134,12 @@ export function reliability(bins, label, said, width) {
   const root = shares ? Math.sqrt : (value) => value;
   const x = ((place) => (value) => place(root(value)))(scale(root(shares ? 0 : low), root(high), 60, width - 20));
   const y = ((place) => (value) => place(root(value)))(scale(root(shares ? 0 : low), root(high), 300, 14));
-  const marks = shares ? [0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1].filter((one) => one <= high) : ticks(low, high, 5);
+  let before = -Infinity;
+  const marks = (shares ? [0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1].filter((one) => one <= high) : ticks(low, high, 5)).filter((one) => {
+    if (x(one) - before < 40) return false; // its text would lie over the one before
+    before = x(one);
+    return true;
+  });
   const lines = marks.map((at) => [
     svg("line", { class: "grid", x1: 60, x2: width - 20, y1: y(at), y2: y(at) }), text(56, y(at) + 4, shares ? percent(at) : at.toString(), { "text-anchor": "end" }),
     text(x(at), 318, shares ? percent(at) : at.toString(), { "text-anchor": "middle" })]);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlencode
@@ -55,10 +56,8 @@ def test_each_input_in_each_window(state: Path, sources: Sources, open_page: Cal
         expect(panel).to_contain_text("3,600 predictions are counted, 0 came after their window was closed")
 
 
-def says(begins: str) -> object:
+def says(begins: str) -> re.Pattern[str]:
     """A text that begins so."""
-    import re
-
     return re.compile(f"^{re.escape(begins)}[0-9.]+, limit [0-9.]+, drifted$")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from features.inputs.bins import number_bins, text_bins
-from features.inputs.reference import SCORE, Reference, encode_reference
+from features.inputs.reference import SCORE, Reference
 from features.times import DAY_MS
 from infra.config import monitor_state
 from infra.models import references
@@ -47,10 +47,10 @@ def watched_model(registry: Registry) -> Manifest:
     return manifest
 
 
-def monitor_of(registry: Registry) -> Monitor:
+def monitor_of(registry: Registry, service: str = "orders") -> Monitor:
     """One that has counted nothing."""
     made = rules()
-    return Monitor(State("orders", made.window), made, references(registry), clock=lambda: (DAY + 9 * DAY_MS) / 1000)
+    return Monitor(State(service, made.window), made, references(registry), clock=lambda: (DAY + 9 * DAY_MS) / 1000)
 
 
 def count_day(monitor: Monitor, day: int, *, moved: float = 0.0, nulls: int = 0, new: int = 0, version: int = 1) -> None:
@@ -67,9 +67,9 @@ def count_day(monitor: Monitor, day: int, *, moved: float = 0.0, nulls: int = 0,
     monitor.count("orders", version, times, {PRICE: prices, KIND: kinds, SCORE: scores})
 
 
-def drifted(registry: Registry) -> Monitor:
+def drifted(registry: Registry, service: str = "orders") -> Monitor:
     """Five days of which the last two have drifted, and a sixth that is open."""
-    monitor = monitor_of(registry)
+    monitor = monitor_of(registry, service)
     for day in range(3):
         count_day(monitor, day)
     for day in (3, 4):
@@ -81,6 +81,6 @@ def drifted(registry: Registry) -> Monitor:
 
 def saved(monitor: Monitor, folder: Path) -> Path:
     """The monitor's file, where the page's `sources` look for it."""
-    file = monitor_state(folder / "monitor", "orders", "day")
+    file = monitor_state(folder / "monitor", monitor.state.service, "day")
     write_state(file, monitor.state)
     return file

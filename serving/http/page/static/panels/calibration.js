@@ -25,7 +25,7 @@ export function draw(element, data) {
     reliability(points, `Calibration of ${names[which]}: ${bins.length} bins of scores, ${off.length} of which have the mean score outside the interval of what happened`, (one) => words(one.bin), widthIn(element)),
     el("p", {}, off.length ? `In ${off.length} of ${bins.length} bins the mean score lies outside the 95 % interval of what happened.` : `In all ${bins.length} bins the mean score lies in the 95 % interval of what happened, where there is one.`),
     el("p", { class: "hint" }, `On the dashed line what was said is what happened. Label ${data.label}, event days before ${data.matured_until}, found ${moment(data.made_at)} UTC.`),
-    el("details", {}, el("summary", { "data-key": "calibration-numbers" }, "As numbers"),
+    el("details", { "data-key": "calibration-numbers" }, el("summary", {}, "As numbers"),
       table("Bins of scores", ["scores", { name: "events", number: true }, { name: "mean score", number: true }, { name: happened, number: true }],
         bins.map((bin) => [`${number(bin.lowest)} to ${number(bin.highest)}`, number(bin.rows), number(bin.mean_score), told(bin.mean_label)]))),
   );

@@ -44,8 +44,7 @@ export function draw(element, data, { service }) {
     `${number(data.counted)} predictions are counted, ${number(data.late)} came after their window was closed, ${number(data.without_reference)} are of versions without a reference.`,
   ];
   element.replaceChildren(...[silent(data), ...ways, map(one, data.window_ms, service), el("p", { class: "hint" }, more.join(" "))].filter(Boolean));
-  if (left) element.querySelector(".scroll").scrollLeft = left;
-  else element.querySelector(".scroll").scrollLeft = 1e6; // the newest windows are at the right
+  element.querySelector(".scroll").scrollLeft = left ?? 1e6; // the newest windows are at the right
 }
 
 function map(one, length, service) {

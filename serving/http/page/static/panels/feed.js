@@ -21,7 +21,8 @@ export function draw(element, data, { service }) {
   );
 }
 
-function receipt(service, one) {
+/** A dialog with a prediction, by its partition and offset, and its receipt. */
+export function receipt(service, one) {
   detail("feed", "receipt", { service, partition: one.partition, offset: one.offset }, `Event ${one.event_id} of ${service}`, (body, { prediction, inputs }) => {
     const { receipt: told } = prediction;
     const reading = (ms, before) => `${moment(ms)}${before ? `, ${span(ms - before)} later` : ""}`;

@@ -11,11 +11,11 @@ const COVERAGE = 0.95;
 const OLD_MS = 2 * 86_400_000;
 let chosen = null;
 
-export function draw(element, data) {
+export function draw(element, data, { service }) {
   const of = `predictions of ${data.source}, label ${data.label}`;
   const made = `found ${moment(data.made_at)} UTC`;
   const parts = [el("p", { class: "hint" }, `${number(data.predictions)} ${of}; ${number(data.matured)} are of event days before ${data.matured_until}, whose labels are due (${data.delay_days} days after); ${made}.`)];
-  if (Date.now() - data.made_at > OLD_MS) parts.push(el("p", { class: "notice" }, "◆ this is older than two days; it is found anew by ", el("code", {}, "headrace outcomes")));
+  if (Date.now() - data.made_at > OLD_MS) parts.push(el("p", { class: "notice" }, "◆ this is older than two days; it is found anew by ", el("code", {}, `headrace outcomes ${service}`)));
   if (!data.metrics.length) {
     parts.push(el("p", {}, mark("quiet", "nothing is measured yet"), data.matured ? ": no label of these events is known" : `: the first day whose labels will be due is ${data.waiting[0]?.name ?? "not known"}`));
     element.replaceChildren(...parts, waitingTable(data));
@@ -28,15 +28,16 @@ export function draw(element, data) {
   parts.push(
     el("p", { class: "choices" }, choice("Metric", "performance-metric", data.metrics.map(plain), data.metrics.indexOf(name), (place) => {
       chosen = data.metrics[place];
-      draw(element, data);
+      draw(element, data, { service });
       element.querySelector("select").focus();
     })),
     cohorts(measured, data.waiting, (one) => one.labelled / one.rows, `${plain(name)} by event day, ${measured.length} days, and ${data.waiting.length} days whose labels are not due. ${newest ? words(newest) : ""}`, words, widthIn(element)),
     el("p", { class: "hint" }, "A dot is a day, the line its 95 % interval; shaded days wait for labels. Bars are the share of labels that is known."),
     warning(data),
+    data.left_out ? el("p", { class: "hint" }, `${number(data.left_out)} older days, versions and segments are not shown: `, el("code", {}, `headrace outcomes ${service}`)) : null,
     table("Cohorts", ["", { name: "events", number: true }, { name: "labels", number: true }, { name: plain(name), number: true }, { name: "95 % interval", number: true }],
       [data.overall, ...data.versions, ...data.segments].map((one) => cells(data, one, name))),
-    el("details", {}, el("summary", { "data-key": "performance-days" }, "Days as numbers"),
+    el("details", { "data-key": "performance-days" }, el("summary", {}, "Days as numbers"),
       table("Days", ["day", { name: "events", number: true }, { name: "labels", number: true }, { name: plain(name), number: true }, { name: "95 % interval", number: true }], data.days.map((one) => cells(data, one, name))), waitingTable(data)),
   );
   element.replaceChildren(...parts.filter(Boolean));

@@ -32,7 +32,7 @@ export function draw(element, data) {
     histograms(one.cells, series, `Scores of ${names[which]}. ${trained}; ${found}`, widthIn(element)),
     el("p", { class: "keys" }, legend([["trained", "training"]]), ` ${trained} `, legend([["found", "predictions"]]), ` ${found}`),
     said(shown),
-    el("details", {}, el("summary", {}, "As numbers"), table("Scores by cell", ["score", { name: "training", number: true }, { name: "predictions", number: true }],
+    el("details", { "data-key": "scores-numbers" }, el("summary", {}, "As numbers"), table("Scores by cell", ["score", { name: "training", number: true }, { name: "predictions", number: true }],
       one.cells.map((cell, place) => [cell, ...series.map(({ counts }) => `${percent(counts[place] / (sum(counts) || 1))} (${number(counts[place])})`)]))),
   ].filter(Boolean));
 }

@@ -17,7 +17,6 @@ export function draw(element, data) {
   const one = data.versions[which];
   const changed = one.inputs.filter((input) => parts(input).some(({ trained, shares }) => moved(trained, shares)));
   const rest = one.inputs.filter((input) => !changed.includes(input));
-  const isOpen = element.querySelector("details")?.open;
   const span = `${start(one.starts[0], data.window_ms)} to ${start(one.starts.at(-1), data.window_ms)}`;
   element.replaceChildren(...[
     silent(data),
@@ -28,7 +27,7 @@ export function draw(element, data) {
     })),
     el("p", { class: "hint" }, `Shares of the values in training and in the windows from ${span}; the dashed line is training's.`),
     changed.length ? inputs("Inputs that changed", changed) : el("p", {}, mark("good", "as in training"), ": no share moved by a hundredth of all values in the newest window"),
-    rest.length ? el("details", { open: isOpen }, el("summary", { "data-key": "values-rest" }, `${rest.length} inputs whose shares are as in training`), inputs("Inputs that did not change", rest)) : null,
+    rest.length ? el("details", { "data-key": "values-rest" }, el("summary", {}, `${rest.length} inputs whose shares are as in training`), inputs("Inputs that did not change", rest)) : null,
     one.left_out ? el("p", { class: "hint" }, `${one.left_out} more inputs are not shown: their shares moved less.`) : null,
   ].filter(Boolean));
 }
