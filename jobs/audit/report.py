@@ -22,6 +22,9 @@ def report(found: Audit, now_ms: int) -> AuditReport:
         without_receipt=found.without_receipt,
         never_served=found.never_served,
         late_rows=found.late_rows,
-        stages=[Audited(one.name, one.values, one.differing, {**one.causes}) for one in compared.stages],
+        stages=[
+            Audited(one.name, one.values, one.differing, {str(cause): count for cause, count in one.causes.items()})
+            for one in compared.stages
+        ],
         examples=[example for one in compared.features for example in one.examples][:EXAMPLES],
     )

@@ -26,13 +26,13 @@ from tests.support.orders import PLAN
 from tests.support.streams import own_topics
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-ADVICE = "the page's tests need Chromium, and there is none; apt install chromium, or set HEADRACE_CHROMIUM to its path"
+ADVICE = "the page's tests need Chromium, and there is none; apt install chromium, or set CHROMIUM to its path"
 
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """A Chromium of this machine, without a window."""
-    found = os.environ.get("HEADRACE_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         pytest.skip(ADVICE)
     with sync_playwright() as playwright:

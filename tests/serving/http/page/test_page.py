@@ -188,3 +188,35 @@ def test_a_service_that_ends_is_said_and_one_that_comes_back_goes_on(
         opened.tab.unroute("**/v1/page/**")
         expect(opened.tab.locator("#link")).to_have_text("", timeout=20_000)
         opened.panel("models", "empty")
+
+
+def test_a_tab_that_is_hidden_asks_nothing(sources: Sources, open_page: Callable[..., Opened]) -> None:
+    """Until it is looked at again: then every panel asks at once."""
+    hide = "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true}) }"
+    with page_of(sources) as running:
+        opened = open_page(running.address)
+        opened.panel("flow", "empty")
+        opened.tab.evaluate(hide, True)
+        opened.poll()
+        opened.tab.wait_for_load_state("networkidle")
+        asked: list[str] = []
+        opened.tab.on("request", lambda request: asked.append(request.url))
+        opened.tab.wait_for_timeout(3000)
+        assert asked == []
+        opened.tab.evaluate(hide, False)
+        with opened.tab.expect_response("**/v1/page/flow?service=orders"):
+            opened.poll()
+
+
+def test_a_panel_that_cannot_be_drawn_or_loaded_takes_no_other_with_it(
+    sources: Sources, open_page: Callable[..., Opened]
+) -> None:
+    """Each says so in its own place."""
+    with page_of(sources) as running:
+        opened = open_page(running.address, "/nowhere")
+        opened.tab.route("**/v1/page/models?**", lambda route: route.fulfill(json={"data": {}}))
+        opened.tab.route("**/panels/cost.js", lambda route: route.abort())
+        opened.tab.goto(f"http://{running.address}/")
+        expect(opened.panel("models", "refused")).to_contain_text("this panel cannot be drawn")
+        expect(opened.panel("cost", "refused")).to_contain_text("this panel cannot be loaded")
+        opened.panel("flow", "empty")

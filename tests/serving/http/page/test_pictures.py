@@ -25,7 +25,7 @@ from tests.support.data import fraud_project
 pytestmark = [
     pytest.mark.stack,
     pytest.mark.timeout(1800),
-    pytest.mark.skipif(not os.environ.get("HEADRACE_PICTURES"), reason="'make pictures' makes the pictures of docs/page.md"),
+    pytest.mark.skipif(not os.environ.get("PAGE_PICTURES"), reason="'make pictures' makes the pictures of docs/page.md"),
 ]
 SETTINGS = """
 [http]
