@@ -72,9 +72,9 @@ def _of_version(monitored: Monitored, version: Version) -> OfVersion:
                 input=name,
                 kind=histogram.bins.kind,
                 trained=histogram.bins.shares(histogram.counts),
-                nulls=[one and one.null for one in own],
-                out_of_range=[one and one.out_of_range for one in own],
-                new=[one and one.new for one in own],
+                nulls=[one.null if one else None for one in own],
+                out_of_range=[one.out_of_range if one else None for one in own],
+                new=[one.new if one else None for one in own],
             )
         )
     found.sort(key=_change, reverse=True)
