@@ -44,5 +44,5 @@ def test_what_cannot_be_read_and_what_is_too_long_is_one_line(tmp_path: Path, mo
         files.read(tmp_path)
     monkeypatch.setattr(kept, "MOST_BYTES", 3)
     (tmp_path / "long").write_bytes(b"1234")
-    with pytest.raises(StackError, match="at most 3 bytes; .*long has 4"):
+    with pytest.raises(StackError, match=r"at most 3 bytes; .*long has 4"):
         files.read(tmp_path / "long")
