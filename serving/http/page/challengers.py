@@ -28,6 +28,7 @@ RETRAIN = re.compile(
 GATE = re.compile(rf"(?P<metric>[a-z][a-z ]*) {DIFFERENCE} labels")
 LOWER_IS_BETTER = ("mean absolute error",)
 """Of the metrics by which versions are compared; of all others a higher one is better."""
+On = Literal["test days", "live events"]
 Decision = Literal["declined", "in a shadow", "in production"]
 DECISIONS: dict[Action, Decision] = {"decline": "declined", "alias": "in a shadow", "promote": "in production"}
 
@@ -38,7 +39,7 @@ class Pair(msgspec.Struct, frozen=True):
     seq: int
     """The entry of the log."""
     at: int
-    on: Literal["test days", "live events"]
+    on: On
     challenger: str | None
     """The newer version; None: it was declined, and has no number."""
     beside: str
@@ -89,15 +90,13 @@ def compared(service: str, entries: Sequence[Entry]) -> list[Pair]:
 
 def _pairs(entry: Entry, beside: str) -> list[Pair]:
     """Those in the words of one entry. One of the gate repeats its retrain's figures, which an entry before has."""
-    text, gate = entry.why, "; gate: "
-    if entry.action == "promote" and gate in text:
-        found, on = GATE.search(text.partition(gate)[2]), "live events"
-    else:
-        found, on = RETRAIN.search(text), "test days"
+    _, has_gate, gate = entry.why.partition("; gate: ")
+    on: On = "live events" if entry.action == "promote" and has_gate else "test days"
+    found = GATE.search(gate) if on == "live events" else RETRAIN.search(entry.why)
     return [] if found is None else [_pair(entry, beside, found.groupdict(), on)]
 
 
-def _pair(entry: Entry, beside: str, said: dict[str, str], on: Literal["test days", "live events"]) -> Pair:
+def _pair(entry: Entry, beside: str, said: dict[str, str], on: On) -> Pair:
     metric = said["metric"].strip()
     return Pair(
         seq=entry.seq,

@@ -104,9 +104,9 @@ def _row(version: Version, name: str, findings: list[Finding | None]) -> Row:
     track = version.tracks.get(name)
     return Row(
         input=name,
-        psi=[one and one.psi for one in findings],
-        limit=[one and one.limit for one in findings],
-        drifted=[one and one.drifted for one in findings],
+        psi=[one.psi if one else None for one in findings],
+        limit=[one.limit if one else None for one in findings],
+        drifted=[one.drifted if one else None for one in findings],
         has_alarm=track is not None and track.alarm is not None,
     )
 

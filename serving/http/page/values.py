@@ -72,9 +72,9 @@ def _of_version(monitored: Monitored, version: Version) -> OfVersion:
                 input=name,
                 kind=histogram.bins.kind,
                 trained=histogram.bins.shares(histogram.counts),
-                nulls=[one and one.null for one in own],
-                out_of_range=[one and one.out_of_range for one in own],
-                new=[one and one.new for one in own],
+                nulls=[one.null if one else None for one in own],
+                out_of_range=[one.out_of_range if one else None for one in own],
+                new=[one.new if one else None for one in own],
             )
         )
     found.sort(key=_change, reverse=True)
@@ -84,12 +84,10 @@ def _of_version(monitored: Monitored, version: Version) -> OfVersion:
 
 def _change(values: Values) -> float:
     """How far the newest window is from training, in the share that moved most."""
-    pairs = (
-        (values.nulls, values.trained.null),
-        (values.out_of_range, values.trained.out_of_range),
-        (values.new, values.trained.new),
-    )
-    return max(abs((shares[-1] or 0.0) - trained) for shares, trained in pairs if shares) if values.nulls else 0.0
+    trained = values.trained
+    pairs = ((values.nulls, trained.null), (values.out_of_range, trained.out_of_range), (values.new, trained.new))
+    newest = [(shares[-1], before) for shares, before in pairs if shares]
+    return max((abs(share - before) for share, before in newest if share is not None), default=0.0)
 
 
 VALUES = Panel("values", SOURCE, odd_values, 5)

@@ -155,10 +155,9 @@ def test_the_events_behind_an_alarm_and_their_receipts(
     assert (alarm.window_start, alarm.window_end) == (DAY + 4 * DAY_MS, DAY + 5 * DAY_MS)
     with page_of(on_kafka) as running:
         opened = open_page(running.address)
-        summary = opened.panel("alarms").locator("summary", has_text=KIND)
-        details = opened.panel("alarms").locator("details", has=summary)
+        details = opened.panel("alarms").locator("details", has=opened.tab.locator("summary", has_text=KIND))
         if details.get_attribute("open") is None:
-            summary.click()
+            details.locator("summary").click()
         details.get_by_role("button", name="Events behind it").click()
         dialog = opened.tab.get_by_role("dialog")
         expect(dialog.locator("tbody tr")).to_have_count(5)

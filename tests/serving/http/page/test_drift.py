@@ -15,6 +15,7 @@ from playwright.sync_api import Locator, expect
 from features.inputs.drift import psi
 from features.times import DAY_MS
 from serving.http.page.sources import Sources
+from serving.http.tokens import parse
 from serving.models.registry import Registry
 from tests.serving.http.page.support import PHONE, Opened, fits, page_of
 from tests.serving.http.page.watched import DAY, KIND, PRICE, ROWS, count_day, drifted, monitor_of, saved, watched_model
@@ -201,6 +202,16 @@ def test_a_detail_that_is_gone_and_one_that_there_is_not(state: Path, sources: S
         assert asked(running, **of, start="soon")["detail"] == "'start' is a whole number; got 'soon'"
         assert asked(running, **{**of, "service": "other"}, start=DAY)["status"] == 404
         assert running.request("GET", "/v1/page/drift/nothing?service=orders").status == 404
+
+
+def test_a_detail_needs_the_scope_read(state: Path, sources: Sources) -> None:
+    """Where tokens are configured, as a panel's data do."""
+    tokens = parse("a-token-that-reads-0 read;a-token-that-predicts predict", "tests")
+    query = urlencode({"service": "orders", "model": "orders", "version": 1, "input": PRICE, "start": DAY})
+    with page_of(sources, tokens) as running:
+        for token, status in (("a-token-that-reads-0", 200), ("a-token-that-predicts", 403), ("none-that-is-known", 401)):
+            found = running.request("GET", f"/v1/page/drift/histogram?{query}", headers={"authorization": f"Bearer {token}"})
+            assert found.status == status
 
 
 def test_it_fits_a_phone_and_the_dark(state: Path, sources: Sources, open_page: Callable[..., Opened]) -> None:
