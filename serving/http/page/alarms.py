@@ -13,6 +13,7 @@ from serving.http.page.empties import nothing, waiting
 from serving.http.page.monitored import Seen, judged
 from serving.http.page.panel import Empty, Panel
 from serving.http.page.sources import Sources
+from serving.http.page.tail import NO_KAFKA
 from serving.monitor.state import Version
 
 MOST = 50
@@ -95,7 +96,7 @@ def events(sources: Sources, service: str, asked: Asked) -> Behind | Empty:
     if alarm.input not in reference:
         return Empty("The registry does not have this version any more, and so not the cells of its values.")
     if sources.reader is None:
-        raise StackError("it was not known where Kafka is when 'headrace serve' started; start it again once a stack is up")
+        raise StackError(NO_KAFKA.say)
     return behind(alarm, reference[alarm.input].bins, sources.reader)
 
 

@@ -15,7 +15,7 @@ from schemas.topics import LATE_ROWS
 from serving.http.page.kept import Kept
 from serving.http.page.panel import Empty, Panel
 from serving.http.page.sources import Sources
-from serving.http.page.tail import Tail
+from serving.http.page.tail import NO_KAFKA, Tail
 
 LOOKED_AT = 2000
 """Late rows that are read, of all services."""
@@ -77,7 +77,7 @@ class AuditPanel:
     def _late(self, sources: Sources, service: str) -> tuple[list[Late], bool, str]:
         plan = sources.plans.get(service)
         if plan is None or sources.reader is None:
-            return [], True, "it is not known where Kafka is"
+            return [], True, NO_KAFKA.say
         self._tail = self._tail or Tail(sources.reader)
         found: dict[tuple[str, str], list[tuple[LateRow, int]]] = {
             (stage.source, view): [] for stage in plan.windows for view in stage.views

@@ -11,7 +11,7 @@ import msgspec
 from features.plan import BatchView
 from serving.http.page.panel import Empty, Panel
 from serving.http.page.sources import Sources
-from serving.http.page.tail import Tail
+from serving.http.page.tail import NO_KAFKA, Tail
 
 LOOKED_AT = 200
 """Predictions of each partition that are looked at."""
@@ -69,7 +69,7 @@ class BatchPanel:
         """What the newest predictions say of the batch views. Raises `StackError` where Kafka is away."""
         plan = sources.plans.get(service)
         if plan is None or sources.reader is None:
-            return Empty("It is not known where Kafka is: the predictions that used batch rows are there.", "headrace up")
+            return NO_KAFKA
         if not plan.batch:
             return Empty(f"{service} has no batch view: its features are of windows and of the event alone.")
         self._tail = self._tail or Tail(sources.reader)

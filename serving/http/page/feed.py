@@ -15,7 +15,7 @@ from schemas.prediction import Prediction
 from serving.http.page.details import Asked, Detail, whole
 from serving.http.page.panel import Empty, Panel
 from serving.http.page.sources import Explained, Sources
-from serving.http.page.tail import Tail
+from serving.http.page.tail import NO_KAFKA, Tail
 from serving.http.problems import ProblemError
 
 MOST = 20
@@ -58,7 +58,7 @@ class FeedPanel:
         """The newest predictions. Raises `StackError` where Kafka is away."""
         plan = sources.plans.get(service)
         if plan is None or sources.reader is None:
-            return Empty("It is not known where Kafka is: no predictions are streamed here.", "headrace up")
+            return NO_KAFKA
         self._tail = self._tail or Tail(sources.reader)
         found = []
         for record in self._tail.newest(plan.predictions_topic, MOST):
@@ -102,7 +102,7 @@ def receipt(sources: Sources, service: str, asked: Asked) -> Whole | Empty:
     place = whole(asked, "partition"), whole(asked, "offset")
     plan = sources.plans.get(service)
     if plan is None or sources.reader is None:
-        return Empty("It is not known where Kafka is.", "headrace up")
+        return NO_KAFKA
     with closing(Tail(sources.reader)) as tail:
         record = next(iter(tail.at(plan.predictions_topic, [place])), None)
     try:

@@ -22,7 +22,7 @@ from schemas.features import Origin
 from schemas.topics import DEAD_LETTERS
 from serving.http.page.panel import Empty, Panel
 from serving.http.page.sources import Sources
-from serving.http.page.tail import Tail
+from serving.http.page.tail import NO_KAFKA, Tail
 from serving.http.sender import open_producer
 
 LOOKED_AT = 300
@@ -84,7 +84,7 @@ class LettersPanel:
         """The newest dead letters of a service's topics. Raises `StackError` where Kafka is away."""
         plan = sources.plans.get(service)
         if plan is None or sources.reader is None:
-            return Empty("It is not known where Kafka is: its dead letters are not read.", "headrace up")
+            return NO_KAFKA
         self._tail = self._tail or Tail(sources.reader)
         topics, seen, found = topics_of(plan), 0, deque[Letter](maxlen=MOST)
         for record in self._tail.newest(DEAD_LETTERS.name, LOOKED_AT):

@@ -11,6 +11,7 @@ from kafka.errors import AuthorizationError, KafkaError
 
 from features.errors import StackError
 from schemas.newest import newest
+from serving.http.page.panel import Empty
 from serving.http.positions import beginnings, ends
 from serving.kafka.clients import PollingConsumer
 
@@ -24,6 +25,9 @@ READER = {
     "metadata_max_age_ms": 10_000,
 }
 """A look keeps about a megabyte, and gives up soon."""
+NO_KAFKA = Empty(
+    "It was not known where Kafka is when 'headrace serve' started: start it again once a stack is up.", "headrace up"
+)
 
 
 class Tail:

@@ -11,7 +11,7 @@ from schemas.alarm import Alarm
 from schemas.topics import ALARMS
 from serving.http.page.panel import Empty, Panel
 from serving.http.page.sources import Sources
-from serving.http.page.tail import Tail
+from serving.http.page.tail import NO_KAFKA, Tail
 
 MOST = 50
 """Changes and alarms that are shown, of each."""
@@ -95,7 +95,7 @@ class TimelinePanel:
 
     def _alarms(self, sources: Sources, service: str) -> tuple[list[Raised], str]:
         if sources.reader is None:
-            return [], "it is not known where Kafka is"
+            return [], NO_KAFKA.say
         self._tail = self._tail or Tail(sources.reader)
         found: dict[str, Raised] = {}
         try:

@@ -43,7 +43,6 @@ class Frame {
   start(service) {
     this.service = service;
     this.etag = null;
-    this.round += 1;
     this.module.leave?.();
     this.body.replaceChildren();
     this.say("waiting", null);
@@ -55,8 +54,10 @@ class Frame {
     this.timer = null;
   }
 
+  /** Ask now; a reply to what was asked before is passed over. */
   go() {
     this.stop();
+    this.round += 1;
     this.poll(this.round);
   }
 
