@@ -130,7 +130,7 @@ def test_an_event_is_explained_for_the_page_in_another_process(project: Project,
     assert {value.cause for value in found.values} == {None}
     with pytest.raises(SettingError, match="has none of event 999999999"):
         explain(project.name, "999999999")
-    with pytest.raises(SettingError, match="event id"):
+    with pytest.raises(SettingError, match="got '--help'"):
         explain(project.name, "--help")
 
 
