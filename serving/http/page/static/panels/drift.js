@@ -50,18 +50,23 @@ export function draw(element, data, { service }) {
 }
 
 function map(one, length, service) {
-  const fields = one.rows.map((row, y) => one.starts.map((ms, x) => field(one, row, x, ms, length, service, `${version(one)}/${row.input}/${ms}`)));
-  const flat = fields.flat();
-  const first = flat.find((button) => button.dataset.key === current) ?? fields[0]?.at(-1);
+  const fields = one.rows.map((row) => one.starts.map((ms, x) => field(one, row, x, ms, length, service, `${version(one)}/${row.input}/${ms}`)));
+  const able = fields.flat().filter((button) => !button.disabled);
+  const first = able.find((button) => button.dataset.key === current) ?? fields[0].findLast((button) => able.includes(button)) ?? able[0];
   if (first) first.tabIndex = 0;
   const body = el("tbody", {}, one.rows.map((row, y) => el("tr", {},
     el("th", { scope: "row" }, row.input, row.has_alarm ? [" ", mark("bad", "alarm")] : null), fields[y].map((button) => el("td", {}, button)))));
   body.addEventListener("keydown", (event) => {
     const move = MOVES[event.key];
-    const at = fields.findIndex((row) => row.includes(event.target));
-    if (!move || at < 0) return;
+    let y = fields.findIndex((row) => row.includes(event.target));
+    if (!move || y < 0) return;
     event.preventDefault();
-    const to = fields[at + move[0]]?.[fields[at].indexOf(event.target) + move[1]];
+    let x = fields[y].indexOf(event.target);
+    let to = null;
+    do {
+      [y, x] = [y + move[0], x + move[1]];
+      to = fields[y]?.[x];
+    } while (to?.disabled); // nothing was said there
     if (!to) return;
     event.target.tabIndex = -1;
     to.tabIndex = 0;
