@@ -89,6 +89,7 @@ def outcomes(
         matured = frame[frame["event_time"] < until_ms]
         found = performances(matured, config.task, key, by, on_progress=on_progress) if len(matured) else []
         rows = write(joined.table, out).rows if out is not None else joined.table.num_rows
+        told = None
         if rows and alias == PRODUCTION:
             told = report(
                 frame,
@@ -104,7 +105,6 @@ def outcomes(
                 now_ms=round(time.time() * 1000),
                 on_progress=on_progress,
             )
-            _leave(told, stack.Folders(run_folder(where, settings)))
     if as_json:
         summary = {
             "service": service,
@@ -118,6 +118,8 @@ def outcomes(
         _print(service, config, rows, len(matured), until, found)
         if out is not None:
             show.out.print(f"\n→ {show.escape(str(out))}")
+    if told is not None:
+        _leave(told, stack.Folders(run_folder(where, settings)))
     if not rows:
         note(f"there are no predictions of {service} to be joined; see 'headrace tail predictions.{service}'")
     elif not found:

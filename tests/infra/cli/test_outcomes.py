@@ -87,6 +87,16 @@ def test_what_was_found_stays_for_the_page(project: Path, said: Callable[..., st
     assert sorted(one.name for one in file.parent.iterdir()) == ["num.json"]
 
 
+def test_what_cannot_be_left_is_said_after_what_was_found(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run folder that is a file, say: the table is there, the exit code is 2, and one line says what to fix."""
+    (project / ".headrace").write_text("")
+    command = ["outcomes", "num", "--predictions", str(project / "predictions.jsonl"), "--delay", "1", "--project", str(project)]
+    assert run(command) == 2
+    found = capsys.readouterr()
+    assert "By version" in found.out
+    assert "the stack keeps its files in" in found.err
+
+
 def test_before_any_label_is_due_nothing_is_measured(said: Callable[..., str]) -> None:
     """It says from which day on it will be."""
     assert "no event day is due yet" in said("--delay", "30")

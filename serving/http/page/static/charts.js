@@ -27,7 +27,8 @@ export function lines(series, { label, unit = "", height = 140, width = 520 } = 
     svg("text", { x: width - EDGE.right, y: height - 5, "text-anchor": "end" }, times.length ? moment(end).slice(11) : ""));
 }
 
-function path(points, x, y) {
+/** The `d` of a line through [[x, value or null], …], with a gap where there is none. */
+export function path(points, x, y) {
   let pen = "M";
   return points.map(([ms, value]) => {
     if (value === null) {

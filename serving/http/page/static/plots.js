@@ -1,6 +1,7 @@
 // Pictures of distributions and intervals, as SVG. Colours are classes of page.css; what matters is said in words beside each, too.
 
-import { svg } from "./dom.js";
+import { path } from "./charts.js";
+import { el, svg } from "./dom.js";
 
 /** How wide a picture in an element is drawn: as wide as it is shown, so that its text keeps its size. */
 export function widthIn(element) {
@@ -50,36 +51,24 @@ export function histograms(cells, series, label, width) {
   const bars = shares.map((own, which) => own.map((share, place) =>
     svg("rect", { class: `bar ${series[which].kind}`, x: 46 + place * step + step * 0.1 + which * bar, width: bar, y: y(share), height: 170 - y(share) },
       svg("title", {}, `${series[which].name}, ${cells[place]}: ${percent(share)} (${series[which].counts[place].toLocaleString("en")})`))));
+  const every = Math.ceil(14 / step);
   const names = cells.map((cell, place) => {
+    if (place % every) return null; // the table has them all
     const x = 46 + (place + 0.5) * step;
     return text(x, 184, cell.length > 18 ? `${cell.slice(0, 17)}…` : cell, { "text-anchor": "end", transform: `rotate(-35 ${x} 184)` });
   });
   return picture(width, 250, label, lines, bars, names);
 }
 
-/** A small line of shares, null where there are none; `level` is drawn across. */
+/** A small line of shares, null where there are none; `level` is drawn across. Its top is a fiftieth at least: less is no change to look at. */
 export function sparkline(values, level, label) {
-  const most = Math.max(level ?? 0, ...values.filter((one) => one !== null), 1e-9);
+  const most = Math.max(level, ...values.filter((one) => one !== null), 0.02);
   const x = scale(0, Math.max(1, values.length - 1), 3, 157);
   const y = scale(0, most, 25, 3);
-  const across = level === null ? null : svg("line", { class: "level", x1: 0, x2: 160, y1: y(level), y2: y(level) });
+  const across = svg("line", { class: "level", x1: 0, x2: 160, y1: y(level), y2: y(level) });
   const last = values.at(-1);
   const dot = last === null || last === undefined ? null : svg("circle", { class: "dot", cx: x(values.length - 1), cy: y(last), r: 2.5 });
-  return svg("svg", { viewBox: "0 0 160 28", role: "img", "aria-label": label, class: "spark" }, across, path(values, x, y), dot);
-}
-
-function path(values, x, y) {
-  let drawn = "";
-  let pen = "M";
-  values.forEach((value, place) => {
-    if (value === null) {
-      pen = "M";
-      return;
-    }
-    drawn += `${pen}${x(place).toFixed(2)} ${y(value).toFixed(2)}`;
-    pen = "L";
-  });
-  return svg("path", { class: "line", d: drawn || "M0 0" });
+  return svg("svg", { viewBox: "0 0 160 28", role: "img", "aria-label": label, class: "spark" }, across, svg("path", { class: "line", d: path(values.map((value, place) => [place, value]), x, y) }), dot);
 }
 
 /** The index of windows against its limit: a bar for each window, filled where it drifted. `windows` are {start, psi, limit, drifted}. */
@@ -169,7 +158,7 @@ export function differences(rows, label, said, width) {
   return picture(width, height, label, lines, zero, marks);
 }
 
-/** What the colours of a picture stand for: `entries` are [kind, name]. */
-export function legend(entries) {
-  return entries.map(([kind, name]) => svg("svg", { viewBox: "0 0 12 12", class: "key", role: "img", "aria-label": name }, svg("rect", { class: `bar ${kind}`, width: 12, height: 12 })));
+/** What a colour of a picture stands for, beside it. */
+export function key(kind, said) {
+  return el("span", { class: "key" }, svg("svg", { viewBox: "0 0 12 12", "aria-hidden": "true" }, svg("rect", { class: `bar ${kind}`, width: 12, height: 12 })), said);
 }

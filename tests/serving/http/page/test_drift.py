@@ -121,6 +121,27 @@ def test_the_heat_map_is_worked_by_keyboard(state: Path, sources: Sources, open_
         expect(opened.tab.get_by_role("dialog")).to_contain_text(f"{PRICE} of orders v1, from 2024-10-06")
 
 
+def test_arrows_pass_over_windows_in_which_an_input_had_no_values(
+    registry: Registry, sources: Sources, tmp_path: Path, open_page: Callable[..., Opened]
+) -> None:
+    """Nothing was said there: the field has a dash, and no click."""
+    watched_model(registry)
+    monitor = monitor_of(registry)
+    for day in range(3):
+        count_day(monitor, day)
+    del monitor.state.versions["orders/1"].windows[DAY + DAY_MS].counts[PRICE]
+    monitor.advance(DAY + 3 * DAY_MS)
+    saved(monitor, tmp_path)
+    with page_of(sources) as running:
+        opened = open_page(running.address)
+        fields = row(opened.panel("drift"), PRICE).locator("button")
+        expect(fields.nth(1)).to_have_text("–")
+        expect(fields.nth(1)).to_be_disabled()
+        fields.nth(2).focus()
+        opened.tab.keyboard.press("ArrowLeft")
+        expect(fields.nth(0)).to_be_focused()
+
+
 def test_another_version_is_chosen_and_stays_so(
     registry: Registry, sources: Sources, tmp_path: Path, open_page: Callable[..., Opened]
 ) -> None:

@@ -3,7 +3,7 @@ import { closed } from "../dialog.js";
 import { el, mark, number, table, time } from "../dom.js";
 import { index, silent, start } from "../monitors.js";
 import { receipt } from "./feed.js";
-import { histograms, indices, legend, widthIn } from "../plots.js";
+import { histograms, indices, key, widthIn } from "../plots.js";
 
 export const id = "alarms";
 export const title = "Open alarms";
@@ -46,11 +46,11 @@ function pictures({ alarm, windows }, service, width) {
     el("h3", {}, "Its index in each window, and its limit"),
     indices(windows, `The index of ${alarm.input} in ${windows.length} windows: ${index(windows.at(-1)?.psi)} in the newest`,
       (one) => `${start(one.start, length)}: PSI ${index(one.psi)}, ${one.limit === null ? "no limit" : `limit ${index(one.limit)}`}${one.drifted ? ", drifted" : ""}`, width),
-    el("p", { class: "keys" }, legend([["found", "not drifted"]]), " not drifted ", legend([["drifted", "drifted"]]), ` drifted; from ${start(windows[0]?.start ?? alarm.since, length)} on; the line is the limit`),
+    el("p", { class: "keys" }, key("found", "not drifted"), key("drifted", "drifted"), `from ${start(windows[0]?.start ?? alarm.since, length)} on; the line is the limit`),
     el("h3", {}, `Training and the window from ${start(alarm.window_start, length)}`),
     histograms(alarm.cells, [{ name: "training", kind: "trained", counts: alarm.trained }, { name: "predictions", kind: "found", counts: alarm.found }],
       `${alarm.input}: training beside ${number(alarm.rows)} predictions`, width),
-    el("p", { class: "keys" }, legend([["trained", "training"]]), ` training, ${start(alarm.trained_from, length)} to ${start(alarm.trained_until, length)} `, legend([["found", "predictions"]]), ` ${number(alarm.rows)} predictions`),
+    el("p", { class: "keys" }, key("trained", `training, ${start(alarm.trained_from, length)} to ${start(alarm.trained_until, length)}`), key("found", `${number(alarm.rows)} predictions`)),
     el("p", {}, el("button", { type: "button", "data-key": `events ${alarm.id}`, onclick: () => detail("alarms", "events", { service, id: alarm.id }, `Events behind the alarm of ${alarm.input}`, (body, found) => events(body, found, service)) }, "Events behind it")),
   ];
 }

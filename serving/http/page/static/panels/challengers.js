@@ -11,11 +11,11 @@ const SHOWN = 8;
 export function draw(element, data) {
   const metric = data.pairs[0].metric;
   const drawn = data.pairs.filter((one) => one.metric === metric).slice(0, SHOWN);
-  const rows = drawn.map((one) => ({ name: name(one), value: one.difference, low: one.low, high: one.high, kind: KINDS[verdict(one)], pair: one }));
+  const rows = drawn.map((one) => ({ name: `${called(one)} beside ${one.beside}, ${one.on}`, value: one.difference, low: one.low, high: one.high, kind: KINDS[verdict(one)], pair: one }));
   const better = data.pairs[0].higher_is_better ? "right" : "left";
   element.replaceChildren(...[
     el("p", { class: "hint" }, `${metric}: the challenger's less production's on the same rows, with the 95 % interval; to the ${better} of the dashed line the challenger is better.`),
-    differences(rows, `${metric}: ${name(drawn[0])}, ${words(drawn[0])}`, (one) => `${one.name}: ${words(one.pair)}`, widthIn(element)),
+    differences(rows, `${metric}: ${name(drawn[0])}, ${words(drawn[0])}`, (one) => `${name(one.pair)}: ${words(one.pair)}`, widthIn(element)),
     table("Comparisons", ["when (UTC)", "challenger", "beside", "on", { name: "rows", number: true }, "metric", { name: "difference", number: true }, "which is", "decided"],
       data.pairs.map((one) => [time(one.at), called(one), one.beside, one.on, number(one.rows), one.metric, told(one), mark(KINDS[verdict(one)], verdict(one)), decided(one)])),
     data.left_out ? el("p", { class: "hint" }, `${number(data.left_out)} older comparisons: `, el("code", {}, "headrace models log")) : null,

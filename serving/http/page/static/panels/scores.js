@@ -1,6 +1,6 @@
 import { el, mark, number, table } from "../dom.js";
 import { choice, index, silent, start, version } from "../monitors.js";
-import { histograms, legend, percent, widthIn } from "../plots.js";
+import { histograms, key, percent, widthIn } from "../plots.js";
 
 export const id = "scores";
 export const title = "Scores against training";
@@ -30,7 +30,7 @@ export function draw(element, data) {
       choice("Version", "scores-version", names, which, (place) => again({ version: names[place], window: null })),
       choice("Window", "scores-window", one.windows.map((window) => `${start(window.start, length)}${window.is_open ? ", open" : ""}`), one.windows.indexOf(shown), (place) => again({ window: one.windows[place].start }))),
     histograms(one.cells, series, `Scores of ${names[which]}. ${trained}; ${found}`, widthIn(element)),
-    el("p", { class: "keys" }, legend([["trained", "training"]]), ` ${trained} `, legend([["found", "predictions"]]), ` ${found}`),
+    el("p", { class: "keys" }, key("trained", trained), key("found", found)),
     said(shown),
     el("details", { "data-key": "scores-numbers" }, el("summary", {}, "As numbers"), table("Scores by cell", ["score", { name: "training", number: true }, { name: "predictions", number: true }],
       one.cells.map((cell, place) => [cell, ...series.map(({ counts }) => `${percent(counts[place] / (sum(counts) || 1))} (${number(counts[place])})`)]))),

@@ -27,7 +27,7 @@ export function draw(element, data) {
     })),
     el("p", { class: "hint" }, `Shares of the values in training and in the windows from ${span}; the dashed line is training's.`),
     changed.length ? inputs("Inputs that changed", changed) : el("p", {}, mark("good", "as in training"), ": no share moved by a hundredth of all values in the newest window"),
-    rest.length ? el("details", { "data-key": "values-rest" }, el("summary", {}, `${rest.length} inputs whose shares are as in training`), inputs("Inputs that did not change", rest)) : null,
+    rest.length ? el("details", { "data-key": "values-rest" }, el("summary", {}, rest.length === 1 ? "1 input whose shares are as in training" : `${rest.length} inputs whose shares are as in training`), inputs("Inputs that did not change", rest)) : null,
     one.left_out ? el("p", { class: "hint" }, `${one.left_out} more inputs are not shown: their shares moved less.`) : null,
   ].filter(Boolean));
 }
