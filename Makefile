@@ -37,7 +37,7 @@ lint: setup ## Style, format and types.
 	$(VENV)/ruff format --check $(SOURCES)
 	$(VENV)/mypy
 
-pictures: setup ## The pictures of docs/page.md, of the fraud example as it runs, in Chromium.
+pictures: setup ## Pictures of the page in docs/page, of the fraud example as it runs, in Chromium.
 	PAGE_PICTURES=1 $(VENV)/pytest tests/serving/http/page/test_pictures.py
 
 bench: setup .venv-bench/.stamp ## The figures in bench/results, the plot of hot keys and that of the kinds of prediction.

@@ -1,4 +1,4 @@
-"""The pictures of docs/page.md: of the fraud example as `headrace up` runs it, with a week that is replayed.
+"""Pictures of the page: of the fraud example as `headrace up` runs it, with a week that is replayed.
 
 They are made anew by `make pictures`, and by nothing else: they take minutes, and change with every run.
 """
@@ -26,7 +26,7 @@ from tests.support.data import fraud_project
 pytestmark = [
     pytest.mark.stack,
     pytest.mark.timeout(1800),
-    pytest.mark.skipif(not os.environ.get("PAGE_PICTURES"), reason="'make pictures' makes the pictures of docs/page.md"),
+    pytest.mark.skipif(not os.environ.get("PAGE_PICTURES"), reason="'make pictures' makes pictures of the page"),
 ]
 SETTINGS = """
 [http]
