@@ -50,12 +50,13 @@ def simulation() -> ModuleType:
     return module
 
 
-def handbook_data() -> Path:
-    """The folder with the whole handbook stream, made where it is missing."""
+def handbook_data(new_fraud_from: int | None = None) -> Path:
+    """The folder with the whole handbook stream, made where it is missing; with a new kind of fraud from a day on in its own."""
     simulate = simulation()
-    if not simulate.already_written(DATA, simulate.parameters(5000, 10_000, 183)):
-        simulate.write(simulate.simulate(), DATA)
-    return DATA
+    folder = DATA if new_fraud_from is None else DATA / "new_fraud"
+    if not simulate.already_written(folder, simulate.parameters(5000, 10_000, 183, new_fraud_from)):
+        simulate.write(simulate.simulate(new_fraud_from=new_fraud_from), folder)
+    return folder
 
 
 @contextmanager
