@@ -22,6 +22,7 @@ from jobs.ingest.publish import Event, feed, merged, publish
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "fraud"
 DATA = EXAMPLE / "data"
+PEERS_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 T = TypeVar("T")
 
 
@@ -57,6 +58,15 @@ def handbook_data(new_fraud_from: int | None = None) -> Path:
     if not simulate.already_written(folder, simulate.parameters(5000, 10_000, 183, new_fraud_from)):
         simulate.write(simulate.simulate(new_fraud_from=new_fraud_from), folder)
     return folder
+
+
+def peers_python() -> Path:
+    """The Python of what the benches compare with. Raises `RuntimeError` where that environment is not there."""
+    if not PEERS_PYTHON.is_file():
+        raise RuntimeError(
+            f"the peers need an environment of their own; there is no {PEERS_PYTHON}; run 'make .venv-bench/.stamp'"
+        )
+    return PEERS_PYTHON
 
 
 @contextmanager

@@ -26,7 +26,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bench.common import EXAMPLE, ROOT, handbook_data, row, simulation
+from bench.common import EXAMPLE, ROOT, handbook_data, peers_python, row, simulation
 from bench.report import RESULTS
 from features.definitions.load import load
 from features.service import Service
@@ -42,7 +42,6 @@ from jobs.training.train import fitting
 SERVICE, KEY = "handbook", "customer_id"
 TRAINER = "lightgbm"
 """A week's model takes a second: there are 115."""
-PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 PICTURE = ROOT / "docs" / "decay.svg"
 NEW_FRAUD_FROM = 98
 BEGINS = date(2018, 7, 8)
@@ -81,8 +80,7 @@ LEARNERS = {"logistic": "river: logistic regression", "forest": "river: adaptive
 
 def rows() -> list[dict[str, Any]]:
     """Each week's average precision of each, then means before and after, and what it costs."""
-    if not PYTHON.is_file():
-        raise RuntimeError(f"river is in an environment of its own; there is no {PYTHON}; run 'make .venv-bench/.stamp'")
+    peers_python()  # refused before what is slow
     data = handbook_data(NEW_FRAUD_FROM)
     assert day_ms(BEGINS) == simulation().START.astype(int) + NEW_FRAUD_FROM * DAY_MS
     service = load(EXAMPLE).service(SERVICE)
@@ -154,7 +152,7 @@ def _streaming(
     made = dict[str, subprocess.Popen[bytes]]()
     try:
         for learner in LEARNERS:
-            command = [PYTHON, "-m", "bench.streaming", learner, given, folder / f"{learner}.npz"]
+            command = [peers_python(), "-m", "bench.streaming", learner, given, folder / f"{learner}.npz"]
             made[learner] = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
         yield made
     finally:
