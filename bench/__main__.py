@@ -25,6 +25,7 @@ from bench import (
     kinds,
     latency,
     lineup,
+    monitor,
     online,
     score,
     scorer,
@@ -40,6 +41,7 @@ from bench.report import machine, table, write
 BENCHES = {
     "throughput": throughput.rows,
     "scorer": scorer.rows,
+    "monitor": monitor.rows,
     "steps": steps.rows,
     "cycle": cycle.rows,
     "serve": serve.rows,
