@@ -224,6 +224,7 @@ def main() -> None:
                 label=name,
             )
         axes.axvline(starts.index(BEGINS) - 0.5, color="#6b7280", linewidth=0.8)
+        axes.tick_params("x", rotation=45)
         axes.set_xlabel("the week from")
         axes.set_ylabel("average precision")
         axes.grid(axis="y", color="#e5e7eb", zorder=0)
