@@ -68,6 +68,7 @@ def _run(service: str, where: Path, written: Path | None) -> None:
     from infra.local import stack, topics
     from infra.local.files import fresh
     from infra.models import references, registry_of
+    from infra.retraining.start import retraining_of
     from infra.settings import run_folder
     from schemas.topics import ALARMS, predictions
     from serving.monitor.run import run
@@ -87,7 +88,7 @@ def _run(service: str, where: Path, written: Path | None) -> None:
     topics.require(client, predictions(service).name)
     topics.create(client, {ALARMS.name: 1}, ALARMS.config, settings.kafka.replication)
     rights.require(client, rights.of_monitor(service, config.group))
-    run(service, references(registry), config)
+    run(service, references(registry), config, retraining=retraining_of(service, where, settings, written))
 
 
 def _over_history(

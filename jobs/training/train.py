@@ -136,9 +136,10 @@ def registered(
     *,
     register: Register,
     name: str | None = None,
+    more: Mapping[str, str] | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Any:
-    """Hand a model to ``register``, as ``name`` (by default the service's); gives its manifest."""
+    """Hand a model to ``register``, as ``name`` (by default the service's); gives its manifest. ``more`` joins its lineage."""
     return register(
         trained.onnx,
         name=name or service.name,
@@ -148,7 +149,7 @@ def registered(
         trained_from=split.first_day * DAY_MS,
         trained_until=(split.first_day + split.days) * DAY_MS,
         metrics=trained.metrics,
-        lineage=lineage(config),
+        lineage=lineage(config) | dict(more or {}),
         created_at=int(clock() * 1000),
         golden_rows=given_rows(trained.golden),
         reference=trained.reference,

@@ -14,7 +14,7 @@ import msgspec
 from features.errors import StackError
 from features.inputs.reference import Length
 from schemas.alarm import Alarm
-from serving.disk import sync_folder, write_synced
+from serving.disk import replace_synced
 from serving.monitor.judge import Finding
 
 
@@ -114,8 +114,4 @@ def read_state(file: Path, service: str, length: Length) -> State:
 
 def write_state(file: Path, state: State) -> None:
     """Write it whole, so that it is on the disk, its name too: a reader finds the old or the new."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f"{file.name}.unfinished")
-    write_synced(unfinished, msgspec.json.encode(state))
-    unfinished.replace(file)
-    sync_folder(file.parent)
+    replace_synced(file, msgspec.json.encode(state))
