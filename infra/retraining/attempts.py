@@ -23,7 +23,6 @@ from filelock import FileLock, Timeout
 from features.errors import StackError
 from infra.retraining.once import LINEAGE, Told, said
 from serving.disk import replace_synced
-from serving.models.lifecycle import Change
 from serving.models.log import user
 
 if TYPE_CHECKING:
@@ -81,10 +80,11 @@ class Attempts:
         service = production.service
         decided = any(last.id in entry.why for entry in self._registry.entries(service, last.seq))
         if not decided:
-            left = [one for one in self._registry.manifests() if one.service == service and one.lineage.get(LINEAGE) == last.id]
+            of_it = [one for one in self._registry.manifests() if one.service == service and one.lineage.get(LINEAGE) == last.id]
+            left = [one for one in of_it if not self._registry.deployed(service).names_of(one.placed)]
             for one in left:
                 why = f"retrain {last.id} was ended before it was put in a shadow"
-                self._registry.change(service, Change(action="remove", model=one.name, version=one.version, who=user(), why=why))
+                self._registry.remove(one.name, one.version, who=user(), why=why)
             removed = f"; {', '.join(str(one.placed) for one in left)} is removed" if left else ""
             said(self._registry, production, "fail", f"{last.why}: it was ended before its decision{removed}")
         self._end(failed=not decided)
@@ -100,7 +100,7 @@ class Attempts:
         try:
             yield Told(why, own)
         except BaseException as error:
-            came = " ".join(str(error).split()) or type(error).__name__
+            came = "it was interrupted" if isinstance(error, KeyboardInterrupt) else " ".join(str(error).split()) or repr(error)
             said(self._registry, production, "fail", f"{why}: {came}")
             self._end(failed=True)
             raise
