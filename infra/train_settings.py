@@ -46,7 +46,7 @@ class RetrainSettings(Section):
     from_served: bool = False
     """Whether it learns from the values that were served, by the receipts of the topic."""
     warm_start: bool = False
-    """Whether training goes on from production's weights; only networks can."""
+    """Whether training goes on from production's weights: networks (mlp, cnn) can."""
 
 
 class TrainSettings(Section):

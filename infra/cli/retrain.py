@@ -72,6 +72,10 @@ def retrain(
             show_default=False,
         ),
     ] = None,
+    warm_start: Annotated[
+        bool | None,
+        typer.Option("--warm-start", help="Go on from production's weights: networks (mlp, cnn) can.", show_default=False),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Train and compare; change nothing.")] = False,
     history: HistoryOption = None,
     settings: SettingsOption = None,
@@ -122,6 +126,7 @@ def retrain(
             needs or section.needs,
             served,
             receipts,
+            section.warm_start if warm_start is None else warm_start,
             dry_run,
             others,
         )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from features.errors import SettingError
+from features.inputs.columns import input_columns
 from features.times import DAY_MS, day_of
 from infra.config import with_settings
 from infra.models import registering
@@ -15,8 +17,10 @@ from jobs.training.matured import newest_split
 from jobs.training.retrain import retrain
 from jobs.training.rows import rows_of, rows_served
 from jobs.training.train import learn, registered
+from jobs.training.warm import check_start
 from serving.models.lifecycle import Change
 from serving.models.log import user
+from serving.models.manifest import read_onnx
 from serving.models.session import load_model
 
 if TYPE_CHECKING:
@@ -44,6 +48,7 @@ class Wanted(NamedTuple):
     needs: Literal["not-worse", "better"]
     from_served: bool
     receipts: str | None
+    warm_start: bool
     dry_run: bool
     histories: Mapping[str, str]
 
@@ -94,6 +99,7 @@ def retrained(
     production = registry.deployed(of.name).production
     before = None if production is None else registry.manifest(production.model, production.version)
     check_newer(before, split, of.plan.digest, config.task)
+    start = _start(registry, of, config, before) if wanted.warm_start else None
     if wanted.from_served:
         records = predicted(where, settings, of.name, wanted.receipts)
         rows = rows_served(of, config, split, records, histories=wanted.histories, on_progress=on_progress)
@@ -103,17 +109,30 @@ def retrained(
         found, trained = None, learn(of, config, split, rows)
     else:
         model = load_model(registry.get(before.name, before.version))
-        found = retrain(of, config, split, rows, lambda table: model.score_table(table, of.plan), on_progress=on_progress)
+        score = partial(model.score_table, plan=of.plan)
+        found = retrain(of, config, split, rows, score, start=start, on_progress=on_progress)
         trained = found.trained
     why = f"{told.why}: {span_text(split)}; {_figures(found, before, trained.metrics)}"
     taken = found is None or found.meets(wanted.needs)
     manifest = None
     if taken and not wanted.dry_run:
         more = {} if told.id is None else {LINEAGE: told.id}
+        if start is not None and before is not None:
+            more["warm_start"] = str(before.placed)
         manifest = registered(of, config, split, trained, register=registering(registry), more=more)
     elif not taken and not wanted.dry_run and before is not None:
         said(registry, before, "decline", f"{why}; needs {wanted.needs}")
     return Outcome(split, before, found, trained, why, taken, manifest)
+
+
+def _start(registry: Registry, of: Service, config: TrainConfig, before: Manifest | None) -> bytes:
+    """The ONNX of production, to go on from. Raises `SettingError` where that has no meaning."""
+    if before is None:
+        raise SettingError(
+            f"a warm start goes on from production; {of.name} has no version there; leave --warm-start out for a first one"
+        )
+    check_start(config, str(before.placed), before.lineage, before.inputs, input_columns(of.plan, of.plan.inputs))
+    return read_onnx(registry.get(before.name, before.version))
 
 
 def newest(of: Service, config: TrainConfig, wanted: Wanted) -> Split:

@@ -110,9 +110,12 @@ def train(
     return TrainResult(manifest, trained.metrics, trained.onnx, trained.batch)
 
 
-def learn(service: Service, config: TrainConfig, split: Split, rows: Rows) -> Trained:
-    """A model of the training rows, its ONNX held against its library, and how it does on the test's."""
-    fit = fitting(config, service.plan)
+def learn(service: Service, config: TrainConfig, split: Split, rows: Rows, start: bytes | None = None) -> Trained:
+    """A model of the training rows, its ONNX held against its library, and how it does on the test's.
+
+    ``start`` is the ONNX of a version that training goes on from (`jobs.training.warm`).
+    """
+    fit = fitting(config, service.plan, start)
     x, frame, training, test = rows.x, rows.frame, rows.training, rows.test
     fitted = fit(x[training], frame["label"][training].to_numpy())
     golden = golden_rows(x[test])
@@ -156,9 +159,14 @@ def registered(
     )
 
 
-def fitting(config: TrainConfig, plan: Plan) -> Callable[[Floats, Labels], Fitted]:
-    """What fits a model of ``config`` to rows of ``plan``. Raises `SettingError` as `chosen` and `sequences_of` do."""
+def fitting(config: TrainConfig, plan: Plan, start: bytes | None = None) -> Callable[[Floats, Labels], Fitted]:
+    """What fits a model of ``config`` to rows of ``plan``, from ``start`` on, where there is one.
+
+    Raises `SettingError` as `chosen` and `sequences_of` do.
+    """
     fit, _ = chosen(config)
+    if start is not None:
+        fit = partial(fit, start=start)
     if not takes_sequences(config.trainer):
         return fit
     return partial(fit, sequences=sequences_of(plan, input_columns(plan, plan.inputs)))
