@@ -62,6 +62,9 @@ class TrainSettings(Section):
     """How many groups a day precision is measured at."""
     leave_out_known_positives: bool = False
     """Whether the test leaves out rows of a group with a positive that is known on the row's day; needs ``group``."""
+    segments: tuple[str, ...] = Field(default=(), max_length=3)
+    """The model's inputs by whose values live predictions are watched apart (docs/monitoring.md): at most three; each has up to
+    ten segments of its own, its most frequent values or bins, and one of all others."""
     trainer: str = "xgboost"
     """What the model is made by; docs/training.md has all trainers, and the parameters below that each takes."""
     trees: int | None = Field(default=None, ge=1, le=10_000)

@@ -171,6 +171,9 @@ def _print(found: Drift, settings: Settings) -> None:
         columns = ("input", "drifted", "PSI", "limit", "JS, bits", "largest PSI", "null", "out of range", "new", "alarm")
         rows = [_row(found, name) for name in found.inputs if found.of(name)]
         show.table("The last window, held against training", columns, rows, right=columns[1:-1])
+    for segments in reference.segments:
+        watched = sum(bool(one.limits.get(rules.window)) for of_one in segments.histograms for one in of_one)
+        show.out.print(f"also by {len(segments.names)} segments of {segments.column}: {watched} inputs of segments are watched")
     for alarm in found.alarms:
         colour = "red" if alarm.state == "open" else "green"
         show.out.print(f"[{colour}]{alarm.state}[/] {show.escape(alarm.text)}")
@@ -182,7 +185,7 @@ def _print(found: Drift, settings: Settings) -> None:
 def _row(found: Drift, name: str) -> tuple[str, ...]:
     findings = found.of(name)
     last = findings[-1]
-    of_input = [alarm for alarm in found.alarms if alarm.input == name]
+    of_input = [alarm for alarm in found.alarms if alarm.input == name and not alarm.segment]
     open_since = moment_text(of_input[-1].since) if of_input and of_input[-1].state == "open" else ""
     return (
         name,

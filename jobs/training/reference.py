@@ -16,17 +16,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from features.errors import SettingError
 from features.inputs.bins import Bins, number_bins
 from features.inputs.columns import features_of
 from features.inputs.drift import PROBABILITIES, Limit, psi_of
-from features.inputs.reference import LENGTH_MS, LENGTHS, SCORE, Histogram, Length, Reference
+from features.inputs.reference import LENGTH_MS, LENGTHS, SCORE, Histogram, Length, Reference, Segments
 from features.plan import Plan
 from jobs.training.fitted import Labels
 from jobs.training.rows import Mask, Rows
@@ -42,6 +43,11 @@ BLOCKS = 4096
 """Where there are more keys, several at random go together, which makes draws no more alike."""
 PERIODS = 200
 """Days or hours that windows are drawn from, at most."""
+MOST_SEGMENTS = 10
+"""The cells of a column with the most rows of training are segments of their own; all others are one together."""
+LEAST_OF_SEGMENT = 500
+"""Rows of training that a cell has, to be a segment of its own."""
+OTHERS = "(others)"
 SEED = 20_240_501
 
 Ints = npt.NDArray[np.int64]
@@ -54,11 +60,13 @@ def watched(rows: Rows, split: Split) -> tuple[Mask, Mask]:
     return trained, later
 
 
-def reference_of(plan: Plan, rows: Rows, trained: Mask, scores: Labels, scored: Mask) -> Reference:
+def reference_of(plan: Plan, rows: Rows, trained: Mask, scores: Labels, scored: Mask, segments: Sequence[str] = ()) -> Reference:
     """The reference of a model that was trained on the days of the rows ``trained``, with ``scores`` of the rows ``scored``.
 
-    The masks are [rows], ``scores`` [scored rows]. The same rows give the same reference.
+    The masks are [rows], ``scores`` [scored rows]; ``segments`` are the inputs by whose values rows are watched apart. The same
+    rows give the same reference. Raises `SettingError` as `check_segments` does.
     """
+    check_segments(segments, rows.inputs)
     times = rows.table[plan.spine_source.time].to_numpy()
     x, table = rows.x[trained], rows.table.filter(pa.array(trained))
     bins = [number_bins(name, x[:, place]) for place, name in enumerate(rows.inputs)]
@@ -67,10 +75,61 @@ def reference_of(plan: Plan, rows: Rows, trained: Mask, scores: Labels, scored: 
     limits = _limits_by_key(table, keys, bins, cells, times[trained])
     histograms = [Histogram(one, _counted(one, own), found) for one, own, found in zip(bins, cells, limits, strict=True)]
     of_score = number_bins(SCORE, scores)
-    own = of_score.cells(scores)
-    found = _limits_by_key(rows.table.filter(pa.array(scored)), [entity_of(plan)], [of_score], [own], times[scored])
+    own, later = of_score.cells(scores), rows.table.filter(pa.array(scored))
+    found = _limits_by_key(later, [entity_of(plan)], [of_score], [own], times[scored])
     histograms.append(Histogram(of_score, _counted(of_score, own), found[0]))
-    return Reference(*_span(times[trained]), *_span(times[scored]), tuple(histograms))
+    places = [rows.inputs.index(column) for column in dict.fromkeys(segments)]
+    inputs = Part(table, times[trained], keys, bins, cells)
+    by_column = []
+    for place in places:
+        score = Part(later, times[scored], [entity_of(plan)], [of_score], [own])
+        by_column.append(_by_segment(bins[place], place, inputs, score, bins[place].cells(rows.x[scored, place])))
+    return Reference(*_span(times[trained]), *_span(times[scored]), tuple(histograms), tuple(by_column))
+
+
+class Part(NamedTuple):
+    """Some rows and their cells, of inputs or of the score."""
+
+    table: pa.Table
+    times: Ints
+    keys: Sequence[tuple[str, ...]]
+    """Of each input."""
+    bins: Sequence[Bins]
+    cells: Sequence[npt.NDArray[np.intp]]
+    """[inputs][rows]."""
+
+    def of(self, rows: Mask, without: int = -1) -> list[Histogram]:
+        """The histograms of some rows, but for one input's; without limits where there are none."""
+        kept = [place for place in range(len(self.bins)) if place != without]
+        keys, bins = [self.keys[place] for place in kept], [self.bins[place] for place in kept]
+        cells = [self.cells[place][rows] for place in kept]
+        found: list[dict[Length, tuple[Limit, ...]]] = [{} for _ in kept]
+        if rows.any():
+            found = _limits_by_key(self.table.filter(pa.array(rows)), keys, bins, cells, self.times[rows])
+        return [Histogram(one, _counted(one, own), limit) for one, own, limit in zip(bins, cells, found, strict=True)]
+
+
+def check_segments(segments: Sequence[str], inputs: Sequence[str]) -> None:
+    """Raises `SettingError` where a segment is no input of the model: receipts have no other columns."""
+    for column in segments:
+        if column not in inputs:
+            raise SettingError(
+                f"a model is watched by segments of its inputs; got '{column}' in segments; there are {', '.join(inputs)}"
+            )
+
+
+def _by_segment(column: Bins, place: int, inputs: Part, score: Part, of_scored: npt.NDArray[np.intp]) -> Segments:
+    """What the others were in each segment of the input at ``place``; ``of_scored`` are its cells of the scored rows."""
+    counts = np.bincount(inputs.cells[place], minlength=column.size)
+    most = np.argsort(-counts, kind="stable")[:MOST_SEGMENTS]
+    own = sorted(int(cell) for cell in most if counts[cell] >= LEAST_OF_SEGMENT)
+    of_cells = np.full(column.size, len(own))
+    of_cells[own] = np.arange(len(own))
+    labels, found = column.labels, []
+    for number in range(len(own) + 1):
+        of_inputs = inputs.of(of_cells[inputs.cells[place]] == number, place)
+        found.append((*of_inputs, *score.of(of_cells[of_scored] == number)))
+    return Segments(column.name, (*(labels[cell] for cell in own), OTHERS), tuple(of_cells.tolist()), tuple(found))
 
 
 def keys_of(plan: Plan, column: str) -> tuple[str, ...]:

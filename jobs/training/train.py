@@ -27,7 +27,7 @@ from jobs.training.config import TrainConfig
 from jobs.training.fitted import Fitted, Labels, agreeing_scores
 from jobs.training.metrics import measure
 from jobs.training.networks import sequences_of
-from jobs.training.reference import reference_of, watched
+from jobs.training.reference import check_segments, reference_of, watched
 from jobs.training.rows import Mask, Rows, rows_of
 from jobs.training.split import Split, test_rows
 from jobs.training.trainers import chosen, takes_sequences
@@ -104,6 +104,7 @@ def train(
     Raises `SettingError` where the days have no rows or, of a classification, rows of one class only.
     """
     fitting(config, service.plan)  # what it refuses is refused before anything is computed
+    check_segments(config.segments, input_columns(service.plan, service.plan.inputs))
     rows = rows_of(service, config, split, histories=histories, threads=threads, on_progress=on_progress)
     trained = learn(service, config, split, rows)
     manifest = registered(service, config, split, trained, register=register, name=name, clock=clock)
@@ -127,7 +128,7 @@ def learn(service: Service, config: TrainConfig, split: Split, rows: Rows, start
     metrics = measure(test_rows(frame, split, config), found, config) | counts(frame["label"], training, test, config.task)
     if batch:
         metrics["rows_without_batch_row"] = float(_without_batch_row(service.plan, rows.table)[training].sum())
-    reference = reference_of(service.plan, rows, by_then, scores, later)
+    reference = reference_of(service.plan, rows, by_then, scores, later, config.segments)
     return Trained(fitted.onnx, rows.inputs, found, golden, metrics, batch, reference)
 
 

@@ -16,7 +16,7 @@ def check_start(config: TrainConfig, who: str, lineage: Mapping[str, str], train
     """Raises `SettingError` where training by ``config`` cannot go on from the version ``who``, which was trained on ``trained``.
 
     A network is its ONNX graph, whose weights are all of it. Of boosted trees the registry has the ONNX alone, and that lacks
-    what their libraries go on from: the sums of gradients, the gains and the counts in each node, of LightGBM its own thresholds too.
+    what their libraries go on from: the sums of gradients, gains and counts in each node, of LightGBM its own thresholds too.
     Linear models are solved, and a forest's trees do not build on each other: what they start from changes nothing.
     """
     if not takes_start(config.trainer):

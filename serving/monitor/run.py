@@ -55,6 +55,7 @@ class _Receipt(msgspec.Struct, gc=False):
 class _Predicted(msgspec.Struct, gc=False):
     """What is counted of a prediction."""
 
+    event_id: int | str
     event_time: Annotated[int, msgspec.Meta(ge=0, lt=END_MS)]
     score: float
     receipt: _Receipt
@@ -219,7 +220,8 @@ class Loop:
                 continue
             times = np.array([one.event_time for one in some], np.int64)
             inputs, scores = [one.receipt.inputs for one in some], [one.score for one in some]
-            self.monitor.count(model, version, times, columns_of(inputs, scores, reference) if reference else {})
+            columns = columns_of(inputs, scores, reference) if reference else {}
+            self.monitor.count(model, version, times, columns, [one.event_id for one in some])
             state.newest[place.partition] = max(state.newest.get(place.partition, 0), int(times.max()))
         state.offsets[place.partition] = records[-1].offset + 1
 

@@ -24,6 +24,10 @@ class Window(msgspec.Struct):
     rows: int
     counts: dict[str, list[int]]
     """By input, how many values each cell has."""
+    segments: dict[str, dict[str, list[int]]] = {}
+    """By the column of segments and by input, the same of each segment, one behind the other."""
+    sample: list[tuple[int, int | str, list[int]]] = []
+    """Some of the events, those with the smallest hash: hash, id, the cell of each histogram of the reference, -1 for none."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -33,7 +37,9 @@ class Verdict(msgspec.Struct, frozen=True):
     rows: int
     counts: dict[str, list[int]]
     findings: list[Finding]
-    """None where the window has too few predictions."""
+    """Of all predictions; none where the window has too few."""
+    segments: list[Finding] = []
+    """Of segments, those that drifted."""
 
 
 class Track(msgspec.Struct):
@@ -57,7 +63,7 @@ class Version(msgspec.Struct):
     closed: list[Verdict] = []
     """The newest, oldest first."""
     tracks: dict[str, Track] = {}
-    """By input."""
+    """By input, or by input and segment (`Finding.key`)."""
 
 
 class State(msgspec.Struct):
