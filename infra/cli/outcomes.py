@@ -47,8 +47,8 @@ def outcomes(
     and the share of events whose label is known. What counts as a label is in docs/outcomes.md.
     """
     from infra.cli import show
-    from infra.cli.predicted import predicted
     from infra.config import with_settings
+    from infra.predicted import predicted
     from infra.settings import load_settings
     from serving.models.lifecycle import check_alias
 

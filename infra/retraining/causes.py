@@ -133,7 +133,7 @@ def _schedule(one: Looking) -> Cause:
 
 def _decay(one: Looking) -> Cause:
     """It reads all predictions, and so does so once for the newest matured day."""
-    from infra.cli.predicted import predicted
+    from infra.predicted import predicted
     from jobs.outcomes.decay import decay_of
 
     placed, kept = one.production.placed, one.attempts.kept

@@ -93,7 +93,7 @@ def retrained(
 
     Raises `SettingError` where there is nothing newer to learn than production has, or the two could not score the same rows.
     """
-    from infra.cli.predicted import predicted
+    from infra.predicted import predicted
 
     split = split or newest(of, config, wanted)
     production = registry.deployed(of.name).production
