@@ -57,7 +57,7 @@ def by_itself(
             if not found.due:
                 if found.key != attempts.kept.not_now:
                     attempts.kept.not_now = found.key
-                    said(registry, production, "postpone", f"retrain {found.text}")
+                    said(registry, production, "postpone", f"retrain: {found.text}")
                     attempts.save()
                 return found, None
             with attempts.attempt(production, found.text, learnt_until(split)) as told:

@@ -55,7 +55,7 @@ class Look(NamedTuple):
     def text(self) -> str:
         """The causes, those that are due if any is, and what stands against them."""
         some = [f"for {one.when}: {one.text}" for one in self.causes if one.due]
-        none = [f"no {one.when}: {one.text}" for one in self.causes]
+        none = [f"not for {one.when}: {one.text}" for one in self.causes]
         return "; ".join([*(some or none), *([f"not now: {self.against}"] if self.against else [])])
 
     @property
@@ -151,7 +151,8 @@ def _decay(one: Looking) -> Cause:
         )
         due, text = (False, found) if isinstance(found, str) else (found.decayed, found.text)
         kept.decay = (*place, due, text)
-        one.attempts.save()
+        if not one.wanted.dry_run:
+            one.attempts.save()
     return Cause("decay", kept.decay[3], kept.decay[4], str(place))
 
 

@@ -112,12 +112,12 @@ def served(project: Path) -> dict[str, int]:
 
 def test_without_an_alarm_nothing_is_retrained_and_the_log_says_so_once(project: Path, look: Look) -> None:
     """An alarm of another version is none of production's; a second look has nothing new to say."""
-    assert "nothing is done: no drift: no alarm of num v1 is open" in look("--when", "drift")
+    assert "nothing is done: not for drift: no alarm of num v1 is open" in look("--when", "drift")
     with_alarm(project, version=7)
     look("--when", "drift")
     (entry,) = entries(project)
     assert (entry.action, entry.model, entry.version) == ("postpone", "num", 1)
-    assert entry.why == "retrain no drift: no alarm of num v1 is open"
+    assert entry.why == "retrain: not for drift: no alarm of num v1 is open"
     assert served(project) == {"production": 1}
 
 
@@ -152,7 +152,7 @@ def test_a_schedule_is_of_the_days_to_learn_from(project: Path, look: Look) -> N
     """Production learnt long ago: it is time; after that, only once enough newer days are due."""
     assert "for schedule: labels are due to learn from days to before 2024-05-03" in look("--when", "schedule")
     set_up(project, cooldown_hours=0, every_days=3)
-    assert "no schedule: labels are due to learn from days to before 2024-05-03, 0 days after those of retrain" in look(
+    assert "not for schedule: labels are due to learn from days to before 2024-05-03, 0 days after those of retrain" in look(
         "--when", "schedule"
     )
     assert registry_at(project).versions("num") == (1, 2)
@@ -201,12 +201,12 @@ def test_what_has_not_decayed_is_said_with_its_figures(project: Path, look: Look
     """Once: predictions are read again as soon as a newer day is matured. Of scores alone nothing is said."""
     with_labels_of_all_keys(project)
     good = predictions_of(project, lambda number: number % 2)
-    assert "no decay: num v1 has no average precision of its training" in look("--when", "decay", "--receipts", str(good))
+    assert "not for decay: num v1 has no average precision of its training" in look("--when", "decay", "--receipts", str(good))
     (project / ".headrace" / "retrain" / "num.json").unlink()
     with_metrics(project, average_precision=0.99)
-    assert "no decay: average precision 1.0000 [" in look("--when", "decay", "--receipts", str(good))
+    assert "not for decay: average precision 1.0000 [" in look("--when", "decay", "--receipts", str(good))
     good.unlink()
-    assert "no decay: average precision 1.0000 [" in look("--when", "decay", "--receipts", str(good))
+    assert "not for decay: average precision 1.0000 [" in look("--when", "decay", "--receipts", str(good))
     assert [entry.action for entry in entries(project)] == ["postpone", "postpone"]
 
 

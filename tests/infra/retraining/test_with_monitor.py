@@ -125,7 +125,7 @@ def test_a_shift_is_an_alarm_and_a_newer_model_is_in_staging(watched: Watched) -
         watched.send()
         wait_until(lambda: any(entry.action == "alias" for entry in watched.entries()), SECONDS)
     first, second = watched.entries()
-    assert (first.action, first.why) == ("postpone", f"retrain no drift: no alarm of {watched.service} v1 is open")
+    assert (first.action, first.why) == ("postpone", f"retrain: not for drift: no alarm of {watched.service} v1 is open")
     assert (second.alias, second.version) == ("staging", 2)
     assert "for drift: alarm" in second.why
     assert "trained on 2018-04-24 to 2018-04-30, tested on 2018-05-08 to 2018-05-14; average precision" in second.why
