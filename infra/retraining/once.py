@@ -50,7 +50,7 @@ class Wanted(NamedTuple):
     receipts: str | None
     warm_start: bool
     dry_run: bool
-    histories: Mapping[str, str]
+    histories: Mapping[str, str | Path]
 
 
 class Told(NamedTuple):

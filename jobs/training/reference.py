@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from features.errors import SettingError
 from features.inputs.bins import Bins, number_bins
@@ -41,6 +42,8 @@ LEAST_ROWS = 20
 """A window is not drawn from fewer rows in the mean."""
 BLOCKS = 4096
 """Where there are more keys, several at random go together, which makes draws no more alike."""
+BLOCKS_OF_SEGMENT = 1024
+"""Of a segment: its limits are drawn as often as those of all rows, and there may be ten times as many of them."""
 PERIODS = 200
 """Days or hours that windows are drawn from, at most."""
 MOST_SEGMENTS = 10
@@ -105,7 +108,7 @@ class Part(NamedTuple):
         cells = [self.cells[place][rows] for place in kept]
         found: list[dict[Length, tuple[Limit, ...]]] = [{} for _ in kept]
         if rows.any():
-            found = _limits_by_key(self.table.filter(pa.array(rows)), keys, bins, cells, self.times[rows])
+            found = _limits_by_key(self.table.filter(pa.array(rows)), keys, bins, cells, self.times[rows], BLOCKS_OF_SEGMENT)
         return [Histogram(one, _counted(one, own), limit) for one, own, limit in zip(bins, cells, found, strict=True)]
 
 
@@ -164,12 +167,13 @@ def _limits_by_key(
     bins: Sequence[Bins],
     cells: Sequence[npt.NDArray[np.intp]],
     times: Ints,
+    most: int = BLOCKS,
 ) -> list[dict[Length, tuple[Limit, ...]]]:
     """The limits of each input; those of one key are drawn together."""
     found: list[dict[Length, tuple[Limit, ...]]] = [{} for _ in keys]
     for key in dict.fromkeys(keys):
         places = [place for place, own in enumerate(keys) if own == key]
-        blocks = blocks_of({name: table[name].to_numpy() for name in key}, table.num_rows)
+        blocks = blocks_of({name: table[name].to_numpy() for name in key}, table.num_rows, most)
         sizes = [bins[place].size for place in places]
         stacked = np.column_stack([cells[place] for place in places])
         for length in LENGTHS:
@@ -179,13 +183,13 @@ def _limits_by_key(
     return found
 
 
-def blocks_of(key: Mapping[str, Any], rows: int) -> Ints:
+def blocks_of(key: Mapping[str, Any], rows: int, most: int = BLOCKS) -> Ints:
     """The block of each row, [rows]: its key's, or that of several keys; without a key each row's own, or of several rows."""
     own = pd.DataFrame(key).groupby(list(key), sort=True, dropna=False).ngroup().to_numpy() if key else np.arange(rows)
     count = int(own.max(initial=-1)) + 1
-    if count <= BLOCKS:
+    if count <= most:
         return own.astype(np.int64)
-    shuffled: Ints = np.random.default_rng(SEED).permutation(count) % BLOCKS
+    shuffled: Ints = np.random.default_rng(SEED).permutation(count) % most
     found: Ints = shuffled[own]
     return found
 
@@ -194,8 +198,14 @@ def limits(cells: npt.NDArray[np.intp], sizes: Sequence[int], blocks: Ints, peri
     """How far windows of some blocks in one period are from the other blocks in the other periods, for each input.
 
     ``cells`` is [rows, inputs], ``sizes`` how many cells each input has, ``blocks`` and ``periods`` are [rows]. Where all rows
-    are of one period, the reference is of that one too.
+    are of one period, the reference is of that one too. BLAS has one thread: for products so small, others wait more than they
+    work, 14 times as long on two cores that have other work (OpenBLAS 0.3, 26 November 2026).
     """
+    with threadpool_limits(1, "blas"):
+        return _limits(cells, sizes, blocks, periods)
+
+
+def _limits(cells: npt.NDArray[np.intp], sizes: Sequence[int], blocks: Ints, periods: Ints) -> list[tuple[Limit, ...]]:
     random = np.random.default_rng(SEED)
     starts = np.concatenate(([0], np.cumsum(sizes)))
     width, count = int(starts[-1]), int(blocks.max()) + 1
