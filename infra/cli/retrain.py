@@ -87,8 +87,8 @@ def retrain(
     Both score the same test days; the difference of their metric has an interval. What is worse is not registered: nothing is
     changed, and the exit code is 1. From staging it goes to production as with 'headrace models promote': once the gate lets it.
     Without a version in production it goes there at once. Each decision is in 'headrace models log', with its figures.
-    Defaults are those of [train.SERVICE.retrain]. With --when it looks first whether there is a reason, and how long ago the
-    last retrain of that kind was; 'headrace monitor' calls it so by itself.
+    Defaults are those of [train.SERVICE.retrain]. With --when it looks first whether there is a reason, and whether the
+    last such retrain is long enough ago; 'headrace monitor' calls it so by itself.
     """
     from infra.models import registry_of
     from jobs.training.trainers import chosen
@@ -98,7 +98,8 @@ def retrain(
     found = settings_of(where, settings)
     config = train_config(found, service)
     section = found.train[service].retrain
-    alias, wait = alias or section.alias, section.wait_minutes if wait is None else wait
+    alias = section.alias if alias is None else alias
+    wait = section.wait_minutes if wait is None else wait
     check_alias(alias)
     if alias == PRODUCTION:
         raise SettingError("a new model is tried in a shadow first; got --alias production; use staging, say")

@@ -325,6 +325,7 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(project: Path, look: Lo
 def test_what_cannot_be_is_refused(project: Path, look: Look) -> None:
     """In one line."""
     assert "--when is drift, decay, schedule; got 'monday'" in look("--when", "monday", code=2)
+    assert "an alias is lower-case letters" in look("--when", "drift", "--alias", "", code=2)
     assert "got --until too" in look("--when", "drift", "--until", "2024-05-05", code=2)
     file = project / ".headrace" / "retrain" / "num.json"
     file.parent.mkdir(parents=True)
