@@ -13,11 +13,6 @@ from features.inputs.columns import input_columns
 from features.times import DAY_MS, day_of
 from infra.config import with_settings
 from infra.models import registering
-from jobs.training.matured import newest_split
-from jobs.training.retrain import retrain
-from jobs.training.rows import rows_of, rows_served
-from jobs.training.train import learn, registered
-from jobs.training.warm import check_start
 from serving.models.lifecycle import Change
 from serving.models.log import user
 from serving.models.manifest import read_onnx
@@ -94,6 +89,9 @@ def retrained(
     Raises `SettingError` where there is nothing newer to learn than production has, or the two could not score the same rows.
     """
     from infra.predicted import predicted
+    from jobs.training.retrain import retrain
+    from jobs.training.rows import rows_of, rows_served
+    from jobs.training.train import learn, registered
 
     split = split or newest(of, config, wanted)
     production = registry.deployed(of.name).production
@@ -127,6 +125,8 @@ def retrained(
 
 def _start(registry: Registry, of: Service, config: TrainConfig, before: Manifest | None) -> bytes:
     """The ONNX of production, to go on from. Raises `SettingError` where that has no meaning."""
+    from jobs.training.warm import check_start
+
     if before is None:
         raise SettingError(
             f"a warm start goes on from production; {of.name} has no version there; leave --warm-start out for a first one"
@@ -137,6 +137,8 @@ def _start(registry: Registry, of: Service, config: TrainConfig, before: Manifes
 
 def newest(of: Service, config: TrainConfig, wanted: Wanted) -> Split:
     """The newest matured days, as they are wanted."""
+    from jobs.training.matured import newest_split
+
     return newest_split(
         of,
         config.label,
