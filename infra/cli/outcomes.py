@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from jobs.training.bootstrap import Interval
     from jobs.training.config import TrainConfig
 
-LOWEST_COVERAGE = 0.95
-"""Where fewer labels are known of days that are due, the numbers may be of an odd choice of events."""
-
 
 @app.command(epilog="Example: headrace outcomes SERVICE --by COLUMN --out outcomes.parquet")
 def outcomes(
@@ -50,8 +47,8 @@ def outcomes(
     and the share of events whose label is known. What counts as a label is in docs/outcomes.md.
     """
     from infra.cli import show
-    from infra.cli.predicted import predicted
     from infra.config import with_settings
+    from infra.predicted import predicted
     from infra.settings import load_settings
     from serving.models.lifecycle import check_alias
 
@@ -66,7 +63,7 @@ def outcomes(
         from features.definitions.load import load  # slow: after all that is quickly refused
         from jobs.history.rows_file import write
         from jobs.outcomes.join import join
-        from jobs.outcomes.performance import performances
+        from jobs.outcomes.performance import LOWEST_COVERAGE, performances
         from jobs.training.keys import key_of
 
         of = with_settings(load(where).service(service), settings)
