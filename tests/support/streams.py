@@ -19,6 +19,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from bench.common import polled
 from features.job import JobPlan, job_plan
+from features.outcomes import AnyJob
 from features.plan import Plan
 from infra.config import stream_config
 from infra.local.broker import Broker
@@ -59,13 +60,13 @@ def own_topics(
 class Submitted:
     """A job on a cluster, watched by a thread of this process."""
 
-    def __init__(self, job: JobPlan, config: StreamConfig) -> None:
+    def __init__(self, job: AnyJob, config: StreamConfig) -> None:
         self._stop = threading.Event()
         self._failures: list[BaseException] = []
         self._thread = threading.Thread(target=self._run, args=(job, config), daemon=True)
         self._thread.start()
 
-    def _run(self, job: JobPlan, config: StreamConfig) -> None:
+    def _run(self, job: AnyJob, config: StreamConfig) -> None:
         try:
             run(job, config, self._stop)
         except BaseException as failure:  # raised again in the test's own thread
