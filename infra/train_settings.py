@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
+from features.times import duration_ms
 from infra.section import Section
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ class TrainSettings(Section):
     """``<source>.<column>``: the column of a source's history that says what happened, joined on the event id."""
     task: Literal["classification", "regression"] = "classification"
     """What is learned: `classification`, how likely the label is 1 and not 0; `regression`, how large the label is."""
+    horizon: str = Field(default="30d", pattern=r"^[1-9][0-9]{0,4}[smhd]$")
+    """How far a label's time may be from its event's, either way, for `headrace outcomes`: `36h`, `30d`. The job that joins the
+    stream keeps predictions and labels for so long."""
     group: str | None = None
     """The column of the spine whose values precision at ``group_top`` ranks each day; none: that metric is left out."""
     group_top: int = Field(default=100, ge=1)
@@ -60,9 +64,14 @@ class TrainSettings(Section):
         return self
 
     @property
+    def horizon_ms(self) -> int:
+        """``horizon`` in milliseconds."""
+        return duration_ms("horizon", self.horizon)
+
+    @property
     def config(self) -> TrainConfig:
         """The same as training takes it."""
         from jobs.training.config import TrainConfig
 
         given = {name: value for name in PARAMETERS if (value := getattr(self, name)) is not None}
-        return TrainConfig(**self.model_dump(exclude=set(PARAMETERS)), parameters=given)
+        return TrainConfig(**self.model_dump(exclude={*PARAMETERS, "horizon"}), parameters=given)

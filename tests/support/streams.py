@@ -105,8 +105,14 @@ def submitted(
 @contextmanager
 def embedded(broker: Broker, plans: Plan | Sequence[Plan], folder: Path, **changes: Any) -> Iterator[BaseProcess]:
     """The one job of ``plans`` in a process and a JVM of its own; both are killed after the block."""
-    arguments = (_job(plans), config_of(broker, plans, folder, **changes))
-    process = multiprocessing.get_context("spawn").Process(target=run, args=arguments)
+    with in_process(_job(plans), config_of(broker, plans, folder, **changes)) as process:
+        yield process
+
+
+@contextmanager
+def in_process(job: AnyJob, config: StreamConfig) -> Iterator[BaseProcess]:
+    """A job in a process and a JVM of its own; both are killed after the block."""
+    process = multiprocessing.get_context("spawn").Process(target=run, args=(job, config))
     process.start()
     try:
         yield process

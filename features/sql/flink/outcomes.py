@@ -46,7 +46,9 @@ def outcomes_sql(plan: OutcomesPlan, options: JobOptions) -> Job:
 def _predictions(plan: OutcomesPlan, options: JobOptions) -> str:
     source = plan.predictions
     required = [column.name for column in source.columns if column.name != source.time]
-    return _source(plan, source, ["`_key` STRING"], {**from_topic(plan, source, required, options), **OF_KEY, **IN_RECEIPT}, options)
+    return _source(
+        plan, source, ["`_key` STRING"], {**from_topic(plan, source, required, options), **OF_KEY, **IN_RECEIPT}, options
+    )
 
 
 def _labels(plan: OutcomesPlan, options: JobOptions) -> str:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -30,13 +28,12 @@ from jobs.history.labels import check_label
 from jobs.history.served import Record
 from jobs.outcomes.join import join
 from jobs.stream.config import StreamConfig
-from jobs.stream.job import run
 from schemas import Outcome, Prediction, Receipt
 from schemas.codec import decode_dead_letter, decode_outcome, encode
 from schemas.topics import DEAD_LETTERS, outcomes
 from tests.support.flink import Cluster
 from tests.support.num import T, num_project
-from tests.support.streams import PARTITIONS, Submitted, await_checkpoint, records
+from tests.support.streams import PARTITIONS, Submitted, await_checkpoint, in_process, records
 
 pytestmark = pytest.mark.stack
 
@@ -44,6 +41,7 @@ HOUR = 3_600_000
 HORIZON = 30 * HOUR
 DISORDER = 20 * HOUR
 """Less than the lateness: how far records are behind those of later times."""
+CHECKPOINT_MS = 10_000
 EVENTS = 300
 HOURS = 240
 
@@ -106,16 +104,16 @@ class World(NamedTuple):
         found = join(self.service, sent, "outcomes.bad", self.plan.horizon_ms, histories={"outcomes": str(place)})
         return {row["event_id"]: row for row in found.table.to_pylist()}
 
-    def config(self, *, cluster: str | None = None, bounded: bool = True, ready_file: Path | None = None) -> StreamConfig:
+    def config(self, cluster: str | None, *, bounded: bool = True, state_backend: str = "heap") -> StreamConfig:
         """What the job is started with."""
-        section = StreamSettings(cluster=cluster, checkpoint_interval_ms=500, parallelism=2, idle_timeout_ms=60_000)
-        return stream_config(
-            section,
-            bootstrap=self.broker.bootstrap,
-            checkpoints=self.folder / "checkpoints",
-            bounded=bounded,
-            ready_file=ready_file,
+        section = StreamSettings(
+            cluster=cluster,
+            checkpoint_interval_ms=CHECKPOINT_MS,
+            parallelism=2,
+            idle_timeout_ms=60_000,
+            state_backend=state_backend,
         )
+        return stream_config(section, bootstrap=self.broker.bootstrap, checkpoints=self.folder / "checkpoints", bounded=bounded)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +165,7 @@ def random_records(chance: random.Random) -> tuple[list[Sent], list[Label]]:
     return disorder(predictions), disorder(labels)
 
 
-def assert_equal(found: dict[str, Outcome], expected: dict[str, dict[str, Any]], predictions: list[Sent]) -> None:
+def assert_equal(found: dict[str, Outcome], expected: dict[str, dict[str, Any]]) -> None:
     """Value for value, and what the join over files does not know: the key, and the plan's digest of the first prediction."""
     assert found.keys() == expected.keys()
     for event, row in expected.items():
@@ -178,14 +176,85 @@ def assert_equal(found: dict[str, Outcome], expected: dict[str, dict[str, Any]],
         assert outcome.plan == f"{int(event):012x}"
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_the_last_record_of_an_event_is_what_the_join_over_files_says(world: World, cluster: Cluster, seed: int) -> None:
+@pytest.mark.parametrize("backend", ["heap", "rocksdb"])
+def test_the_last_record_of_an_event_is_what_the_join_over_files_says(world: World, cluster: Cluster, backend: str) -> None:
     """Of hundreds of events whose predictions and labels come in random orders, twice, changed and too late to count."""
-    predictions, labels = random_records(random.Random(seed))
+    predictions, labels = random_records(random.Random(backend))
     world.send(predictions, [label.sent for label in labels])
-    job = Submitted(world.plan, world.config(cluster=cluster.rest))
-    job.join()
+    Submitted(world.plan, world.config(cluster.rest, state_backend=backend)).join()
     expected = world.batch(predictions, labels)
-    assert_equal(world.last(), expected, predictions)
+    assert_equal(world.last(), expected)
     assert any(row["labels"] > 2 for row in expected.values())
     assert any(row["label"] is None for row in expected.values())
+
+
+def test_a_kill_changes_no_outcome(world: World, cluster: Cluster) -> None:
+    """kill -9 after a checkpoint, in mid-stream: what was written since is written again, and in the end all is as it should."""
+    predictions, labels = random_records(random.Random(7))
+    sent = [label.sent for label in labels]
+    first, second = len(predictions) // 3, 2 * len(predictions) // 3
+    with in_process(world.plan, world.config(None, bounded=False)):
+        world.send(predictions[:first], sent[:first])
+        await_checkpoint(world.folder)
+        before = len(world.outcomes())
+        world.send(predictions[first:second], sent[first:second])
+        _wait(lambda: len(world.outcomes()) > before + first // 2)
+    world.send(predictions[second:], sent[second:])
+    expected = world.batch(predictions, labels)
+    job = Submitted(world.plan, world.config(cluster.rest, bounded=False))
+    try:
+        _wait(lambda: _labels(world.last()) == {event: row["labels"] for event, row in expected.items()} or not job.is_alive())
+    finally:
+        job.stop()
+        cluster.await_no_job()
+    assert_equal(world.last(), expected)
+    written = [encode(outcome) for outcome in world.outcomes()]
+    assert len(written) > len(set(written)), "what was written since the checkpoint is written again"
+
+
+def test_an_event_is_forgotten_after_horizon_and_lateness(world: World, cluster: Cluster) -> None:
+    """Its state is gone: neither a repeat of its prediction nor a label makes a record; what is newer has its outcomes."""
+    later = T + HORIZON + LATENESS_MS + 2 * HOUR
+    job = Submitted(world.plan, world.config(cluster.rest, bounded=False))
+    try:
+        world.send([prediction(2, T), prediction(4, T + 3 * HOUR)], [Label(2, T + HOUR, 1).sent])
+        _wait(lambda: _labels(world.last()) == {"2": 1, "4": 0})
+        world.send([prediction(5, later), prediction(6, later)], [Label(5, later, 1).sent, Label(6, later, 1).sent])
+        _wait(lambda: _labels(world.last()) == {"2": 1, "4": 0, "5": 1, "6": 1})
+        time.sleep(2)  # until the watermark, which goes on five times a second, has come to the state
+        world.send([prediction(2, T, 0.1)], [Label(2, T + HOUR, 0).sent, Label(4, T + 4 * HOUR, 1).sent])
+        world.send([prediction(8, later)], [Label(8, later, 0).sent])
+        _wait(lambda: _labels(world.last()).get("8") == 1)
+    finally:
+        job.stop()
+        cluster.await_no_job()
+    last = world.last()
+    assert (last["2"].score, last["2"].label, last["2"].labels) == (0.5, 1.0, 1)
+    assert (last["4"].label, last["4"].labels) == (1.0, 1), "its time is not yet over, two hours before the newest"
+
+
+@pytest.mark.parametrize("has_dead_letters", [False, True])
+def test_what_cannot_be_read_is_a_dead_letter(world: World, cluster: Cluster, has_dead_letters: bool) -> None:
+    """One of ours where no other job reads the labels' topic; a label that is null says nothing, and is none."""
+    world = world._replace(plan=msgspec.structs.replace(world.plan, has_dead_letters=has_dead_letters))
+    bad = [Sent(1, T, b'{"id": 1}'), Sent(1, T, b'{"id": 1, "at": 1, "bad": "x"}'), Sent(1, T, b'{"at": 1, "bad": 1}')]
+    world.send([prediction(1, T), Sent(1, T, b'{"event_id": 1, "event_time": 1}')], [*bad, Label(1, T, None).sent])
+    Submitted(world.plan, world.config(cluster.rest)).join()
+    assert _labels(world.last()) == {"1": 0}
+    letters = [decode_dead_letter(record.value) for record in records(world.broker, DEAD_LETTERS.name)]
+    found = {
+        topic: [one.reason for one in letters if one.origin.topic == topic] for topic in {s.topic for s in world.plan.sources}
+    }
+    ours = [] if has_dead_letters else ["missing_time", "wrong_type", "missing_key"]
+    assert found == {world.plan.predictions.topic: ["missing_key"], world.plan.labels.topic: ours}
+
+
+def _labels(found: dict[str, Outcome]) -> dict[str, int]:
+    return {event: outcome.labels for event, outcome in found.items()}
+
+
+def _wait(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that in time"
+        time.sleep(0.2)
