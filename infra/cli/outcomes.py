@@ -68,7 +68,8 @@ def outcomes(
 
     With --stream a Flink job joins them as they come. 'headrace up' runs it where outcomes.run is true.
     """
-    of_join: dict[str, object] = {"--predictions": predictions, "--horizon": horizon, "--alias": None if alias == PRODUCTION else alias}
+    other = alias != PRODUCTION
+    of_join: dict[str, object] = {"--predictions": predictions, "--horizon": horizon, "--alias": other}
     of_report = {"--joined": joined, "--by": by, "--out": out, "--history": history, "--json": as_json}
     where = folder(project)
     if stream:
