@@ -73,7 +73,7 @@ ROOMS = {
         "infra/settings.py",
         "infra/train_settings.py",
     },
-    "infra/gate.py": {"infra/config.py", "infra/kafka", "infra/local", "infra/settings.py", "infra/train_settings.py"},
+    "infra/gate.py": {"infra/config.py", "infra/kafka", "infra/local", "infra/settings.py"},
     "infra/cli": {
         "infra/config.py",
         "infra/gate.py",
