@@ -87,7 +87,7 @@ def files_sql(job: JobPlan, tables: FileTables, options: JobOptions) -> Job:
 def _source_table(job: JobPlan, source: Source, tables: FileTables, options: JobOptions) -> str:
     """Sources wait for one another, so that few rows wait for the watermark."""
     columns = [f"{backquoted(column.name)} {sql_type(column.type)}" for column in source.columns]
-    settings = {**_connector(source.name, tables), **aligned(job, options)}
+    settings = {**_connector(source.name, tables), **aligned(job, options.drift_ms)}
     return create_table(source.name, [*columns, *READ, *watermark(source)], settings)
 
 

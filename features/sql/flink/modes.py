@@ -13,11 +13,11 @@ from features.plan import Source
 from features.sql.flink.options import JobOptions
 
 
-def aligned(job: AnyJob, options: JobOptions) -> dict[str, str]:
-    """The job's sources wait for one another."""
+def aligned(job: AnyJob, drift_ms: int) -> dict[str, str]:
+    """The job's sources wait for one another, so that none is read further ahead than ``drift_ms`` of event time."""
     return {
         "scan.watermark.alignment.group": job.name,
-        "scan.watermark.alignment.max-drift": f"{options.drift_ms} ms",
+        "scan.watermark.alignment.max-drift": f"{drift_ms} ms",
         "scan.watermark.alignment.update-interval": "50 ms",
     }
 
@@ -38,7 +38,7 @@ def _quiet(job: JobPlan, source: Source, options: JobOptions) -> dict[str, str]:
         "quiet.timeout": f"{options.idle_timeout_ms} ms",
         "quiet.delay": f"{source.delay_ms} ms",
         **({} if newest is None else {"quiet.newest": str(newest)}),
-        **aligned(job, options),
+        **aligned(job, options.drift_ms),
     }
 
 

@@ -33,7 +33,8 @@ PREDICTION = {
 }
 """What an outcome has of a prediction beside the event id, and of which type, in the order of the message."""
 LABEL = {"label": "DOUBLE", "known_at": "BIGINT", "label_at": "BIGINT", "labels": "BIGINT"}
-OF_KEY = {"key.format": "raw", "key.fields": "_key", "value.fields-include": "EXCEPT_KEY"}
+WITH_KEY = {"key.format": "raw", "key.fields": "_key", "value.fields-include": "EXCEPT_KEY"}
+WITHIN_RECEIPT = {"headrace-event.within": "receipt"}
 
 
 def outcomes_sql(plan: OutcomesPlan, options: JobOptions) -> Job:
@@ -46,23 +47,23 @@ def outcomes_sql(plan: OutcomesPlan, options: JobOptions) -> Job:
 def _predictions(plan: OutcomesPlan, options: JobOptions) -> str:
     source = plan.predictions
     required = [column.name for column in source.columns if column.name != source.time]
-    return _source(
-        plan, source, ["`_key` STRING"], {**from_topic(plan, source, required, options), **OF_KEY, **IN_RECEIPT}, options
-    )
+    settings = {**from_topic(plan, source, required, options), **WITH_KEY, **WITHIN_RECEIPT}
+    return _source(plan, source, ["`_key` STRING", *_columns(source)], settings, options)
 
 
 def _labels(plan: OutcomesPlan, options: JobOptions) -> str:
     source = plan.labels
-    return _source(plan, source, [], from_topic(plan, source, [source.event_id], options), options)
+    return _source(plan, source, _columns(source), from_topic(plan, source, [source.event_id], options), options)
 
 
-IN_RECEIPT = {"headrace-event.within": "receipt"}
+def _columns(source: Source) -> list[str]:
+    return [f"{backquoted(column.name)} {sql_type(column.type)}" for column in source.columns]
 
 
-def _source(plan: OutcomesPlan, source: Source, key: list[str], settings: dict[str, str], options: JobOptions) -> str:
-    columns = [f"{backquoted(column.name)} {sql_type(column.type)}" for column in source.columns]
-    live = idle(plan, source, options) | aligned(plan, options)
-    return create_table(source.name, [*key, *columns, *RECORD, *watermark(source)], {**settings, **to_end(options, live)})
+def _source(plan: OutcomesPlan, source: Source, columns: list[str], settings: dict[str, str], options: JobOptions) -> str:
+    drift_ms = plan.horizon_ms + LATENESS_MS  # labels may lie so far behind predictions all the time
+    live = idle(plan, source, options) | aligned(plan, drift_ms)
+    return create_table(source.name, [*columns, *RECORD, *watermark(source)], {**settings, **to_end(options, live)})
 
 
 def _outcomes(plan: OutcomesPlan, options: JobOptions) -> str:

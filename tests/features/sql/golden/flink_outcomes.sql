@@ -46,7 +46,7 @@ CREATE TEMPORARY TABLE `_predictions` (
   'scan.topic-partition-discovery.interval' = '10000 ms',
   'scan.watermark.idle-timeout' = '10000 ms',
   'scan.watermark.alignment.group' = 'outcomes.fraud',
-  'scan.watermark.alignment.max-drift' = '86400000 ms',
+  'scan.watermark.alignment.max-drift' = '2678400000 ms',
   'scan.watermark.alignment.update-interval' = '50 ms'
 );
 
@@ -79,7 +79,7 @@ CREATE TEMPORARY TABLE `_labels` (
   'scan.topic-partition-discovery.interval' = '10000 ms',
   'scan.watermark.idle-timeout' = '10000 ms',
   'scan.watermark.alignment.group' = 'outcomes.fraud',
-  'scan.watermark.alignment.max-drift' = '86400000 ms',
+  'scan.watermark.alignment.max-drift' = '2678400000 ms',
   'scan.watermark.alignment.update-interval' = '50 ms'
 );
 
