@@ -23,15 +23,15 @@ class TrainSettings(Section):
     """``<source>.<column>``: the column of a source's history that says what happened, joined on the event id."""
     task: Literal["classification", "regression"] = "classification"
     """What is learned: `classification`, how likely the label is 1 and not 0; `regression`, how large the label is."""
-    horizon: str = Field(default="30d", pattern=r"^[1-9][0-9]{0,4}[smhd]$")
-    """How far a label's time may be from its event's, either way, for `headrace outcomes`: `36h`, `30d`. The job that joins the
-    stream keeps predictions and labels for so long."""
     group: str | None = None
     """The column of the spine whose values precision at ``group_top`` ranks each day; none: that metric is left out."""
     group_top: int = Field(default=100, ge=1)
     """How many groups a day precision is measured at."""
     leave_out_known_positives: bool = False
     """Whether the test leaves out rows of a group with a positive that is known on the row's day; needs ``group``."""
+    horizon: str = Field(default="30d", pattern=r"^[1-9][0-9]{0,4}[smhd]$")
+    """How far a label's time may be from its event's, either way, for `headrace outcomes`: `36h`, `30d`. The job that joins the
+    stream keeps predictions and labels for so long."""
     trainer: str = "xgboost"
     """What the model is made by; docs/training.md has all trainers, and the parameters below that each takes."""
     trees: int | None = Field(default=None, ge=1, le=10_000)
