@@ -20,6 +20,7 @@ from kafka import KafkaProducer
 
 from features.definitions.load import load
 from features.outcomes import LATENESS_MS, OutcomesPlan, outcomes_plan
+from features.plan import ColumnType
 from features.service import Service
 from infra.config import stream_config
 from infra.local.broker import Broker
@@ -247,6 +248,25 @@ def test_what_cannot_be_read_is_a_dead_letter(world: World, cluster: Cluster, ha
     }
     ours = [] if has_dead_letters else ["missing_time", "wrong_type", "missing_key"]
     assert found == {world.plan.predictions.topic: ["missing_key"], world.plan.labels.topic: ours}
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "labels"),
+    [
+        (ColumnType("bool"), ["true", "false"], [1.0, 0.0]),
+        (ColumnType("decimal", 18, 2), ["1234567890123.45", "-0.1"], [1234567890123.45, -0.1]),
+    ],
+    ids=str,
+)
+def test_a_label_is_any_number(world: World, cluster: Cluster, kind: ColumnType, values: list[str], labels: list[float]) -> None:
+    """A truth is 1 or 0; a decimal is the double that is nearest."""
+    columns = tuple(msgspec.structs.replace(c, type=kind) if c.name == "bad" else c for c in world.plan.labels.columns)
+    source = msgspec.structs.replace(world.plan.labels, columns=columns)
+    world = world._replace(plan=msgspec.structs.replace(world.plan, labels=source))
+    sent = [Sent(event, T, f'{{"id": {event}, "at": {T}, "bad": {value}}}'.encode()) for event, value in enumerate(values)]
+    world.send([prediction(event, T) for event, _ in enumerate(values)], sent)
+    Submitted(world.plan, world.config(cluster.rest)).join()
+    assert [outcome.label for _, outcome in sorted(world.last().items())] == labels
 
 
 def _labels(found: dict[str, Outcome]) -> dict[str, int]:
