@@ -256,7 +256,7 @@ def test_what_cannot_be_read_is_a_dead_letter(world: World, cluster: Cluster, ha
         (ColumnType("bool"), ["true", "false"], [1.0, 0.0]),
         (ColumnType("decimal", 18, 2), ["1234567890123.45", "-0.1"], [1234567890123.45, -0.1]),
     ],
-    ids=str,
+    ids=["bool", "decimal"],
 )
 def test_a_label_is_any_number(world: World, cluster: Cluster, kind: ColumnType, values: list[str], labels: list[float]) -> None:
     """A truth is 1 or 0; a decimal is the double that is nearest."""
