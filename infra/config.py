@@ -110,6 +110,13 @@ def sql_options(
     )
 
 
+def outcomes_section(settings: Settings) -> StreamSettings:
+    """``[stream]`` as the job of outcomes has it: what ``[outcomes]`` says counts."""
+    own = settings.outcomes
+    backend = own.state_backend or settings.stream.state_backend
+    return settings.stream.model_copy(update={"state_backend": backend, "metrics_port": own.metrics_port})
+
+
 def cluster_config(settings: Settings, project: Path, cluster: str) -> ClusterConfig:
     """The configuration of a job over histories on the Flink cluster at ``cluster``, ``host:port``."""
     from infra.local import jars

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
+from features.times import duration_ms
 from infra.section import Section
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ class TrainSettings(Section):
     segments: tuple[str, ...] = Field(default=(), max_length=3)
     """The model's inputs by whose values live predictions are watched apart (docs/monitoring.md): at most three; each has up to
     ten segments of its own, its most frequent values or bins, and one of all others."""
+    horizon: str = Field(default="30d", pattern=r"^[1-9][0-9]{0,4}[smhd]$")
+    """How far a label's time may be from its event's, either way, for `headrace outcomes`: `36h`, `30d`. The job that joins the
+    stream keeps predictions and labels for so long."""
     trainer: str = "xgboost"
     """What the model is made by; docs/training.md has all trainers, and the parameters below that each takes."""
     trees: int | None = Field(default=None, ge=1, le=10_000)
@@ -99,9 +103,14 @@ class TrainSettings(Section):
         return self
 
     @property
+    def horizon_ms(self) -> int:
+        """``horizon`` in milliseconds."""
+        return duration_ms("horizon", self.horizon)
+
+    @property
     def config(self) -> TrainConfig:
         """The same as training takes it."""
         from jobs.training.config import TrainConfig
 
         given = {name: value for name in PARAMETERS if (value := getattr(self, name)) is not None}
-        return TrainConfig(**self.model_dump(exclude={*PARAMETERS, "retrain"}), parameters=given)
+        return TrainConfig(**self.model_dump(exclude={*PARAMETERS, "retrain", "horizon"}), parameters=given)
