@@ -77,7 +77,13 @@ def _alarms(version: Version) -> list[Alarm]:
 
 def _open(version: Version, alarm: Alarm) -> Open:
     verdicts = judged(version, MOST_WINDOWS)
-    of_input = [(one.start, finding) for one in verdicts for finding in one.findings if finding.input == alarm.input]
+    of = alarm.input, alarm.segment
+    of_input = [
+        (one.start, finding)
+        for one in verdicts
+        for finding in (*one.findings, *one.segments)
+        if (finding.input, finding.segment) == of
+    ]
     return Open(alarm, [Window(start, finding.psi, finding.limit, finding.drifted) for start, finding in of_input])
 
 
