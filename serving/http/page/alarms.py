@@ -98,12 +98,12 @@ def events(sources: Sources, service: str, asked: Asked) -> Behind | Empty:
     if found is None:
         return Empty("This alarm is not open any more.")
     version, alarm = found
-    reference = sources.monitored.histograms(version)
-    if alarm.input not in reference:
+    reference = sources.monitored.reference(version)
+    if reference is None:
         return Empty("The registry does not have this version any more, and so not the cells of its values.")
     if sources.reader is None:
         raise StackError(NO_KAFKA.say)
-    return behind(alarm, reference[alarm.input].bins, sources.reader)
+    return behind(alarm, reference, sources.reader)
 
 
 def _known(seen: Seen, alarm_id: str) -> tuple[Version, Alarm] | None:
