@@ -148,7 +148,7 @@ def _report(
                 frame,
                 found,
                 service=service,
-                source=predictions or (topics.outcomes if is_joined else topics.predictions)(service).name,
+                source=topics.outcomes(service).name if is_joined else predictions or topics.predictions(service).name,
                 label=config.label,
                 task=config.task,
                 key=key,

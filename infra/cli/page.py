@@ -32,13 +32,11 @@ def sources_of(
     from serving.http.page.sources import Sources
 
     folders = stack.Folders(run_folder(project, settings))
-    monitor = settings.monitor
+    window = settings.monitor.window
     return Sources(
         services=tuple(service.name for service in services),
         registry=registry,
-        monitored=Monitored(
-            lambda service: monitor_state(monitor, service, folders.monitor), monitor.window, references(registry)
-        ),
+        monitored=Monitored(lambda service: monitor_state(folders.monitor, service, window), window, references(registry)),
         outcomes=Outcomes(folders.outcomes_of),
         reader=kafka.reader if kafka else None,
         client=kafka.client if kafka else None,

@@ -64,6 +64,11 @@ class Folders(NamedTuple):
         return self.run / "monitor"
 
     @property
+    def retrain(self) -> Path:
+        """What is known of retrains that began by themselves."""
+        return self.run / "retrain"
+
+    @property
     def outcomes(self) -> Path:
         """How right predictions were, as `headrace outcomes` found them last: a report for each service."""
         return self.run / "outcomes"
@@ -80,11 +85,6 @@ class Folders(NamedTuple):
     def audit_of(self, service: str) -> Path:
         """The report of a service."""
         return self.audits / f"{service}.json"
-
-    @property
-    def retrain(self) -> Path:
-        """What is known of retrains that began by themselves."""
-        return self.run / "retrain"
 
     @property
     def takeover(self) -> Path:

@@ -14,7 +14,6 @@ from playwright.sync_api import Browser, sync_playwright
 from infra.config import monitor_state
 from infra.local.broker import Broker
 from infra.models import references
-from infra.monitor_settings import MonitorSettings
 from schemas.topics import ALARMS
 from serving.http.config import READER
 from serving.http.page import page
@@ -68,9 +67,7 @@ def sources(registry: Registry, tmp_path: Path) -> Sources:
     return Sources(
         services=("orders",),
         registry=registry,
-        monitored=Monitored(
-            lambda service: monitor_state(MonitorSettings(), service, tmp_path / "monitor"), "day", references(registry)
-        ),
+        monitored=Monitored(lambda service: monitor_state(tmp_path / "monitor", service, "day"), "day", references(registry)),
         outcomes=Outcomes(lambda service: tmp_path / "outcomes" / f"{service}.json"),
     )
 

@@ -11,7 +11,6 @@ from features.inputs.reference import SCORE, Reference
 from features.times import DAY_MS
 from infra.config import monitor_state
 from infra.models import references
-from infra.monitor_settings import MonitorSettings
 from serving.models.admit import admit
 from serving.models.manifest import Manifest
 from serving.models.registry import Registry
@@ -82,6 +81,6 @@ def drifted(registry: Registry, service: str = "orders") -> Monitor:
 
 def saved(monitor: Monitor, folder: Path) -> Path:
     """The monitor's file, where the page's `sources` look for it."""
-    file = monitor_state(MonitorSettings(), monitor.state.service, folder / "monitor")
+    file = monitor_state(folder / "monitor", monitor.state.service, "day")
     write_state(file, monitor.state)
     return file
