@@ -67,6 +67,10 @@ class Reference(msgspec.Struct, frozen=True, omit_defaults=True):
         return next((one, n) for one in self.segments for n in range(len(one.names)) if one.text(n) == text)
 
 
+_reference = msgspec.json.Decoder(Reference).decode
+"""Made as the module is imported: msgspec 0.22 may crash where two threads use a type for the first time."""
+
+
 def encode_reference(reference: Reference) -> bytes:
     """As it is kept beside a manifest; equal references have equal bytes."""
     return msgspec.json.encode(reference)
@@ -74,4 +78,4 @@ def encode_reference(reference: Reference) -> bytes:
 
 def decode_reference(content: bytes) -> Reference:
     """What `encode_reference` made. Raises `msgspec.DecodeError` for other bytes."""
-    return msgspec.json.decode(content, type=Reference)
+    return _reference(content)

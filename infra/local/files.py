@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +13,16 @@ import msgspec
 from features.errors import StackError
 
 T = TypeVar("T")
+_DECODING = threading.Lock()
+"""msgspec 0.22 may crash where two threads use a type for the first time."""
 
 
 def read_json(file: Path, kind: type[T]) -> T | None:
     """The value in ``file``; None where it is missing or broken."""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=kind)
+        content = file.read_bytes()
+        with _DECODING:
+            return msgspec.json.decode(content, type=kind)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 

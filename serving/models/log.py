@@ -13,6 +13,8 @@ from serving.models.lifecycle import Deployed, Entry, apply
 from serving.models.store import Store
 
 DIGITS = 8
+_entry = msgspec.json.Decoder(Entry).decode
+"""Made as the module is imported: msgspec 0.22 may crash where two threads use a type for the first time."""
 
 
 class Log:
@@ -65,7 +67,7 @@ class Log:
 
     def _decoded(self, path: str, content: bytes) -> Entry:
         try:
-            return msgspec.json.decode(content, type=Entry)
+            return _entry(content)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise SettingError(f"an entry of a deployment log is never changed; {path} gave {error}; restore it") from None
 

@@ -82,10 +82,14 @@ class Model(msgspec.Struct, frozen=True):
     """The bytes of a file beside the manifest, `ONNX` or `GOLDEN` say; raises `FileNotFoundError` where it is gone."""
 
 
+_manifest = msgspec.json.Decoder(Manifest).decode
+"""Made as the module is imported: msgspec 0.22 may crash where two threads use a type for the first time."""
+
+
 def read_manifest(content: bytes, path: str) -> Manifest:
     """The manifest that was read from ``path``; raises `SettingError` where it is none."""
     try:
-        return msgspec.json.decode(content, type=Manifest)
+        return _manifest(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SettingError(f"a manifest is written once and never changed; {path} gave {error}; use another version") from None
 

@@ -43,6 +43,8 @@ DEPLOYMENTS, SCORERS, TAKEN = "deployments", "scorers", "taken"
 OWNER, REMOVED = "model.json", "removed.json"
 
 T = TypeVar("T")
+_report, _taken = msgspec.json.Decoder(Report).decode, msgspec.json.Decoder(Taken).decode
+"""Made as the module is imported: msgspec 0.22 may crash where two threads use a type for the first time."""
 
 
 class Registry:
@@ -227,17 +229,17 @@ class Registry:
 
     def reports(self, service: str) -> list[Report]:
         """What the scorers of a service said last, each when it was there."""
-        return self._written(f"{DEPLOYMENTS}/{_checked(service)}/{SCORERS}", Report)
+        return self._written(f"{DEPLOYMENTS}/{_checked(service)}/{SCORERS}", _report)
 
     def taken(self, service: str) -> list[Taken]:
         """How the scorers of a service took the entries of its log: what each said first, of a failure and of a success."""
-        return self._written(f"{DEPLOYMENTS}/{_checked(service)}/{TAKEN}", Taken)
+        return self._written(f"{DEPLOYMENTS}/{_checked(service)}/{TAKEN}", _taken)
 
-    def _written(self, folder: str, kind: type[T]) -> list[T]:
+    def _written(self, folder: str, decode: Callable[[bytes], T]) -> list[T]:
         """What scorers wrote in a folder."""
         paths = [f"{folder}/{name}" for name in self._store.paths(folder)]
         try:
-            return [msgspec.json.decode(content, type=kind) for content in self._store.read_all(paths)]
+            return [decode(content) for content in self._store.read_all(paths)]
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise SettingError(f"what scorers say is written by them alone; {folder} has {error}; remove that file") from None
 

@@ -98,6 +98,10 @@ class State(msgspec.Struct):
         return [t.alarm for version in self.versions.values() for t in version.tracks.values() if t.alarm is not None]
 
 
+_state = msgspec.json.Decoder(State).decode
+"""Made as the module is imported: msgspec 0.22 may crash where two threads use a type for the first time."""
+
+
 def read_state(file: Path, service: str, length: Length) -> State:
     """What the file holds, or a new state where there is none. Raises `StackError` for a file that is broken or another's."""
     try:
@@ -105,7 +109,7 @@ def read_state(file: Path, service: str, length: Length) -> State:
     except FileNotFoundError:
         return State(service, length)
     try:
-        state = msgspec.json.decode(content, type=State)
+        state = _state(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StackError(
             f"a monitor's state is a file that it wrote; {file} gave {error}; restore it, or remove it: what the topic still has "

@@ -20,6 +20,9 @@ from serving.http.page.tail import NO_KAFKA, Tail
 LOOKED_AT = 2000
 """Late rows that are read, of all services."""
 
+_report = msgspec.json.Decoder(AuditReport).decode
+"""Made as the module is imported: msgspec 0.22 may crash where two threads use a type for the first time."""
+
 
 class Late(msgspec.Struct, frozen=True):
     """The newest late rows of one view."""
@@ -52,7 +55,7 @@ class Differences(msgspec.Struct, frozen=True):
 def read_report(file: Path) -> AuditReport:
     """What an audit left. Raises `StackError` for a file that is none."""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=AuditReport)
+        return _report(file.read_bytes())
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StackError(f"a report is a file that 'headrace audit' writes; {file} gave: {error}; run it again") from None
 

@@ -11,6 +11,9 @@ from features.errors import StackError
 from schemas.outcomes_report import OutcomesReport
 from serving.http.page.kept import Kept
 
+_report = msgspec.json.Decoder(OutcomesReport).decode
+"""Made as the module is imported: msgspec 0.22 may crash where two threads use a type for the first time."""
+
 
 class Outcomes:
     """The reports of all services; ``file_of`` gives the file of one."""
@@ -27,6 +30,6 @@ class Outcomes:
 
 def _decode(file: Path) -> OutcomesReport:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=OutcomesReport)
+        return _report(file.read_bytes())
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StackError(f"a report is a file that 'headrace outcomes' wrote; {file} gave {error}; run it again") from None
