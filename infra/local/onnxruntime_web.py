@@ -60,8 +60,8 @@ def _fetched() -> dict[str, bytes]:
     npm = shutil.which("npm")
     if npm is None:
         raise SettingError(
-            f"a page scores with onnxruntime-web {VERSION}, which npm fetches; found no npm on PATH; install it (Debian: apt install "
-            "npm), or export with --runner python"
+            f"a page scores with onnxruntime-web {VERSION}, which npm fetches; found no npm on PATH; install it "
+            "(Debian: apt install npm), or export with --runner python"
         )
     with tempfile.TemporaryDirectory() as made:
         command = [npm, "pack", f"onnxruntime-web@{VERSION}", "--silent", "--pack-destination", made]

@@ -128,13 +128,21 @@ class _Function:
         match target:
             case ast.Name(id=name):
                 return [f"{self._name(target, name)} = {value};"]
-            case ast.Tuple(elts=targets) | ast.List(elts=targets):
-                if not all(isinstance(one, ast.Name) for one in targets):
-                    raise self._refused(target, f"'{ast.unparse(target)} ='")
-                names = ", ".join(map(self.value, targets))
-                return [f"[{names}] = py.unpacked({value}, {len(targets)});"]
+            case ast.Tuple() | ast.List():
+                names, shape = self._pattern(target)
+                return [f"{names} = py.unpacked({value}, {shape});"]
             case ast.Subscript(value=of, slice=place) if not isinstance(place, ast.Slice):
                 return [f"py.put({self.value(of)}, {self.value(place)}, {value});"]
+        raise self._refused(target, f"'{ast.unparse(target)} ='")
+
+    def _pattern(self, target: ast.expr) -> tuple[str, str]:
+        """Names to be unpacked into, and their shape: ``[$a, [$b, $c]]`` and ``[0, [0, 0]]``."""
+        match target:
+            case ast.Name(id=name):
+                return self._name(target, name), "0"
+            case ast.Tuple(elts=targets) | ast.List(elts=targets):
+                parts = [self._pattern(one) for one in targets]
+                return f"[{', '.join(names for names, _ in parts)}]", f"[{', '.join(shape for _, shape in parts)}]"
         raise self._refused(target, f"'{ast.unparse(target)} ='")
 
     def _truth(self, node: ast.expr) -> str:
@@ -176,6 +184,12 @@ class _Function:
                 return f"py.at({self.value(of)}, {self.value(place)})"
             case ast.Lambda(args=arguments, body=body) if not (arguments.defaults or arguments.vararg or arguments.kwarg):
                 return f"(({', '.join(self._name(node, one.arg) for one in arguments.args)}) => {self._result(body)})"
+            case ast.Call(
+                func=ast.Name(id="zip"),
+                args=args,
+                keywords=[ast.keyword(arg="strict", value=ast.Constant(value=bool() as strict))],
+            ):
+                return f"py.{'zipStrict' if strict else 'zip'}({', '.join(map(self.value, args))})"
             case ast.Call(func=func, args=args, keywords=[]) if not any(isinstance(one, ast.Starred) for one in args):
                 return f"{self._called(func)}({', '.join(map(self.value, args))})"
             case ast.Attribute(value=ast.Name(id=of), attr=name) if of in self._math and name in CONSTANTS:

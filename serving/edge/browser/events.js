@@ -39,8 +39,9 @@ export function read(source, text, now, maxAheadMs, maxAgeDays) {
   }
   const when = Number(columns[source.time]);
   if (when < Math.max(0, now - maxAgeDays * DAY_MS) || when > Math.min(now + maxAheadMs, LATEST)) {
-    const came = when < 0 ? "is before 1970" : when < now ? "is too old" : `is ${when - now} ms ahead of the clock`;
-    throw new RefusedError("time_out_of_bounds", `${source.time} ${came}; got ${columns[source.time]}`);
+    const came = columns[source.time];
+    const what = when < 0 ? "is before 1970" : when < now ? "is too old" : `is ${came - BigInt(now)} ms ahead of the clock`;
+    throw new RefusedError("time_out_of_bounds", `${source.time} ${what}; got ${came}`);
   }
   return { source: source.name, id: columns[source.event_id], time: when, columns, text };
 }

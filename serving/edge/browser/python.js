@@ -165,9 +165,11 @@ export function each(many) {
   return typeof many === "string" ? Array.from(many) : fail(`${kind(many)} is not iterable`);
 }
 
-export function unpacked(many, count) {
+/** Values for names of this shape, [0, [0, 0]] for `a, (b, c)`. */
+export function unpacked(many, shape) {
   const found = each(many);
-  return found.length === count ? found : fail(`${count} values are needed; got ${found.length}`);
+  if (found.length !== shape.length) fail(`${shape.length} values are needed; got ${found.length}`);
+  return found.map((value, place) => (shape[place] ? unpacked(value, shape[place]) : value));
 }
 
 function placeIn(many, place) {
@@ -304,6 +306,11 @@ export function zip(...many) {
   const lists = many.map(each);
   const shortest = lists.length ? Math.min(...lists.map((one) => one.length)) : 0;
   return Array.from({ length: shortest }, (_, place) => lists.map((one) => one[place]));
+}
+
+export function zipStrict(...many) {
+  const lengths = new Set(many.map((one) => each(one).length));
+  return lengths.size > 1 ? fail("zip() of lists that are not as long") : zip(...many);
 }
 
 export function range(...ends) {
