@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,12 +14,12 @@ from infra.cli.options import HistoryOption, ServiceArgument, histories
 if TYPE_CHECKING:
     from features.service import Service
     from serving.edge.compare import Compared
-    from serving.edge.export import Exported, GoldenEvent, Runner
+    from serving.edge.export import Exported, GoldenEvent
     from serving.models.manifest import Model
     from serving.models.registry import Registry
 
 
-RunnerChoice = Literal["python", "browser", "both"]
+Runner = Literal["python", "browser", "both"]
 
 
 @app.command("export-edge", epilog="Example: headrace export-edge MODEL@3 --out bundle --sees SOURCE")
@@ -34,7 +33,7 @@ def export_edge(
         typer.Option(help="Another source whose events the device gets; several times.", metavar="SOURCE", show_default=False),
     ] = None,
     runner: Annotated[
-        RunnerChoice, typer.Option(help="What runs it: Python, a page in a browser (npm fetches ONNX Runtime for it), or both.")
+        Runner, typer.Option(help="What runs it: Python, a page in a browser (npm fetches ONNX Runtime for it), or both.")
     ] = "python",
     golden: Annotated[int, typer.Option(help="About so many events are the golden vectors'.", min=10, max=100_000)] = 500,
     history: HistoryOption = None,
@@ -61,8 +60,7 @@ def export_edge(
         from features.definitions.load import load  # slow: after all that is quickly refused
 
         service = with_settings(load(where).service(chosen.manifest.service), settings)
-        runners: tuple[Runner, ...] = ("python", "browser") if runner == "both" else (runner,)
-        exported, needs = _export(service, chosen, out, frozenset(sees or ()), golden, others, runners, on_progress)
+        exported, needs = _export(service, chosen, out, frozenset(sees or ()), golden, others, runner, on_progress)
     if as_json:
         import msgspec
 
@@ -101,13 +99,13 @@ def _export(
     sees: frozenset[str],
     golden: int,
     others: dict[str, Any],
-    runners: Sequence[Runner],
+    runner: Runner,
     on_progress: Any,
 ) -> tuple[Exported, list[str]]:
     import msgspec
 
-    from serving.edge import functions, plan
-    from serving.edge.export import export
+    from serving.edge import functions, javascript, plan
+    from serving.edge.export import Browser, export
     from serving.models.manifest import read_onnx
     from serving.predict.predictor import check_model
 
@@ -115,18 +113,20 @@ def _export(
     check_model(manifest, service.plan)
     part = plan.narrowed(service.plan, manifest, sees)
     texts = functions.text_of(part.on_demand, service.functions) if part.on_demand else None
-    onnxruntime_web = None
-    if "browser" in runners:
-        from infra.local import onnxruntime_web as package
+    browser = None
+    if runner != "python":
+        from infra.local import onnxruntime_web
 
         plan.check_browser(manifest)
-        onnxruntime_web = package.files(lambda step: on_progress(step, 0, 0))
+        translated = None if texts is None else javascript.translated(texts)
+        files = onnxruntime_web.files(lambda step: on_progress(step, 0, 0))
+        browser = Browser(onnxruntime_web.VERSION, files, translated)
     others = {name: place for name, place in others.items() if name in {source.name for source in part.sources}}
     narrow = msgspec.structs.replace(service, plan=part)
     events = _golden(narrow, model, golden, others, on_progress)
     needs = plan.needs(part)
     written = plan.edge_plan(service.plan, part, manifest, service.event_times)
-    return export(out, written, manifest, read_onnx(model), texts, events, needs, runners, onnxruntime_web), needs
+    return export(out, written, manifest, read_onnx(model), texts, events, needs, runner != "browser", browser), needs
 
 
 def _golden(service: Service, model: Model, count: int, others: dict[str, Any], on_progress: Any) -> list[GoldenEvent]:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,13 +20,11 @@ from serving.edge.headrace_edge import bundle
 from serving.edge.headrace_edge.errors import EdgeError
 from serving.edge.headrace_edge.golden import Replayed
 from serving.edge.headrace_edge.plan import read
-from serving.edge.javascript import translated
 from serving.edge.readme import readme
 from serving.models.manifest import Manifest
 
-Runner = Literal["python", "browser"]
 RUNNER = Path(serving.edge.headrace_edge.__file__).parent
-BROWSER = RUNNER.parent / "browser"
+PAGES = RUNNER.parent / "browser"
 PAGE = "index.html"
 RUN = '''"""Runs this bundle: ``python run.py --help``."""
 
@@ -38,6 +36,17 @@ sys.exit(main())
 '''
 
 encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+class Browser(msgspec.Struct, frozen=True):
+    """What the runner of a browser has besides itself."""
+
+    version: str
+    """Of onnxruntime-web."""
+    files: Mapping[str, bytes]
+    """Of that package, by name."""
+    functions: bytes | None
+    """``functions.js``, that of `serving.edge.javascript.translated`."""
 
 
 class GoldenEvent(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -75,31 +84,32 @@ def export(
     functions: bytes | None,
     golden: Sequence[GoldenEvent],
     needs: list[str],
-    runners: Sequence[Runner] = ("python",),
-    onnxruntime_web: Mapping[str, bytes] | None = None,
+    python: bool = True,
+    browser: Browser | None = None,
 ) -> Exported:
     """Write the bundle to ``out``, whole or not at all, once its runner has replayed ``golden``.
 
-    ``plan`` is that of `serving.edge.plan.edge_plan`, ``functions`` that of `serving.edge.functions.text_of`, and
-    ``onnxruntime_web`` the files of that package, by name, for the runner of a browser. Raises `SettingError` where ``out`` has
-    something in it, and where the runner computes anything but what history does.
+    ``plan`` is that of `serving.edge.plan.edge_plan`, ``functions`` that of `serving.edge.functions.text_of`. The bundle has the
+    runner for Python, and with ``browser`` the one for a browser. Raises `SettingError` where ``out`` has something in it, and
+    where the runner computes anything but what history does.
     """
     check_out(out)
     versions = {"python": "3.11", "numpy": np.__version__, "onnxruntime": ort.__version__}
+    versions |= {"onnxruntime-web": browser.version} if browser else {}
     with tempfile.TemporaryDirectory(dir=_parent(out), prefix=f".{out.name}-") as made:
         draft = Path(made) / "bundle"
         draft.mkdir()
-        if "python" in runners:
+        if python:
             shutil.copytree(RUNNER, draft / RUNNER.name, ignore=shutil.ignore_patterns("__pycache__"))
             (draft / "run.py").write_text(RUN)
-        if "browser" in runners:
-            _write_browser(draft, functions, onnxruntime_web or {})
+        if browser:
+            _write_browser(draft, browser)
         (draft / bundle.PLAN).write_bytes(plan)
         (draft / bundle.MODEL).write_bytes(onnx)
         if functions is not None:
             (draft / bundle.FUNCTIONS).write_bytes(functions)
         vectors = sum(one.features is not None for one in golden)
-        (draft / "README.md").write_text(readme(read(plan), manifest, needs, versions, vectors, runners))
+        (draft / "README.md").write_text(readme(read(plan), manifest, needs, versions, vectors, python, browser is not None))
         try:
             _write_golden(draft, golden, manifest, needs, versions)
             own = iter(bundle.read(draft).check().own)
@@ -114,13 +124,13 @@ def export(
     return _exported(out, found)
 
 
-def _write_browser(draft: Path, functions: bytes | None, onnxruntime_web: Mapping[str, bytes]) -> None:
-    shutil.copytree(BROWSER, draft / BROWSER.name, ignore=shutil.ignore_patterns(PAGE))
-    shutil.copy(BROWSER / PAGE, draft / PAGE)
-    if functions is not None:
-        (draft / "functions.js").write_bytes(translated(functions))
+def _write_browser(draft: Path, browser: Browser) -> None:
+    shutil.copytree(PAGES, draft / PAGES.name, ignore=shutil.ignore_patterns(PAGE))
+    shutil.copy(PAGES / PAGE, draft / PAGE)
+    if browser.functions is not None:
+        (draft / "functions.js").write_bytes(browser.functions)
     (draft / "onnxruntime").mkdir()
-    for name, content in onnxruntime_web.items():
+    for name, content in browser.files.items():
         (draft / "onnxruntime" / name).write_bytes(content)
 
 

@@ -40,9 +40,7 @@ CALLED = frozenset(
 """Of `serving.edge.functions.BUILTINS`, those that ``python.js`` has."""
 CONSTANTS = frozenset({"e", "inf", "nan", "pi", "tau"})
 MATH = (
-    frozenset(
-        ("acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "ceil", "copysign", "cos", "cosh", "degrees", "exp", "expm1")
-    )
+    frozenset(("acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "ceil", "copysign", "cos", "cosh", "exp", "expm1"))
     | frozenset(
         ("fabs", "floor", "fmod", "fsum", "isfinite", "isinf", "isnan", "log", "log10", "log1p", "log2", "pow", "radians", "sin")
     )

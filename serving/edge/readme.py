@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from serving.edge.headrace_edge.plan import Plan
 from serving.models.manifest import Manifest
@@ -68,17 +68,17 @@ const line = await runner.take('{{"{event_id}": 1}}'); // the prediction, a line
 `browser/runner.js` has all options, with the names that they have for Python. State and outbox are in the browser's database;
 `runner.file(name)` gives a file of the outbox, and the page downloads it.
 """
-RUNNERS = {"python": PYTHON, "browser": BROWSER}
 
 
 def readme(
-    plan: Plan, manifest: Manifest, needs: Sequence[str], versions: dict[str, str], golden: int, runners: Collection[str]
+    plan: Plan, manifest: Manifest, needs: Sequence[str], versions: dict[str, str], golden: int, python: bool, browser: bool
 ) -> str:
-    """The text; ``golden`` is the number of vectors, ``runners`` are ``python``, ``browser`` or both."""
+    """The text; ``golden`` is the number of vectors, ``python`` and ``browser`` say which runners there are."""
     spine, sources = plan.spine, plan.sources
     others = [name for name in sources if name != spine]
-    parts = [text.format(**versions, event_id=sources[spine].event_id) for name, text in RUNNERS.items() if name in runners]
-    outbox = "state/outbox/" if "python" in runners else ""
+    known = {**versions, "event_id": sources[spine].event_id}
+    parts = [text.format_map(known) for text, is_there in ((PYTHON, python), (BROWSER, browser)) if is_there]
+    outbox = "state/outbox/" if python else ""
     return TEXT.format(
         model=manifest.name,
         version=manifest.version,

@@ -69,9 +69,11 @@ export class Device {
       throw new EdgeError(`an outbox has events of this bundle's sources; ${what}: ${error.message}; name another state`);
     }
     const id = idOf(event);
-    if (this.ids.has(id)) return;
-    this.add(event);
-    this.remember(id, record.n);
+    if (!this.ids.has(id)) {
+      this.add(event);
+      this.remember(id, record.n);
+    }
+    this.taken = Math.max(this.taken, record.n); // events that filled windows before it, and were not saved, had numbers too
   }
 
   /** The window features of an event, exact, and whether they are complete. Throws `UnscorableError`. */

@@ -28,6 +28,14 @@ function say(text, failed = false) {
   status.classList.toggle("failed", failed);
 }
 
+async function tried(what) {
+  try {
+    await what();
+  } catch (error) {
+    say(`error: ${error.message}`, true);
+  }
+}
+
 function show(line) {
   on("said").hidden = false;
   const item = document.createElement("div");
@@ -51,7 +59,7 @@ function button(text, pressed) {
   const made = document.createElement("button");
   made.type = "button";
   made.textContent = text;
-  made.addEventListener("click", () => pressed().catch((error) => say(`error: ${error.message}`, true)));
+  made.addEventListener("click", () => tried(pressed));
   return made;
 }
 
@@ -88,13 +96,9 @@ function form(id, runner, submitted) {
     event.preventDefault();
     const press = on(id).querySelector("button");
     press.disabled = true;
-    try {
-      await submitted();
-    } catch (error) {
-      say(`error: ${error.message}`, true);
-    }
+    await tried(submitted);
+    await tried(() => showOutbox(runner));
     press.disabled = false;
-    await showOutbox(runner);
   });
 }
 
@@ -107,9 +111,9 @@ async function start() {
   form("one", runner, async () => show((await runner.take(on("event").value.trim(), on("source").value)) ?? "it is in the windows"));
   form("many", runner, () => takeFile(runner, on("file").files[0], on("fill").checked));
   on("outbox").hidden = false;
-  on("save").addEventListener("click", () => runner.save().then(() => showOutbox(runner)));
+  on("save").addEventListener("click", () => tried(() => runner.save().then(() => showOutbox(runner))));
   await showOutbox(runner);
   window.runner = runner; // for the console
 }
 
-start().catch((error) => say(`error: ${error.message}`, true));
+tried(start);

@@ -374,7 +374,6 @@ export const math = {
   isinf: (value) => Math.abs(float(value)) === inf,
   isfinite: (value) => Number.isFinite(float(value)),
   fsum: (many) => sumOfDoubles(each(many).map(float)),
-  degrees: (value) => float(value) * (180 / Math.PI),
   radians: (value) => float(value) * (Math.PI / 180),
   ...Object.fromEntries(
     ["sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh"].map((name) => [

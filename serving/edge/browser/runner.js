@@ -55,13 +55,18 @@ class Runner {
     this.last = Promise.resolve();
   }
 
-  /** What is said of an event, a line of JSON; null of one that is only in windows. `source`: the spine's, where none is given. */
-  take(text, source = this.plan.spine) {
+  /** What is said of an event, a line of JSON; null of one that is only in windows. `source`: the spine, where none is given. */
+  async take(text, source = this.plan.spine) {
+    checkTexts(text, source);
     return this.alone(() => this.taken(text, source, false));
   }
 
-  /** Take an earlier event into the windows, without a prediction; gives why it is refused, or null. */
-  fill(text, source = this.plan.spine) {
+  /**
+   * Take an earlier event into the windows, without a prediction; gives why it is refused, or null. It is in no outbox: what fills
+   * windows is kept by the next saved state.
+   */
+  async fill(text, source = this.plan.spine) {
+    checkTexts(text, source);
     return this.alone(() => this.taken(text, source, true));
   }
 
@@ -118,6 +123,12 @@ class Runner {
   kept() {
     if (this.store) return this.store;
     throw new EdgeError("what a runner keeps has a name; got no state; open the runner with one");
+  }
+}
+
+function checkTexts(...texts) {
+  if (!texts.every((text) => typeof text === "string")) {
+    throw new EdgeError(`an event and its source are texts; got ${texts.map((text) => typeof text).join(", ")}; write JSON.stringify(event)`);
   }
 }
 

@@ -3,7 +3,7 @@
 // Every event that was taken is kept as it came, with its prediction, before the prediction is given out; windows and the ids that
 // are known are kept as a whole, in one transaction with the number of the outbox's next files:
 //
-//   outbox   {n: 41, number: 3, source: "orders", event: "{…}", own: "{…}"}     by n, the order in which events were taken
+//   outbox   {n: 41, number: 3, source: "orders", event: "{…}", own: "{…}"}     by n, the order in which events were taken, and by file
 //   state    {format: 1, bundle: "…", outbox: 4, device: …}                     what is in files of number 4 is taken again
 //
 // A file of the outbox is all events of a source with one number, a line each, in the form that `headrace publish` sends.
@@ -14,6 +14,8 @@ import { OWN } from "./events.js";
 const FORMAT = 1;
 const SCHEMA = 1; // of the database
 const STATE = "state";
+const FILE = "file"; // the index of an event's file, [number, source]
+const NAME = /^(.+)-(\d{8,})\.jsonl$/;
 
 /** The store called `name`. Throws `EdgeError` where another page has it, and where its state is of another bundle. */
 export async function open(name, bundle, sync) {
@@ -52,14 +54,15 @@ class Store {
   }
 
   /** The events of files from this number on, in the order in which they were taken. */
-  since(number) {
-    return asked(this.database.transaction("outbox").objectStore("outbox").index("number").getAll(IDBKeyRange.lowerBound(number)));
+  async since(number) {
+    const found = await asked(this.index().getAll(IDBKeyRange.lowerBound([number])));
+    return found.sort((one, other) => one.n - other.n);
   }
 
   /** Keep the state of a device, and go on with files of the next number, if those of this one have anything. */
   async save(device) {
     const transaction = this.database.transaction(["outbox", STATE], "readwrite", { durability: "strict" });
-    const written = await asked(transaction.objectStore("outbox").index("number").count(this.number));
+    const written = await asked(transaction.objectStore("outbox").index(FILE).count(IDBKeyRange.lowerBound([this.number])));
     const number = this.number + (written ? 1 : 0);
     transaction.objectStore(STATE).put({ format: FORMAT, bundle: this.bundle, outbox: number, device }, STATE);
     await done(transaction);
@@ -68,34 +71,29 @@ class Store {
 
   /** The files there are: `{name, source, number, events, closed}`. */
   async files() {
-    const found = new Map();
-    await this.each((record) => {
-      const name = fileName(record);
-      const { source, number } = record;
-      const file = found.get(name) ?? { name, source, number, events: 0, closed: number < this.number };
-      file.events += 1;
-      found.set(name, file);
+    const places = [];
+    await walked(this.index().openKeyCursor(null, "nextunique"), (cursor) => places.push(cursor.key));
+    const counts = await Promise.all(places.map((place) => asked(this.index().count(place))));
+    return places.map(([number, source], at) => {
+      const name = `${source}-${String(number).padStart(8, "0")}.jsonl`;
+      return { name, source, number, events: counts[at], closed: number < this.number };
     });
-    return [...found.values()];
   }
 
   /** A file, as `headrace publish` takes it. */
   async file(name) {
-    const lines = [];
-    await this.each((record) => {
-      if (fileName(record) === name) lines.push(line(record));
-    });
-    return new File(lines, name, { type: "application/x-ndjson" });
+    const records = await asked(this.index().getAll(placeOf(name)));
+    return new File(records.map(line), name, { type: "application/x-ndjson" });
   }
 
   /** Remove a file that was published. Throws `EdgeError` for one that is not closed. */
   async remove(name) {
-    const number = Number(/-(\d+)\.jsonl$/.exec(name)?.[1]);
-    if (!(number < this.number)) throw new EdgeError(`a file of the outbox is removed once a saved state has closed it; got ${name}; save first`);
+    const place = placeOf(name);
+    if (place[0] >= this.number) {
+      throw new EdgeError(`a file of the outbox is removed once a saved state has closed it; got ${name}; save first`);
+    }
     const transaction = this.database.transaction("outbox", "readwrite");
-    await walked(transaction.objectStore("outbox").index("number").openCursor(number), (cursor) => {
-      if (fileName(cursor.value) === name) cursor.delete();
-    });
+    await walked(transaction.objectStore("outbox").index(FILE).openCursor(place), (cursor) => cursor.delete());
     await done(transaction);
   }
 
@@ -104,13 +102,16 @@ class Store {
     this.release();
   }
 
-  each(visit) {
-    return walked(this.database.transaction("outbox").objectStore("outbox").openCursor(), (cursor) => visit(cursor.value));
+  index() {
+    return this.database.transaction("outbox").objectStore("outbox").index(FILE);
   }
 }
 
-function fileName({ source, number }) {
-  return `${source}-${String(number).padStart(8, "0")}.jsonl`;
+/** The number and the source of a file. Throws `EdgeError`. */
+function placeOf(name) {
+  const match = NAME.exec(name);
+  if (!match) throw new EdgeError(`a file of the outbox is SOURCE-NUMBER.jsonl; got ${name}; outbox() lists them`);
+  return [Number(match[2]), match[1]];
 }
 
 /** An event with what the runner adds, as a line. */
@@ -131,7 +132,7 @@ async function alone(name) {
 function opened(name) {
   const request = indexedDB.open(`headrace-edge ${name}`, SCHEMA);
   request.onupgradeneeded = () => {
-    request.result.createObjectStore("outbox", { keyPath: "n" }).createIndex("number", "number");
+    request.result.createObjectStore("outbox", { keyPath: "n" }).createIndex(FILE, ["number", "source"]);
     request.result.createObjectStore(STATE);
   };
   return asked(request);
@@ -150,8 +151,8 @@ function checked(name, bundle, state) {
 
 /** The number of the files that are written next: those of a state that was not saved since go on. */
 async function first(database, state) {
-  const cursor = await asked(database.transaction("outbox").objectStore("outbox").index("number").openKeyCursor(null, "prev"));
-  return Math.max(state?.outbox ?? 1, cursor?.key ?? 1);
+  const cursor = await asked(database.transaction("outbox").objectStore("outbox").index(FILE).openKeyCursor(null, "prev"));
+  return Math.max(state?.outbox ?? 1, cursor?.key[0] ?? 1);
 }
 
 function asked(request) {

@@ -103,5 +103,6 @@ function value(kind, text) {
 /** As Python's type and text would be, a double by its bits. */
 function printed(one) {
   if (typeof one === "number") return ["float", new BigInt64Array(new Float64Array([one]).buffer)[0].toString()];
-  return [typeof one === "bigint" ? "int" : typeof one === "boolean" ? "bool" : one === null ? "None" : "other", String(one)];
+  if (one === null) return ["None", "None"];
+  return [{ bigint: "int", boolean: "bool" }[typeof one] ?? typeof one, String(one)];
 }

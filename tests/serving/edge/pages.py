@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from features.plan import Plan
 from serving.edge import plan as edge
-from serving.edge.export import BROWSER
+from serving.edge.export import PAGES
 from tests.serving.edge.plans import TIMES, manifest_of
 
 HARNESS = Path(__file__).with_name("harness.js")
@@ -27,7 +27,7 @@ BLANK = f"""<!doctype html><link rel="icon" href="data:,"><meta http-equiv="Cont
 
 def harness(folder: Path) -> Path:
     """A folder with the runner's modules, and the harness beside them."""
-    shutil.copytree(BROWSER, folder / BROWSER.name)
+    shutil.copytree(PAGES, folder / PAGES.name)
     shutil.copy(HARNESS, folder)
     (folder / PAGE).write_text(BLANK)
     return folder

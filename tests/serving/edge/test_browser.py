@@ -190,6 +190,19 @@ def test_windows_can_be_filled_before(page: Page, lines: list[str], expected: li
     assert [one["events"] for one in page.evaluate("runner.outbox()")] == [EVENTS - 200]
 
 
+def test_filling_between_predictions_loses_none(page: Page, lines: list[str]) -> None:
+    """What fills windows and was not saved is gone after a reload; no event after it takes the place of one before."""
+    open_runner(page, state="between")
+    take(page, lines[:2])
+    take(page, lines[2:4], fill=True)
+    take(page, lines[4:5])
+    page.reload()
+    open_runner(page, state="between")
+    found = take(page, [*lines[:2], *lines[4:7]])
+    assert [one["event_id"] for one in found if one] == [0, 1, 4, 5, 6]
+    assert page.evaluate("async () => (await runner.store.since(1)).map((one) => one.n)") == [1, 2, 5, 6, 7]
+
+
 def test_bounds_hold_for_what_was_saved(page: Page, lines: list[str]) -> None:
     """Rows, keys and ids beyond them leave when the state is opened, and the receipt says so."""
     open_runner(page, state="bounds", wholeFrom="ever")
@@ -229,6 +242,8 @@ def test_only_a_closed_file_is_removed(page: Page, lines: list[str]) -> None:
     """The open one is still written; without a state nothing is kept."""
     open_runner(page, state="open")
     take(page, lines[:1])
+    assert "is SOURCE-NUMBER.jsonl; got x" in page.evaluate("runner.remove('x').catch((error) => error.message)")
+    assert "got object, string; write JSON.stringify" in page.evaluate("runner.take({}).catch((error) => error.message)")
     assert "is removed once a saved state has closed it" in page.evaluate(
         "runner.remove('num-00000001.jsonl').catch((error) => error.message)"
     )
