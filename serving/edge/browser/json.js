@@ -136,7 +136,7 @@ class Reader {
   }
 }
 
-/** A value as JSON: a BigInt is written whole, a number always as a double is (1.0), so that readers see which it was. */
+/** A value as ASCII JSON: a BigInt is written whole, a number always as a double is (1.0), so that readers see which it was. */
 export function write(value) {
   if (typeof value === "bigint") return value.toString();
   if (typeof value === "number") return double(value);
@@ -144,9 +144,13 @@ export function write(value) {
   if (Array.isArray(value)) return `[${value.map(write).join(",")}]`;
   if (value !== null && typeof value === "object") {
     const pairs = value instanceof Map ? [...value] : Object.entries(value);
-    return `{${pairs.map(([name, one]) => `${JSON.stringify(name)}:${write(one)}`).join(",")}}`;
+    return `{${pairs.map(([name, one]) => `${string(name)}:${write(one)}`).join(",")}}`;
   }
-  return JSON.stringify(value);
+  return typeof value === "string" ? string(value) : String(value);
+}
+
+function string(value) {
+  return JSON.stringify(value).replace(/[\u0080-\uffff]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 function double(value) {

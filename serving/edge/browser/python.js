@@ -52,7 +52,7 @@ export function add(one, other) {
 export const subtract = arithmetic((a, b) => a - b, (a, b) => a - b);
 export const multiply = arithmetic((a, b) => a * b, (a, b) => a * b);
 export const divide = arithmetic(
-  (a, b) => (divisor(b) < 0n ? quotient(-a, -b) : quotient(a, b)),
+  (a, b) => (divisor(b) < 0n ? -quotient(a, -b) : quotient(a, b)), // 0 / -2 is -0.0
   (a, b) => a / divisor(b),
 );
 export const floorDivide = arithmetic((a, b) => floored(a, divisor(b))[0], (a, b) => flooredFloats(a, divisor(b))[0]);

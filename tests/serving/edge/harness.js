@@ -71,7 +71,7 @@ export function read(planText, source, texts, now) {
 
 /** The bits of a tensor for a row of [kind, text]; null for a value that it does not hold. */
 export function fed(tensor, row) {
-  const values = row.map(([kind, text]) => (kind === "int" ? BigInt(text) : kind === "float" ? Number(text) : JSON.parse(text)));
+  const values = row.map(([kind, text]) => (kind === "int" ? BigInt(text) : kind === "float" ? double(text) : JSON.parse(text)));
   try {
     const [type, data] = feed(tensor, values);
     const bytes = ArrayBuffer.isView(data) ? Array.from(new Uint8Array(data.buffer)) : data;
@@ -96,8 +96,13 @@ export async function called(address, name, rows) {
   return JSON.stringify(found);
 }
 
+/** A float as Python writes it. */
+function double(text) {
+  return Number(text.replace("inf", "Infinity"));
+}
+
 function value(kind, text) {
-  return { int: BigInt, float: Number, bool: (one) => one === "True", NoneType: () => null, str: (one) => one }[kind](text);
+  return { int: BigInt, float: double, bool: (one) => one === "True", NoneType: () => null, str: (one) => one }[kind](text);
 }
 
 /** As Python's type and text would be, a double by its bits. */
