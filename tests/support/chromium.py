@@ -22,6 +22,10 @@ ADVICE = (
 FLAGS = ("--no-sandbox",)  # as root it has no sandbox
 ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
 """The headers that make a page cross-origin isolated."""
+BLANK = "blank.html"
+"""A page that `served` has in every folder, with nothing in it but a strict policy."""
+POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; img-src data:"
+CONTENT = f"""<!doctype html><link rel="icon" href="data:,"><meta http-equiv="Content-Security-Policy" content="{POLICY}">"""
 
 
 def command() -> str:
@@ -69,6 +73,16 @@ class _Files(SimpleHTTPRequestHandler):
     def __init__(self, headers: Mapping[str, str], *words: Any, **named: Any) -> None:
         self._own = headers
         super().__init__(*words, **named)
+
+    def do_GET(self) -> None:  # noqa: N802 - the base's
+        """A file, or the blank page."""
+        if self.path != f"/{BLANK}":
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(CONTENT.encode())
 
     def end_headers(self) -> None:
         """With those of the server; the browser keeps nothing."""

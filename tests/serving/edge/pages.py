@@ -20,16 +20,12 @@ from serving.edge.export import PAGES
 from tests.serving.edge.plans import TIMES, manifest_of
 
 HARNESS = Path(__file__).with_name("harness.js")
-PAGE = "page.html"
-CSP = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
-BLANK = f"""<!doctype html><link rel="icon" href="data:,"><meta http-equiv="Content-Security-Policy" content="{CSP}">"""
 
 
 def harness(folder: Path) -> Path:
     """A folder with the runner's modules, and the harness beside them."""
     shutil.copytree(PAGES, folder / PAGES.name)
     shutil.copy(HARNESS, folder)
-    (folder / PAGE).write_text(BLANK)
     return folder
 
 

@@ -24,7 +24,7 @@ from tests.serving.edge.bundles import EVENTS, bare, content, said
 from tests.serving.edge.pages import open_runner, opened, take
 from tests.serving.edge.plans import manifest_of
 from tests.serving.edge.test_runner import another_maximum, another_score, another_sum, none, with_golden
-from tests.support.chromium import ISOLATED, keeping, served
+from tests.support.chromium import BLANK, ISOLATED, keeping, served
 from tests.support.strategies import PLAN
 
 pytestmark = [pytest.mark.core, pytest.mark.slow]
@@ -52,7 +52,7 @@ def address(both: Path) -> Iterator[str]:
 def page(chromium: Browser, address: str) -> Iterator[Page]:
     """Its page, in a context of its own, where nothing is kept; a runner is opened by the test."""
     context = chromium.new_context()
-    with opened(context, f"{address}/README.md") as found:
+    with opened(context, f"{address}/{BLANK}") as found:
         yield found
     context.close()
 
@@ -74,7 +74,7 @@ def test_predictions_are_those_of_the_python_runner(
     chromium: Browser, both: Path, headers: dict[str, str], lines: list[str], expected: list[dict[str, Any]]
 ) -> None:
     """Of a whole stream, every input to the bit and of its type, once all golden vectors were replayed."""
-    with served(both, headers) as there, opened(chromium, f"{there}/README.md") as page:
+    with served(both, headers) as there, opened(chromium, f"{there}/{BLANK}") as page:
         assert page.evaluate("crossOriginIsolated") == bool(headers)
         replayed = open_runner(page, wholeFrom="ever")
         vectors = sum("features" in json.loads(line) for line in (both / "golden.jsonl").read_text().splitlines())
@@ -166,14 +166,14 @@ def test_a_kill_of_the_browser_loses_no_prediction(
     """It ends while it takes events, without a word to its pages; what was given out before is there."""
     with keeping(chromium, tmp_path) as browser:
         page = browser.new_page()
-        page.goto(f"{address}/README.md")
+        page.goto(f"{address}/{BLANK}")
         open_runner(page, state="killed", wholeFrom="ever", saveEvery=20)
         given = take(page, lines[:50])
         page.evaluate("(texts) => { for (const text of texts) runner.take(text); }", lines[50:])
         protocol = browser.new_cdp_session(page)
         with pytest.raises(Error, match="closed"):
             protocol.send("Browser.crash")
-    with keeping(chromium, tmp_path) as browser, opened(browser, f"{address}/README.md") as page:
+    with keeping(chromium, tmp_path) as browser, opened(browser, f"{address}/{BLANK}") as page:
         open_runner(page, state="killed", wholeFrom="ever", saveEvery=20)
         again = take(page, lines)
     assert again[:50] == given
@@ -298,7 +298,7 @@ def test_a_changed_file_is_refused(name: str, chromium: Browser, both: Path, tmp
     changed = shutil.copytree(both, tmp_path / "bundle")
     with (changed / name).open("ab") as file:
         file.write(b"\n")
-    with served(changed) as there, opened(chromium, f"{there}/README.md") as page:
+    with served(changed) as there, opened(chromium, f"{there}/{BLANK}") as page:
         assert f"a bundle's files never change; {name} has sha256" in open_runner(page)
 
 
@@ -326,7 +326,7 @@ def test_a_manifest_that_is_none_is_refused(
     (changed / "manifest.json").write_text(json.dumps(manifest))
     with served(changed) as there:
         page = chromium.new_page()  # a 404 is an error of its console
-        page.goto(f"{there}/README.md")
+        page.goto(f"{there}/{BLANK}")
         assert what in open_runner(page)
         page.close()
 

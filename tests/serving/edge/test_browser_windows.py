@@ -25,10 +25,10 @@ from tests.contract.cases import Case, mismatches, name_of, plan_of
 from tests.contract.lockstep import AGE_MS
 from tests.contract.reference import Event
 from tests.contract.test_windows import EACH
-from tests.serving.edge.pages import PAGE, Harness, harness, opened, plan_text
+from tests.serving.edge.pages import Harness, harness, opened, plan_text
 from tests.serving.edge.plans import edge_plan, text
 from tests.serving.edge.test_windows import device_of, taken, written_of
-from tests.support.chromium import served
+from tests.support.chromium import BLANK, served
 from tests.support.strategies import PLAN, streams
 
 pytestmark = pytest.mark.core
@@ -42,7 +42,7 @@ RUNNER_PLAN = edge_plan(PLAN)
 def js(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """The runner's modules in a page."""
     folder = harness(tmp_path_factory.mktemp("modules"))
-    with served(folder) as address, opened(chromium, f"{address}/{PAGE}") as page:
+    with served(folder) as address, opened(chromium, f"{address}/{BLANK}") as page:
         yield Harness(page, folder)
 
 
