@@ -74,7 +74,7 @@ class _Files(SimpleHTTPRequestHandler):
         self._own = headers
         super().__init__(*words, **named)
 
-    def do_GET(self) -> None:  # noqa: N802 - the base's
+    def do_GET(self) -> None:
         """A file, or the blank page."""
         if self.path != f"/{BLANK}":
             super().do_GET()

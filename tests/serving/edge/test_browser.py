@@ -32,6 +32,14 @@ pytestmark = [pytest.mark.core, pytest.mark.slow]
 PAGE = "index.html"
 TIMES = {"arrived_at", "featured_at", "scored_at"}
 STARTED_MS = 30_000
+EVAL = """() => new Promise((said) => setTimeout(() => {
+  try {
+    said((0, eval)("1"));
+  } catch (error) {
+    said(error.message);
+  }
+}))"""
+"""Behind a timer: what a test calls at once may do more than the page."""
 
 
 @pytest.fixture(scope="module", params=[{}, ISOLATED], ids=["as it is", "isolated"])
@@ -128,8 +136,7 @@ def test_the_policy_of_the_page_lets_no_text_run(chromium: Browser, both: Path) 
         page = chromium.new_page()
         page.goto(f"{there}/{PAGE}")
         expect(page.locator("#status")).to_contain_text("all as they should be", timeout=STARTED_MS)
-        with pytest.raises(Error, match="Content Security Policy"):
-            page.evaluate("() => (0, eval)('1')")
+        assert "Content Security Policy" in page.evaluate(EVAL)
         with pytest.raises(Error, match="Failed to fetch"):
             page.evaluate("(address) => fetch(address)", elsewhere)
         page.goto(f"{there}/{PAGE}?folder={elsewhere}")
