@@ -92,12 +92,13 @@ class Runner {
 
   /** Keep what is there, and let another page have the state. */
   async close() {
-    if (this.store) {
-      await this.save();
-      this.store.close();
+    try {
+      if (this.store) await this.save();
+    } finally {
+      this.store?.close();
+      this.last = Promise.reject(new EdgeError("a runner that was closed takes nothing; open another"));
+      this.last.catch(() => {});
     }
-    this.last = Promise.reject(new EdgeError("a runner that was closed takes nothing; open another"));
-    this.last.catch(() => {});
   }
 
   /** One after the other, in the order of the calls; after a failure of the database none, for windows and outbox may differ. */

@@ -42,7 +42,7 @@ class Store {
 
   /** Add an event; when this is done, the browser has it. */
   async append(n, source, event, own) {
-    const transaction = this.database.transaction("outbox", "readwrite", { durability: this.durability });
+    const transaction = this.begun(["outbox"], "readwrite", this.durability);
     transaction.objectStore("outbox").add({ n, number: this.number, source, event, own });
     await done(transaction);
     return n;
@@ -50,7 +50,7 @@ class Store {
 
   /** The event that was taken as the n-th; undefined where its file was removed. */
   at(n) {
-    return asked(this.database.transaction("outbox").objectStore("outbox").get(n));
+    return asked(this.begun(["outbox"], "readonly").objectStore("outbox").get(n));
   }
 
   /** The events of files from this number on, in the order in which they were taken. */
@@ -61,7 +61,7 @@ class Store {
 
   /** Keep the state of a device, and go on with files of the next number, if those of this one have anything. */
   async save(device) {
-    const transaction = this.database.transaction(["outbox", STATE], "readwrite", { durability: "strict" });
+    const transaction = this.begun(["outbox", STATE], "readwrite", "strict");
     const written = await asked(transaction.objectStore("outbox").index(FILE).count(IDBKeyRange.lowerBound([this.number])));
     const number = this.number + (written ? 1 : 0);
     transaction.objectStore(STATE).put({ format: FORMAT, bundle: this.bundle, outbox: number, device }, STATE);
@@ -92,7 +92,7 @@ class Store {
     if (place[0] >= this.number) {
       throw new EdgeError(`a file of the outbox is removed once a saved state has closed it; got ${name}; save first`);
     }
-    const transaction = this.database.transaction("outbox", "readwrite");
+    const transaction = this.begun(["outbox"], "readwrite", "strict");
     await walked(transaction.objectStore("outbox").index(FILE).openCursor(place), (cursor) => cursor.delete());
     await done(transaction);
   }
@@ -103,7 +103,16 @@ class Store {
   }
 
   index() {
-    return this.database.transaction("outbox").objectStore("outbox").index(FILE);
+    return this.begun(["outbox"], "readonly").objectStore("outbox").index(FILE);
+  }
+
+  /** A transaction. Throws `EdgeError` where the browser has closed the database. */
+  begun(stores, mode, durability = "default") {
+    try {
+      return this.database.transaction(stores, mode, { durability });
+    } catch (error) {
+      throw kept(error);
+    }
   }
 }
 
