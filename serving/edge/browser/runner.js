@@ -71,7 +71,8 @@ class Runner {
   }
 
   /** Keep windows and known ids, and close the files of the outbox. */
-  save() {
+  async save() {
+    this.kept();
     return this.alone(() => this.saved());
   }
 
@@ -117,7 +118,7 @@ class Runner {
   }
 
   async saved() {
-    await this.kept().save(this.device.save());
+    await this.store.save(this.device.save());
     this.unsaved = 0;
   }
 

@@ -257,6 +257,7 @@ def test_only_a_closed_file_is_removed(page: Page, lines: list[str]) -> None:
     page.evaluate("runner.close()")
     assert "a runner that was closed takes nothing" in page.evaluate("runner.take('{}').catch((error) => error.message)")
     open_runner(page)
+    assert "what a runner keeps has a name; got no state" in page.evaluate("runner.save().catch((error) => error.message)")
     assert "what a runner keeps has a name; got no state" in page.evaluate("runner.outbox().catch((error) => error.message)")
 
 
