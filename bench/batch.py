@@ -8,7 +8,6 @@ compared: pandas' running sums agree to 1e-9; the SQL counts rows of one millise
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from bench.common import EXAMPLE, handbook_data, row, timed
+from bench.common import EXAMPLE, handbook_data, peak_memory_mb, row, timed
 from bench.report import table
 from features.definitions.load import load
 from features.plan import Stage
@@ -170,7 +169,7 @@ def peak(data: Path, megabytes: int) -> None:
     """Print this process's peak memory in MiB, and the seconds, of computing the service over ``data``."""
     service = msgspec.structs.replace(load(EXAMPLE).service("handbook"), resources=Resources(megabytes, data))
     seconds, _ = timed(lambda: features(service, data, data / "out.parquet"))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, seconds)
+    print(peak_memory_mb(), seconds)
 
 
 def best_of(runs: int, run: Callable[[], object]) -> float:

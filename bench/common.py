@@ -32,6 +32,12 @@ def row(
     return {"name": name, "value": value, "unit": unit, "goal": goal, "better": better, "baseline": baseline}
 
 
+def peak_memory_mb() -> int:
+    """The most memory that this process has had, in MiB. (`getrusage` may tell that of the process that started it.)"""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) // 1024
+
+
 def timed(run: Callable[[], T]) -> tuple[float, T]:
     """Seconds, and the result."""
     began = time.perf_counter()

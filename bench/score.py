@@ -8,7 +8,6 @@ windows of each event, calls the on-demand functions and writes the result.
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from bench.common import EXAMPLE, handbook_data, row, timed
+from bench.common import EXAMPLE, handbook_data, peak_memory_mb, row, timed
 from bench.report import table
 from features.definitions.load import load
 from features.feast.predictions import open_predictions_for_writing
@@ -125,7 +124,7 @@ def _whole(folder: Path, resources: Resources) -> None:
         service, partial(loaded.score_table, plan=service.plan), inputs=model.manifest.inputs, histories=_histories(folder)
     )
     took, _ = timed(lambda: write(by_version(service, tables, model.manifest.name, 1), folder / "scores.parquet"))
-    print(took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(took, peak_memory_mb())
 
 
 def _bare(service: Service, model: Model, found: pa.Table) -> tuple[float, float]:
