@@ -255,7 +255,7 @@ class _Function:
             raise self._refused(node, f"'{ast.unparse(node).splitlines()[0]}'")
         return BINARY[type(op)]
 
-    def _name(self, node: ast.expr, name: str) -> str:
+    def _name(self, node: ast.AST, name: str) -> str:
         if name in BUILTINS or name in self._math:
             raise self._refused(node, f"'{name}'")
         return f"${name}"
