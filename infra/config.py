@@ -110,6 +110,13 @@ def sql_options(
     )
 
 
+def outcomes_section(settings: Settings) -> StreamSettings:
+    """``[stream]`` as the job of outcomes has it: what ``[outcomes]`` says counts."""
+    own = settings.outcomes
+    backend = own.state_backend or settings.stream.state_backend
+    return settings.stream.model_copy(update={"state_backend": backend, "metrics_port": own.metrics_port})
+
+
 def cluster_config(settings: Settings, project: Path, cluster: str) -> ClusterConfig:
     """The configuration of a job over histories on the Flink cluster at ``cluster``, ``host:port``."""
     from infra.local import jars
@@ -229,6 +236,11 @@ def monitor_rules(section: MonitorSettings) -> Rules:
     return _filled(Rules, section)
 
 
+def monitor_state(section: MonitorSettings, service: str, folder: Path) -> Path:
+    """The file of what a service's monitor has counted, below their folder: one for each kind of window."""
+    return folder / f"{service}.{section.window}.json"
+
+
 def monitor_config(
     section: MonitorSettings,
     service: str,
@@ -248,7 +260,7 @@ def monitor_config(
         client=client,
         isolation_level=isolation_level,
         group=f"{GROUP}.monitor.{service}",
-        state=state / f"{service}.{section.window}.json",
+        state=monitor_state(section, service, state),
         ready_file=ready_file,
     )
 

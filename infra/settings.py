@@ -1,7 +1,7 @@
 """Settings: every key with its type, default, bounds and meaning, and nowhere else; docs/settings.md is made of them.
 
-Long sections, ``[http]``, ``[kafka]``, ``[monitor]`` and ``[train.<service>]``, are files of their own: `infra.http_settings`,
-`infra.kafka.settings`, `infra.monitor_settings`, `infra.train_settings`.
+Long sections, ``[http]``, ``[kafka]``, ``[monitor]``, ``[outcomes]`` and ``[train.<service>]``, are files of their own:
+`infra.http_settings`, `infra.kafka.settings`, `infra.monitor_settings`, `infra.outcomes_settings`, `infra.train_settings`.
 
 The command line overrides the environment (``HEADRACE_…``), which overrides the project's ``headrace.toml``, key by key. A key of
 the file is a path of the model; its environment variable is that path in capitals, joined by two underscores: ``kafka.bootstrap``
@@ -32,6 +32,7 @@ from features.times import EVENT_TIMES, EventTimes
 from infra.http_settings import TOKENS, HttpSettings
 from infra.kafka.settings import SECRETS, KafkaSettings, variable
 from infra.monitor_settings import MonitorSettings
+from infra.outcomes_settings import OutcomesSettings
 from infra.section import PREFIX as PREFIX
 from infra.section import Section as Section
 from infra.train_settings import TrainSettings
@@ -213,6 +214,7 @@ class Settings(BaseSettings):
     online: OnlineSettings = OnlineSettings()
     gate: GateSettings = GateSettings()
     monitor: MonitorSettings = MonitorSettings()
+    outcomes: OutcomesSettings = OutcomesSettings()
     train: dict[str, TrainSettings] = {}
     run: RunSettings | None = None
     registry: str = "models"

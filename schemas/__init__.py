@@ -5,6 +5,7 @@ from schemas.dead_letter import DeadLetter, Reason
 from schemas.deployment import Deployment
 from schemas.features import FeatureVector, Origin
 from schemas.late_row import LateRow
+from schemas.outcome import Outcome
 from schemas.prediction import Prediction, Receipt
 from schemas.stored_prediction import FetchedPrediction, StoredPrediction
 
@@ -16,6 +17,7 @@ __all__ = [
     "FetchedPrediction",
     "LateRow",
     "Origin",
+    "Outcome",
     "Prediction",
     "Reason",
     "Receipt",

@@ -15,6 +15,7 @@ from schemas.dead_letter import DeadLetter
 from schemas.deployment import Deployment
 from schemas.features import FeatureVector
 from schemas.late_row import LateRow
+from schemas.outcome import Outcome
 from schemas.prediction import Prediction
 from schemas.stored_prediction import StoredPrediction
 
@@ -25,6 +26,7 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "late_row": LateRow,
     "deployment": Deployment,
     "alarm": Alarm,
+    "outcome": Outcome,
 }
 
 encode = msgspec.json.Encoder().encode
@@ -34,6 +36,7 @@ decode_dead_letter = msgspec.json.Decoder(DeadLetter).decode
 decode_late_row = msgspec.json.Decoder(LateRow).decode
 decode_deployment = msgspec.json.Decoder(Deployment).decode
 decode_alarm = msgspec.json.Decoder(Alarm).decode
+decode_outcome = msgspec.json.Decoder(Outcome).decode
 decode_stored_prediction = msgspec.json.Decoder(StoredPrediction).decode
 
 

@@ -32,7 +32,7 @@ class Topic(msgspec.Struct, frozen=True):
         return self.max_message_bytes or KAFKA_BYTES
 
 
-FEATURES, PREDICTIONS = "features", "predictions"
+FEATURES, PREDICTIONS, OUTCOMES = "features", "predictions", "outcomes"
 """What the names of a service's topics begin with, before a point and its name."""
 PRODUCTION = "production"
 """The environment whose predictions are a service's; every other has a topic of its own."""
@@ -47,6 +47,11 @@ def features(service: str) -> Topic:
 def predictions(service: str, alias: str = PRODUCTION) -> Topic:
     """Predictions of a service in one environment: a prediction has the key and the partition of its feature vector."""
     return Topic(f"{PREDICTIONS}.{service}" + ("" if alias == PRODUCTION else f".{alias}"), key=ENTITY_KEY)
+
+
+def outcomes(service: str) -> Topic:
+    """Predictions of a service with their labels: of an event the last record counts."""
+    return Topic(f"{OUTCOMES}.{service}", key="the event id")
 
 
 DEAD_LETTERS = Topic("dead_letters", key="the origin of the record", partitions=1, max_message_bytes=LONGEST_BYTES)

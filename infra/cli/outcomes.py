@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,14 +13,15 @@ from features.errors import SettingError
 from features.times import DAY_MS, day_of, duration_ms
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible, note, warn
 from infra.cli.options import HistoryOption, ServiceArgument, histories, parquet_file, train_config
+from infra.cli.outcomes_job import run_outcomes
+from infra.cli.services import SettingsOption, settings_of
+from schemas import topics
+from schemas.topics import PRODUCTION
 
 if TYPE_CHECKING:
     from jobs.outcomes.performance import Performance
     from jobs.training.bootstrap import Interval
     from jobs.training.config import TrainConfig
-
-LOWEST_COVERAGE = 0.95
-"""Where fewer labels are known of days that are due, the numbers may be of an odd choice of events."""
 
 
 @app.command(epilog="Example: headrace outcomes SERVICE --by COLUMN --out outcomes.parquet")
@@ -31,8 +33,19 @@ def outcomes(
     alias: Annotated[str, typer.Option(help="The environment whose topic is read.")] = "production",
     delay: Annotated[int, typer.Option(help="Days until labels are known.", min=0, max=3650)] = 7,
     horizon: Annotated[
-        str, typer.Option(help="How far a label's time may be from its event's, either way.", metavar="DURATION")
-    ] = "30d",
+        str | None,
+        typer.Option(
+            help="How far a label's time may be from its event's, either way; none: horizon of [train.SERVICE].",
+            metavar="DURATION",
+            show_default=False,
+        ),
+    ] = None,
+    joined: Annotated[
+        bool, typer.Option("--joined", help="Read what --stream has joined, outcomes.SERVICE, in place of joining anew.")
+    ] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Join what comes, write it to outcomes.SERVICE, and print nothing, until stopped.")
+    ] = False,
     by: Annotated[
         str | None,
         typer.Option(help="Show each segment too: a column of the events, or an input.", metavar="COLUMN", show_default=False),
@@ -41,6 +54,7 @@ def outcomes(
         Path | None, typer.Option(help="Write the outcomes, a Parquet file with a row for each event.", show_default=False)
     ] = None,
     history: HistoryOption = None,
+    settings: SettingsOption = None,
     project: ProjectOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,32 +62,72 @@ def outcomes(
 
     Only event days whose labels are due are measured: overall, by version, by segment and by day, each number with its interval
     and the share of events whose label is known. What counts as a label is in docs/outcomes.md.
+
+    With --stream a Flink job joins them as they come. 'headrace up' runs it where outcomes.run is true.
     """
+    other = alias != PRODUCTION
+    of_join: dict[str, object] = {"--predictions": predictions, "--horizon": horizon, "--alias": other}
+    of_report = {"--joined": joined, "--by": by, "--out": out, "--history": history, "--json": as_json}
+    where = folder(project)
+    if stream:
+        _refuse(of_join | of_report, "--stream joins the predictions in production as they come, and prints nothing")
+        run_outcomes(service, where, settings)
+    else:
+        if joined:
+            _refuse(of_join, "--joined reads what --stream has joined, by horizon of [train.SERVICE]")
+        _report(service, where, settings, predictions, alias, delay, horizon, joined, by, out, history, as_json)
+
+
+def _refuse(options: Mapping[str, object], rule: str) -> None:
+    """Raises `SettingError` for the first of the options that is given."""
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise SettingError(f"{rule}; got {given[0]}; leave it out")
+
+
+def _report(
+    service: str,
+    where: Path,
+    written: Path | None,
+    predictions: str | None,
+    alias: str,
+    delay: int,
+    horizon: str | None,
+    is_joined: bool,
+    by: str | None,
+    out: Path | None,
+    history: list[str] | None,
+    as_json: bool,
+) -> None:
     from infra.cli import show
-    from infra.cli.predicted import predicted
     from infra.config import with_settings
-    from infra.settings import load_settings
+    from infra.predicted import of_topic_now, predicted
     from serving.models.lifecycle import check_alias
 
-    where, others, horizon_ms = folder(project), histories(history), duration_ms("--horizon", horizon)
+    settings, others = settings_of(where, written), histories(history)
     if out is not None:
         parquet_file(out)
     check_alias(alias)
-    settings = load_settings(where)
     config = train_config(settings, service, "what happened is a label")
+    horizon = horizon or settings.train[service].horizon
+    horizon_ms = duration_ms("--horizon", horizon)
     with interruptible(lambda: "nothing was written"), show.progress() as on_progress:
         import jobs.training  # noqa: F401 - says which extra is missing, before anything is read
         from features.definitions.load import load  # slow: after all that is quickly refused
         from jobs.history.rows_file import write
-        from jobs.outcomes.join import join
-        from jobs.outcomes.performance import performances
+        from jobs.outcomes.join import already_joined, join
+        from jobs.outcomes.performance import LOWEST_COVERAGE, performances
         from jobs.training.keys import key_of
 
         of = with_settings(load(where).service(service), settings)
         key = next(iter(key_of(of.plan, config)), None)
         columns = list(dict.fromkeys(name for name in (key, by) if name is not None))
-        records = predicted(where, settings, service, predictions, alias)
-        joined = join(of, records, config.label, horizon_ms, columns=columns, histories=others, on_progress=on_progress)
+        if is_joined:
+            records = of_topic_now(where, settings, topics.outcomes(service).name)
+            joined = already_joined(of, records, columns=columns, histories=others, on_progress=on_progress)
+        else:
+            records = predicted(where, settings, service, predictions, alias)
+            joined = join(of, records, config.label, horizon_ms, columns=columns, histories=others, on_progress=on_progress)
         _check_labels(joined.table["label"].drop_null().to_pylist(), config)
         until_ms = joined.matured_until(delay) * DAY_MS
         until = day_of(until_ms)

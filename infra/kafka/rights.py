@@ -15,9 +15,10 @@ from kafka.errors import GroupAuthorizationFailedError, RetriableError, TopicAut
 
 from features.errors import SettingError
 from features.job import JobPlan
+from features.outcomes import OutcomesPlan
 from features.plan import Plan
 from infra.kafka.reach import SECONDS, connected, principal
-from schemas.topics import ALARMS, DEAD_LETTERS, DEPLOYMENTS, LATE_ROWS, predictions
+from schemas.topics import ALARMS, DEAD_LETTERS, DEPLOYMENTS, LATE_ROWS, outcomes, predictions
 
 ADVICE = "grant what docs/secured-kafka.md lists for it"
 
@@ -70,6 +71,17 @@ def of_monitor(service: str, group: str) -> list[Right]:
         Right("READ", "topic", predictions(service).name),
         Right("READ", "topic", ALARMS.name),
         Right("WRITE", "topic", ALARMS.name),
+        Right("READ", "group", group),
+    ]
+
+
+def of_outcomes(plan: OutcomesPlan, group: str) -> list[Right]:
+    """The rights of ``headrace outcomes --stream``, which looks up what has its dead letter."""
+    return [
+        *(Right("READ", "topic", source.topic) for source in plan.sources),
+        Right("WRITE", "topic", outcomes(plan.service).name),
+        Right("READ", "topic", DEAD_LETTERS.name),
+        Right("WRITE", "topic", DEAD_LETTERS.name),
         Right("READ", "group", group),
     ]
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import duckdb
@@ -39,9 +40,11 @@ from jobs.history.queries import Progress
 from jobs.history.scans import within_memory
 from jobs.history.served import Record, add_predictions
 from jobs.history.tables import File, create_table
-from schemas import Prediction
+from schemas import Outcome, Prediction
 
-PREDICTED = "_predicted"
+PREDICTED, WRITTEN = "_predicted", "_written"
+AT_ONCE = 20_000
+"""Outcomes that are decoded at once."""
 SAID = {
     "event_time": pa.int64(),
     "score": pa.float64(),
@@ -52,7 +55,8 @@ SAID = {
     "scored_at": pa.int64(),
 }
 """The columns of an outcome that its prediction says."""
-OWN = ("event_id", *SAID, LABEL, "known_at", "label_at", "labels")
+OF_LABEL = {LABEL: pa.float64(), "known_at": pa.int64(), "label_at": pa.int64(), "labels": pa.int64()}
+OWN = ("event_id", *SAID, *OF_LABEL)
 """Those that every outcome has."""
 
 
@@ -87,17 +91,12 @@ def join(
     is neither, and as `jobs.history.labels.labels` does.
     """
     spine = service.plan.spine_source
-    own = [name for name in columns if name in OWN]
-    if own:
-        raise SettingError(
-            f"an outcome has columns of its own, {', '.join(OWN)}; got '{own[0]}' as a segment or group; take another"
-        )
+    of_spine = _of_spine(service, columns)
     told = on_progress or (lambda what, done, total: None)
     with within_memory(), closing(connect(2, service.resources)) as connection:
         told("reading labels", 0, 4)
         add_labels(connection, service, label, histories or {})
         told("reading predictions", 1, 4)
-        of_spine = [name for name in columns if name in {column.name for column in spine.columns}]
         inputs = _add_predictions(connection, records, [name for name in columns if name not in of_spine])
         unknown = [name for name in columns if name not in of_spine and name not in inputs]
         if unknown:
@@ -110,6 +109,77 @@ def join(
         (newest,) = connection.execute(f"SELECT max(_at) FROM {KNOWN}").fetchall()[0]
         told("joining", 4, 4)
     return Joined(_with_inputs(table, [name for name in columns if name not in of_spine]), newest)
+
+
+def already_joined(
+    service: Service,
+    records: Iterable[Record],
+    *,
+    columns: Sequence[str] = (),
+    histories: Mapping[str, Written] | None = None,
+    on_progress: Progress | None = None,
+) -> Joined:
+    """The outcomes in ``records``, as the stream's join writes them: of an event the last record holds.
+
+    ``columns`` are the spine's. Raises `SettingError` for a record that is no outcome, and another column.
+    """
+    spine = service.plan.spine_source
+    of_spine = _of_spine(service, columns)
+    unknown = [name for name in columns if name not in of_spine]
+    if unknown:
+        known = ", ".join(column.name for column in spine.columns)
+        raise SettingError(
+            f"a written outcome has no inputs, so a segment is a column of {spine.name}; got '{unknown[0]}'; there are {known}"
+        )
+    told = on_progress or (lambda what, done, total: None)
+    with within_memory(), closing(connect(2, service.resources)) as connection:
+        told("reading outcomes", 0, 2)
+        _add_outcomes(connection, records)
+        told(f"reading {spine.name}", 1, 2)
+        _add_spine(connection, service, of_spine, histories or {})
+        more = "".join(f", _spine.{quoted(name)}" for name in of_spine)
+        table = connection.sql(f"""
+            SELECT _last.* EXCLUDE (_number, _first){more} FROM (
+                SELECT *, min(_number) OVER (PARTITION BY event_id) AS _first FROM {WRITTEN}
+                QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY _number DESC) = 1) AS _last
+            LEFT JOIN _spine ON _spine._event = _last.event_id ORDER BY _last._first""").to_arrow_table()
+        (newest,) = connection.execute(f"SELECT max(label_at) FROM {WRITTEN}").fetchall()[0]
+        told("reading outcomes", 2, 2)
+    return Joined(table, newest)
+
+
+def _of_spine(service: Service, columns: Sequence[str]) -> list[str]:
+    """Those of the columns that the spine has. Raises `SettingError` for one that an outcome has itself."""
+    own = [name for name in columns if name in OWN]
+    if own:
+        raise SettingError(
+            f"an outcome has columns of its own, {', '.join(OWN)}; got '{own[0]}' as a segment or group; take another"
+        )
+    known = {column.name for column in service.plan.spine_source.columns}
+    return [name for name in columns if name in known]
+
+
+def _add_outcomes(connection: duckdb.DuckDBPyConnection, records: Iterable[Record]) -> None:
+    """Make the table `WRITTEN` of all records, numbered in their order."""
+    schema = pa.schema({"_number": pa.int64(), "event_id": pa.string(), **SAID, **OF_LABEL})
+    numbered = enumerate(records)
+    connection.register("_some", schema.empty_table())
+    connection.execute(f"CREATE TABLE {WRITTEN} AS SELECT * FROM _some")
+    while some := [_written(number, record) for number, record in islice(numbered, AT_ONCE)]:
+        connection.register("_some", pa.Table.from_pylist(some, schema))
+        connection.execute(f"INSERT INTO {WRITTEN} SELECT * FROM _some")
+    connection.unregister("_some")
+
+
+def _written(number: int, record: Record) -> dict[str, Any]:
+    try:
+        outcome = _decode(record.value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise SettingError(f"{record.where}: it is no outcome, docs/messages.md; got {error}; leave it out") from None
+    return {"_number": number, **msgspec.structs.asdict(outcome), "event_id": str(outcome.event_id)}
+
+
+_decode = msgspec.json.Decoder(Outcome).decode
 
 
 def _add_predictions(connection: duckdb.DuckDBPyConnection, records: Iterable[Record], wanted: Sequence[str]) -> set[str]:

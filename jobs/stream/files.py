@@ -11,18 +11,18 @@ from typing import TypeVar
 
 import msgspec
 
-from features.job import JobPlan
+from features.outcomes import AnyJob
 from jobs.stream.config import StreamConfig
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-def checkpoint_folder(job: JobPlan, config: StreamConfig) -> Path:
+def checkpoint_folder(job: AnyJob, config: StreamConfig) -> Path:
     """Where the job's checkpoints are: a job of another plan, or of another backend, finds none there."""
     return state_folder(job, config.checkpoints, config.state_backend)
 
 
-def state_folder(job: JobPlan, checkpoints: Path, state_backend: str) -> Path:
+def state_folder(job: AnyJob, checkpoints: Path, state_backend: str) -> Path:
     """The same, by what it is of."""
     return checkpoints / job.name / job.short_digest / state_backend
 
@@ -52,7 +52,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 
 @contextmanager
-def rocksdb_folder(job: JobPlan, config: StreamConfig) -> Iterator[Path | None]:
+def rocksdb_folder(job: AnyJob, config: StreamConfig) -> Iterator[Path | None]:
     """The folder for the files of an embedded RocksDB, emptied of a run that was killed; else None.
 
     Under a short path, whatever the project's is: RocksDB makes one file name of it, with 170 characters of Flink's behind. It is

@@ -1,4 +1,4 @@
-"""The stream job: the plan of a job as a PyFlink job, in this process or on a running cluster, watched until it ends."""
+"""A stream job: its plan as a PyFlink job, in this process or on a running cluster, watched until it ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from features.job import JobPlan
+from features.outcomes import AnyJob
 from features.signals import stopped_by_signals
 from features.sql.flink.options import History
 from jobs.stream.backfill import await_seam, history_of
@@ -29,7 +29,7 @@ from jobs.stream.written import written
 log = structlog.get_logger()
 
 
-def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None) -> None:
+def run(job: AnyJob, config: StreamConfig, stop: threading.Event | None = None) -> None:
     """Run ``job`` until it ends, ``stop`` is set, or SIGTERM or SIGINT comes.
 
     Starts from the newest checkpoint of the same job, if there is one. Raises `StackError` when the job fails for good: also
@@ -40,7 +40,7 @@ def run(job: JobPlan, config: StreamConfig, stop: threading.Event | None = None)
         _run(job, config, stop)
 
 
-def _run(job: JobPlan, config: StreamConfig, stop: threading.Event) -> None:
+def _run(job: AnyJob, config: StreamConfig, stop: threading.Event) -> None:
     state = checkpoint_folder(job, config)
     config = as_recorded(config, state)
     restored = newest_checkpoint(state)

@@ -19,7 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from features.exposition import exposed
-from features.job import JobPlan
+from features.outcomes import AnyJob
 from jobs.stream.config import StreamConfig
 from jobs.stream.watch import Watch
 
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 @contextmanager
-def metrics_of(job: JobPlan, config: StreamConfig, watch: Watch) -> Iterator[str | None]:
+def metrics_of(job: AnyJob, config: StreamConfig, watch: Watch) -> Iterator[str | None]:
     """Within, they can be read at the address that it gives; None where they are not wanted."""
     if config.metrics_port is None:
         yield None
@@ -39,7 +39,7 @@ def metrics_of(job: JobPlan, config: StreamConfig, watch: Watch) -> Iterator[str
 
 
 class _Job(Collector):
-    def __init__(self, job: JobPlan, config: StreamConfig, watch: Watch) -> None:
+    def __init__(self, job: AnyJob, config: StreamConfig, watch: Watch) -> None:
         self._job, self._config, self._watch = job, config, watch
 
     def describe(self) -> Iterable[Any]:

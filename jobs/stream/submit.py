@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from features.errors import StackError
-from features.job import JobPlan
+from features.outcomes import AnyJob, OutcomesPlan
 from features.sql.flink import Job, job_sql
 from features.sql.flink.options import CLIENT
+from features.sql.flink.outcomes import outcomes_sql
 from jobs.stream.config import StreamConfig
 from jobs.stream.watch import innermost_cause
 
@@ -41,7 +42,7 @@ class Places(NamedTuple):
     """The folder of an embedded RocksDB's files."""
 
 
-def submit(job: JobPlan, config: StreamConfig, places: Places, written: Mapping[str, str]) -> Any:
+def submit(job: AnyJob, config: StreamConfig, places: Places, written: Mapping[str, str]) -> Any:
     """Start the job; gives PyFlink's ``JobClient``. ``written`` is what the job is told of each topic's dead letters."""
     warm_up_ms = 0 if places.restored else config.warm_up_ms  # events are waiting, and warm it up
     # Read when PyFlink starts its JVM.
@@ -50,7 +51,8 @@ def submit(job: JobPlan, config: StreamConfig, places: Places, written: Mapping[
     if written:
         told = (f"headrace.written.{topic}:{records}" for topic, records in written.items())
         configuration["pipeline.global-job-parameters"] = ",".join(told)
-    return execute(job_sql(job, config.sql), configuration, config.logs)
+    sql = outcomes_sql(job, config.sql) if isinstance(job, OutcomesPlan) else job_sql(job, config.sql)
+    return execute(sql, configuration, config.logs)
 
 
 def execute(sql: Job, configuration: Mapping[str, str], logs: Path | None) -> Any:
@@ -121,7 +123,7 @@ def rest_options(rest: str) -> dict[str, str]:
     return {"rest.address": host, "rest.port": port}
 
 
-def _flink_configuration(job: JobPlan, config: StreamConfig, places: Places) -> dict[str, str]:
+def _flink_configuration(job: AnyJob, config: StreamConfig, places: Places) -> dict[str, str]:
     rest = rest_options(places.rest)
     configuration = {
         "pipeline.name": f"headrace.{job.name}",

@@ -24,7 +24,7 @@ from kafka.admin import ConfigResource
 from kafka.errors import KafkaError
 
 from features.errors import StackError
-from features.job import JobPlan
+from features.outcomes import AnyJob
 from features.plan import Source
 from features.seam import Seam
 from features.times import EventTimes, to_ms
@@ -53,7 +53,7 @@ class Sources(msgspec.Struct, frozen=True):
     """By source, in event-time mode: the time of the newest event before those that the job goes on with."""
 
 
-def look(job: JobPlan, config: StreamConfig, state: Path, *, is_restored: bool, seam: Seam | None = None) -> Sources:
+def look(job: AnyJob, config: StreamConfig, state: Path, *, is_restored: bool, seam: Seam | None = None) -> Sources:
     """What Kafka holds of the sources now, and what was known before where the job goes on from a checkpoint; kept in ``state``.
 
     What was deleted from before the ``seam`` of a backfilled job is in its history.
@@ -100,7 +100,7 @@ def _times_of(sources: Mapping[str, int | None]) -> dict[str, int]:
     return {name: at for name, at in sources.items() if at is not None}
 
 
-def _topic_ids(admin: Any, job: JobPlan) -> dict[str, str]:
+def _topic_ids(admin: Any, job: AnyJob) -> dict[str, str]:
     described = admin.describe_topics(sorted({source.topic for source in job.sources}))
     ids = {topic["name"]: str(topic["topic_id"]) for topic in described if not topic["error_code"]}
     return {topic: found for topic, found in ids.items() if found not in NO_ID}
@@ -139,7 +139,7 @@ def committed(admin: Any, group: str) -> dict[TopicPartition, int]:
             time.sleep(POLL_MS / 1000)
 
 
-def _compacted(admin: Any, job: JobPlan) -> set[str]:
+def _compacted(admin: Any, job: AnyJob) -> set[str]:
     """The topics of which Kafka deletes records in the midst of a partition."""
     topics = sorted({source.topic for source in job.sources})
     configs = admin.describe_configs([ConfigResource("TOPIC", topic) for topic in topics], config_filter="all").get("topic", {})

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from features.definitions.load import load
-from schemas import Alarm, DeadLetter, Deployment, FeatureVector, LateRow, Origin, Prediction, Receipt
+from schemas import Alarm, DeadLetter, Deployment, FeatureVector, LateRow, Origin, Outcome, Prediction, Receipt
 from schemas.codec import (
     MESSAGES,
     decode_alarm,
@@ -22,6 +22,7 @@ from schemas.codec import (
     decode_deployment,
     decode_features,
     decode_late_row,
+    decode_outcome,
     decode_prediction,
     encode,
     json_schema,
@@ -97,6 +98,22 @@ MESSAGE: dict[str, msgspec.Struct] = {
         found=[3, 1],
         raised_at=2**41,
     ),
+    "outcome": Outcome(
+        event_id="a",
+        key=None,
+        event_time=2**41,
+        score=0.25,
+        plan="0" * 12,
+        model="shop",
+        version=1,
+        sha256="0" * 64,
+        complete=True,
+        scored_at=2**41 + 5,
+        label=1.0,
+        known_at=2**41 + 6,
+        label_at=2**41 + 7,
+        labels=2,
+    ),
 }
 DECODE: dict[str, Callable[[bytes], msgspec.Struct]] = {
     "features": decode_features,
@@ -105,6 +122,7 @@ DECODE: dict[str, Callable[[bytes], msgspec.Struct]] = {
     "late_row": decode_late_row,
     "deployment": decode_deployment,
     "alarm": decode_alarm,
+    "outcome": decode_outcome,
 }
 
 

@@ -19,6 +19,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from bench.common import polled
 from features.job import JobPlan, job_plan
+from features.outcomes import AnyJob
 from features.plan import Plan
 from infra.config import stream_config
 from infra.local.broker import Broker
@@ -59,13 +60,13 @@ def own_topics(
 class Submitted:
     """A job on a cluster, watched by a thread of this process."""
 
-    def __init__(self, job: JobPlan, config: StreamConfig) -> None:
+    def __init__(self, job: AnyJob, config: StreamConfig) -> None:
         self._stop = threading.Event()
         self._failures: list[BaseException] = []
         self._thread = threading.Thread(target=self._run, args=(job, config), daemon=True)
         self._thread.start()
 
-    def _run(self, job: JobPlan, config: StreamConfig) -> None:
+    def _run(self, job: AnyJob, config: StreamConfig) -> None:
         try:
             run(job, config, self._stop)
         except BaseException as failure:  # raised again in the test's own thread
@@ -104,8 +105,14 @@ def submitted(
 @contextmanager
 def embedded(broker: Broker, plans: Plan | Sequence[Plan], folder: Path, **changes: Any) -> Iterator[BaseProcess]:
     """The one job of ``plans`` in a process and a JVM of its own; both are killed after the block."""
-    arguments = (_job(plans), config_of(broker, plans, folder, **changes))
-    process = multiprocessing.get_context("spawn").Process(target=run, args=arguments)
+    with in_process(_job(plans), config_of(broker, plans, folder, **changes)) as process:
+        yield process
+
+
+@contextmanager
+def in_process(job: AnyJob, config: StreamConfig) -> Iterator[BaseProcess]:
+    """A job in a process and a JVM of its own; both are killed after the block."""
+    process = multiprocessing.get_context("spawn").Process(target=run, args=(job, config))
     process.start()
     try:
         yield process

@@ -45,7 +45,7 @@ class Job(msgspec.Struct, frozen=True):
 def job_sql(job: JobPlan, options: JobOptions) -> Job:
     """The Flink job of ``job``."""
     views = [view(step, options) for step in chain(job) for view in (rows_view, stage_view)]
-    sinks = [*(vectors(job, plan, options) for plan in job.plans), dead_letters(job, options)]
+    sinks = [*(vectors(job, plan, options) for plan in job.plans), dead_letters(job.sources, options)]
     if job.windows:
         sinks.append(late_rows(job, options))
     return Job(

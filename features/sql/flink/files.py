@@ -12,6 +12,7 @@ import msgspec
 from features.job import JobPlan, job_plan
 from features.plan import Column, ColumnType, Plan, Source
 from features.sql.flink import OPERATORS, Job
+from features.sql.flink.modes import aligned
 from features.sql.flink.options import JobOptions
 from features.sql.flink.sources import watermark
 from features.sql.flink.stages import chain, rows_view, stage_view
@@ -86,12 +87,8 @@ def files_sql(job: JobPlan, tables: FileTables, options: JobOptions) -> Job:
 def _source_table(job: JobPlan, source: Source, tables: FileTables, options: JobOptions) -> str:
     """Sources wait for one another, so that few rows wait for the watermark."""
     columns = [f"{backquoted(column.name)} {sql_type(column.type)}" for column in source.columns]
-    alignment = {
-        "scan.watermark.alignment.group": job.name,
-        "scan.watermark.alignment.max-drift": f"{options.drift_ms} ms",
-        "scan.watermark.alignment.update-interval": "50 ms",
-    }
-    return create_table(source.name, [*columns, *READ, *watermark(source)], {**_connector(source.name, tables), **alignment})
+    settings = {**_connector(source.name, tables), **aligned(job, options.drift_ms)}
+    return create_table(source.name, [*columns, *READ, *watermark(source)], settings)
 
 
 def _vectors_table(job: JobPlan, tables: FileTables) -> str:

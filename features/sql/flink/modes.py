@@ -7,12 +7,22 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from features.job import JobPlan
+from features.outcomes import AnyJob
 from features.plan import Mode as Name
 from features.plan import Source
 from features.sql.flink.options import JobOptions
 
 
-def _idle(job: JobPlan, source: Source, options: JobOptions) -> dict[str, str]:
+def aligned(job: AnyJob, drift_ms: int) -> dict[str, str]:
+    """The job's sources wait for one another, so that none is read further ahead than ``drift_ms`` of event time."""
+    return {
+        "scan.watermark.alignment.group": job.name,
+        "scan.watermark.alignment.max-drift": f"{drift_ms} ms",
+        "scan.watermark.alignment.update-interval": "50 ms",
+    }
+
+
+def idle(job: AnyJob, source: Source, options: JobOptions) -> dict[str, str]:
     """A silent partition no longer holds the watermark back."""
     return {"scan.watermark.idle-timeout": f"{options.idle_timeout_ms} ms"}
 
@@ -28,9 +38,7 @@ def _quiet(job: JobPlan, source: Source, options: JobOptions) -> dict[str, str]:
         "quiet.timeout": f"{options.idle_timeout_ms} ms",
         "quiet.delay": f"{source.delay_ms} ms",
         **({} if newest is None else {"quiet.newest": str(newest)}),
-        "scan.watermark.alignment.group": job.name,
-        "scan.watermark.alignment.max-drift": f"{options.drift_ms} ms",
-        "scan.watermark.alignment.update-interval": "50 ms",
+        **aligned(job, options.drift_ms),
     }
 
 
@@ -49,7 +57,7 @@ class Mode(msgspec.Struct, frozen=True):
 
 MODES: Mapping[Name, Mode] = {
     # The watermark says only which silent keys can be forgotten: no row and no source waits.
-    "arrival": Mode(live=_idle, time=(), argument="", time_after=()),
+    "arrival": Mode(live=idle, time=(), argument="", time_after=()),
     "event_time": Mode(
         live=_quiet,
         time=("`_rt`",),

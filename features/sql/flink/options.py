@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from features.job import JobPlan
+from features.outcomes import AnyJob
 from features.seam import Seam
 
 CLIENT = "org.apache.flink.kafka.shaded.org.apache.kafka"
@@ -69,7 +69,7 @@ class JobOptions(msgspec.Struct, frozen=True):
     client: Mapping[str, str] = {}
     """Properties of Kafka's Java client, beside its address: how Kafka is spoken to, without secrets."""
 
-    def group_of(self, job: JobPlan) -> str:
+    def group_of(self, job: AnyJob) -> str:
         """The consumer group of ``job``; a job beside another has one of its own."""
         return job_group(self.group, job, is_beside=self.vectors_from is not None)
 
@@ -85,7 +85,7 @@ class JobOptions(msgspec.Struct, frozen=True):
         return {f"properties.{key}": value for key, value in client.items()}
 
 
-def job_group(group: str, job: JobPlan, *, is_beside: bool) -> str:
+def job_group(group: str, job: AnyJob, *, is_beside: bool) -> str:
     """The consumer group of a job, whose name begins with ``group``."""
     name = f"{group}.{job.name}"
     return f"{name}.{job.short_digest}" if is_beside else name

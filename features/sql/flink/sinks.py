@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from features.job import JobPlan
@@ -54,7 +56,7 @@ def vectors(job: JobPlan, plan: Plan, options: JobOptions) -> Sink:
         f"`valid_until` {valid}",
     ]
     return Sink(
-        create_table(name, columns, {**_kafka(plan.features_topic, longest_vector(plan, options), options), **KEYED_JSON}),
+        create_table(name, columns, {**to_topic(plan.features_topic, longest_vector(plan, options), options), **KEYED_JSON}),
         (insert(name, _vector(job, plan), *_rows_of_vectors(job, plan, options)),),
     )
 
@@ -101,15 +103,15 @@ def _rows_of_vectors(job: JobPlan, plan: Plan, options: JobOptions) -> tuple[str
     return rows
 
 
-def dead_letters(job: JobPlan, options: JobOptions) -> Sink:
-    """What the sources could not use, and what has no dead letter of an earlier start."""
+def dead_letters(sources: Iterable[Source], options: JobOptions) -> Sink:
+    """What could not be read of the ``sources``, and what has no dead letter of an earlier start."""
     columns = ["`_key` STRING", "`reason` STRING", "`detail` STRING", ORIGIN, "`arrived_at` BIGINT", "`value` BYTES"]
-    settings = _kafka(options.dead_letters, longest_dead_letter(options), options)
+    settings = to_topic(options.dead_letters, longest_dead_letter(options), options)
     return Sink(
         create_table("_dead_letters", columns, {**settings, **KEYED_JSON}),
         tuple(
             insert("_dead_letters", _dead_letter(source), source.name, "`_reason` IS NOT NULL", f"NOT {_written(source)}")
-            for source in job.sources
+            for source in sources
         ),
     )
 
@@ -136,7 +138,7 @@ def late_rows(job: JobPlan, options: JobOptions) -> Sink:
         "`counted` BOOLEAN",
     ]
     return Sink(
-        create_table("_late_rows", columns, {**_kafka(options.late_rows, LATE_ROWS.longest, options), **JSON}),
+        create_table("_late_rows", columns, {**to_topic(options.late_rows, LATE_ROWS.longest, options), **JSON}),
         tuple(insert("_late_rows", _late_row(job, stage), stage.name, "`_late` IS NOT NULL") for stage in job.windows),
     )
 
@@ -150,7 +152,8 @@ def _origin(source: Source) -> str:
     return f"ROW({literal(source.topic)}, `_partition`, `_offset`)"
 
 
-def _kafka(topic: str, longest: int, options: JobOptions) -> dict[str, str]:
+def to_topic(topic: str, longest: int, options: JobOptions) -> dict[str, str]:
+    """How records are written to a topic whose longest record is ``longest``."""
     return {
         "connector": "kafka",
         "topic": topic,

@@ -26,13 +26,17 @@ FIXED_BYTES = 512
 
 def longest_vector(plan: Plan, options: JobOptions) -> int:
     """The longest record on the topic of a service's feature vectors."""
-    topic = topics.features(plan.service)
-    return min(options.longest.get(topic.name, topic.longest), topics.LONGEST_BYTES)
+    return longest_record(topics.features(plan.service), options)
 
 
 def longest_dead_letter(options: JobOptions) -> int:
     """The longest record on the topic of dead letters."""
     return min(options.longest.get(options.dead_letters, topics.DEAD_LETTERS.longest), topics.LONGEST_BYTES)
+
+
+def longest_record(topic: topics.Topic, options: JobOptions) -> int:
+    """The longest record that is written to ``topic``, one of ours."""
+    return min(options.longest.get(topic.name, topic.longest), topics.LONGEST_BYTES)
 
 
 def vector_key(plan: Plan) -> tuple[str, ...]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from features.job import JobPlan
+from features.outcomes import AnyJob
 from features.plan import Source
 from features.sql.flink.modes import MODES
 from features.sql.flink.options import JobOptions
@@ -27,7 +30,12 @@ RECORD = (
 def source_table(job: JobPlan, source: Source, options: JobOptions) -> str:
     """The table of a source."""
     columns = [f"{backquoted(column.name)} {sql_type(column.type)}" for column in source.columns]
-    settings = {**_kafka(job, source, options), **_history(source, options), **_end(job, source, options)}
+    settings = {
+        **from_topic(job, source, _required(job, source), options),
+        **(_room_in_vectors(job, options) if source.name == job.spine else {}),
+        **_history(source, options),
+        **to_end(options, MODES[job.mode].live(job, source, options)),
+    }
     return create_table(source.name, [*columns, *RECORD, *watermark(source)], settings)
 
 
@@ -40,7 +48,8 @@ def watermark(source: Source) -> tuple[str, str]:
     )
 
 
-def _kafka(job: JobPlan, source: Source, options: JobOptions) -> dict[str, str]:
+def from_topic(job: AnyJob, source: Source, required: Iterable[str], options: JobOptions) -> dict[str, str]:
+    """How records of a topic are read; those without a ``required`` column are bad input."""
     return {
         "connector": "kafka",
         "topic": source.topic,
@@ -49,13 +58,12 @@ def _kafka(job: JobPlan, source: Source, options: JobOptions) -> dict[str, str]:
         "properties.isolation.level": options.isolation_level,
         "scan.startup.mode": "earliest-offset",
         "format": "headrace-event",
-        "headrace-event.required": ";".join(_required(job, source)),
+        "headrace-event.required": ";".join(required),
         "headrace-event.time": source.time,
         "headrace-event.timestamps": ";".join(column.name for column in source.columns if column.type.kind == "timestamp"),
         "headrace-event.max-ahead-ms": str(options.max_ahead_ms),
         "headrace-event.max-age-ms": str(options.max_age_days * DAY_MS),
         "headrace-event.value-bytes": str(dead_letter_value_bytes(longest_dead_letter(options))),
-        **(_room_in_vectors(job, options) if source.name == job.spine else {}),
     }
 
 
@@ -85,13 +93,13 @@ def _room_in_vectors(job: JobPlan, options: JobOptions) -> dict[str, str]:
     }
 
 
-def _end(job: JobPlan, source: Source, options: JobOptions) -> dict[str, str]:
-    """How the watermark goes on where no events come, and new partitions are found: a bounded source needs neither."""
+def to_end(options: JobOptions, live: Mapping[str, str]) -> dict[str, str]:
+    """How new partitions are found, and what is ``live``, of a source that goes on for ever: a bounded one needs neither."""
     if options.bounded:  # no alignment: flink-connector-kafka 5.0.0 fails when it pauses a partition that has come to its end
         return {"scan.bounded.mode": "latest-offset"}
     return {
         "scan.topic-partition-discovery.interval": f"{options.discovery_ms} ms",
-        **MODES[job.mode].live(job, source, options),
+        **live,
     }
 
 

@@ -129,11 +129,17 @@ def monitor_name(service: str) -> str:
     return f"monitor-{service}"
 
 
+def outcomes_name(service: str) -> str:
+    """The process of the job that joins the predictions of a service with their labels."""
+    return f"outcomes-{service}"
+
+
 def reader_names(service: str, settings: Settings) -> list[str]:
     """The processes that read the feature vectors and predictions of a service, as the settings say."""
     others = [
         *([writer_name(service)] if settings.online.write else []),
         *([monitor_name(service)] if settings.monitor.run else []),
+        *([outcomes_name(service)] if settings.outcomes.run and service in settings.train else []),
     ]
     return [*scorer_names(service, settings), *others]
 
@@ -170,12 +176,12 @@ def surplus(names: Iterable[str], services: Iterable[str], settings: Settings) -
     """Of the processes called ``names``, those that the settings do not have: readers of ``services``, and HTTP."""
     services = tuple(services)
     wanted = {*(name for service in services for name in reader_names(service, settings)), *http_names(settings)}
-    of_services = {name(service) for service in services for name in (scorer_name, writer_name, monitor_name)} | {HTTP}
-    return [name for name in names if name not in wanted and name.partition(AT)[0] in of_services]
+    of_services = {name(service) for service in services for name in (scorer_name, writer_name, monitor_name, outcomes_name)}
+    return [name for name in names if name not in wanted and name.partition(AT)[0] in {*of_services, HTTP}]
 
 
 def stop_order(name: str) -> tuple[int, str]:
     """Readers before those who write to them; Kafka last."""
     role = role_of(name)[0]
-    order = (HTTP, "monitor", "scorer", "online", "stream", KAFKA)
+    order = (HTTP, "monitor", "outcomes", "scorer", "online", "stream", KAFKA)
     return (order.index(role) if role in order else -1, name)

@@ -260,6 +260,7 @@ def start(call: Call, name: str, served: Sequence[str], beside: str = "") -> Non
     program = "serve" if role == HTTP else role
     command = [*call.program, program, *served, "--project", str(call.project.absolute()), "--settings", str(folders.settings)]
     command += [part for one in served for part in ("--plan", str(folders.plan(one, beside)))] if role == "stream" else []
+    command += ["--stream"] if role == "outcomes" else []
     command += [] if instance is None else ["--instance", str(instance)]
     command += ["--ready", name] if beside else []
     call.processes.start(name, command, secrets(call.settings), cwd=call.project)

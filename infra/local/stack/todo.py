@@ -35,6 +35,10 @@ FEWER = "fewer scorers are wanted"
 NO_WRITER = "online.write is false"
 NO_HTTP = "the settings have no [http]"
 NO_MONITOR = "monitor.run is false"
+NO_OUTCOMES = "outcomes.run is false, or the service has no label"
+
+SURPLUS = {"scorer": FEWER, HTTP: NO_HTTP, "monitor": NO_MONITOR, "outcomes": NO_OUTCOMES, "online": NO_WRITER}
+"""Why a process is one too many, by its role."""
 
 Job = tuple[str, ...]
 """The services of a stream job."""
@@ -131,7 +135,7 @@ def todo(
     stop |= {stream_name(job): REPLACED for job in replaced}
     stop |= _readers(call, {service: GONE if lines == [GONE] else REPLACED for service, lines in changed.items()})
     for name in surplus(call.processes.names(), plans, call.settings):
-        stop[name] = {"scorer": FEWER, HTTP: NO_HTTP, "monitor": NO_MONITOR}.get(role_of(name)[0], NO_WRITER)
+        stop[name] = SURPLUS[role_of(name)[0]]
     others = {service: before.definitions.get(service, "") for service in before.services if service not in names}
     return Todo(
         plans,
@@ -188,9 +192,9 @@ def _notes(call: Call, before: Stack, service: str) -> tuple[str, ...]:
 
 
 def _readers(call: Call, why: Mapping[str, str]) -> dict[str, str]:
-    """The scorers, writers and monitors of these services, and why they are stopped, which ``why`` says by service."""
+    """What reads vectors and predictions of these services, and why they are stopped, which ``why`` says by service."""
     found = {name: role_of(name) for name in call.processes.names()}
-    readers = {"scorer", "online", "monitor"}
+    readers = {"scorer", "online", "monitor", "outcomes"}
     return {name: why[service] for name, (role, service, _) in found.items() if role in readers and service in why}
 
 

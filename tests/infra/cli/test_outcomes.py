@@ -82,3 +82,43 @@ def test_mistakes_are_one_line(project: Path, said: Callable[..., str]) -> None:
     assert "line 1: it is no prediction" in said(code=2)
     (project / "headrace.toml").write_text("")
     assert "headrace.toml has no [train.num]" in said(code=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        (["--stream", "--by", "k"], "--stream joins the predictions in production as they come, and prints nothing; got --by"),
+        (["--stream", "--predictions", "p.jsonl"], "got --predictions; leave it out"),
+        (["--stream", "--json"], "got --json; leave it out"),
+        (["--stream", "--alias", "staging"], "got --alias; leave it out"),
+        (
+            ["--joined", "--horizon", "3d"],
+            "--joined reads what --stream has joined, by horizon of [train.SERVICE]; got --horizon",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_the_stream_joins_has_no_other_options(
+    project: Path, capsys: pytest.CaptureFixture[str], options: list[str], refused: str
+) -> None:
+    """Before anything is read."""
+    assert run(["outcomes", "num", *options, "--project", str(project)]) == 2
+    assert refused in capsys.readouterr().err
+
+
+def test_the_horizon_is_the_setting_unless_an_option_says_another(project: Path, said: Callable[..., str]) -> None:
+    """Labels come a day later: within 30 days, and beyond 3 hours."""
+
+    def labelled(*options: str) -> int:
+        told, _ = json.JSONDecoder().raw_decode(said("--json", *options))  # a warning is behind it
+        count: int = told["performances"][0]["labelled"]
+        return count
+
+    assert labelled() > 0
+    (project / "headrace.toml").write_text(
+        (project / "headrace.toml").read_text().replace("[train.num]", '[train.num]\nhorizon = "3h"')
+    )
+    assert labelled() == 0
+    assert labelled("--horizon", "24h") > 0
+    (project / "headrace.toml").write_text((project / "headrace.toml").read_text().replace("3h", "0h"))
+    assert "train.num.horizon" in said(code=2)

@@ -46,6 +46,25 @@ def test_services_of_one_spine_share_a_stream_job(light: Light) -> None:
     assert light.served() == TOGETHER, "the state is of both"
 
 
+def test_the_outcomes_of_a_service_with_a_label_are_joined(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a process of their own where the settings say so, until they say so no longer; the others stay."""
+    light.up()
+    before = light.pids()
+    monkeypatch.setenv("HEADRACE_OUTCOMES__RUN", "true")
+    monkeypatch.setenv("HEADRACE_TRAIN__CARDS__LABEL", "labels.is_fraud")
+    light.up()
+    assert light.served() == {**TOGETHER, "outcomes-cards": ("cards",)}
+    started = Processes(light.run).recorded("outcomes-cards")
+    assert started is not None
+    assert "--stream" in started.command
+    light.up("terminals")
+    assert "outcomes-cards" in light.served(), "of a service that was not named"
+    monkeypatch.setenv("HEADRACE_OUTCOMES__RUN", "false")
+    light.up()
+    assert light.pids() == before
+    assert any(step.startswith("stopping outcomes-cards: outcomes.run is false") for step in light.steps)
+
+
 def test_each_that_is_killed_comes_back_and_the_others_stay(light: Light) -> None:
     """kill -9 of one process after the other: `up` starts that one."""
     light.up()

@@ -19,8 +19,8 @@ from features.errors import SettingError
 from features.service import Service
 from features.times import DAY_MS
 from jobs.history.served import Record
-from jobs.outcomes.join import join
-from schemas import Prediction, Receipt
+from jobs.outcomes.join import OWN, already_joined, join
+from schemas import Outcome, Prediction, Receipt
 from schemas.codec import encode
 from tests.support.num import T, num_project
 
@@ -161,3 +161,34 @@ def test_days_are_matured_before_the_newest_label_less_the_delay(service: Servic
     assert found.matured_until(2) == found.newest_label // DAY_MS - 2
     pq.write_table(pq.read_table(place).slice(0, 0), place)
     assert join(service, [], "outcomes.bad", HORIZON, histories={"outcomes": str(place)}).matured_until(2) == 0
+
+
+def written(event: int, label: float | None = None, labels: int = 0, **changes: Any) -> Record:
+    """An outcome as the stream's join writes it, of a label an hour after the event."""
+    at = None if label is None else T + HOUR
+    outcome = Outcome(event, f"k{event}", T, 0.5, "p", "num", 1, "0" * 64, True, T + 5, label, at, at, labels)
+    return Record(f"outcome {event}", encode(msgspec.structs.replace(outcome, **changes)))
+
+
+def test_the_last_outcome_of_an_event_holds(service: Service) -> None:
+    """In the order of the first ones; with columns of the events, null where history lacks one."""
+    records = [written(7), written(999), written(1, 1.0, 1), written(7, 0.0, 1), written(7, 1.0, 2, label_at=T + 2 * HOUR)]
+    found = already_joined(service, records, columns=["k"])
+    rows = found.table.to_pylist()
+    assert [(row["event_id"], row["k"], *label_of(row)) for row in rows] == [
+        ("7", "k1", 1.0, 1, 2, 2),
+        ("999", None, None, None, None, 0),
+        ("1", "k1", 1.0, 1, 1, 1),
+    ]
+    assert found.newest_label == T + 2 * HOUR
+    assert found.table.schema.names == [*OWN, "k"]
+    assert join(service, [predicted(7, T)], "outcomes.bad", HORIZON, columns=["k"]).table.schema == found.table.schema
+
+
+def test_what_was_joined_has_columns_of_the_events_alone(service: Service) -> None:
+    """An outcome has no inputs. Nothing is an empty table; what is no outcome is refused by its place."""
+    with pytest.raises(SettingError, match="a segment is a column of num; got 'size'; there are id, at, k, v, c, n, d"):
+        already_joined(service, [], columns=["size"])
+    assert (already_joined(service, []).table.num_rows, already_joined(service, []).newest_label) == (0, None)
+    with pytest.raises(SettingError, match=r"event 1: it is no outcome, docs/messages\.md"):
+        already_joined(service, [predicted(1, T)])

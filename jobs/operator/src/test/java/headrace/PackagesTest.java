@@ -18,6 +18,7 @@ class PackagesTest {
     private static final Map<String, Set<String>> MAY_IMPORT =
             Map.of(
                     "windows", Set.of("state", "seam", "warmup"),
+                    "outcomes", Set.of(),
                     "state", Set.of(),
                     "formats", Set.of("warmup"),
                     "kafka", Set.of("seam"),

@@ -38,8 +38,18 @@ final class EventDecoder {
     private static final long DAY_MS = 86_400_000;
     private static final long LIKELY = 100_000_000_000L; // March 1973: before, any number is a time in one unit or another
 
-    /** What a good event must have; {@code timestamps} name the columns that may also be ISO 8601. */
-    record Rules(Set<String> required, String time, Set<String> timestamps, long maxAheadMs, long maxAgeMs, Room room)
+    /**
+     * What a good event must have; {@code timestamps} name the columns that may also be ISO 8601, {@code within} the objects in it
+     * whose fields are columns too, as {@code object.field}.
+     */
+    record Rules(
+            Set<String> required,
+            String time,
+            Set<String> timestamps,
+            Set<String> within,
+            long maxAheadMs,
+            long maxAgeMs,
+            Room room)
             implements Serializable {}
 
     /**
@@ -132,17 +142,7 @@ final class EventDecoder {
             if (parser.nextToken() != JsonToken.START_OBJECT) {
                 throw new BadEventException("not_json", "an event is one JSON object; got " + parser.currentToken());
             }
-            while (parser.nextToken() == JsonToken.FIELD_NAME) {
-                Integer position = positions.get(parser.currentName());
-                JsonToken token = parser.nextToken();
-                if (position == null) {
-                    parser.skipChildren(); // producers may add fields
-                } else if (token == JsonToken.VALUE_NULL) {
-                    row.setField(position, null);
-                } else {
-                    row.setField(position, column(parser, token, position));
-                }
-            }
+            fields(parser, "", row);
             if (parser.nextToken() != null) {
                 throw new BadEventException("not_json", "an event is one JSON object; got more after it");
             }
@@ -150,6 +150,22 @@ final class EventDecoder {
             throw new BadEventException("not_json", e.getOriginalMessage().lines().findFirst().orElse("no JSON"));
         } catch (IOException e) {
             throw new BadEventException("not_json", String.valueOf(e.getMessage()));
+        }
+    }
+
+    /** The fields of an object, to its end; {@code within} begins their names. */
+    private void fields(JsonParser parser, String within, GenericRowData row) throws IOException, BadEventException {
+        while (parser.nextToken() == JsonToken.FIELD_NAME) {
+            String name = within.isEmpty() ? parser.currentName() : within + parser.currentName();
+            Integer position = positions.get(name);
+            JsonToken token = parser.nextToken();
+            if (position != null) {
+                row.setField(position, token == JsonToken.VALUE_NULL ? null : column(parser, token, position));
+            } else if (token == JsonToken.START_OBJECT && rules.within().contains(name)) {
+                fields(parser, name + ".", row);
+            } else {
+                parser.skipChildren(); // producers may add fields
+            }
         }
     }
 

@@ -29,6 +29,8 @@ public final class EventFormatFactory implements DeserializationFormatFactory {
     static final ConfigOption<String> TIME = ConfigOptions.key("time").stringType().noDefaultValue();
     static final ConfigOption<List<String>> TIMESTAMPS =
             ConfigOptions.key("timestamps").stringType().asList().noDefaultValue();
+    static final ConfigOption<List<String>> WITHIN =
+            ConfigOptions.key("within").stringType().asList().defaultValues();
     static final ConfigOption<Long> MAX_AHEAD_MS =
             ConfigOptions.key("max-ahead-ms").longType().noDefaultValue();
     static final ConfigOption<Long> VECTOR_BYTES =
@@ -48,6 +50,7 @@ public final class EventFormatFactory implements DeserializationFormatFactory {
                         Set.copyOf(options.get(REQUIRED)),
                         options.get(TIME),
                         Set.copyOf(options.get(TIMESTAMPS)),
+                        Set.copyOf(options.get(WITHIN)),
                         options.get(MAX_AHEAD_MS),
                         options.get(MAX_AGE_MS),
                         new EventDecoder.Room(
@@ -81,6 +84,6 @@ public final class EventFormatFactory implements DeserializationFormatFactory {
 
     @Override
     public Set<ConfigOption<?>> optionalOptions() {
-        return Set.of(VECTOR_BYTES, IN_VECTOR);
+        return Set.of(VECTOR_BYTES, IN_VECTOR, WITHIN);
     }
 }

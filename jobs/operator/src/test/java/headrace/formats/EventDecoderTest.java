@@ -54,7 +54,8 @@ class EventDecoderTest {
 
     static EventDecoder decoder(EventDecoder.Room room, long age) {
         Set<String> timestamps = Set.of("at", "seen");
-        return new EventDecoder(TYPE, new EventDecoder.Rules(Set.of("id", "shop"), "at", timestamps, AHEAD, age, room), () -> NOW);
+        return new EventDecoder(
+                TYPE, new EventDecoder.Rules(Set.of("id", "shop"), "at", timestamps, Set.of(), AHEAD, age, room), () -> NOW);
     }
 
     /** What a decoder warms up with is a good event with a value in every column. */
@@ -104,6 +105,34 @@ class EventDecoderTest {
                         """
                         {"new": {"id": "x", "deep": [1, {"at": -5}]}, "id": 7, "more": [[]], "at": 1, "shop": "A",
                          "": null}"""));
+    }
+
+    /** Where the rules name an object, its fields are columns, required ones too; those of other objects are not. */
+    @Test
+    void fieldsOfANamedObjectAreColumns() {
+        RowType type =
+                (RowType)
+                        DataTypes.ROW(
+                                        DataTypes.FIELD("at", DataTypes.BIGINT()),
+                                        DataTypes.FIELD("receipt.model", DataTypes.STRING()),
+                                        DataTypes.FIELD("receipt.at", DataTypes.BIGINT()),
+                                        DataTypes.FIELD("_reason", DataTypes.STRING()),
+                                        DataTypes.FIELD("_detail", DataTypes.STRING()),
+                                        DataTypes.FIELD("_value", DataTypes.BYTES()))
+                                .getLogicalType();
+        Set<String> required = Set.of("receipt.model");
+        EventDecoder.Rules rules = new EventDecoder.Rules(required, "at", Set.of(), Set.of("receipt"), AHEAD, AGE, ALL);
+        EventDecoder nested = new EventDecoder(type, rules, () -> NOW);
+        String receipt = "{\"model\": \"m\", \"deep\": {\"model\": \"x\"}, \"at\": null}";
+        GenericRowData row =
+                nested.decode(("{\"other\": " + receipt + ", \"receipt\": " + receipt + ", \"at\": 7}").getBytes(UTF_8));
+        assertNull(row.getField(3));
+        assertEquals(7, row.getLong(0));
+        assertEquals("m", row.getString(1).toString());
+        assertTrue(row.isNullAt(2));
+        for (String bad : List.of("{\"at\": 7, \"other\": " + receipt + "}", "{\"at\": 7, \"receipt\": \"m\"}")) {
+            assertEquals("missing_key", String.valueOf(nested.decode(bad.getBytes(UTF_8)).getField(3)), bad);
+        }
     }
 
     /** ISO 8601 with an offset is as good as milliseconds, in every timestamp column. */

@@ -1,4 +1,4 @@
-"""The predictions that several commands read: of a file, or of a topic as it is now."""
+"""The predictions that several commands read: of a file, or of a topic as it is now; and outcomes, of theirs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,16 @@ def predicted(project: Path, settings: Settings, service: str, file: str | None,
 
     if file is not None:
         return of_file(file)
-    from infra.kafka import rights
-    from infra.local import stack, topics
     from schemas.topics import predictions
 
-    topic = predictions(service, alias).name
+    return of_topic_now(project, settings, predictions(service, alias).name)
+
+
+def of_topic_now(project: Path, settings: Settings, topic: str) -> Iterator[Record]:
+    """The records of ``topic``, up to its end as of now. Raises `SettingError` where there is none, or we may not read it."""
+    from infra.kafka import rights
+    from infra.local import stack, topics
+
     client, reader = (of(stack.bootstrap(project, settings)) for of in (settings.kafka.client, settings.kafka.reader))
     rights.require(client, rights.of_reader(topic))
     topics.require(client, topic)
