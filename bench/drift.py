@@ -4,7 +4,8 @@ python -m bench drift
 
 A model learns from a week of July. Two later months are held against it, as they are, and with one input changed from a day on,
 after the windows and before the model, so that the scores change with it. Beside it, as one would write it at first, a two-sample
-test of Kolmogorov and Smirnov for each input and day against the training rows, p < 0.05.
+test of Kolmogorov and Smirnov for each input and day against the training rows, p < 0.05, and the detectors of Evidently and of
+river with their defaults, on the same streams (`bench.drift_detectors`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import ks_2samp
 
-from bench.common import EXAMPLE, handbook_data, row
+from bench import drift_others
+from bench.common import EXAMPLE, handbook_data, peers_python, row
 from features.definitions.load import load
 from features.inputs.arrow import table_matrix
 from features.inputs.reference import SCORE, Reference
@@ -59,6 +61,7 @@ SHIFTS: dict[str, tuple[str, Change]] = {
 
 def rows() -> list[dict[str, Any]]:
     """False alarms a month by windows of a day and an hour, and the days from a shift to its alarm; -1: none was found."""
+    peers_python()  # refused before what is slow
     handbook_data()  # where the example has its history
     service = load(EXAMPLE).service(SERVICE)
     config = load_settings(EXAMPLE).train[SERVICE].config
@@ -88,6 +91,7 @@ def rows() -> list[dict[str, Any]]:
             better="lower",
         )
     )
+    cases = []
     for name, (column, change) in SHIFTS.items():
         place = inputs.index(column)
         deviation = float(np.nanstd(trained[:, place]))
@@ -97,13 +101,14 @@ def rows() -> list[dict[str, Any]]:
             near = (times >= begin - BEFORE * DAY_MS) & (times < begin + AFTER * DAY_MS)
             changed, own = x[near].copy(), times[near] >= begin
             changed[own, place] = change(changed[own, place], keys[near][own] % 10 == 0, deviation)
+            cases.append(drift_others.Case(f"{name} of {column}", place, begin, times[near], changed[:, place]))
             alarms = _alarms(reference, "day", inputs, times[near], changed, onnx_scores(made.onnx, changed))
             ends = [one.window_end for one in alarms if one.state == "open" and one.input == column]
             delays.append((ends[0] - begin) / DAY_MS if ends else np.inf)
         known = sorted(delay for delay in delays if np.isfinite(delay))
         what = f"drift: {name} of {column}, found in {len(known)} of {len(delays)}, the slowest after"
         found.append(row(what, known[-1] if known else -1, "days", better="lower"))
-    return found
+    return found + drift_others.rows(drift_others.Stream(trained, times, x), cases, months)
 
 
 def _alarms(reference: Reference, window: Any, inputs: Any, times: Any, x: Any, scores: Any) -> list[Alarm]:
