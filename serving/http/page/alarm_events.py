@@ -18,9 +18,8 @@ from kafka import TopicPartition
 from kafka.errors import KafkaError
 
 from features.errors import StackError
-from features.inputs.bins import Bins
 from features.inputs.drift import psi_terms
-from features.inputs.reference import SCORE
+from features.inputs.reference import SCORE, Reference
 from schemas.alarm import Alarm
 from schemas.features import Value
 from schemas.topics import predictions
@@ -82,7 +81,7 @@ class Behind(msgspec.Struct, frozen=True):
     events: list[Event]
     """At most `MOST_SHOWN`, the oldest first."""
     in_window: int
-    """Predictions of the alarm's version and window among those that were read."""
+    """Predictions of the alarm's version, window and segment among those that were read."""
     in_cells: int
     """Those of them whose value lies in these cells."""
     read: int
@@ -100,13 +99,13 @@ def moved_cells(alarm: Alarm) -> list[int]:
     return [int(place) for place in order[:enough] if terms[place] > 0]
 
 
-def behind(alarm: Alarm, bins: Bins, reader: dict[str, Any], clock: Callable[[], float] = time.monotonic) -> Behind:
-    """The events behind an alarm; ``bins`` are of its input, ``reader`` is what a consumer without a group is given.
+def behind(alarm: Alarm, reference: Reference, reader: dict[str, Any], clock: Callable[[], float] = time.monotonic) -> Behind:
+    """The events behind an alarm of a version with ``reference``; ``reader`` is what a consumer without a group is given.
 
     Raises `StackError` where Kafka does not reply.
     """
     until = clock() + SECONDS
-    found = _Found(alarm, bins)
+    found = _Found(alarm, reference)
     try:
         with closing(PollingConsumer(**{**reader, **READER})) as consumer:
             search = _Search(consumer, lambda: clock() < until)
@@ -158,8 +157,10 @@ class _Search:
 class _Found:
     """What is known of an alarm's events so far."""
 
-    def __init__(self, alarm: Alarm, bins: Bins) -> None:
-        self._alarm, self._bins, self._cells = alarm, bins, moved_cells(alarm)
+    def __init__(self, alarm: Alarm, reference: Reference) -> None:
+        self._alarm, self._cells = alarm, moved_cells(alarm)
+        self._known = {histogram.name: histogram.bins for histogram in reference.histograms}
+        self._segment = reference.segment(alarm.segment) if alarm.segment else None
         self._events: list[Event] = []
         self._read = self._in_window = 0
         self.is_all = True
@@ -172,13 +173,20 @@ class _Found:
             return
         if (one.receipt.model, one.receipt.version) != (alarm.model, alarm.version):
             return
+        if self._segment is not None:
+            segments, number = self._segment
+            if segments.of_cells[self._cell(segments.column, one.receipt.inputs.get(segments.column))] != number:
+                return
         self._in_window += 1
         value = one.score if alarm.input == SCORE else one.receipt.inputs.get(alarm.input)
-        cell = int(self._bins.cells([value])[0])
+        cell = self._cell(alarm.input, value)
         if cell in self._cells:
             place = record.partition, record.offset
             text = msgspec.json.encode(value).decode()
             self._events.append(Event(str(one.event_id), one.event_time, text, alarm.cells[cell], one.score, *place))
+
+    def _cell(self, name: str, value: Value) -> int:
+        return int(self._known[name].cells([value])[0])
 
     def told(self) -> Behind:
         """All of it."""

@@ -77,7 +77,13 @@ def _alarms(version: Version) -> list[Alarm]:
 
 def _open(version: Version, alarm: Alarm) -> Open:
     verdicts = judged(version, MOST_WINDOWS)
-    of_input = [(one.start, finding) for one in verdicts for finding in one.findings if finding.input == alarm.input]
+    of = alarm.input, alarm.segment
+    of_input = [
+        (one.start, finding)
+        for one in verdicts
+        for finding in (*one.findings, *one.segments)
+        if (finding.input, finding.segment) == of
+    ]
     return Open(alarm, [Window(start, finding.psi, finding.limit, finding.drifted) for start, finding in of_input])
 
 
@@ -92,12 +98,12 @@ def events(sources: Sources, service: str, asked: Asked) -> Behind | Empty:
     if found is None:
         return Empty("This alarm is not open any more.")
     version, alarm = found
-    reference = sources.monitored.histograms(version)
-    if alarm.input not in reference:
+    reference = sources.monitored.reference(version)
+    if reference is None:
         return Empty("The registry does not have this version any more, and so not the cells of its values.")
     if sources.reader is None:
         raise StackError(NO_KAFKA.say)
-    return behind(alarm, reference[alarm.input].bins, sources.reader)
+    return behind(alarm, reference, sources.reader)
 
 
 def _known(seen: Seen, alarm_id: str) -> tuple[Version, Alarm] | None:

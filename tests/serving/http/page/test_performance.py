@@ -135,7 +135,7 @@ def test_calibration_over_bins_of_scores(
         left(tmp_path, msgspec.structs.replace(told, calibration=calibration))
         opened.poll()
         expect(panel).to_contain_text(f"In 1 of {len(bins)} bins the mean score lies outside")
-        panel.get_by_label("Version").select_option("m v2")
+        panel.get_by_role("combobox", name="Version").select_option("m v2")
         expect(panel.get_by_role("img", name="Calibration of m v2")).to_be_visible()
         opened.poll()
         expect(panel.get_by_role("img", name="Calibration of m v2")).to_be_visible()
