@@ -37,10 +37,11 @@ lint: setup ## Style, format and types.
 	$(VENV)/ruff format --check $(SOURCES)
 	$(VENV)/mypy
 
-bench: setup .venv-bench/.stamp ## The figures in bench/results, the plot of hot keys and that of the kinds of prediction.
+bench: setup .venv-bench/.stamp ## The figures in bench/results, the plots of hot keys, of the kinds of prediction and of decay.
 	@$(VENV)/python -m bench
 	@.venv-bench/bin/python -m bench.plot
 	@$(VENV)/python -m bench.kinds
+	@$(VENV)/python -m bench.decay
 
 .venv-bench/.stamp: requirements/bench.txt ## What the benches compare with.
 	@$(FETCH_UV); [[ -x $(@D)/bin/python ]] || $(UV) venv --quiet --python $(PYTHON) $(@D)

@@ -22,6 +22,7 @@ from jobs.ingest.publish import Event, feed, merged, publish
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "fraud"
 DATA = EXAMPLE / "data"
+PEERS_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 T = TypeVar("T")
 
 
@@ -56,12 +57,22 @@ def simulation() -> ModuleType:
     return module
 
 
-def handbook_data() -> Path:
-    """The folder with the whole handbook stream, made where it is missing."""
+def handbook_data(new_fraud_from: int | None = None) -> Path:
+    """The folder with the whole handbook stream, made where it is missing; with a new kind of fraud from a day on in its own."""
     simulate = simulation()
-    if not simulate.already_written(DATA, simulate.parameters(5000, 10_000, 183)):
-        simulate.write(simulate.simulate(), DATA)
-    return DATA
+    folder = DATA if new_fraud_from is None else DATA / "new_fraud"
+    if not simulate.already_written(folder, simulate.parameters(5000, 10_000, 183, new_fraud_from)):
+        simulate.write(simulate.simulate(new_fraud_from=new_fraud_from), folder)
+    return folder
+
+
+def peers_python() -> Path:
+    """The Python of what the benches compare with. Raises `RuntimeError` where that environment is not there."""
+    if not PEERS_PYTHON.is_file():
+        raise RuntimeError(
+            f"the peers need an environment of their own; there is no {PEERS_PYTHON}; run 'make .venv-bench/.stamp'"
+        )
+    return PEERS_PYTHON
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 python -m bench drift
 
 A model learns from a week of July. Two later months are held against it, as they are, and with one input changed from a day on,
-after the windows and before the model, so that the scores change with it. Beside it, as one would write it at first, a two-sample
-test of Kolmogorov and Smirnov for each input and day against the training rows, p < 0.05.
+after the windows and before the model, so that the scores change with it; the model is watched by segments of one more input, and
+without them. Beside it, as one would write it at first, a two-sample test of Kolmogorov and Smirnov for each input and day
+against the training rows, p < 0.05, and the detectors of Evidently and of river with their defaults, on the same streams
+(`bench.drift_detectors`).
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ import tempfile
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from scipy.stats import ks_2samp
 
-from bench.common import EXAMPLE, handbook_data, row
+from bench import drift_others
+from bench.common import EXAMPLE, handbook_data, peers_python, row
 from features.definitions.load import load
 from features.inputs.arrow import table_matrix
 from features.inputs.reference import SCORE, Reference
@@ -45,23 +49,37 @@ STARTS = [date(2018, 8, 8), date(2018, 8, 15), date(2018, 8, 24), date(2018, 9, 
 BEFORE, AFTER = 3, 10
 """Days of the stream around such a day."""
 AMOUNT, MEAN = "transaction_amount__amount", "customer_spend__mean_7d"
+SEGMENTS, SEGMENT = "customer_spend__mean_30d", 4
+"""The input by whose values rows are watched apart, and the one of its segments, of about a tenth of the rows, that changes."""
 
-Change = Callable[[Any, Any, float], Any]
-"""(the input's column, whether a row's key is in the segment, the standard deviation in training) → the column."""
+
+class Own(NamedTuple):
+    """Which rows are changed where not all are."""
+
+    of_key: Any
+    """Those of a tenth of the keys."""
+    of_segment: Any
+
+
+Change = Callable[[Any, Own, float], Any]
+"""(the input's column, the rows, the standard deviation in training) → the column."""
 SHIFTS: dict[str, tuple[str, Change]] = {
     "mean + 0.25 sd": (MEAN, lambda x, own, sd: x + 0.25 * sd),
     "mean + 0.5 sd": (MEAN, lambda x, own, sd: x + 0.5 * sd),
     "gone null": (MEAN, lambda x, own, sd: np.full_like(x, np.nan)),
     "a unit changed, x 100": (AMOUNT, lambda x, own, sd: x * 100),
-    "a tenth of the keys + 0.5 sd": (AMOUNT, lambda x, own, sd: np.where(own, x + 0.5 * sd, x)),
+    "one segment + 0.25 sd": (AMOUNT, lambda x, own, sd: np.where(own.of_segment, x + 0.25 * sd, x)),
+    "one segment + 0.5 sd": (AMOUNT, lambda x, own, sd: np.where(own.of_segment, x + 0.5 * sd, x)),
+    "a tenth of the keys + 0.5 sd": (AMOUNT, lambda x, own, sd: np.where(own.of_key, x + 0.5 * sd, x)),
 }
 
 
 def rows() -> list[dict[str, Any]]:
     """False alarms a month by windows of a day and an hour, and the days from a shift to its alarm; -1: none was found."""
+    peers_python()  # refused before what is slow
     handbook_data()  # where the example has its history
     service = load(EXAMPLE).service(SERVICE)
-    config = load_settings(EXAMPLE).train[SERVICE].config
+    config = msgspec.structs.replace(load_settings(EXAMPLE).train[SERVICE].config, segments=(SEGMENTS,))
     with tempfile.TemporaryDirectory() as temporary:
         registry = Registry(Path(temporary))
         made = train(service, config, SPLIT, register=registering(registry))
@@ -75,10 +93,12 @@ def rows() -> list[dict[str, Any]]:
     scores = onnx_scores(made.onnx, x)
     months = (UNTIL - FROM) / DAY_MS / 30
     found = []
-    for window in ("day", "hour"):
-        opened = [one for one in _alarms(reference, window, inputs, times, x, scores) if one.state == "open"]
-        name = f"drift: false alarms a model-month, windows of a {window}"
-        found.append(row(name, round(len(opened) / months, 2), "alarms", goal=1, better="lower"))
+    whole = msgspec.structs.replace(reference, segments=())
+    for of, how in ((whole, ""), (reference, ", by segments too")):
+        for window in ("day", "hour"):
+            opened = [one for one in _alarms(of, window, inputs, times, x, scores) if one.state == "open"]
+            name = f"drift: false alarms a model-month, windows of a {window}{how}"
+            found.append(row(name, round(len(opened) / months, 2), "alarms", goal=1, better="lower"))
     naive = _naive(trained, x, times)
     found.append(
         row(
@@ -88,22 +108,42 @@ def rows() -> list[dict[str, Any]]:
             better="lower",
         )
     )
+    cases = []
     for name, (column, change) in SHIFTS.items():
         place = inputs.index(column)
         deviation = float(np.nanstd(trained[:, place]))
-        delays = []
+        delays, without = [], 0
         for start in STARTS:
             begin = day_ms(start)
             near = (times >= begin - BEFORE * DAY_MS) & (times < begin + AFTER * DAY_MS)
             changed, own = x[near].copy(), times[near] >= begin
-            changed[own, place] = change(changed[own, place], keys[near][own] % 10 == 0, deviation)
-            alarms = _alarms(reference, "day", inputs, times[near], changed, onnx_scores(made.onnx, changed))
-            ends = [one.window_end for one in alarms if one.state == "open" and one.input == column]
+            rows_changed = Own(keys[near][own] % 10 == 0, _in_segment(reference, changed[own, inputs.index(SEGMENTS)]))
+            changed[own, place] = change(changed[own, place], rows_changed, deviation)
+            cases.append(drift_others.Case(f"{name} of {column}", place, begin, times[near], changed[:, place]))
+            now = onnx_scores(made.onnx, changed)
+            ends, ends_whole = (
+                [
+                    one.window_end
+                    for one in _alarms(of, "day", inputs, times[near], changed, now)
+                    if one.state == "open" and one.input == column and one.window_end > begin
+                ]
+                for of in (reference, whole)
+            )
             delays.append((ends[0] - begin) / DAY_MS if ends else np.inf)
+            without += bool(ends_whole)
         known = sorted(delay for delay in delays if np.isfinite(delay))
-        what = f"drift: {name} of {column}, found in {len(known)} of {len(delays)}, the slowest after"
+        what = (
+            f"drift: {name} of {column}, found in {len(known)} of {len(delays)} ({without} without segments), the slowest after"
+        )
         found.append(row(what, known[-1] if known else -1, "days", better="lower"))
-    return found
+    return found + drift_others.rows(drift_others.Stream(trained, times, x), cases, months)
+
+
+def _in_segment(reference: Reference, values: Any) -> Any:
+    """Whether each value is of the segment."""
+    (segments,) = reference.segments
+    bins = next(one.bins for one in reference.histograms if one.name == SEGMENTS)
+    return np.array(segments.of_cells)[bins.cells(values)] == SEGMENT
 
 
 def _alarms(reference: Reference, window: Any, inputs: Any, times: Any, x: Any, scores: Any) -> list[Alarm]:

@@ -175,9 +175,9 @@ def vector(plan: Plan, event: int, generator: random.Random) -> tuple[bytes, byt
 
 
 @contextmanager
-def running(target: Callable[..., None], bootstrap: str, folder: Path) -> Iterator[psutil.Process]:
-    """The scorer or the bare loop at work, ready, until the end of the block."""
-    ready = folder / "ready"
+def running(target: Callable[..., None], bootstrap: str, folder: Path, name: str = "ready") -> Iterator[psutil.Process]:
+    """The scorer or the bare loop at work, ready, until the end of the block; ``name`` is that of the file that it says so by."""
+    ready = folder / name
     ready.unlink(missing_ok=True)
     with process(target, bootstrap, folder, ready) as made:
         while not ready.exists():

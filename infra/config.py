@@ -236,6 +236,11 @@ def monitor_rules(section: MonitorSettings) -> Rules:
     return _filled(Rules, section)
 
 
+def monitor_state(section: MonitorSettings, service: str, folder: Path) -> Path:
+    """The file of what a service's monitor has counted, below their folder: one for each kind of window."""
+    return folder / f"{service}.{section.window}.json"
+
+
 def monitor_config(
     section: MonitorSettings,
     service: str,
@@ -255,7 +260,7 @@ def monitor_config(
         client=client,
         isolation_level=isolation_level,
         group=f"{GROUP}.monitor.{service}",
-        state=state / f"{service}.{section.window}.json",
+        state=monitor_state(section, service, state),
         ready_file=ready_file,
     )
 

@@ -88,7 +88,8 @@ def drift_over_history(
     for table in stream_scores(service, score, inputs=manifest.inputs, start_ms=start_ms, end_ms=end_ms, **common):
         scored = table.filter(table[SCORE].is_valid())  # an event without a score has no prediction, but a dead letter
         times = scored[service.plan.spine_source.time].to_numpy().astype(np.int64)
-        monitor.count(manifest.name, manifest.version, times, table_columns(scored, service.plan, reference))
+        events = scored[service.plan.spine_source.event_id].to_pylist()
+        monitor.count(manifest.name, manifest.version, times, table_columns(scored, service.plan, reference), events)
     alarms = monitor.advance(2**62)
     verdicts = [verdict for version in monitor.state.versions.values() for verdict in version.closed]
     return Drift(manifest, reference, verdicts, alarms)

@@ -16,6 +16,40 @@ PARAMETERS = ("trees", "depth", "leaves", "layers", "width", "kernel", "epochs",
 """The keys of ``[train.<service>]`` that are parameters of its trainer."""
 
 
+When = Literal["drift", "decay", "schedule"]
+"""A reason to retrain by itself."""
+
+
+class RetrainSettings(Section):
+    """``[train.<service>.retrain]``: what `headrace retrain` does without options, and when it is done by itself."""
+
+    when: tuple[When, ...] = ()
+    """When `headrace monitor` starts a retrain (docs/updating.md): `drift`, an alarm of production is open; `decay`, its metric
+    on the newest matured days is clearly worse than at training; `schedule`, there are ``every_days`` newer days; none: never."""
+    every_days: int = Field(default=7, ge=1, le=3650)
+    """Of a schedule: how many days newer what is learnt from has to be; days of events whose labels are due."""
+    cooldown_hours: float = Field(default=72, ge=0, le=100_000, allow_inf_nan=False)
+    """By the clock, from the beginning of one retrain by itself to that of the next, whatever came of it."""
+    look_minutes: float = Field(default=60, gt=0, le=100_000, allow_inf_nan=False)
+    """How often a monitor looks whether to retrain; it looks at once when an alarm opens, too."""
+    days: int = Field(default=7, ge=1, le=3650)
+    """Days of training."""
+    delay: int = Field(default=7, ge=0, le=3650)
+    """Days until labels are known."""
+    test_days: int = Field(default=7, ge=1, le=3650)
+    """Days of the test, the newest matured ones; those that `decay` measures, too."""
+    needs: Literal["not-worse", "better"] = "not-worse"
+    """What a new model has to be, beside production's, on the test days."""
+    alias: str = "staging"
+    """The shadow that a new model is tried in."""
+    wait_minutes: float = Field(default=0, ge=0, le=100_000, allow_inf_nan=False)
+    """How long the gate is waited for, to let a new model into production; 0: `headrace models promote` asks it later."""
+    from_served: bool = False
+    """Whether it learns from the values that were served, by the receipts of the topic."""
+    warm_start: bool = False
+    """Whether training goes on from production's weights: networks (mlp, cnn) can."""
+
+
 class TrainSettings(Section):
     """``[train.<service>]``: what a service's model learns, how, and how it is tested (docs/training.md)."""
 
@@ -32,6 +66,9 @@ class TrainSettings(Section):
     horizon: str = Field(default="30d", pattern=r"^[1-9][0-9]{0,4}[smhd]$")
     """How far a label's time may be from its event's, either way, for `headrace outcomes`: `36h`, `30d`. The job that joins the
     stream keeps predictions and labels for so long."""
+    segments: tuple[str, ...] = Field(default=(), max_length=3)
+    """The model's inputs by whose values live predictions are watched apart (docs/monitoring.md): at most three; each has up to
+    ten segments of its own, its most frequent values or bins, and one of all others."""
     trainer: str = "xgboost"
     """What the model is made by; docs/training.md has all trainers, and the parameters below that each takes."""
     trees: int | None = Field(default=None, ge=1, le=10_000)
@@ -55,6 +92,8 @@ class TrainSettings(Section):
     seed: int | None = Field(default=None, ge=0, lt=2**31)
     """What random choices start from: equal seeds and equal data give equal models; none: 0, where the trainer has any."""
 
+    retrain: RetrainSettings = RetrainSettings()
+
     @model_validator(mode="after")
     def _group_is_named(self) -> Self:
         if self.leave_out_known_positives and self.group is None:
@@ -74,4 +113,4 @@ class TrainSettings(Section):
         from jobs.training.config import TrainConfig
 
         given = {name: value for name in PARAMETERS if (value := getattr(self, name)) is not None}
-        return TrainConfig(**self.model_dump(exclude={*PARAMETERS, "horizon"}), parameters=given)
+        return TrainConfig(**self.model_dump(exclude={*PARAMETERS, "horizon", "retrain"}), parameters=given)

@@ -22,7 +22,7 @@ class Alarm(msgspec.Struct, frozen=True):
     """
 
     id: str
-    """``<service>/<model>/<version>/<input>/<since>``."""
+    """``<service>/<model>/<version>/<input>/<since>``; of a segment the input is ``<input> where <segment>``."""
     state: Literal["open", "closed"]
     service: str
     model: str
@@ -59,3 +59,7 @@ class Alarm(msgspec.Struct, frozen=True):
     """How many values of the window each cell has."""
     raised_at: int
     """When the monitor found it, by its clock."""
+    segment: str = ""
+    """Of which predictions, `<input> is <values>`; empty: of all. ``rows`` are the segment's."""
+    events: list[int | str] = []
+    """Ids of some of the window's events behind it: of the cells that have grown most; of one that closes none."""

@@ -13,6 +13,8 @@ Action = Literal[
     "alias",  # a shadow of production is this version now; no version ends it
     "remove",  # this version is gone, and its number is not used again
     "decline",  # a newer model was worse than this, the version in production, and was not taken: nothing is changed
+    "postpone",  # a retrain by itself was not begun: nothing is changed
+    "fail",  # a retrain by itself ended without a decision: nothing is changed
 ]
 
 

@@ -14,6 +14,15 @@ def write_synced(file: Path, content: bytes) -> None:
         os.fsync(out.fileno())
 
 
+def replace_synced(file: Path, content: bytes) -> None:
+    """Have the file hold the content, its folder made where there is none: a reader finds the old or the new."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    write_synced(unfinished, content)
+    unfinished.replace(file)
+    sync_folder(file.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Have the names in the folder on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -74,6 +74,15 @@ ROOMS = {
         "infra/train_settings.py",
     },
     "infra/gate.py": {"infra/config.py", "infra/kafka", "infra/local", "infra/settings.py"},
+    "infra/predicted.py": {"infra/kafka", "infra/local", "infra/settings.py"},
+    "infra/retraining": {
+        "infra/config.py",
+        "infra/local",
+        "infra/models.py",
+        "infra/predicted.py",
+        "infra/settings.py",
+        "infra/train_settings.py",
+    },
     "infra/cli": {
         "infra/config.py",
         "infra/gate.py",
@@ -83,9 +92,12 @@ ROOMS = {
         "infra/local",
         "infra/models.py",
         "infra/monitoring.py",
+        "infra/predicted.py",
+        "infra/retraining",
         "infra/run",
         "infra/schedule.py",
         "infra/settings.py",
+        "infra/train_settings.py",
     },
 }
 """The rooms of jobs, serving and infra, and which rooms of their package they import; a room that is not here imports none."""

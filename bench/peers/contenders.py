@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.common import ROOT, process
+from bench.common import ROOT, peers_python, process
 from bench.peers.job import Job
 from bench.rates import FLAT_OUT_JVM
 from features.definitions.load import load
@@ -26,7 +26,6 @@ from infra.local.broker import free_ports
 from infra.settings import StreamSettings
 from jobs.stream.job import run
 
-PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 PROJECT = Path(__file__).parent / "ours"
 STOP_SECONDS = 15
 FEATURES = "features."
@@ -55,8 +54,7 @@ class Contender:
 
 def ensure() -> None:
     """Fetch and build the jars; raise `RuntimeError` where the peers' environment is not there."""
-    if not PYTHON.is_file():
-        raise RuntimeError(f"the peers need an environment of their own; there is no {PYTHON}; run 'make bench'")
+    peers_python()
     jars.ensure()
 
 
@@ -95,7 +93,14 @@ def peer(job: Job, module: str, processes: int = 1) -> Iterator[Alive]:
 def _program(module: str, job: Job) -> Iterator[subprocess.Popen[bytes]]:
     folder = Path(job.folder) / str(job.number)
     folder.mkdir(parents=True)
-    command = [str(PYTHON), "-W", "ignore", "-m", f"bench.peers.{module}", str(replace(job, folder=str(folder / "state")))]
+    command = [
+        str(peers_python()),
+        "-W",
+        "ignore",
+        "-m",
+        f"bench.peers.{module}",
+        str(replace(job, folder=str(folder / "state"))),
+    ]
     with (folder / "log.txt").open("wb") as out:
         made = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True

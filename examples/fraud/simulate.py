@@ -5,6 +5,9 @@ The model is the one that chapter 3 of the Fraud Detection Handbook describes (L
 The order of the random draws is part of the description: with the default size the same transactions come out.
 
     python examples/fraud/simulate.py OUT_DIR
+
+The description's frauds are the same from the first day to the last. With ``--new-fraud-from DAY`` there is one thing more, which
+is not the description's: a new kind of fraud begins on that day, and models that learnt before it do not know it.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ REACH = 5.0
 """A customer pays at the terminals nearer than this, on a map of 100 by 100."""
 LABEL_DELAY = timedelta(days=7)
 """A fraud is known this long after its transaction."""
+NEW_SCENARIO, TRIED_CARDS, TRIED_DAYS, TRIED_CENTS = 4, 6, 14, (1_00, 2_00)
+"""The new kind of fraud: so many cards a day are tried out for so many days, with amounts from the one to the other."""
 
 MODEL_VERSION = 1
 """Raised with every change of what the same parameters give, so that older files are made anew."""
@@ -71,22 +76,34 @@ class Payments(NamedTuple):
 
 
 def simulate(
-    customers: int = 5000, terminals: int = 10_000, days: int = 183, on_progress: Callable[[int], None] | None = None
+    customers: int = 5000,
+    terminals: int = 10_000,
+    days: int = 183,
+    on_progress: Callable[[int], None] | None = None,
+    new_fraud_from: int | None = None,
 ) -> pd.DataFrame:
     """The transactions of `days` days from 2018-04-01 in order of event time, each with its label.
 
     Columns: transaction_id (from 0), event_time (UTC, whole seconds), customer_id, terminal_id, amount (rounded to
-    cents), is_fraud (0 or 1) and scenario (0 for none, else the last of 1, 2, 3 that marked it). The same parameters
-    always give the same frame; they are in its `attrs`, from where `write` takes them. `on_progress` is told after
-    each customer how many are done. Raises ValueError where there are too few to draw the frauds from.
+    cents), is_fraud (0 or 1) and scenario (0 for none, else the last of 1, 2, 3, 4 that marked it; 4 only with
+    `new_fraud_from`, the day, from 0, on which that begins: `try_cards`). The same parameters always give the same frame;
+    they are in its `attrs`, from where `write` takes them. `on_progress` is told after each customer how many are done.
+    Raises ValueError where there are too few to draw the frauds from, and for a `new_fraud_from` that is none of the days.
     """
     if customers < 3 or terminals < 2 or days < 1:
         raise ValueError(
             "a simulation draws 3 customers and 2 terminals for a day's frauds; "
             f"got customers={customers}, terminals={terminals}, days={days}; raise them to 3, 2 and 1 or more"
         )
+    if new_fraud_from is not None and not 0 <= new_fraud_from < days:
+        raise ValueError(
+            f"a new kind of fraud begins on one of the simulated days, 0 to {days - 1}; got new_fraud_from={new_fraud_from}; "
+            "take one of these, or leave it out"
+        )
     payments = make_payments(customers, place_terminals(terminals), days, on_progress)
     scenario = commit_frauds(payments, customers, terminals, days)
+    if new_fraud_from is not None:
+        try_cards(payments, scenario, customers, new_fraud_from, days)
     frame = pd.DataFrame(
         {
             "transaction_id": np.arange(len(scenario)),
@@ -98,13 +115,14 @@ def simulate(
             "scenario": scenario,
         }
     )
-    frame.attrs = parameters(customers, terminals, days)
+    frame.attrs = parameters(customers, terminals, days, new_fraud_from)
     return frame
 
 
-def parameters(customers: int, terminals: int, days: int) -> dict[Any, Any]:
+def parameters(customers: int, terminals: int, days: int, new_fraud_from: int | None = None) -> dict[Any, Any]:
     """What decides every value of a simulation, as it stands in the frame's `attrs` and in the files."""
-    return {"model": MODEL_VERSION, "customers": customers, "terminals": terminals, "days": days}
+    drift = {} if new_fraud_from is None else {"new_fraud_from": new_fraud_from}
+    return {"model": MODEL_VERSION, "customers": customers, "terminals": terminals, "days": days, **drift}
 
 
 def place_terminals(count: int) -> Places:
@@ -192,6 +210,23 @@ def commit_frauds(payments: Payments, customers: int, terminals: int, days: int)
     return scenario
 
 
+def try_cards(payments: Payments, scenario: Integers, customers: int, first_day: int, days: int) -> None:
+    """Mark scenario 4 in place, and set its amounts: from the first day on, six cards a day are tried out for 14 days.
+
+    Half of what such a card pays then is a thief's, who looks with one to two euros whether it still works: whatever the card
+    usually pays, and less than any fraud of before. The draws are of generators of their own, so that all other payments are
+    what they are without it. It overwrites what the other scenarios marked.
+    """
+    day = payments.second // SECONDS_PER_DAY
+    for started in range(first_day, days):
+        generator = np.random.default_rng([NEW_SCENARIO, started])
+        tried = pd.Series(generator.choice(customers, min(TRIED_CARDS, customers), replace=False))
+        rows = rows_of(tried, payments.customer_id, day, started, TRIED_DAYS)
+        own = generator.choice(rows, len(rows) // 2, replace=False)
+        payments.cents[own] = generator.integers(*TRIED_CENTS, len(own), endpoint=True)
+        scenario[own] = NEW_SCENARIO
+
+
 def rows_of(ids: pd.Series[int], column: Integers, day: Integers, first_day: int, days: int) -> Integers:
     """The rows, in order, whose column holds one of the ids, within `days` days from the first."""
     # Rows are in order of time, so a span of days is a slice.
@@ -229,16 +264,25 @@ def main(
     customers: Annotated[int, typer.Option(min=3)] = 5000,
     terminals: Annotated[int, typer.Option(min=2)] = 10_000,
     days: Annotated[int, typer.Option(min=1)] = 183,
+    new_fraud_from: Annotated[
+        int | None,
+        typer.Option(
+            help="From this day on, the first is 0, there is a new kind of fraud; none: there never is.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Simulate card transactions with known frauds, unless the same ones are there already."""
-    if already_written(out_dir, parameters(customers, terminals, days)):
+    if already_written(out_dir, parameters(customers, terminals, days, new_fraud_from)):
         typer.echo(f"{out_dir} already holds this simulation; nothing to do")
         return
     began = time.perf_counter()
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("Customers", total=customers)
-        frame = simulate(customers, terminals, days, lambda done: progress.update(task, completed=done))
+        try:
+            frame = simulate(customers, terminals, days, lambda done: progress.update(task, completed=done), new_fraud_from)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
         progress.update(task, description="Writing")
         write(frame, out_dir)
     took = time.perf_counter() - began

@@ -33,7 +33,24 @@ class Histogram(msgspec.Struct, frozen=True):
         return self.bins.name
 
 
-class Reference(msgspec.Struct, frozen=True):
+class Segments(msgspec.Struct, frozen=True):
+    """The rows of training by the cells of one input, and what the other inputs and the score were within each."""
+
+    column: str
+    """The input."""
+    names: tuple[str, ...]
+    """What the values of each segment are, as `Bins.labels` has it; the last is all others."""
+    of_cells: tuple[int, ...]
+    """Which segment each cell of the input is of, [cells]."""
+    histograms: tuple[tuple[Histogram, ...], ...]
+    """[segments][all but the input itself, in the order of the reference]; without limits where there were too few rows."""
+
+    def text(self, number: int) -> str:
+        """A segment, for people and in an alarm's id."""
+        return f"{self.column} is {self.names[number]}"
+
+
+class Reference(msgspec.Struct, frozen=True, omit_defaults=True):
     """All inputs of a version, in the model's order, and its score. Times are UTC milliseconds, of event time."""
 
     trained_from: int
@@ -42,6 +59,12 @@ class Reference(msgspec.Struct, frozen=True):
     scored_until: int
     """The rows whose scores these are: after those of training, since scores of trained rows are better than any others."""
     histograms: tuple[Histogram, ...]
+    segments: tuple[Segments, ...] = ()
+    """By the columns that training was told; left out of the bytes where there are none, as before there were any."""
+
+    def segment(self, text: str) -> tuple[Segments, int]:
+        """The segment that `Segments.text` calls so: its column's, and its number."""
+        return next((one, n) for one in self.segments for n in range(len(one.names)) if one.text(n) == text)
 
 
 def encode_reference(reference: Reference) -> bytes:

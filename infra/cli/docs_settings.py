@@ -98,7 +98,7 @@ def _type(annotation: Any) -> str:
     if origin in (Union, UnionType):
         return " or ".join(_type(kind) for kind in inner if kind is not type(None))
     if origin is tuple:
-        return f"list of {_type(inner[0])}s"
+        return f"list of {_type(inner[0])}" + ("" if get_origin(inner[0]) is Literal else "s")
     return NAMES.get(annotation, "secret")
 
 

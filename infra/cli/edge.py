@@ -144,7 +144,7 @@ def edge_audit(
     score differs although both receipts are of one model and say that nothing is missing.
     """
     from infra.cli import show
-    from infra.cli.predicted import predicted
+    from infra.predicted import predicted
     from infra.settings import load_settings
 
     for path in outbox:

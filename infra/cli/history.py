@@ -72,8 +72,8 @@ def features(
     one's own can be trained on the file.
     """
     from infra.cli import show
-    from infra.cli.predicted import predicted
     from infra.config import with_settings
+    from infra.predicted import predicted
     from infra.settings import load_settings
 
     times, others, where = span(start, end), histories(history), folder(project)

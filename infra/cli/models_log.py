@@ -62,6 +62,10 @@ def now_text(entry: Entry) -> str:
             return f"{entry.placed} is removed"
         case "decline":
             return f"a newer model was declined; production stays {entry.placed}"
+        case "postpone":
+            return f"a retrain was not begun; production stays {entry.placed}"
+        case "fail":
+            return f"a retrain failed; production stays {entry.placed}"
     return f"{entry.alias} is {entry.placed}{before}"
 
 
@@ -77,6 +81,10 @@ def change_text(entry: Entry) -> str:
             return f"removed: {after}"
         case "decline":
             return f"production: {after} stays, a newer model was declined"
+        case "postpone":
+            return f"production: {after} stays, a retrain was not begun"
+        case "fail":
+            return f"production: {after} stays, a retrain failed"
         case "rollback":
             return f"production: {before} → {after}, rolled back"
     return f"{entry.alias}: {before} → {after}{', forced' if entry.forced else ''}"

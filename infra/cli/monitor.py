@@ -68,6 +68,7 @@ def _run(service: str, where: Path, written: Path | None) -> None:
     from infra.local import stack, topics
     from infra.local.files import fresh
     from infra.models import references, registry_of
+    from infra.retraining.start import retraining_of
     from infra.settings import run_folder
     from schemas.topics import ALARMS, predictions
     from serving.monitor.run import run
@@ -87,7 +88,7 @@ def _run(service: str, where: Path, written: Path | None) -> None:
     topics.require(client, predictions(service).name)
     topics.create(client, {ALARMS.name: 1}, ALARMS.config, settings.kafka.replication)
     rights.require(client, rights.of_monitor(service, config.group))
-    run(service, references(registry), config)
+    run(service, references(registry), config, retraining=retraining_of(service, where, settings, written))
 
 
 def _over_history(
@@ -170,6 +171,9 @@ def _print(found: Drift, settings: Settings) -> None:
         columns = ("input", "drifted", "PSI", "limit", "JS, bits", "largest PSI", "null", "out of range", "new", "alarm")
         rows = [_row(found, name) for name in found.inputs if found.of(name)]
         show.table("The last window, held against training", columns, rows, right=columns[1:-1])
+    for segments in reference.segments:
+        watched = sum(bool(one.limits.get(rules.window)) for of_one in segments.histograms for one in of_one)
+        show.out.print(f"also by {len(segments.names)} segments of {segments.column}: {watched} inputs of segments are watched")
     for alarm in found.alarms:
         colour = "red" if alarm.state == "open" else "green"
         show.out.print(f"[{colour}]{alarm.state}[/] {show.escape(alarm.text)}")
@@ -181,7 +185,7 @@ def _print(found: Drift, settings: Settings) -> None:
 def _row(found: Drift, name: str) -> tuple[str, ...]:
     findings = found.of(name)
     last = findings[-1]
-    of_input = [alarm for alarm in found.alarms if alarm.input == name]
+    of_input = [alarm for alarm in found.alarms if alarm.input == name and not alarm.segment]
     open_since = moment_text(of_input[-1].since) if of_input and of_input[-1].state == "open" else ""
     return (
         name,

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from jobs.training.bootstrap import Interval
     from jobs.training.config import TrainConfig
 
-LOWEST_COVERAGE = 0.95
-"""Where fewer labels are known of days that are due, the numbers may be of an odd choice of events."""
-
 
 @app.command(epilog="Example: headrace outcomes SERVICE --by COLUMN --out outcomes.parquet")
 def outcomes(
@@ -103,8 +100,8 @@ def _report(
     as_json: bool,
 ) -> None:
     from infra.cli import show
-    from infra.cli.predicted import of_topic_now, predicted
     from infra.config import with_settings
+    from infra.predicted import of_topic_now, predicted
     from serving.models.lifecycle import check_alias
 
     settings, others = settings_of(where, written), histories(history)
@@ -119,7 +116,7 @@ def _report(
         from features.definitions.load import load  # slow: after all that is quickly refused
         from jobs.history.rows_file import write
         from jobs.outcomes.join import already_joined, join
-        from jobs.outcomes.performance import performances
+        from jobs.outcomes.performance import LOWEST_COVERAGE, performances
         from jobs.training.keys import key_of
 
         of = with_settings(load(where).service(service), settings)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
 from features.errors import SettingError
-from features.times import DAY_MS, day_of
 from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible
 from infra.cli.batch_rows import warn_of_batch_rows
 from infra.cli.options import HistoryOption, ServiceArgument, day, histories, train_config
+from infra.cli.services import SettingsOption, settings_of
 
 if TYPE_CHECKING:
     from infra.gate import Judged
+    from infra.retraining.causes import Look
+    from infra.retraining.once import Outcome, Told, Wanted
     from infra.settings import Settings
+    from infra.train_settings import When
     from jobs.training.retrain import Retrained
     from jobs.training.split import Split
     from schemas.deployment import Placed
@@ -30,28 +33,52 @@ LOOK_SECONDS = 10.0
 @app.command(epilog="Example: headrace retrain SERVICE --wait 60")
 def retrain(
     service: ServiceArgument,
-    days: Annotated[int, typer.Option(help="Days of training.", min=1, max=3650)] = 7,
-    delay: Annotated[int, typer.Option(help="Days until labels are known.", min=0, max=3650)] = 7,
-    test_days: Annotated[int, typer.Option(help="Days of the test, the newest matured ones.", min=1, max=3650)] = 7,
+    when: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only if there is this reason: drift, decay or schedule; may be given more than once.",
+            metavar="REASON",
+            show_default=False,
+        ),
+    ] = None,
+    days: Annotated[int | None, typer.Option(help="Days of training.", min=1, max=3650, show_default="7")] = None,
+    delay: Annotated[int | None, typer.Option(help="Days until labels are known.", min=0, max=3650, show_default="7")] = None,
+    test_days: Annotated[
+        int | None, typer.Option(help="Days of the test, the newest matured ones.", min=1, max=3650, show_default="7")
+    ] = None,
     until: Annotated[
         str | None, typer.Option(help="Use days before this one; none: the newest.", metavar="DATE", show_default=False)
     ] = None,
     needs: Annotated[
-        Literal["not-worse", "better"], typer.Option(help="What the new model has to be, beside production's, on the test days.")
-    ] = "not-worse",
-    alias: Annotated[str, typer.Option(help="The shadow that it is tried in.")] = "staging",
+        Literal["not-worse", "better"] | None,
+        typer.Option(help="What the new model has to be, beside production's, on the test days.", show_default="not-worse"),
+    ] = None,
+    alias: Annotated[str | None, typer.Option(help="The shadow that it is tried in.", show_default="staging")] = None,
     wait: Annotated[
-        float, typer.Option(help="Wait so many minutes for the gate to let it into production.", min=0, max=100_000)
-    ] = 0,
+        float | None,
+        typer.Option(help="Wait so many minutes for the gate to let it into production.", min=0, max=100_000, show_default="0"),
+    ] = None,
     from_served: Annotated[
-        bool, typer.Option("--from-served", help="Learn from the values that were served, by the receipts of the topic.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--from-served", help="Learn from the values that were served, by the receipts of the topic.", show_default=False
+        ),
+    ] = None,
     receipts: Annotated[
         str | None,
-        typer.Option(help="With --from-served: a .jsonl of predictions; none: the topic.", metavar="FILE", show_default=False),
+        typer.Option(
+            help="With --from-served, or --when decay: a .jsonl of predictions; none: the topic.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    warm_start: Annotated[
+        bool | None,
+        typer.Option("--warm-start", help="Go on from production's weights: networks (mlp, cnn) can.", show_default=False),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Train and compare; change nothing.")] = False,
     history: HistoryOption = None,
+    settings: SettingsOption = None,
     project: ProjectOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
@@ -60,108 +87,161 @@ def retrain(
     Both score the same test days; the difference of their metric has an interval. What is worse is not registered: nothing is
     changed, and the exit code is 1. From staging it goes to production as with 'headrace models promote': once the gate lets it.
     Without a version in production it goes there at once. Each decision is in 'headrace models log', with its figures.
+    Defaults are those of [train.SERVICE.retrain]. With --when it looks first whether there is a reason, and whether the
+    last such retrain is long enough ago; 'headrace monitor' calls it so by itself.
     """
-    from infra.cli.predicted import predicted
-    from infra.config import with_settings
-    from infra.models import registering, registry_of
-    from infra.settings import load_settings
+    from infra.models import registry_of
     from jobs.training.trainers import chosen
-    from serving.models.lifecycle import PRODUCTION, Change, check_alias
-    from serving.models.log import user
+    from serving.models.lifecycle import PRODUCTION, check_alias
 
     where, others, end = folder(project), histories(history), None if until is None else day(until)
+    found = settings_of(where, settings)
+    config = train_config(found, service)
+    section = found.train[service].retrain
+    alias = section.alias if alias is None else alias
+    wait = section.wait_minutes if wait is None else wait
     check_alias(alias)
     if alias == PRODUCTION:
         raise SettingError("a new model is tried in a shadow first; got --alias production; use staging, say")
-    settings = load_settings(where)
-    config = train_config(settings, service)
+    whens = _whens(when)
+    if whens and until is not None:
+        raise SettingError("with --when it learns from the newest days; got --until too; leave one of them out")
     chosen(config)
-    if receipts is not None and not from_served:
+    served = section.from_served if from_served is None else from_served
+    if receipts is not None and not served and "decay" not in whens:
         raise SettingError("--receipts is for what was served; got it alone; add --from-served")
-    registry = registry_of(where, settings)
+    registry = registry_of(where, found)
     production = registry.deployed(service).production
     if wait and production is not None:
-        _require_kafka(where, settings)
+        _require_kafka(where, found)
     from infra.cli import show
 
     with interruptible(lambda: "nothing was changed"), show.progress() as on_progress:
-        from features.definitions.load import load  # slow: after all that is quickly refused
-        from jobs.training.matured import newest_split
-        from jobs.training.retrain import retrain as run
-        from jobs.training.rows import rows_of, rows_served
-        from jobs.training.train import learn, registered
-        from serving.models.session import load_model
+        from infra.retraining.once import Told, Wanted, retrained, service_of
 
-        of = with_settings(load(where).service(service), settings)
+        wanted = Wanted(
+            days or section.days,
+            section.delay if delay is None else delay,
+            test_days or section.test_days,
+            end,
+            needs or section.needs,
+            served,
+            receipts,
+            section.warm_start if warm_start is None else warm_start,
+            dry_run,
+            others,
+        )
+        of = service_of(where, found, service)
         on_progress("looking for the newest labels", 0, 1)
-        split = newest_split(of, config.label, days=days, delay_days=delay, test_days=test_days, until=end, histories=others)
-        before = None if production is None else registry.manifest(production.model, production.version)
-        _check_newer(before, split, of.plan.digest, config.task)
-        if from_served:
-            records = predicted(where, settings, service, receipts)
-            rows = rows_served(of, config, split, records, histories=others, on_progress=on_progress)
+
+        def once(told: Told, split: Split | None = None) -> Outcome:
+            made = retrained(where, found, registry, of, config, wanted, told=told, split=split, on_progress=on_progress)
+            if made.manifest is not None and made.before is not None:
+                _try(where, registry, made.manifest, alias, made.why)
+            return made
+
+        if whens:
+            from infra.retraining.by_itself import by_itself
+
+            look, outcome = by_itself(where, found, registry, of, config, wanted, whens, once)
         else:
-            rows = rows_of(of, config, split, histories=others, on_progress=on_progress)
-        if before is None:
-            found, trained = None, learn(of, config, split, rows)
-        else:
-            model = load_model(registry.get(before.name, before.version))
-            found = run(of, config, split, rows, lambda table: model.score_table(table, of.plan), on_progress=on_progress)
-            trained = found.trained
-    why = f"retrain: {_span_text(split)}; {_figures(found, before, trained.metrics)}"
-    taken = found is None or found.meets(needs)
-    manifest = None
-    if taken and not dry_run:
-        manifest = registered(of, config, split, trained, register=registering(registry))
-    elif not taken and not dry_run and before is not None:
-        decline = Change(action="decline", model=before.name, version=before.version, who=user(), why=f"{why}; needs {needs}")
-        registry.change(service, decline)
-    decision = _decision(taken, dry_run, before)
-    told: dict[str, Any] = {"split": split, "taken": taken, "needs": needs, "dry_run": dry_run, "decision": decision}
+            look, outcome = None, once(Told())
+    if outcome is None:
+        _print_look(look, as_json)
+        return
     promoted = None
-    if manifest is not None:
-        promoted = _deploy(where, settings, registry, manifest, alias, wait, why, first=before is None)
-    if as_json:
-        more = {
-            "version": manifest and manifest.version,
-            "promoted": promoted,
-            "metrics": trained.metrics,
-            "compared": _compared(found),
-        }
-        show.json(told | more)
-    else:
-        _print(found, split, why, decision, trained.metrics)
-        if manifest is not None:
-            show.out.print(_outcome(manifest, alias, wait, promoted))
-    warn_of_batch_rows(trained.batch, service)
-    if not taken or (wait and promoted is False):
+    if outcome.manifest is not None:
+        promoted = _promoted(where, found, registry, outcome, wait)
+    _told(service, outcome, wanted, look, alias, wait, promoted, as_json)
+    if not outcome.taken or (wait and promoted is False):
         raise typer.Exit(1)
 
 
-def _deploy(
-    where: Path, settings: Settings, registry: Registry, manifest: Manifest, alias: str, wait: float, why: str, *, first: bool
-) -> bool:
-    """Put a version in its shadow, and in production where the gate lets it; gives whether it did.
+def _whens(written: list[str] | None) -> tuple[When, ...]:
+    from infra.train_settings import When
+
+    known = get_args(When)
+    other = next((one for one in written or () if one not in known), None)
+    if other is not None:
+        raise SettingError(f"--when is {', '.join(known)}; got '{other}'; write one of them, and another --when for each more")
+    return tuple(one for one in known if one in (written or ()))
+
+
+def _told(
+    service: str,
+    outcome: Outcome,
+    wanted: Wanted,
+    look: Look | None,
+    alias: str,
+    wait: float,
+    promoted: bool | None,
+    as_json: bool,
+) -> None:
+    """Say what came of it."""
+    from infra.cli import show
+    from infra.retraining.once import compared
+
+    split, found, manifest, metrics = outcome.split, outcome.found, outcome.manifest, outcome.trained.metrics
+    decision = _decision(outcome.taken, wanted.dry_run, outcome.before)
+    if as_json:
+        told: dict[str, Any] = {"split": split, "taken": outcome.taken, "needs": wanted.needs, "dry_run": wanted.dry_run}
+        told |= {"decision": decision, "version": manifest and manifest.version, "promoted": promoted, "metrics": metrics}
+        show.json(told | {"compared": compared(found)} | ({} if look is None else {"look": _look_as_json(look)}))
+    else:
+        if look is not None:
+            show.out.print(show.escape(look.text))
+        _print(found, split, decision, metrics)
+        if manifest is not None:
+            show.out.print(_outcome(manifest, alias, wait, promoted))
+    warn_of_batch_rows(outcome.trained.batch, service)
+
+
+def _print_look(look: Look | None, as_json: bool) -> None:
+    """Say why there is no retrain; None: another one runs."""
+    from infra.cli import show
+
+    text = "another retrain by itself is running: nothing is done" if look is None else f"nothing is done: {look.text}"
+    if as_json:
+        show.json({"decision": text, "look": None if look is None else _look_as_json(look)})
+    else:
+        show.out.print(show.escape(text))
+
+
+def _look_as_json(look: Look) -> dict[str, Any]:
+    causes = [{"when": one.when, "due": one.due, "text": one.text} for one in look.causes]
+    return {"due": look.due, "causes": causes, "against": look.against or None}
+
+
+def _try(where: Path, registry: Registry, manifest: Manifest, alias: str, why: str) -> None:
+    """Put a version in its shadow."""
+    from infra.cli.models_change import made
+    from serving.models.lifecycle import Change
+    from serving.models.log import user
+
+    change = Change(action="alias", model=manifest.name, version=manifest.version, who=user(), why=why, alias=alias)
+    made(where, registry, manifest.service, change)
+
+
+def _promoted(where: Path, settings: Settings, registry: Registry, outcome: Outcome, wait: float) -> bool:
+    """Put a version in production where the gate lets it; gives whether it did.
 
     A first version has nothing to be held against, and goes to production at once.
     """
-    from infra.cli.models_change import made
     from infra.gate import judged
     from serving.models.lifecycle import Change
     from serving.models.log import user
 
-    service, placed = manifest.service, manifest.placed
-    change = Change(action="alias", model=manifest.name, version=manifest.version, who=user(), why=why, alias=alias)
-    if not first:
-        made(where, registry, service, change)
-        if not wait:
-            return False
+    manifest, first = outcome.manifest, outcome.before is None
+    if manifest is None or not (first or wait):
+        return False
+    placed = manifest.placed
     found = judged(where, settings, registry, placed) if first else _awaited(where, settings, registry, placed, wait)
     if not found.passed:
         return False
     checks = ", ".join(f"{check.name} {check.found}" for check in found.checks) or found.note
-    promote = Change(action="promote", model=manifest.name, version=manifest.version, who=user(), why=f"{why}; gate: {checks}")
-    registry.change(service, promote)
+    why = f"{outcome.why}; gate: {checks}"
+    promote = Change(action="promote", model=manifest.name, version=manifest.version, who=user(), why=why)
+    registry.change(manifest.service, promote)
     return True
 
 
@@ -189,29 +269,6 @@ def _require_kafka(where: Path, settings: Settings) -> None:
         return
 
 
-def _check_newer(production: Manifest | None, split: Split, plan: str, task: str) -> None:
-    """Raises `SettingError` where there is nothing newer to learn, or the two could not score the same rows."""
-    if production is None:
-        return
-    if production.plan != plan:
-        raise SettingError(
-            f"a retrained model is compared with production on the same features; {production.placed} is of another plan; "
-            "train with 'headrace train', and let 'headrace up' put the new plan in service"
-        )
-    if production.task != task:
-        raise SettingError(
-            f"a retrained model is compared with production by one metric; {production.placed} is of a {production.task}, and "
-            f"the settings are of a {task}; train with 'headrace train'"
-        )
-    until = (split.first_day + split.days) * DAY_MS
-    if production.trained_until is not None and production.trained_until >= until:
-        raise SettingError(
-            f"a retrained model learns from newer days than {production.placed}, which is in production and learnt from days to "
-            f"before {day_of(production.trained_until)}; got days to before {day_of(until)}; bring the history "
-            "up to date, or wait until more labels are due"
-        )
-
-
 def _decision(taken: bool, dry_run: bool, production: Manifest | None) -> str:
     if production is None:
         said = "no version is in production: there is nothing to be worse than"
@@ -230,23 +287,12 @@ def _outcome(manifest: Manifest, alias: str, wait: float, promoted: bool | None)
     return f"{manifest.placed} is in {alias}{after}; 'headrace models promote {name}' asks the gate, once both scored live events"
 
 
-def _figures(found: Retrained | None, production: Manifest | None, metrics: dict[str, float]) -> str:
-    """What the decision rests on, as one line for the log."""
-    if found is None or production is None:
-        name = next(iter(metrics))
-        return f"{name.replace('_', ' ')} {metrics[name]:.4f}, nothing in production to compare with"
-    apart = found.difference
-    return (
-        f"{found.metric} {found.candidate.value:.4f}, {production.placed} {found.production.value:.4f}, "
-        f"difference {apart.value:+.4f} [{apart.low:+.4f}, {apart.high:+.4f}] on {found.rows:,} rows"
-    )
-
-
-def _print(found: Retrained | None, split: Split, why: str, decision: str, metrics: dict[str, float]) -> None:
+def _print(found: Retrained | None, split: Split, decision: str, metrics: dict[str, float]) -> None:
     from infra.cli import show
     from infra.cli.models import rounded
+    from infra.retraining.once import span_text
 
-    show.out.print(show.escape(_span_text(split)))
+    show.out.print(show.escape(span_text(split)))
     if found is not None:
         names = [name for name in metrics if name in found.production_metrics]
         rows = [(name.replace("_", " "), rounded(found.production_metrics[name]), rounded(metrics[name])) for name in names]
@@ -257,16 +303,3 @@ def _print(found: Retrained | None, split: Split, why: str, decision: str, metri
             f"{found.rows:,} rows, drawn by whole keys and days"
         )
     show.out.print(decision[0].upper() + decision[1:])
-
-
-def _compared(found: Retrained | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    fields = ("metric", "higher_is_better", "production", "candidate", "difference", "production_metrics", "rows")
-    return {name: getattr(found, name) for name in fields}
-
-
-def _span_text(split: Split) -> str:
-    learnt, tested = split.first_day + split.days, split.first_test_day
-    last_learnt, first_tested, last_tested = (day_of(number * DAY_MS) for number in (learnt - 1, tested, split.end_day - 1))
-    return f"trained on {split.train_from} to {last_learnt}, tested on {first_tested} to {last_tested}"

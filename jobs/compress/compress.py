@@ -128,7 +128,7 @@ def compress(
         recommendation=recommend(first, rest, rule),
         counts=counts(rows.frame["label"], rows.training, rows.test, config.task),
         golden=given_rows(golden_rows(judged.x)),
-        reference=partial(_reference, service.plan, rows, x, split, original.signature),
+        reference=partial(_reference, service.plan, rows, x, split, original.signature, config.segments),
     )
 
 
@@ -159,10 +159,19 @@ def registered(found: Compression, register: Callable[..., Any], lineage: Mappin
     return versions
 
 
-def _reference(plan: Plan, rows: Rows, x: Floats, split: Split, signature: Signature, onnx: bytes) -> Reference:
+def _reference(
+    plan: Plan, rows: Rows, x: Floats, split: Split, signature: Signature, segments: Sequence[str], onnx: bytes
+) -> Reference:
     own = msgspec.structs.replace(rows, inputs=signature.columns, x=x)
     trained, later = watched(own, split)
-    return reference_of(plan, own, trained, scores_of(opened(onnx, signature), x[later]), later)
+    return reference_of(
+        plan,
+        own,
+        trained,
+        scores_of(opened(onnx, signature), x[later]),
+        later,
+        [one for one in segments if one in signature.columns],
+    )
 
 
 def _learnt(rows: Rows, x: Floats, split: Split, config: TrainConfig, teachers: Sequence[bytes]) -> Learnt:

@@ -147,20 +147,16 @@ def freshness(
         )
     rows = _rows(service, config, wanted, cut_offs, histories, on_progress)
     fit, metric = fitting(config, service.plan), main_metric(config.task)
-    days = rows.frame["day"].to_numpy()
     labels = rows.frame["label"].to_numpy(np.float64)
     uses: dict[int, list[tuple[int, int]]] = {}
     for cut, age in product(cut_offs, wanted.ages):
         uses.setdefault(cut - wanted.delay_days - age, []).append((cut, age))
-    tests = {cut: _test(rows, config, wanted, cut) for cut in cut_offs}
+    tests = {cut: rows_tested(rows, config, wanted, cut) for cut in cut_offs}
     found, seconds = dict[tuple[int, int], float](), list[float]()
     for done, (end, used_at) in enumerate(sorted(uses.items())):
         if on_progress:
             on_progress("training", done, len(uses))
-        there = np.flatnonzero((days >= end - wanted.days) & (days < end))
-        then = labels_known(rows.frame["event_id"].iloc[there], rows.known, (end + wanted.delay_days) * DAY_MS)
-        training, learnt = there[~np.isnan(then)], then[~np.isnan(then)]
-        check_labels(learnt, config.task, f"{wanted.days} days before {_day(end)}", fix="take more --days, or a later --from")
+        training, learnt = rows_learnt(rows, config, wanted, end)
         began = clock()
         predict = fit(rows.x[training], learnt).predict
         seconds.append(clock() - began)
@@ -209,8 +205,22 @@ def _rows(
     return rows_of(service, every, whole, histories=histories, known_then=False, on_progress=on_progress)
 
 
-def _test(rows: Rows, config: TrainConfig, wanted: Comparison, cut: int) -> npt.NDArray[np.int64]:
-    """The places of a cut-off's test rows."""
+def rows_learnt(
+    rows: Rows, config: TrainConfig, wanted: Comparison, end: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """The places of the rows of ``wanted.days`` days before the day ``end`` (since 1970), and their labels: as they were known
+    ``wanted.delay_days`` days later. Raises `SettingError` where these are of one class.
+    """
+    days = rows.frame["day"].to_numpy()
+    there = np.flatnonzero((days >= end - wanted.days) & (days < end))
+    then = labels_known(rows.frame["event_id"].iloc[there], rows.known, (end + wanted.delay_days) * DAY_MS)
+    training, learnt = there[~np.isnan(then)], then[~np.isnan(then)]
+    check_labels(learnt, config.task, f"{wanted.days} days before {_day(end)}", fix="take more --days, or a later --from")
+    return training, learnt
+
+
+def rows_tested(rows: Rows, config: TrainConfig, wanted: Comparison, cut: int) -> npt.NDArray[np.int64]:
+    """The places of a cut-off's test rows. Raises `SettingError` where these are of one class."""
     first = cut - wanted.delay_days - wanted.days
     split = Split(_day(first), wanted.days, wanted.delay_days, wanted.test_days)
     there = np.flatnonzero(rows.frame["day"].between(first, cut + wanted.test_days, inclusive="left"))

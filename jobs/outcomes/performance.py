@@ -19,6 +19,8 @@ from jobs.training.weighted import Metric, Ranking, calibration_error, log_losse
 
 RESAMPLES = 400
 QUANTILES = (0.1, 0.9)
+LOWEST_COVERAGE = 0.95
+"""Where fewer labels are known of days that are due, the numbers may be of an odd choice of events."""
 MOST_SEGMENTS, BINS = 10, 5
 """A segment's column with more values: of numbers so many bins of equal size, else its most frequent values, and the others."""
 OTHERS, NONE = "(others)", "(none)"
@@ -70,7 +72,7 @@ def performances(
         if on_progress:
             on_progress("measuring", done, len(parts))
         labelled = rows[rows["label"].notna()]
-        found.append(Performance(kind, name, len(rows), len(labelled), _measured(labelled, task, key)))
+        found.append(Performance(kind, name, len(rows), len(labelled), measured(labelled, task, key)))
     return found
 
 
@@ -109,7 +111,8 @@ def metrics_of(task: Task, labels: npt.NDArray[np.float64], scores: npt.NDArray[
     return found | {"share_of_label_1": mean_of(labels)}
 
 
-def _measured(rows: pd.DataFrame, task: Task, key: str | None) -> dict[str, Interval]:
+def measured(rows: pd.DataFrame, task: Task, key: str | None) -> dict[str, Interval]:
+    """The metrics of labelled rows, which have a column ``_day``, each with its interval; what they do not have is left out."""
     if not len(rows):
         return {}
     metrics = metrics_of(task, rows["label"].to_numpy(np.float64), rows["score"].to_numpy(np.float64))

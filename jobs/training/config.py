@@ -10,7 +10,7 @@ from features.inputs.signature import Task
 class TrainConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What a service's model learns, how, and how it is tested: the keys of ``[train.<service>]`` (docs/training.md).
 
-    Nothing has a default here: defaults, bounds and meanings are the settings'; those of ``parameters`` are their trainer's.
+    Defaults, bounds and meanings are the settings'; those of ``parameters`` are their trainer's.
     """
 
     label: str
@@ -20,5 +20,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True):
     leave_out_known_positives: bool
     trainer: str
     """The name of a file of `jobs.training.trainers`."""
+    segments: tuple[str, ...]
+    """The inputs by whose values live rows are watched apart."""
     parameters: dict[str, int | float]
     """Those that are given, of the trainer's."""

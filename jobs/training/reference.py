@@ -16,17 +16,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
+from features.errors import SettingError
 from features.inputs.bins import Bins, number_bins
 from features.inputs.columns import features_of
 from features.inputs.drift import PROBABILITIES, Limit, psi_of
-from features.inputs.reference import LENGTH_MS, LENGTHS, SCORE, Histogram, Length, Reference
+from features.inputs.reference import LENGTH_MS, LENGTHS, SCORE, Histogram, Length, Reference, Segments
 from features.plan import Plan
 from jobs.training.fitted import Labels
 from jobs.training.rows import Mask, Rows
@@ -40,8 +42,15 @@ LEAST_ROWS = 20
 """A window is not drawn from fewer rows in the mean."""
 BLOCKS = 4096
 """Where there are more keys, several at random go together, which makes draws no more alike."""
+BLOCKS_OF_SEGMENT = 1024
+"""Of a segment: its limits are drawn as often as those of all rows, and there may be ten times as many of them."""
 PERIODS = 200
 """Days or hours that windows are drawn from, at most."""
+MOST_SEGMENTS = 10
+"""The cells of a column with the most rows of training are segments of their own; all others are one together."""
+LEAST_OF_SEGMENT = 500
+"""Rows of training that a cell has, to be a segment of its own."""
+OTHERS = "(others)"
 SEED = 20_240_501
 
 Ints = npt.NDArray[np.int64]
@@ -54,11 +63,13 @@ def watched(rows: Rows, split: Split) -> tuple[Mask, Mask]:
     return trained, later
 
 
-def reference_of(plan: Plan, rows: Rows, trained: Mask, scores: Labels, scored: Mask) -> Reference:
+def reference_of(plan: Plan, rows: Rows, trained: Mask, scores: Labels, scored: Mask, segments: Sequence[str] = ()) -> Reference:
     """The reference of a model that was trained on the days of the rows ``trained``, with ``scores`` of the rows ``scored``.
 
-    The masks are [rows], ``scores`` [scored rows]. The same rows give the same reference.
+    The masks are [rows], ``scores`` [scored rows]; ``segments`` are the inputs by whose values rows are watched apart. The same
+    rows give the same reference. Raises `SettingError` as `check_segments` does.
     """
+    check_segments(segments, rows.inputs)
     times = rows.table[plan.spine_source.time].to_numpy()
     x, table = rows.x[trained], rows.table.filter(pa.array(trained))
     bins = [number_bins(name, x[:, place]) for place, name in enumerate(rows.inputs)]
@@ -67,10 +78,61 @@ def reference_of(plan: Plan, rows: Rows, trained: Mask, scores: Labels, scored: 
     limits = _limits_by_key(table, keys, bins, cells, times[trained])
     histograms = [Histogram(one, _counted(one, own), found) for one, own, found in zip(bins, cells, limits, strict=True)]
     of_score = number_bins(SCORE, scores)
-    own = of_score.cells(scores)
-    found = _limits_by_key(rows.table.filter(pa.array(scored)), [entity_of(plan)], [of_score], [own], times[scored])
+    own, later = of_score.cells(scores), rows.table.filter(pa.array(scored))
+    found = _limits_by_key(later, [entity_of(plan)], [of_score], [own], times[scored])
     histograms.append(Histogram(of_score, _counted(of_score, own), found[0]))
-    return Reference(*_span(times[trained]), *_span(times[scored]), tuple(histograms))
+    places = [rows.inputs.index(column) for column in dict.fromkeys(segments)]
+    inputs = Part(table, times[trained], keys, bins, cells)
+    by_column = []
+    for place in places:
+        score = Part(later, times[scored], [entity_of(plan)], [of_score], [own])
+        by_column.append(_by_segment(bins[place], place, inputs, score, bins[place].cells(rows.x[scored, place])))
+    return Reference(*_span(times[trained]), *_span(times[scored]), tuple(histograms), tuple(by_column))
+
+
+class Part(NamedTuple):
+    """Some rows and their cells, of inputs or of the score."""
+
+    table: pa.Table
+    times: Ints
+    keys: Sequence[tuple[str, ...]]
+    """Of each input."""
+    bins: Sequence[Bins]
+    cells: Sequence[npt.NDArray[np.intp]]
+    """[inputs][rows]."""
+
+    def of(self, rows: Mask, without: int = -1) -> list[Histogram]:
+        """The histograms of some rows, but for one input's; without limits where there are none."""
+        kept = [place for place in range(len(self.bins)) if place != without]
+        keys, bins = [self.keys[place] for place in kept], [self.bins[place] for place in kept]
+        cells = [self.cells[place][rows] for place in kept]
+        found: list[dict[Length, tuple[Limit, ...]]] = [{} for _ in kept]
+        if rows.any():
+            found = _limits_by_key(self.table.filter(pa.array(rows)), keys, bins, cells, self.times[rows], BLOCKS_OF_SEGMENT)
+        return [Histogram(one, _counted(one, own), limit) for one, own, limit in zip(bins, cells, found, strict=True)]
+
+
+def check_segments(segments: Sequence[str], inputs: Sequence[str]) -> None:
+    """Raises `SettingError` where a segment is no input of the model: receipts have no other columns."""
+    for column in segments:
+        if column not in inputs:
+            raise SettingError(
+                f"a model is watched by segments of its inputs; got '{column}' in segments; there are {', '.join(inputs)}"
+            )
+
+
+def _by_segment(column: Bins, place: int, inputs: Part, score: Part, of_scored: npt.NDArray[np.intp]) -> Segments:
+    """What the others were in each segment of the input at ``place``; ``of_scored`` are its cells of the scored rows."""
+    counts = np.bincount(inputs.cells[place], minlength=column.size)
+    most = np.argsort(-counts, kind="stable")[:MOST_SEGMENTS]
+    own = sorted(int(cell) for cell in most if counts[cell] >= LEAST_OF_SEGMENT)
+    of_cells = np.full(column.size, len(own))
+    of_cells[own] = np.arange(len(own))
+    labels, found = column.labels, []
+    for number in range(len(own) + 1):
+        of_inputs = inputs.of(of_cells[inputs.cells[place]] == number, place)
+        found.append((*of_inputs, *score.of(of_cells[of_scored] == number)))
+    return Segments(column.name, (*(labels[cell] for cell in own), OTHERS), tuple(of_cells.tolist()), tuple(found))
 
 
 def keys_of(plan: Plan, column: str) -> tuple[str, ...]:
@@ -105,12 +167,13 @@ def _limits_by_key(
     bins: Sequence[Bins],
     cells: Sequence[npt.NDArray[np.intp]],
     times: Ints,
+    most: int = BLOCKS,
 ) -> list[dict[Length, tuple[Limit, ...]]]:
     """The limits of each input; those of one key are drawn together."""
     found: list[dict[Length, tuple[Limit, ...]]] = [{} for _ in keys]
     for key in dict.fromkeys(keys):
         places = [place for place, own in enumerate(keys) if own == key]
-        blocks = blocks_of({name: table[name].to_numpy() for name in key}, table.num_rows)
+        blocks = blocks_of({name: table[name].to_numpy() for name in key}, table.num_rows, most)
         sizes = [bins[place].size for place in places]
         stacked = np.column_stack([cells[place] for place in places])
         for length in LENGTHS:
@@ -120,13 +183,13 @@ def _limits_by_key(
     return found
 
 
-def blocks_of(key: Mapping[str, Any], rows: int) -> Ints:
+def blocks_of(key: Mapping[str, Any], rows: int, most: int = BLOCKS) -> Ints:
     """The block of each row, [rows]: its key's, or that of several keys; without a key each row's own, or of several rows."""
     own = pd.DataFrame(key).groupby(list(key), sort=True, dropna=False).ngroup().to_numpy() if key else np.arange(rows)
     count = int(own.max(initial=-1)) + 1
-    if count <= BLOCKS:
+    if count <= most:
         return own.astype(np.int64)
-    shuffled: Ints = np.random.default_rng(SEED).permutation(count) % BLOCKS
+    shuffled: Ints = np.random.default_rng(SEED).permutation(count) % most
     found: Ints = shuffled[own]
     return found
 
@@ -135,8 +198,14 @@ def limits(cells: npt.NDArray[np.intp], sizes: Sequence[int], blocks: Ints, peri
     """How far windows of some blocks in one period are from the other blocks in the other periods, for each input.
 
     ``cells`` is [rows, inputs], ``sizes`` how many cells each input has, ``blocks`` and ``periods`` are [rows]. Where all rows
-    are of one period, the reference is of that one too.
+    are of one period, the reference is of that one too. BLAS has one thread: for products so small, others wait more than they
+    work, 14 times as long on two cores that have other work (OpenBLAS 0.3, 26 November 2026).
     """
+    with threadpool_limits(1, "blas"):
+        return _limits(cells, sizes, blocks, periods)
+
+
+def _limits(cells: npt.NDArray[np.intp], sizes: Sequence[int], blocks: Ints, periods: Ints) -> list[tuple[Limit, ...]]:
     random = np.random.default_rng(SEED)
     starts = np.concatenate(([0], np.cumsum(sizes)))
     width, count = int(starts[-1]), int(blocks.max()) + 1

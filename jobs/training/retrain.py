@@ -60,15 +60,17 @@ def retrain(
     rows: Rows,
     production: Callable[[pa.Table], ScoredTable],
     *,
+    start: bytes | None = None,
     on_progress: Progress | None = None,
 ) -> Retrained:
     """Train on ``rows``, and compare with ``production``, which scores the test rows' features, on `main_metric`.
 
+    ``start`` is what training goes on from, as `learn` has it.
     What a draw takes whole is in `jobs.training.keys`. Raises `SettingError` where production gives a test row no score.
     """
     if on_progress:
         on_progress("training", 0, 2)
-    trained = learn(service, config, split, rows)
+    trained = learn(service, config, split, rows, start)
     if on_progress:
         on_progress("scoring with production", 1, 2)
     scores = scored(production, rows)

@@ -27,7 +27,7 @@ from jobs.training.config import TrainConfig
 from jobs.training.fitted import Fitted, Labels, agreeing_scores
 from jobs.training.metrics import measure
 from jobs.training.networks import sequences_of
-from jobs.training.reference import reference_of, watched
+from jobs.training.reference import check_segments, reference_of, watched
 from jobs.training.rows import Mask, Rows, rows_of
 from jobs.training.split import Split, test_rows
 from jobs.training.trainers import chosen, takes_sequences
@@ -104,15 +104,19 @@ def train(
     Raises `SettingError` where the days have no rows or, of a classification, rows of one class only.
     """
     fitting(config, service.plan)  # what it refuses is refused before anything is computed
+    check_segments(config.segments, input_columns(service.plan, service.plan.inputs))
     rows = rows_of(service, config, split, histories=histories, threads=threads, on_progress=on_progress)
     trained = learn(service, config, split, rows)
     manifest = registered(service, config, split, trained, register=register, name=name, clock=clock)
     return TrainResult(manifest, trained.metrics, trained.onnx, trained.batch)
 
 
-def learn(service: Service, config: TrainConfig, split: Split, rows: Rows) -> Trained:
-    """A model of the training rows, its ONNX held against its library, and how it does on the test's."""
-    fit = fitting(config, service.plan)
+def learn(service: Service, config: TrainConfig, split: Split, rows: Rows, start: bytes | None = None) -> Trained:
+    """A model of the training rows, its ONNX held against its library, and how it does on the test's.
+
+    ``start`` is the ONNX of a version that training goes on from (`jobs.training.warm`).
+    """
+    fit = fitting(config, service.plan, start)
     x, frame, training, test = rows.x, rows.frame, rows.training, rows.test
     fitted = fit(x[training], frame["label"][training].to_numpy())
     golden = golden_rows(x[test])
@@ -124,7 +128,7 @@ def learn(service: Service, config: TrainConfig, split: Split, rows: Rows) -> Tr
     metrics = measure(test_rows(frame, split, config), found, config) | counts(frame["label"], training, test, config.task)
     if batch:
         metrics["rows_without_batch_row"] = float(_without_batch_row(service.plan, rows.table)[training].sum())
-    reference = reference_of(service.plan, rows, by_then, scores, later)
+    reference = reference_of(service.plan, rows, by_then, scores, later, config.segments)
     return Trained(fitted.onnx, rows.inputs, found, golden, metrics, batch, reference)
 
 
@@ -136,9 +140,10 @@ def registered(
     *,
     register: Register,
     name: str | None = None,
+    more: Mapping[str, str] | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Any:
-    """Hand a model to ``register``, as ``name`` (by default the service's); gives its manifest."""
+    """Hand a model to ``register``, as ``name`` (by default the service's); gives its manifest. ``more`` joins its lineage."""
     return register(
         trained.onnx,
         name=name or service.name,
@@ -148,16 +153,21 @@ def registered(
         trained_from=split.first_day * DAY_MS,
         trained_until=(split.first_day + split.days) * DAY_MS,
         metrics=trained.metrics,
-        lineage=lineage(config),
+        lineage=lineage(config) | dict(more or {}),
         created_at=int(clock() * 1000),
         golden_rows=given_rows(trained.golden),
         reference=trained.reference,
     )
 
 
-def fitting(config: TrainConfig, plan: Plan) -> Callable[[Floats, Labels], Fitted]:
-    """What fits a model of ``config`` to rows of ``plan``. Raises `SettingError` as `chosen` and `sequences_of` do."""
+def fitting(config: TrainConfig, plan: Plan, start: bytes | None = None) -> Callable[[Floats, Labels], Fitted]:
+    """What fits a model of ``config`` to rows of ``plan``, from ``start`` on, where there is one.
+
+    Raises `SettingError` as `chosen` and `sequences_of` do.
+    """
     fit, _ = chosen(config)
+    if start is not None:
+        fit = partial(fit, start=start)
     if not takes_sequences(config.trainer):
         return fit
     return partial(fit, sequences=sequences_of(plan, input_columns(plan, plan.inputs)))

@@ -209,10 +209,12 @@ def _remove(deployed: Deployed, change: Change) -> Decided:
     return None, placed, None
 
 
-def _decline(deployed: Deployed, change: Change) -> Decided:
-    """What is declined has no version: it was never registered. The entry names what it was held against."""
+def _stays(deployed: Deployed, change: Change) -> Decided:
+    """What is declined, postponed or failed has no version: it was never registered. The entry names what stays in production."""
     if deployed.production is None:
-        raise SettingError(f"a model is declined beside one in production; {deployed.service} has none there; promote a version")
+        raise SettingError(
+            f"'{change.action}' is said beside a version in production; {deployed.service} has none there; promote a version"
+        )
     return None, deployed.production, deployed.production
 
 
@@ -260,7 +262,7 @@ def _removed(deployed: Deployed, entry: Entry) -> Deployed:
     return msgspec.structs.replace(deployed, previous=previous, removed=(*deployed.removed, placed))
 
 
-def _declined(deployed: Deployed, entry: Entry) -> Deployed:
+def _stayed(deployed: Deployed, entry: Entry) -> Deployed:
     return deployed
 
 
@@ -276,7 +278,9 @@ LEGAL: dict[Action, Callable[[Deployed, Change], Decided]] = {
     "canary": _canary,
     "alias": _alias,
     "remove": _remove,
-    "decline": _decline,
+    "decline": _stays,
+    "postpone": _stays,
+    "fail": _stays,
 }
 APPLY: dict[Action, Callable[[Deployed, Entry], Deployed]] = {
     "promote": _promoted,
@@ -284,6 +288,8 @@ APPLY: dict[Action, Callable[[Deployed, Entry], Deployed]] = {
     "canary": _shared,
     "alias": _aliased,
     "remove": _removed,
-    "decline": _declined,
+    "decline": _stayed,
+    "postpone": _stayed,
+    "fail": _stayed,
 }
 """What each action asks for, and what it does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -29,26 +30,63 @@ class Finding(msgspec.Struct, frozen=True):
     drifted: bool
     what: What
     """What has moved most, whether or not it drifted."""
+    segment: str = ""
+    """Of which rows, as `features.inputs.reference.Segments.text` has it; empty: of all."""
+    rows: int = 0
+    """How many rows it is of."""
+
+    @property
+    def key(self) -> str:
+        """The input, and the segment where it is of one."""
+        return f"{self.input} where {self.segment}" if self.segment else self.input
 
 
-def judged(reference: Reference, counts: Mapping[str, Sequence[int]], rules: Rules) -> list[Finding]:
-    """What is said of a window with these counters, in the order of the reference; an input that has none is left out."""
-    histograms = [histogram for histogram in reference.histograms if sum(counts.get(histogram.name, ()))]
-    rows = {one.name: sum(counts[one.name]) for one in histograms}
-    indices = {one.name: psi(one.counts, counts[one.name]) for one in histograms}
-    limits = {one.name: one.limits[rules.window] for one in histograms if one.limits.get(rules.window)}
-    likely = {name: p_value(known, rows[name], indices[name]) for name, known in limits.items()}
-    found, cut = discoveries(list(likely.values()), rules.false_discoveries)
-    unlikely = {name for name, is_found in zip(likely, found, strict=True) if is_found}
-    findings = []
-    for histogram in histograms:
-        name, own = histogram.name, counts[histogram.name]
-        limit = max(rules.min_psi, critical(limits[name], rows[name], cut)) if name in limits else None
-        drifted = name in unlikely and indices[name] >= rules.min_psi
-        shares, what = histogram.bins.shares(own), what_moved(histogram, own)
-        js = jensen_shannon(histogram.counts, own)
-        findings.append(Finding(name, indices[name], js, shares, likely.get(name), limit, drifted, what))
+class Case(NamedTuple):
+    """One histogram of training, and the counters that are held against it."""
+
+    histogram: Histogram
+    counts: Sequence[int]
+    segment: str = ""
+
+
+def judged(
+    reference: Reference,
+    counts: Mapping[str, Sequence[int]],
+    rules: Rules,
+    by_segment: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
+) -> list[Finding]:
+    """What is said of a window with these counters, in the order of the reference; an input that has none is left out.
+
+    ``by_segment`` are the counters of segments, as `serving.monitor.state.Window` has them; what is said of those with
+    ``rules.min_events`` rows comes behind. False discoveries are few among all of them together.
+    """
+    cases = [Case(one, counts[one.name]) for one in reference.histograms if sum(counts.get(one.name, ()))]
+    cases += _of_segments(reference, by_segment or {}, rules)
+    rows, indices = [sum(case.counts) for case in cases], [psi(case.histogram.counts, case.counts) for case in cases]
+    limits = [case.histogram.limits.get(rules.window) for case in cases]
+    likely = [p_value(known, n, index) if known else None for known, n, index in zip(limits, rows, indices, strict=True)]
+    found, cut = discoveries([p for p in likely if p is not None], rules.false_discoveries)
+    unlikely, findings = iter(found), []
+    for case, known, n, index, p in zip(cases, limits, rows, indices, likely, strict=True):
+        histogram, own = case.histogram, case.counts
+        limit = max(rules.min_psi, critical(known, n, cut)) if known else None
+        drifted = p is not None and next(unlikely) and index >= rules.min_psi
+        js, shares, what = jensen_shannon(histogram.counts, own), histogram.bins.shares(own), what_moved(histogram, own)
+        findings.append(Finding(histogram.name, index, js, shares, p, limit, drifted, what, case.segment, n))
     return findings
+
+
+def _of_segments(reference: Reference, counts: Mapping[str, Mapping[str, Sequence[int]]], rules: Rules) -> list[Case]:
+    """The segments that have rows enough, live and in training."""
+    cases = []
+    for segments in reference.segments:
+        for number, histograms in enumerate(segments.histograms):
+            for one in histograms:
+                size = one.bins.size
+                own = counts.get(segments.column, {}).get(one.name, ())[number * size : (number + 1) * size]
+                if one.limits.get(rules.window) and sum(own) >= rules.min_events:
+                    cases.append(Case(one, own, segments.text(number)))
+    return cases
 
 
 def what_moved(histogram: Histogram, found: Sequence[int]) -> What:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -51,6 +52,7 @@ def _of_versions(state: State) -> list[GaugeMetricFamily]:
         "new_share": "The share of texts that training did not have in the newest window.",
         "drifted": "1 where the newest window drifted.",
         "alarm": "1 where an alarm is open.",
+        "segment_alarms": "Segments with an open alarm.",
     }
     found = {name: GaugeMetricFamily(f"headrace_monitor_{name}", text, labels=LABELS) for name, text in texts.items()}
     start = GaugeMetricFamily("headrace_monitor_window_start_seconds", "The newest closed window's start.", labels=LABELS[:3])
@@ -60,6 +62,8 @@ def _of_versions(state: State) -> list[GaugeMetricFamily]:
         if verdict is None:
             continue
         start.add_metric(labels, verdict.start / 1000)
+        alarms = [one.alarm for one in version.tracks.values() if one.alarm is not None]
+        of_segments = Counter(alarm.input for alarm in alarms if alarm.segment)
         for finding in verdict.findings:
             own, track = (*labels, finding.input), version.tracks.get(finding.input)
             for name in ("psi", "js", "limit", "drifted"):
@@ -70,6 +74,7 @@ def _of_versions(state: State) -> list[GaugeMetricFamily]:
             found["out_of_range_share"].add_metric(own, finding.shares.out_of_range)
             found["new_share"].add_metric(own, finding.shares.new)
             found["alarm"].add_metric(own, float(track is not None and track.alarm is not None))
+            found["segment_alarms"].add_metric(own, of_segments[finding.input])
     return [start, *found.values()]
 
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from features.errors import StackError
-from features.inputs.reference import Histogram, Reference, encode_reference
+from features.inputs.reference import Reference, encode_reference
 from features.times import moment_text
 from schemas.alarm import Alarm
 from serving.monitor.config import Rules
 from serving.monitor.judge import Finding, judged
 from serving.monitor.state import State, Track, Verdict, Version, Window
+from serving.monitor.tally import Tally, events_behind, held_against
 
 GiveReference = Callable[[str, int], Reference | None]
 """The reference of a model's version; None: it has none."""
@@ -31,6 +32,13 @@ WORDS = {
     "distribution": "its distribution",
 }
 """What has moved, in words."""
+
+
+class Closing(NamedTuple):
+    """A window that is being closed."""
+
+    start: int
+    window: Window
 
 
 class Monitor:
@@ -56,10 +64,18 @@ class Monitor:
             )
         return found
 
-    def count(self, model: str, version: int, times: npt.NDArray[np.int64], columns: Mapping[str, Any]) -> None:
+    def count(
+        self,
+        model: str,
+        version: int,
+        times: npt.NDArray[np.int64],
+        columns: Mapping[str, Any],
+        events: Sequence[int | str] = (),
+    ) -> None:
         """Count predictions of one version: their event times, [n], and by input, and ``score``, their values, [n].
 
-        Those whose window is closed are late, and in none.
+        ``events`` are their ids, [n], that alarms may name; without, they name none. Those whose window is closed are late, and
+        in none.
         """
         state, length = self.state, self.rules.length_ms
         reference = self.reference(model, version)
@@ -76,15 +92,12 @@ class Monitor:
         own = state.versions.setdefault(f"{model}/{version}", Version(model, version, self._known[model, version][1]))
         for start, rows in zip(found.tolist(), np.bincount(window).tolist(), strict=True):
             own.windows.setdefault(start, Window(0, {})).rows += rows
-        for histogram in reference.histograms:
-            if histogram.name not in columns:
-                continue
-            size = histogram.bins.size
-            cells = histogram.bins.cells(columns[histogram.name])[is_open]
-            counts = np.bincount(window * size + cells, minlength=len(found) * size).reshape(len(found), size)
-            for start, row in zip(found.tolist(), counts, strict=True):
-                kept = own.windows[start].counts
-                kept[histogram.name] = (row + kept[histogram.name]).tolist() if histogram.name in kept else row.tolist()
+        windows = [own.windows[start] for start in found.tolist()]
+        cells = {one.name: one.bins.cells(columns[one.name])[is_open] for one in reference.histograms if one.name in columns}
+        tally = Tally(reference, cells, window)
+        tally.add_to(windows)
+        if len(events):
+            tally.sample_to(windows, [event for event, kept in zip(events, is_open.tolist(), strict=True) if kept])
 
     def advance(self, until_ms: int) -> list[Alarm]:
         """Close the windows that are over once the stream has come to ``until_ms``; gives the alarms that open or close by it.
@@ -109,50 +122,57 @@ class Monitor:
         window = version.windows.pop(start)
         reference = self.reference(version.model, version.version)
         enough = reference is not None and window.rows >= self.rules.min_events
-        findings = judged(reference, window.counts, self.rules) if reference is not None and enough else []
-        verdict = Verdict(start, window.rows, window.counts, findings)
+        findings = judged(reference, window.counts, self.rules, window.segments) if reference is not None and enough else []
+        of_all = [finding for finding in findings if not finding.segment]
+        of_segments = [finding for finding in findings if finding.segment and finding.drifted]
+        verdict = Verdict(start, window.rows, window.counts, of_all, of_segments)
         version.closed = [*version.closed, verdict][-self.rules.kept_windows :]
         alarms = []
         for finding in findings:
-            track = version.tracks.setdefault(finding.input, Track())
-            alarm = self._tracked(track, version, verdict, finding)
+            track = version.tracks.setdefault(finding.key, Track())
+            alarm = self._tracked(track, version, Closing(start, window), finding)
             if alarm is not None:
                 alarms.append(alarm)
         return alarms
 
-    def _tracked(self, track: Track, version: Version, verdict: Verdict, finding: Finding) -> Alarm | None:
-        """What one more window makes of an input's alarm."""
+    def _tracked(self, track: Track, version: Version, closing: Closing, finding: Finding) -> Alarm | None:
+        """What one more window makes of an input's alarm; where all of an input's has one, a segment of it opens none."""
         rules = self.rules
         if finding.p_value is None:
             return None
-        track.recent = [*track.recent, (verdict.start, finding.drifted)][-max(rules.windows_looked_at, rules.windows_needed) :]
+        track.recent = [*track.recent, (closing.start, finding.drifted)][-max(rules.windows_looked_at, rules.windows_needed) :]
         drifted = [start for start, has_drifted in track.recent if has_drifted]
-        if track.alarm is None and finding.drifted and len(drifted) >= rules.windows_needed:
-            track.alarm = self._alarm("open", drifted[0], version, verdict, finding)
+        whole = version.tracks.get(finding.input) if finding.segment else None
+        is_said = whole is not None and whole.alarm is not None
+        if track.alarm is None and finding.drifted and len(drifted) >= rules.windows_needed and not is_said:
+            track.alarm = self._alarm("open", drifted[0], version, closing, finding)
             return track.alarm
         quiet = [not has_drifted for _, has_drifted in track.recent[-rules.windows_needed :]]
         if track.alarm is not None and len(quiet) == rules.windows_needed and all(quiet):
             since, track.alarm, track.recent = track.alarm.since, None, []  # the next alarm is of windows of its own
-            return self._alarm("closed", since, version, verdict, finding)
+            return self._alarm("closed", since, version, closing, finding)
         return None
 
-    def _alarm(self, state: Any, since: int, version: Version, verdict: Verdict, finding: Finding) -> Alarm:
-        histogram, reference = self._histogram(version, finding.input)
-        of_score = histogram is reference.histograms[-1]
-        end = verdict.start + self.rules.length_ms
+    def _alarm(self, state: Any, since: int, version: Version, closing: Closing, finding: Finding) -> Alarm:
+        reference = self.reference(version.model, version.version)
+        assert reference is not None  # noqa: S101 - a version without one has no windows
+        histogram, found = held_against(reference, closing.window, finding)
+        of_score = finding.input == reference.histograms[-1].name
+        end = closing.start + self.rules.length_ms
+        events = events_behind(reference, closing.window, finding) if state == "open" else []
         return Alarm(
-            id=f"{self.state.service}/{version.model}/{version.version}/{finding.input}/{since}",
+            id=f"{self.state.service}/{version.model}/{version.version}/{finding.key}/{since}",
             state=state,
             service=self.state.service,
             model=version.model,
             version=version.version,
             input=finding.input,
             what=finding.what,
-            text=_text(state, since, version, verdict, finding, end),
+            text=_text(state, since, version, closing, finding, end, events),
             since=since,
-            window_start=verdict.start,
+            window_start=closing.start,
             window_end=end,
-            rows=verdict.rows,
+            rows=finding.rows,
             psi=finding.psi,
             js=finding.js,
             p_value=finding.p_value or 0.0,
@@ -161,14 +181,11 @@ class Monitor:
             trained_until=reference.scored_until if of_score else reference.trained_until,
             cells=list(histogram.bins.labels),
             trained=list(histogram.counts),
-            found=list(verdict.counts[finding.input]),
+            found=found,
             raised_at=round(self._clock() * 1000),
+            segment=finding.segment,
+            events=events,
         )
-
-    def _histogram(self, version: Version, name: str) -> tuple[Histogram, Reference]:
-        reference = self.reference(version.model, version.version)
-        assert reference is not None  # noqa: S101 - a version without one has no windows
-        return next(histogram for histogram in reference.histograms if histogram.name == name), reference
 
     def _forget(self) -> list[Alarm]:
         """Forget versions that have predicted nothing for as long as windows are kept; an alarm of theirs that is open closes."""
@@ -185,20 +202,27 @@ class Monitor:
 
 
 def _unserved(alarm: Alarm, now: int) -> Alarm:
-    text = f"{alarm.model} v{alarm.version} predicts no longer: nothing is said of {alarm.input} any more"
-    return msgspec.structs.replace(alarm, state="closed", text=text, raised_at=now)
+    what = f"{alarm.input} where {alarm.segment}" if alarm.segment else alarm.input
+    text = f"{alarm.model} v{alarm.version} predicts no longer: nothing is said of {what} any more"
+    return msgspec.structs.replace(alarm, state="closed", text=text, raised_at=now, events=[])
 
 
-def _text(state: str, since: int, version: Version, verdict: Verdict, finding: Finding, end: int) -> str:
-    who = f"{finding.input} of {version.model} v{version.version}"
-    window = f"{verdict.rows:,} predictions from {moment_text(verdict.start)} to {moment_text(end)}"
+def _text(
+    state: str, since: int, version: Version, closing: Closing, finding: Finding, end: int, events: Sequence[int | str]
+) -> str:
+    who = f"{finding.key} of {version.model} v{version.version}"
+    window = f"{finding.rows:,} predictions from {moment_text(closing.start)} to {moment_text(end)}"
     if state == "closed":
         return f"{who} is as in training again: PSI {finding.psi:.3f}, limit {finding.limit or 0:.3f}, in {window}"
     return (
         f"{who} has drifted since {moment_text(since)}, most of all {WORDS[finding.what]}: PSI {finding.psi:.3f}, limit "
         f"{finding.limit or 0:.3f}, JS {finding.js:.3f} bits, {finding.shares.null:.1%} null, "
-        f"{finding.shares.out_of_range:.1%} out of range, in {window}"
+        f"{finding.shares.out_of_range:.1%} out of range, in {window}" + _such_as(events)
     )
+
+
+def _such_as(events: Sequence[int | str]) -> str:
+    return f", such as {', '.join(map(str, events))}" if events else ""
 
 
 def columns_of(inputs: Sequence[Mapping[str, Any]], scores: Sequence[float], reference: Reference) -> dict[str, Any]:

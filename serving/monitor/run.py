@@ -33,6 +33,7 @@ from serving.log_lines import log_as_json
 from serving.monitor.config import MonitorConfig
 from serving.monitor.metrics import Seen, metrics_at
 from serving.monitor.monitor import GiveReference, Monitor, columns_of
+from serving.monitor.retraining import Retraining
 from serving.monitor.state import read_state, write_state
 
 POLL_MS = 500
@@ -54,6 +55,7 @@ class _Receipt(msgspec.Struct, gc=False):
 class _Predicted(msgspec.Struct, gc=False):
     """What is counted of a prediction."""
 
+    event_id: int | str
     event_time: Annotated[int, msgspec.Meta(ge=0, lt=END_MS)]
     score: float
     receipt: _Receipt
@@ -62,8 +64,14 @@ class _Predicted(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Predicted).decode
 
 
-def run(service: str, references: GiveReference, config: MonitorConfig, stop: threading.Event | None = None) -> None:
-    """Count and judge until SIGTERM, SIGINT or ``stop``; then save.
+def run(
+    service: str,
+    references: GiveReference,
+    config: MonitorConfig,
+    stop: threading.Event | None = None,
+    retraining: Retraining | None = None,
+) -> None:
+    """Count and judge until SIGTERM, SIGINT or ``stop``; then save. ``retraining`` is told when alarms open.
 
     Raises `HeadraceError` where the state or Kafka cannot be used.
     """
@@ -80,7 +88,9 @@ def run(service: str, references: GiveReference, config: MonitorConfig, stop: th
         address = parts.enter_context(metrics_at(config.metrics_port, loop.seen))
         log.info("start", service=service, window=config.rules.window, offsets=state.offsets, metrics=address)
         while not stop.is_set():
-            loop.step()
+            opened = loop.step()
+            if retraining is not None:
+                retraining.step(alarm_opened=opened)
             if config.ready_file and not config.ready_file.exists():
                 config.ready_file.write_bytes(msgspec.json.encode({"metrics": address}))
         loop.save()
@@ -110,8 +120,8 @@ class Loop:
         self._saved = self._looked = time.monotonic()
         self._lag: dict[int, int] = {}
 
-    def step(self) -> None:
-        """One poll."""
+    def step(self) -> bool:
+        """One poll; gives whether an alarm opened."""
         polled = self._consumer.poll(timeout_ms=POLL_MS)
         for place, records in polled.items():
             self._count(place, records)
@@ -124,6 +134,7 @@ class Loop:
             self.save()
         if now - self._looked > self._config.discovery_ms / 1000:
             self.look_for_partitions()
+        return any(alarm.state == "open" for alarm in alarms)
 
     def save(self) -> None:
         """Have the file say what was counted, and up to where; the group is told too, for others to see."""
@@ -209,7 +220,8 @@ class Loop:
                 continue
             times = np.array([one.event_time for one in some], np.int64)
             inputs, scores = [one.receipt.inputs for one in some], [one.score for one in some]
-            self.monitor.count(model, version, times, columns_of(inputs, scores, reference) if reference else {})
+            columns = columns_of(inputs, scores, reference) if reference else {}
+            self.monitor.count(model, version, times, columns, [one.event_id for one in some])
             state.newest[place.partition] = max(state.newest.get(place.partition, 0), int(times.max()))
         state.offsets[place.partition] = records[-1].offset + 1
 

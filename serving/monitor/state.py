@@ -14,7 +14,7 @@ import msgspec
 from features.errors import StackError
 from features.inputs.reference import Length
 from schemas.alarm import Alarm
-from serving.disk import sync_folder, write_synced
+from serving.disk import replace_synced
 from serving.monitor.judge import Finding
 
 
@@ -24,6 +24,10 @@ class Window(msgspec.Struct):
     rows: int
     counts: dict[str, list[int]]
     """By input, how many values each cell has."""
+    segments: dict[str, dict[str, list[int]]] = {}
+    """By the column of segments and by input, the same of each segment, one behind the other."""
+    sample: list[tuple[int, int | str, list[int]]] = []
+    """Some of the events, those with the smallest hash: hash, id, the cell of each histogram of the reference, -1 for none."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -33,7 +37,9 @@ class Verdict(msgspec.Struct, frozen=True):
     rows: int
     counts: dict[str, list[int]]
     findings: list[Finding]
-    """None where the window has too few predictions."""
+    """Of all predictions; none where the window has too few."""
+    segments: list[Finding] = []
+    """Of segments, those that drifted."""
 
 
 class Track(msgspec.Struct):
@@ -57,7 +63,7 @@ class Version(msgspec.Struct):
     closed: list[Verdict] = []
     """The newest, oldest first."""
     tracks: dict[str, Track] = {}
-    """By input."""
+    """By input, or by input and segment (`Finding.key`)."""
 
 
 class State(msgspec.Struct):
@@ -114,8 +120,4 @@ def read_state(file: Path, service: str, length: Length) -> State:
 
 def write_state(file: Path, state: State) -> None:
     """Write it whole, so that it is on the disk, its name too: a reader finds the old or the new."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f"{file.name}.unfinished")
-    write_synced(unfinished, msgspec.json.encode(state))
-    unfinished.replace(file)
-    sync_folder(file.parent)
+    replace_synced(file, msgspec.json.encode(state))

@@ -36,14 +36,14 @@ def small() -> pd.DataFrame:
     return frame
 
 
-def run(folder: Path, days: int = SMALL["days"]) -> str:
-    """What the command says on standard output when it makes a small simulation."""
+def run(folder: Path, days: int = SMALL["days"], more: tuple[str, ...] = (), code: int = 0) -> str:
+    """What the command says, where it ends well on standard output alone, when it makes a small simulation."""
     app = Typer()
     app.command()(simulation.main)
     size = ["--customers", str(SMALL["customers"]), "--terminals", str(SMALL["terminals"]), "--days", str(days)]
-    result = CliRunner().invoke(app, [str(folder), *size])
-    assert result.exit_code == 0, result.output
-    return result.stdout
+    result = CliRunner().invoke(app, [str(folder), *size, *more])
+    assert result.exit_code == code, result.output
+    return result.output if code else result.stdout
 
 
 @pytest.mark.slow
@@ -117,11 +117,79 @@ def test_a_compromised_terminal_takes_only_frauds(small: pd.DataFrame) -> None:
         assert hit["scenario"].isin([2, 3]).all()
 
 
+def test_a_new_kind_of_fraud_changes_no_other_payment(small: pd.DataFrame) -> None:
+    """From its first day on some payments are of scenario 4, one to two units and fraud; all others are what they are without."""
+    drifting = simulation.simulate(**SMALL, new_fraud_from=12)
+    tried = drifting["scenario"] == 4
+    day = (drifting["event_time"] - pd.Timestamp("2018-04-01", tz="UTC")).dt.days
+    assert tried.sum() > 100
+    assert day[tried].min() == 12
+    assert drifting["amount"][tried].between(1, 2).all()
+    assert (drifting["is_fraud"][tried] == 1).all()
+    pd.testing.assert_frame_equal(drifting[~tried], small[~tried])
+    payment = ["transaction_id", "event_time", "customer_id", "terminal_id"]
+    pd.testing.assert_frame_equal(drifting[payment], small[payment])
+
+
+def test_a_card_is_tried_for_two_weeks() -> None:
+    """A card that is drawn on the first day alone has no trial before it, nor 14 days later."""
+    first, days = 20, 40
+    drifting = simulation.simulate(**{**SMALL, "customers": 400, "days": days}, new_fraud_from=first)
+    day = (drifting["event_time"] - pd.Timestamp("2018-04-01", tz="UTC")).dt.days
+    drawn = [tried_on(started, 400) for started in range(first, days)]
+    alone = drifting["customer_id"].isin(drawn[0] - set().union(*drawn[1:]))
+    tried = drifting["scenario"] == 4
+    assert day[alone & tried].between(first, first + 13).all()
+    assert set(drifting["customer_id"][tried]) <= set().union(*drawn)
+
+
+def test_half_of_what_a_tried_card_pays_is_fraud() -> None:
+    """On the first day half of what the six cards pay, rounded down, is of scenario 4, and nothing else is."""
+    first, customers = 5, 60
+    paid_by, tried = list[int](), list[int]()
+    for begins in range(first, first + 8):  # six cards pay a dozen times a day, some days seldom
+        drifting = simulation.simulate(**{**SMALL, "customers": customers, "days": begins + 1}, new_fraud_from=begins)
+        day = (drifting["event_time"] - pd.Timestamp("2018-04-01", tz="UTC")).dt.days
+        own = drifting["customer_id"].isin(tried_on(begins, customers)) & (day == begins)
+        assert not (drifting["scenario"][~own] == 4).any()
+        paid_by.append(int(own.sum()))
+        tried.append(int((drifting["scenario"] == 4).sum()))
+    assert tried == [count // 2 for count in paid_by]
+    assert sum(tried) > 20
+
+
+def tried_on(day: int, customers: int) -> set[int]:
+    """The cards whose trial begins on a day."""
+    return set(np.random.default_rng([4, day]).choice(customers, 6, replace=False).tolist())
+
+
+def test_without_a_new_kind_of_fraud_nothing_says_so(small: pd.DataFrame, tmp_path: Path) -> None:
+    """Files that were simulated before there was a new kind are still those of the same parameters; those with it are others."""
+    assert small.attrs == {"model": 1, **SMALL}
+    simulation.write(small, tmp_path)
+    assert simulation.already_written(tmp_path, simulation.parameters(**SMALL))
+    assert not simulation.already_written(tmp_path, simulation.parameters(**SMALL, new_fraud_from=12))
+    assert "transactions" in run(tmp_path, more=("--new-fraud-from", "12"))
+    assert simulation.already_written(tmp_path, simulation.parameters(**SMALL, new_fraud_from=12))
+
+
+@pytest.mark.parametrize("day", [-1, 30])
+def test_a_new_kind_of_fraud_begins_on_a_simulated_day(day: int, tmp_path: Path) -> None:
+    """Another day is refused, with those that there are, by the command in a usage error."""
+    with pytest.raises(ValueError, match=f"0 to 29; got new_fraud_from={day}; take one of these"):
+        simulation.simulate(**SMALL, new_fraud_from=day)
+    said = run(tmp_path, more=("--new-fraud-from", str(day)), code=2).replace("│", " ")
+    assert f"0 to 29; got new_fraud_from={day}" in " ".join(said.split())
+    assert not list(tmp_path.iterdir())
+
+
 def test_same_parameters_give_the_same_frame(small: pd.DataFrame) -> None:
     """A second run gives the same frame, whatever state the global generators are in."""
     random.seed(7)
     np.random.seed(7)
     pd.testing.assert_frame_equal(simulation.simulate(**SMALL), small)
+    drifting = simulation.simulate(**SMALL, new_fraud_from=12)
+    pd.testing.assert_frame_equal(simulation.simulate(**SMALL, new_fraud_from=12), drifting)
 
 
 def test_progress_counts_the_customers() -> None:

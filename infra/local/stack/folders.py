@@ -64,6 +64,11 @@ class Folders(NamedTuple):
         return self.run / "monitor"
 
     @property
+    def retrain(self) -> Path:
+        """What is known of retrains that began by themselves."""
+        return self.run / "retrain"
+
+    @property
     def takeover(self) -> Path:
         """What is taken over just now."""
         return self.run / "takeover.json"

@@ -2,7 +2,8 @@
 
 ``fit(x, labels, task, *, …) -> Fitted``: ``x`` is float32 [rows, inputs], NaN is null; ``labels`` doubles [rows]. The signature
 says what the trainer can do: ``task`` is annotated with its tasks; keyword arguments are its parameters, each with its default.
-One that takes lists as lists has a parameter ``sequences``, their places in the matrix, behind ``task``.
+One that takes lists as lists has a parameter ``sequences``, their places in the matrix, behind ``task``; one that can go on from
+a model that it made has a parameter ``start``, that model's ONNX, behind these.
 A trainer that needs more than the extra ``train`` has a function ``check``, which raises `SettingError` where that is missing.
 """
 
@@ -42,6 +43,11 @@ def tasks(trainer: str) -> tuple[str, ...]:
 def takes_sequences(trainer: str) -> bool:
     """Whether a trainer is told which columns are lists."""
     return "sequences" in inspect.signature(_fit(trainer)).parameters
+
+
+def takes_start(trainer: str) -> bool:
+    """Whether a trainer can go on from a model that it made."""
+    return "start" in inspect.signature(_fit(trainer)).parameters
 
 
 def chosen(config: TrainConfig) -> tuple[Callable[..., Fitted], Parameters]:

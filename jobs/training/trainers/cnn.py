@@ -18,6 +18,7 @@ def fit(
     labels: Labels,
     task: Task,
     sequences: Sequences,
+    start: bytes | None = None,
     *,
     layers: int = 2,
     width: int = 32,
@@ -30,6 +31,7 @@ def fit(
 
     The lists of ``sequences`` are the channels, and so is for each of them whether a value is null: a list that is shorter is
     null at its beginning. All other inputs join before the dense layer. A null is the median.
+    ``start`` is a network that it made, whose weights and scaling it goes on from.
     """
     check()
     from jobs.training.networks.layers import Conv1d, Dense, Flatten, Layer, Relu, scaling_of, to_onnx
@@ -37,6 +39,6 @@ def fit(
 
     hidden: list[Layer] = [layer for _ in range(layers) for layer in (Conv1d(width, kernel), Relu())]
     hidden += [Flatten(), Dense(2 * width), Relu()]
-    start = to_onnx(hidden, scaling_of(x), labels, task, seed=seed, sequences=sequences)
+    start = start or to_onnx(hidden, scaling_of(x), labels, task, seed=seed, sequences=sequences)
     learned = learn(start, x, labels, task, Recipe(epochs=epochs, learning_rate=learning_rate, seed=seed))
     return Fitted(learned.onnx, learned.predict, AGREEMENT)

@@ -30,6 +30,7 @@ def test_a_label_is_enough(tmp_path: Path) -> None:
         group=None,
         group_top=100,
         leave_out_known_positives=False,
+        segments=(),
         trainer="xgboost",
         parameters={},
     )
@@ -37,7 +38,7 @@ def test_a_label_is_enough(tmp_path: Path) -> None:
 
 def test_every_key_can_be_written(tmp_path: Path) -> None:
     """What headrace.toml says is what training is given."""
-    more = 'group = "account_id"\ngroup_top = 5\nleave_out_known_positives = true\n'
+    more = 'group = "account_id"\ngroup_top = 5\nleave_out_known_positives = true\nsegments = ["orders__amount"]\n'
     model = 'trainer = "lightgbm"\ntrees = 7\ndepth = 2\nlearning_rate = 0.1\nregularization = 2\nseed = 3\n'
     assert written(tmp_path, SECTION + more + model) == TrainConfig(
         label="returns.returned",
@@ -45,6 +46,7 @@ def test_every_key_can_be_written(tmp_path: Path) -> None:
         group="account_id",
         group_top=5,
         leave_out_known_positives=True,
+        segments=("orders__amount",),
         trainer="lightgbm",
         parameters={"trees": 7, "depth": 2, "learning_rate": 0.1, "regularization": 2.0, "seed": 3},
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
+from features.errors import SettingError
 from features.inputs.bins import number_bins
 from features.inputs.drift import p_value, psi
 from features.inputs.reference import SCORE
@@ -15,7 +17,7 @@ from features.service import Service
 from features.times import DAY_MS
 from infra.models import registering
 from infra.train_settings import TrainSettings
-from jobs.training.reference import blocks_of, entity_of, keys_of, limits
+from jobs.training.reference import MOST_SEGMENTS, blocks_of, entity_of, keys_of, limits
 from jobs.training.split import Split
 from jobs.training.train import train
 from serving.models.manifest import REFERENCE, read_reference
@@ -129,3 +131,30 @@ def test_the_keys_of_an_input_are_those_of_its_windows(small: Service) -> None:
     plan = small.plan
     assert {keys_of(plan, name) for name in plan.inputs} == {("customer_id",), ("terminal_id",)}
     assert entity_of(plan) == ("customer_id",)
+
+
+def test_segments_are_parts_of_training(small: Service, tmp_path: Path) -> None:
+    """Of each input, the counters of all segments add up to those of training; segments are few, and have limits of their own."""
+    config = msgspec.structs.replace(CONFIG, segments=("customer_spend__mean_7d", "transaction_flags__weekend"))
+    registry = Registry(tmp_path)
+    train(small, config, SPLIT, register=registering(registry))
+    reference = read_reference(registry.get("handbook", 1))
+    assert reference is not None
+    whole = {one.name: one for one in reference.histograms}
+    numbers, flags = reference.segments
+    assert (numbers.column, len(numbers.names)) == ("customer_spend__mean_7d", 1)  # no bin of so few rows is a segment
+    assert flags.names == ("0", "1 to 1", "(others)")
+    for segments in reference.segments:
+        assert len(segments.names) <= MOST_SEGMENTS + 1
+        for own in zip(*segments.histograms, strict=True):
+            assert np.sum([one.counts for one in own], axis=0).tolist() == list(whole[own[0].name].counts)
+        assert segments.column not in [one.name for one in segments.histograms[0]]
+    assert all(one.limits["day"] for one in flags.histograms[0])
+    assert all(one.limits == {} for one in flags.histograms[2])
+
+
+def test_a_segment_is_an_input(small: Service) -> None:
+    """Receipts have no other columns; it is refused before anything is computed."""
+    config = msgspec.structs.replace(CONFIG, segments=("country",))
+    with pytest.raises(SettingError, match="by segments of its inputs; got 'country' in segments; there are transaction_amount"):
+        train(small, config, SPLIT, register=lambda *given, **known: None)

@@ -1,0 +1,159 @@
+"""Whether something is a reason to retrain: an alarm, decay, or that it is time. And what stands against it now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from features.times import DAY_MS, day_of, moment_text
+from infra.config import monitor_state
+from infra.local import stack
+from infra.retraining.once import learnt_until
+from infra.settings import run_folder
+from infra.train_settings import When
+from serving.monitor.state import read_state
+
+if TYPE_CHECKING:
+    from features.service import Service
+    from infra.retraining.attempts import Attempts
+    from infra.retraining.once import Wanted
+    from infra.settings import Settings
+    from infra.train_settings import RetrainSettings
+    from jobs.training.config import TrainConfig
+    from jobs.training.split import Split
+    from serving.models.manifest import Manifest
+
+ORDER: tuple[When, ...] = ("drift", "schedule", "decay")
+"""What is quickly seen is looked at first."""
+
+
+class Cause(NamedTuple):
+    """What one look found."""
+
+    when: When
+    due: bool
+    text: str
+    """With its figures."""
+    key: str
+    """What is new when this is: figures that grow with the clock are not in it."""
+
+
+class Look(NamedTuple):
+    """All that speaks for and against a retrain now."""
+
+    causes: list[Cause]
+    against: str = ""
+    """What stands against one that there is a cause for."""
+
+    @property
+    def due(self) -> bool:
+        """Whether one begins."""
+        return any(one.due for one in self.causes) and not self.against
+
+    @property
+    def text(self) -> str:
+        """The causes, those that are due if any is, and what stands against them."""
+        some = [f"for {one.when}: {one.text}" for one in self.causes if one.due]
+        none = [f"not for {one.when}: {one.text}" for one in self.causes]
+        return "; ".join([*(some or none), *([f"not now: {self.against}"] if self.against else [])])
+
+    @property
+    def key(self) -> str:
+        """Equal for looks of which nothing new is to be said."""
+        return "; ".join([f"{one.when} {one.due} {one.key}" for one in self.causes] + [self.against])
+
+
+class Looking(NamedTuple):
+    """What is looked at."""
+
+    where: Path
+    settings: Settings
+    of: Service
+    config: TrainConfig
+    section: RetrainSettings
+    wanted: Wanted
+    production: Manifest
+    split: Split
+    """The newest matured days."""
+    attempts: Attempts
+
+
+def look(one: Looking, whens: Sequence[When]) -> Look:
+    """What speaks for a retrain now, and against it; once something does, what takes long is not looked at."""
+    causes: list[Cause] = []
+    for when in ORDER:
+        if when in whens and not (when == "decay" and any(cause.due for cause in causes)):
+            causes.append(LOOKS[when](one))
+    return Look(causes, _against(one) if any(cause.due for cause in causes) else "")
+
+
+def _against(one: Looking) -> str:
+    """What stands against a retrain now; nothing: an empty text."""
+    last, production, until = one.attempts.kept.last, one.production, learnt_until(one.split)
+    learnt = production.trained_until
+    if learnt is not None and learnt >= until:
+        return f"{production.placed} learnt from days to before {day_of(learnt)}, and labels are due for no newer ones"
+    if last is None:
+        return ""
+    over = last.began_at + round(one.section.cooldown_hours * DAY_MS / 24)
+    if one.attempts.now_ms() < over:
+        return f"retrain {last.id} began at {moment_text(last.began_at)} UTC, and the next may from {moment_text(over)} UTC on"
+    if not last.failed and last.learnt_until >= until:
+        return f"retrain {last.id} learnt from days to before {day_of(last.learnt_until)}, and labels are due for no newer ones"
+    return ""
+
+
+def _drift(one: Looking) -> Cause:
+    folder = stack.Folders(run_folder(one.where, one.settings)).monitor
+    state = read_state(monitor_state(one.settings.monitor, one.of.name, folder), one.of.name, one.settings.monitor.window)
+    placed = one.production.placed
+    alarms = [alarm for alarm in state.alarms if (alarm.model, alarm.version) == (placed.model, placed.version)]
+    if not alarms:
+        return Cause("drift", False, f"no alarm of {placed} is open", str(placed))
+    more = f", and {len(alarms) - 1} more" if len(alarms) > 1 else ""
+    return Cause("drift", True, f"alarm {alarms[0].id}, {alarms[0].text}{more}", ", ".join(sorted(one.id for one in alarms)))
+
+
+def _schedule(one: Looking) -> Cause:
+    until, production, last = learnt_until(one.split), one.production, one.attempts.kept.last
+    known = [(production.trained_until, str(production.placed))] if production.trained_until is not None else []
+    if last is not None and not last.failed:
+        known.append((last.learnt_until, f"retrain {last.id}"))
+    if not known:
+        return Cause("schedule", True, f"nobody said what {production.placed} learnt from", str(until))
+    before, who = max(known)
+    days = (until - before) // DAY_MS
+    text = (
+        f"labels are due to learn from days to before {day_of(until)}, {days} days after those of {who}; it is time after "
+        f"{one.section.every_days}"
+    )
+    return Cause("schedule", days >= one.section.every_days, text, str(until))
+
+
+def _decay(one: Looking) -> Cause:
+    """It reads all predictions, and so does so once for the newest matured day."""
+    from infra.predicted import predicted
+    from jobs.outcomes.decay import decay_of
+
+    placed, kept = one.production.placed, one.attempts.kept
+    place = (placed.model, placed.version, one.split.end_day)
+    if kept.decay is None or kept.decay[:3] != place:
+        records = predicted(one.where, one.settings, one.of.name, one.wanted.receipts)
+        found = decay_of(
+            one.of,
+            one.config,
+            one.split,
+            (placed.model, placed.version),
+            one.production.metrics,
+            records,
+            histories=one.wanted.histories,
+        )
+        due, text = (False, found) if isinstance(found, str) else (found.decayed, found.text)
+        kept.decay = (*place, due, text)
+        if not one.wanted.dry_run:
+            one.attempts.save()
+    return Cause("decay", kept.decay[3], kept.decay[4], str(place))
+
+
+LOOKS: dict[When, Callable[[Looking], Cause]] = {"drift": _drift, "schedule": _schedule, "decay": _decay}

@@ -1,0 +1,339 @@
+"""`headrace retrain --when`: it begins where there is a reason and nothing against it, and the log has what was decided."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from features.definitions.load import load
+from features.errors import SettingError
+from features.inputs.arrow import floats
+from infra.cli import run
+from infra.models import registry_of
+from infra.settings import load_settings
+from jobs.history.compute import compute
+from jobs.training.trainers import xgboost
+from schemas import Alarm, Prediction, Receipt
+from schemas.codec import encode
+from schemas.deployment import LogEntry
+from serving.models.registry import Registry
+from serving.monitor.state import State, Track, Version, write_state
+from tests.serving.kafka.support import wait_until
+from tests.support.num import num_project
+
+pytestmark = pytest.mark.core
+
+DAYS = ("--days", "1", "--delay", "1", "--test-days", "1")
+Look = Callable[..., str]
+ALARM = Alarm(
+    id="num/num/1/totals__sum_v/0",
+    state="open",
+    service="num",
+    model="num",
+    version=1,
+    input="totals__sum_v",
+    what="distribution",
+    text="totals__sum_v of num v1 has drifted since then: PSI 0.300, limit 0.020",
+    since=0,
+    window_start=0,
+    window_end=1,
+    rows=600,
+    psi=0.3,
+    js=0.1,
+    p_value=0.0,
+    limit=0.02,
+    trained_from=0,
+    trained_until=1,
+    cells=[],
+    trained=[],
+    found=[],
+    raised_at=0,
+)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The project, with a version in production that knows nothing and learnt from days long ago."""
+    return num_project(tmp_path / "num")
+
+
+@pytest.fixture
+def look(project: Path, capsys: pytest.CaptureFixture[str]) -> Look:
+    """`headrace retrain num --when …`; gives what it said, once its exit code is as expected."""
+
+    def called(*options: str, code: int = 0) -> str:
+        found = run(["retrain", "num", *DAYS, *options, "--project", str(project)])
+        said = capsys.readouterr()
+        assert found == code, said
+        return " ".join((said.out + said.err).split())
+
+    return called
+
+
+def with_alarm(project: Path, *, version: int = 1) -> None:
+    """A monitor has found that production has drifted, or another version."""
+    alarm = msgspec.structs.replace(ALARM, version=version)
+    of = Version("num", version, "", tracks={alarm.input: Track(alarm=alarm)})
+    write_state(project / ".headrace" / "monitor" / "num.day.json", State("num", "day", versions={f"num/{version}": of}))
+
+
+def set_up(project: Path, **keys: object) -> None:
+    """Keys of [train.num.retrain]."""
+    file = project / "headrace.toml"
+    lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in keys.items())
+    file.write_text(f"{file.read_text()}\n[train.num.retrain]\n{lines}")
+
+
+def registry_at(project: Path) -> Registry:
+    """The project's."""
+    return registry_of(project, load_settings(project))
+
+
+def entries(project: Path) -> list[LogEntry]:
+    """The log, but for the first: production's."""
+    return list(registry_at(project).entries("num", 1))
+
+
+def served(project: Path) -> dict[str, int]:
+    """What each environment has."""
+    return {alias: placed.version for alias, placed in registry_at(project).deployed("num").aliases.items()}
+
+
+def test_without_an_alarm_nothing_is_retrained_and_the_log_says_so_once(project: Path, look: Look) -> None:
+    """An alarm of another version is none of production's; a second look has nothing new to say."""
+    assert "nothing is done: not for drift: no alarm of num v1 is open" in look("--when", "drift")
+    with_alarm(project, version=7)
+    look("--when", "drift")
+    (entry,) = entries(project)
+    assert (entry.action, entry.model, entry.version) == ("postpone", "num", 1)
+    assert entry.why == "retrain: not for drift: no alarm of num v1 is open"
+    assert served(project) == {"production": 1}
+
+
+def test_an_alarm_is_a_reason(project: Path, look: Look) -> None:
+    """What is not worse is in staging, and the log has the alarm, the days and both metrics; production stays."""
+    with_alarm(project)
+    said = look("--when", "drift")
+    assert "for drift: alarm num/num/1/totals__sum_v/0" in said
+    assert "num v2 is in staging" in said
+    (entry,) = entries(project)
+    assert (entry.action, entry.alias, entry.version) == ("alias", "staging", 2)
+    assert "for drift: alarm num/num/1/totals__sum_v/0, totals__sum_v of num v1 has drifted" in entry.why
+    assert "trained on 2024-05-02 to 2024-05-02, tested on 2024-05-04 to 2024-05-04; average precision" in entry.why
+    assert served(project) == {"production": 1, "staging": 2}
+    assert registry_at(project).manifest("num", 2).lineage["retrain"] == entry.why.split()[1].rstrip(",")
+
+
+def test_the_next_one_waits_for_the_cool_down(project: Path, look: Look) -> None:
+    """The alarm is open still; that it waits is said once; with no time to wait it needs newer days."""
+    with_alarm(project)
+    look("--when", "drift")
+    assert "not now: retrain" in look("--when", "drift")
+    look("--when", "drift")
+    assert [entry.action for entry in entries(project)] == ["alias", "postpone"]
+    assert "and the next may from" in entries(project)[-1].why
+    set_up(project, cooldown_hours=0)
+    assert "labels are due for no newer ones" in look("--when", "drift")
+    assert registry_at(project).versions("num") == (1, 2)
+
+
+def test_a_schedule_is_of_the_days_to_learn_from(project: Path, look: Look) -> None:
+    """Production learnt long ago: it is time; after that, only once enough newer days are due."""
+    assert "for schedule: labels are due to learn from days to before 2024-05-03" in look("--when", "schedule")
+    set_up(project, cooldown_hours=0, every_days=3)
+    assert "not for schedule: labels are due to learn from days to before 2024-05-03, 0 days after those of retrain" in look(
+        "--when", "schedule"
+    )
+    assert registry_at(project).versions("num") == (1, 2)
+
+
+def predictions_of(project: Path, score: Callable[[int], float]) -> Path:
+    """A file of production's predictions of all of history."""
+    plan = load(project).service("num").plan
+    lines = []
+    for row in floats(compute(load(project).service("num"))).to_pylist():
+        receipt = Receipt(None, plan.short_digest, "num", 1, "0", {}, {}, True, row["at"], row["at"], row["at"])
+        lines.append(encode(Prediction(row["id"], row["at"], score(row["id"]), receipt)).decode())
+    file = project / "predictions.jsonl"
+    file.write_text("\n".join(lines))
+    return file
+
+
+def with_metrics(project: Path, **metrics: float) -> None:
+    """Have production's manifest say how it did at training."""
+    file = project / "models" / "num" / "1" / "manifest.json"
+    file.chmod(0o644)
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"metrics": metrics}))
+
+
+def with_labels_of_all_keys(project: Path) -> None:
+    """Every second event is bad: a draw of keys has both kinds."""
+    file = project / "data" / "outcomes.parquet"
+    table = pq.read_table(file)
+    pq.write_table(table.set_column(2, "bad", pa.array([number % 2 for number in table["id"].to_pylist()])), file)
+
+
+def test_decay_is_a_reason_once_the_interval_is_below_what_was_at_training(project: Path, look: Look) -> None:
+    """Scores against the labels, where training said 0.99."""
+    with_labels_of_all_keys(project)
+    with_metrics(project, average_precision=0.99)
+    bad = predictions_of(project, lambda number: 1 - number % 2)
+    said = look("--when", "decay", "--receipts", str(bad))
+    assert "for decay: average precision 0.5000 [" in said
+    assert "of 12 predictions from 2024-05-04 to 2024-05-04, 0.9900 at training" in said
+    (entry,) = entries(project)
+    assert entry.action == "alias"
+    assert "for decay: average precision 0.5000 [" in entry.why
+
+
+def test_what_has_not_decayed_is_said_with_its_figures(project: Path, look: Look) -> None:
+    """Once: predictions are read again as soon as a newer day is matured. Of scores alone nothing is said."""
+    with_labels_of_all_keys(project)
+    good = predictions_of(project, lambda number: number % 2)
+    assert "not for decay: num v1 has no average precision of its training" in look("--when", "decay", "--receipts", str(good))
+    (project / ".headrace" / "retrain" / "num.json").unlink()
+    with_metrics(project, average_precision=0.99)
+    assert "not for decay: average precision 1.0000 [" in look("--when", "decay", "--receipts", str(good))
+    good.unlink()
+    assert "not for decay: average precision 1.0000 [" in look("--when", "decay", "--receipts", str(good))
+    assert [entry.action for entry in entries(project)] == ["postpone", "postpone"]
+
+
+def test_known_positives_are_left_out_as_a_test_does(project: Path, look: Look) -> None:
+    """By predictions from the first day of training on; where they do not reach so far nothing is said."""
+    with_labels_of_all_keys(project)
+    with_metrics(project, average_precision=0.99)
+    file = project / "headrace.toml"
+    file.write_text(file.read_text().replace("trees = 2", 'trees = 2\ngroup = "k"\nleave_out_known_positives = true'))
+    good = predictions_of(project, lambda number: number % 2)
+    lines = good.read_text().splitlines()
+    good.write_text("\n".join(lines[-12:]))
+    assert "known positives are left out by predictions from 2024-05-02 on, and there are none so early" in look(
+        "--when", "decay", "--receipts", str(good)
+    )
+
+
+def test_what_fails_changes_nothing_and_says_so(project: Path, look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trainer that raises: the log has why, nothing is registered, and the next try waits for the cool-down."""
+
+    @functools.wraps(xgboost.fit)
+    def fit(*given: object, **more: object) -> None:
+        raise SettingError("the trainer is broken; fix it")
+
+    monkeypatch.setattr(xgboost, "fit", fit)
+    with_alarm(project)
+    assert "the trainer is broken; fix it" in look("--when", "drift", code=2)
+    (entry,) = entries(project)
+    assert entry.action == "fail"
+    assert entry.why.endswith(": the trainer is broken; fix it")
+    assert "for drift: alarm num/num/1/totals__sum_v/0" in entry.why
+    monkeypatch.undo()
+    assert "not now: retrain" in look("--when", "drift")
+    assert registry_at(project).versions("num") == (1,)
+    set_up(project, cooldown_hours=0)
+    assert "num v2 is in staging" in look("--when", "drift")
+
+
+def test_what_is_worse_changes_nothing_and_says_so(project: Path, look: Look) -> None:
+    """Declined, with its reason and its figures; the exit code is 1."""
+    with_alarm(project)
+    assert "It is not taken" in look("--when", "drift", "--needs", "better", code=1)
+    (entry,) = entries(project)
+    assert entry.action == "decline"
+    assert "for drift" in entry.why
+    assert entry.why.endswith("needs better")
+    assert served(project) == {"production": 1}
+
+
+PROGRAM = """
+import sys
+import time
+from pathlib import Path
+
+module, function, mark, *words = sys.argv[1:]
+import importlib
+
+from infra.cli import run
+
+def stuck(*given, **more):
+    Path(mark).touch()
+    time.sleep(600)
+
+setattr(importlib.import_module(module), function, stuck)
+raise SystemExit(run(words))
+"""
+
+
+@pytest.mark.parametrize(("module", "function"), [("jobs.training.retrain", "learn"), ("infra.cli.retrain", "_try")])
+def test_what_is_killed_leaves_nothing_half_done(project: Path, look: Look, module: str, function: str) -> None:
+    """As it trains, or once it is registered and before it is in staging: while it runs no other begins; then it has failed."""
+    with_alarm(project)
+    mark = project / "stuck"
+    words = ["retrain", "num", *DAYS, "--when", "drift", "--project", str(project)]
+    child = subprocess.Popen([sys.executable, "-c", PROGRAM, module, function, str(mark), *words])
+    try:
+        wait_until(mark.exists)
+        assert "another retrain by itself is running" in look("--when", "drift")
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait(30)
+    assert entries(project) == []
+    assert "not now: retrain" in look("--when", "drift")
+    assert served(project) == {"production": 1}
+    actions = [entry.action for entry in entries(project)]
+    registered = function == "_try"
+    assert actions == [*(["remove"] if registered else []), "fail", "postpone"]
+    assert registry_at(project).versions("num") == (1,)
+    assert "it was ended before its decision" + ("; num v2 is removed" if registered else "") in entries(project)[-2].why
+    set_up(project, cooldown_hours=0)
+    assert f"num v{3 if registered else 2} is in staging" in look("--when", "drift")
+
+
+def test_a_decision_whose_end_was_not_kept_is_not_made_twice(project: Path, look: Look) -> None:
+    """Killed after the log had it, and before the file said so."""
+    with_alarm(project)
+    look("--when", "drift")
+    file = project / ".headrace" / "retrain" / "num.json"
+    known = json.loads(file.read_text())
+    file.write_text(json.dumps(known | {"last": known["last"] | {"ended": False}}))
+    assert "not now: retrain" in look("--when", "drift")
+    assert [entry.action for entry in entries(project)] == ["alias", "postpone"]
+    assert json.loads(file.read_text())["last"]["failed"] is False
+
+
+def test_a_dry_run_says_what_would_be_and_writes_nothing(project: Path, look: Look) -> None:
+    """As JSON too."""
+    with_alarm(project)
+    told = json.loads(look("--when", "drift", "--when", "schedule", "--dry-run", "--json"))["look"]
+    assert told["due"] is True
+    assert [(one["when"], one["due"]) for one in told["causes"]] == [("drift", True), ("schedule", True)]
+    assert entries(project) == []
+    assert not (project / ".headrace" / "retrain" / "num.json").exists()
+
+
+def test_what_cannot_be_is_refused(project: Path, look: Look) -> None:
+    """In one line."""
+    assert "--when is drift, decay, schedule; got 'monday'" in look("--when", "monday", code=2)
+    assert "an alias is lower-case letters" in look("--when", "drift", "--alias", "", code=2)
+    assert "got --until too" in look("--when", "drift", "--until", "2024-05-05", code=2)
+    file = project / ".headrace" / "retrain" / "num.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{")
+    assert "what is known of retrains is a file that headrace wrote" in look("--when", "drift", code=2)
+
+
+def test_without_production_there_is_nothing_to_hold_it_against(project: Path, look: Look) -> None:
+    """A first version is put there by hand."""
+    shutil.rmtree(project / "models")
+    assert "a retrain by itself is held against production; num has no version there" in look("--when", "drift", code=2)
