@@ -9,7 +9,7 @@ VENV := .venv/bin
 MVN := mvn -q -B -f jobs/operator/pom.xml
 SOURCES := schemas features jobs serving infra tests bench examples
 
-.PHONY: run test test-infra test-stream test-core check lint bench setup wheel clean
+.PHONY: run test test-infra test-stream test-core check lint bench pictures setup wheel clean
 
 run: setup ## The end-to-end run: history, model, Kafka, stream job, scorer, a report.
 	@$(VENV)/headrace run --project examples/fraud
@@ -36,6 +36,9 @@ lint: setup ## Style, format and types.
 	$(VENV)/ruff check $(SOURCES)
 	$(VENV)/ruff format --check $(SOURCES)
 	$(VENV)/mypy
+
+pictures: setup ## Pictures of the page in docs/page, of the fraud example as it runs, in Chromium.
+	PAGE_PICTURES=1 $(VENV)/pytest tests/serving/http/page/test_pictures.py
 
 bench: setup .venv-bench/.stamp ## The figures in bench/results, the plots of hot keys, of the kinds of prediction and of decay.
 	@$(VENV)/python -m bench

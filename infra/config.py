@@ -236,11 +236,6 @@ def monitor_rules(section: MonitorSettings) -> Rules:
     return _filled(Rules, section)
 
 
-def monitor_state(section: MonitorSettings, service: str, folder: Path) -> Path:
-    """The file of what a service's monitor has counted, below their folder: one for each kind of window."""
-    return folder / f"{service}.{section.window}.json"
-
-
 def monitor_config(
     section: MonitorSettings,
     service: str,
@@ -260,9 +255,14 @@ def monitor_config(
         client=client,
         isolation_level=isolation_level,
         group=f"{GROUP}.monitor.{service}",
-        state=monitor_state(section, service, state),
+        state=monitor_state(state, service, section.window),
         ready_file=ready_file,
     )
+
+
+def monitor_state(folder: Path, service: str, window: str) -> Path:
+    """The file of what a monitor has counted by windows of this length."""
+    return folder / f"{service}.{window}.json"
 
 
 def _filled(kind: type[T], section: Section, **known: Any) -> T:

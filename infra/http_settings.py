@@ -60,6 +60,10 @@ class HttpSettings(Section):
     published once. They take about 1.5 KB each, and never more than some 130 MB."""
     max_streams: int = Field(default=16, ge=1)
     """The most readers of streams of predictions at once; one beyond that is refused (429)."""
+    core_hour: float | None = Field(default=None, ge=0)
+    """What an hour of a core costs you, for the page's cost of a million predictions; none: the page shows CPU seconds alone."""
+    currency: str = "USD"
+    """What `core_hour` is in."""
     heartbeat_ms: int = Field(default=15_000, ge=1)
     """A stream on which nothing came for so long says that it lives."""
     slow_reader_ms: int = Field(default=10_000, ge=1)

@@ -63,12 +63,12 @@ class TrainSettings(Section):
     """How many groups a day precision is measured at."""
     leave_out_known_positives: bool = False
     """Whether the test leaves out rows of a group with a positive that is known on the row's day; needs ``group``."""
-    horizon: str = Field(default="30d", pattern=r"^[1-9][0-9]{0,4}[smhd]$")
-    """How far a label's time may be from its event's, either way, for `headrace outcomes`: `36h`, `30d`. The job that joins the
-    stream keeps predictions and labels for so long."""
     segments: tuple[str, ...] = Field(default=(), max_length=3)
     """The model's inputs by whose values live predictions are watched apart (docs/monitoring.md): at most three; each has up to
     ten segments of its own, its most frequent values or bins, and one of all others."""
+    horizon: str = Field(default="30d", pattern=r"^[1-9][0-9]{0,4}[smhd]$")
+    """How far a label's time may be from its event's, either way, for `headrace outcomes`: `36h`, `30d`. The job that joins the
+    stream keeps predictions and labels for so long."""
     trainer: str = "xgboost"
     """What the model is made by; docs/training.md has all trainers, and the parameters below that each takes."""
     trees: int | None = Field(default=None, ge=1, le=10_000)
@@ -113,4 +113,4 @@ class TrainSettings(Section):
         from jobs.training.config import TrainConfig
 
         given = {name: value for name in PARAMETERS if (value := getattr(self, name)) is not None}
-        return TrainConfig(**self.model_dump(exclude={*PARAMETERS, "horizon", "retrain"}), parameters=given)
+        return TrainConfig(**self.model_dump(exclude={*PARAMETERS, "retrain", "horizon"}), parameters=given)

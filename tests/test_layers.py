@@ -35,7 +35,7 @@ ROOMS = {
     "jobs/predict": {"jobs/history"},
     "jobs/training": {"jobs/history"},
     "serving/edge": {"serving/models"},
-    "serving/http": {"serving/kafka", "serving/log_lines.py", "serving/models", "serving/predict"},
+    "serving/http": {"serving/kafka", "serving/log_lines.py", "serving/models", "serving/monitor", "serving/predict"},
     "serving/kafka": {"serving/log_lines.py", "serving/models", "serving/predict"},
     "serving/models": {"serving/disk.py"},
     "serving/monitor": {"serving/disk.py", "serving/log_lines.py"},

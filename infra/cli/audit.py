@@ -51,7 +51,8 @@ def audit(
     """Compare what was served, by the receipts, with what was true, by history.
 
     Every value that differs has a cause: a row or a batch row that came late, another definition, or what the receipt itself says
-    is incomplete. The exit code is 1 where a value differs without one. Without --from and --to, all receipts are compared.
+    is incomplete. The exit code is 1 where a value differs without one. Without --from and --to, all receipts are compared. What
+    was found is kept in the run folder, for the page of 'headrace serve'.
     """
     from infra.cli import show
 
@@ -64,6 +65,7 @@ def audit(
             from jobs.audit.over_time import draw
 
             draw(found, out)
+    _leave(found, folder(project))
     if as_json:
         show.json(_as_json(found))
     else:
@@ -100,6 +102,22 @@ def audited(service: str, where: Path, out: Path | None) -> Iterator[Audited]:
         loaded = with_settings(load(where).service(service), settings)
         rights.require(client, rights.of_audit(loaded.plan))
         yield Audited(loaded, reader, on_progress)
+
+
+def _leave(found: Audit, where: Path) -> None:
+    """Write what was found for the page of `headrace serve`, in place of what was there."""
+    import time
+
+    import msgspec
+
+    from infra.local import stack
+    from infra.local.files import write_whole, writing
+    from infra.settings import load_settings, run_folder
+    from jobs.audit.report import report
+
+    folders = stack.Folders(run_folder(where, load_settings(where)))
+    with writing(folders.run):
+        write_whole(folders.audit_of(found.service), msgspec.json.encode(report(found, round(time.time() * 1000))))
 
 
 def _as_json(found: Audit) -> dict[str, Any]:

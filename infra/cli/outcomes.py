@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -19,9 +20,11 @@ from schemas import topics
 from schemas.topics import PRODUCTION
 
 if TYPE_CHECKING:
+    from infra.local.stack import Folders
     from jobs.outcomes.performance import Performance
     from jobs.training.bootstrap import Interval
     from jobs.training.config import TrainConfig
+    from schemas.outcomes_report import OutcomesReport
 
 
 @app.command(epilog="Example: headrace outcomes SERVICE --by COLUMN --out outcomes.parquet")
@@ -61,7 +64,8 @@ def outcomes(
     """Join predictions with the label of [train.SERVICE], and show how right they were.
 
     Only event days whose labels are due are measured: overall, by version, by segment and by day, each number with its interval
-    and the share of events whose label is known. What counts as a label is in docs/outcomes.md.
+    and the share of events whose label is known. What counts as a label is in docs/outcomes.md. What was found in production
+    stays in the run folder, where the page of 'headrace serve' reads it.
 
     With --stream a Flink job joins them as they come. 'headrace up' runs it where outcomes.run is true.
     """
@@ -101,7 +105,9 @@ def _report(
 ) -> None:
     from infra.cli import show
     from infra.config import with_settings
+    from infra.local import stack
     from infra.predicted import of_topic_now, predicted
+    from infra.settings import run_folder
     from serving.models.lifecycle import check_alias
 
     settings, others = settings_of(where, written), histories(history)
@@ -117,6 +123,7 @@ def _report(
         from jobs.history.rows_file import write
         from jobs.outcomes.join import already_joined, join
         from jobs.outcomes.performance import LOWEST_COVERAGE, performances
+        from jobs.outcomes.report import report
         from jobs.training.keys import key_of
 
         of = with_settings(load(where).service(service), settings)
@@ -135,19 +142,37 @@ def _report(
         matured = frame[frame["event_time"] < until_ms]
         found = performances(matured, config.task, key, by, on_progress=on_progress) if len(matured) else []
         rows = write(joined.table, out).rows if out is not None else joined.table.num_rows
+        told = None
+        if rows and alias == PRODUCTION:
+            told = report(
+                frame,
+                found,
+                service=service,
+                source=topics.outcomes(service).name if is_joined else predictions or topics.predictions(service).name,
+                label=config.label,
+                task=config.task,
+                key=key,
+                segment=by,
+                delay_days=delay,
+                matured_until=until_ms,
+                now_ms=round(time.time() * 1000),
+                on_progress=on_progress,
+            )
     if as_json:
-        told = {
+        summary = {
             "service": service,
             "label": config.label,
             "predictions": rows,
             "matured": len(matured),
             "matured_until": str(until),
         }
-        show.json(told | {"performances": [_as_json(one) for one in found]})
+        show.json(summary | {"performances": [_as_json(one) for one in found]})
     else:
         _print(service, config, rows, len(matured), until, found)
         if out is not None:
             show.out.print(f"\n→ {show.escape(str(out))}")
+    if told is not None:
+        _leave(told, stack.Folders(run_folder(where, settings)))
     if not rows:
         note(f"there are no predictions of {service} to be joined; see 'headrace tail predictions.{service}'")
     elif not found:
@@ -160,6 +185,16 @@ def _report(
             f"of {found[0].rows:,} events of days that are due {found[0].rows - found[0].labelled:,} have no label within "
             f"{horizon}: what is measured is of the others, which may be of another kind"
         )
+
+
+def _leave(report: OutcomesReport, folders: Folders) -> None:
+    """Write what was found for the page of `headrace serve`, in place of what was there."""
+    import msgspec
+
+    from infra.local.files import write_whole, writing
+
+    with writing(folders.run):
+        write_whole(folders.outcomes_of(report.service), msgspec.json.encode(report))
 
 
 def _check_labels(labels: list[float], config: TrainConfig) -> None:

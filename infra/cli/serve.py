@@ -42,6 +42,7 @@ def serve(
     """
     from features.definitions.load import load  # slow
     from infra.cli import show
+    from infra.cli.page import sources_of
     from infra.config import http_config, with_settings
     from infra.local import stack
     from infra.local.files import fresh
@@ -63,11 +64,13 @@ def serve(
         kafka = _kafka(where, read, [service.plan for service in found], loaded.plans)
 
     def say(address: str, stop: Callable[[], None]) -> None:
-        show.out.print(f"serving {', '.join(service.name for service in found)} on [cyan]{address}[/]; stop it with Ctrl-C")
+        names = ", ".join(service.name for service in found)
+        show.out.print(f"serving {names} on [cyan]{address}[/]; its page is {address}/; stop it with Ctrl-C")
         if ready:  # whoever started it reads there that it listens
             ready.write_bytes(msgspec.json.encode({"rest": address}))
 
-    run(found, registry_of(where, read), config, tokens, say, kafka)
+    registry = registry_of(where, read)
+    run(found, registry, config, tokens, say, kafka, sources_of(where, read, found, registry, kafka))
 
 
 def _kafka(project: Path, settings: Settings, plans: Sequence[Plan], all_plans: Sequence[Plan]) -> KafkaConfig | None:

@@ -100,7 +100,7 @@ def up(
     running = stack.served(where, settings)
     show.out.print(f"Kafka on [cyan]{started.bootstrap}[/]")
     if http := stack.http_address(where, settings):
-        show.out.print(f"HTTP on [cyan]{http}[/], described at {http}/docs")
+        show.out.print(f"HTTP on [cyan]{http}[/], described at {http}/docs; the page is [cyan]{http}/[/]")
     show.out.print()
     show.table("", ("service", "plan", "model", "publish events to", "read predictions from"), map(_service_cells, running))
     _show_differences(running)

@@ -109,6 +109,11 @@ class Processes:
         """Of all that was started and not stopped."""
         return sorted(file.stem for file in self.records.glob("*.json"))
 
+    def cpu_seconds(self) -> dict[str, float]:
+        """By name, the seconds of CPU that what runs has used, with the processes that it started and that still run."""
+        running = {name: process for name in self.names() if (process := self.running(name))}
+        return {name: sum(map(_cpu_seconds, _members(process))) for name, process in running.items()}
+
     def stop(self, name: str, seconds: float = STOP_SECONDS) -> bool:
         """End ``name`` and all of its session: SIGTERM, then SIGKILL after ``seconds``. False where nothing of it ran."""
         process = self.recorded(name)
@@ -173,6 +178,13 @@ def _belongs(member: psutil.Process, process: Process) -> bool:
             return _is_leader(member, process)
         return member.status() != psutil.STATUS_ZOMBIE and member.environ().get(MARK) == process.mark
     return False
+
+
+def _cpu_seconds(member: psutil.Process) -> float:
+    with suppress(psutil.Error):
+        times = member.cpu_times()
+        return float(times.user + times.system)
+    return 0.0
 
 
 def _signal(members: Sequence[psutil.Process], number: signal.Signals) -> None:

@@ -106,7 +106,7 @@ def _against(one: Looking) -> str:
 
 def _drift(one: Looking) -> Cause:
     folder = stack.Folders(run_folder(one.where, one.settings)).monitor
-    state = read_state(monitor_state(one.settings.monitor, one.of.name, folder), one.of.name, one.settings.monitor.window)
+    state = read_state(monitor_state(folder, one.of.name, one.settings.monitor.window), one.of.name, one.settings.monitor.window)
     placed = one.production.placed
     alarms = [alarm for alarm in state.alarms if (alarm.model, alarm.version) == (placed.model, placed.version)]
     if not alarms:

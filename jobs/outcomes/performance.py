@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -24,8 +24,9 @@ LOWEST_COVERAGE = 0.95
 MOST_SEGMENTS, BINS = 10, 5
 """A segment's column with more values: of numbers so many bins of equal size, else its most frequent values, and the others."""
 OTHERS, NONE = "(others)", "(none)"
-MATURED, VERSION, SEGMENT, DAY = "matured", "version", "segment", "day"
-Kind = str
+Kind = Literal["matured", "version", "segment", "day"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+MATURED, VERSION, SEGMENT, DAY = KINDS
 
 
 class Performance(msgspec.Struct, frozen=True):
@@ -118,10 +119,15 @@ def measured(rows: pd.DataFrame, task: Task, key: str | None) -> dict[str, Inter
     metrics = metrics_of(task, rows["label"].to_numpy(np.float64), rows["score"].to_numpy(np.float64))
     found = bootstrap(
         lambda weights: np.array([measure(weights) for measure in metrics.values()]),
-        drawn_whole(_keys(rows, key), rows["_day"].to_numpy(np.int64)),
+        blocks(rows, key),
         resamples=RESAMPLES,
     )
     return {name: one for name, one in zip(metrics, found, strict=True) if np.isfinite(one.value)}
+
+
+def blocks(rows: pd.DataFrame, key: str | None) -> list[Blocks]:
+    """What a draw of the bootstrap takes whole of outcomes, which have a column ``_day``."""
+    return drawn_whole(_keys(rows, key), rows["_day"].to_numpy(np.int64))
 
 
 def _keys(rows: pd.DataFrame, key: str | None) -> Blocks | None:

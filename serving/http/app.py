@@ -18,6 +18,7 @@ from serving.http.inference import Inference
 from serving.http.media import json_response
 from serving.http.metrics import Metrics
 from serving.http.openapi import Docs
+from serving.http.page.page import Page
 from serving.http.predict import Predict
 from serving.http.served import Served, all_ready
 from serving.http.stored import StoredPredictions
@@ -45,7 +46,12 @@ class OnKafka(NamedTuple):
 
 
 def application(
-    served: Mapping[str, Served], config: HttpConfig, gate: Gate, metrics: Metrics, on_kafka: OnKafka | None = None
+    served: Mapping[str, Served],
+    config: HttpConfig,
+    gate: Gate,
+    metrics: Metrics,
+    on_kafka: OnKafka | None = None,
+    page: Page | None = None,
 ) -> Edge:
     """The ASGI application of these services, by name."""
     metrics.show(served.values())
@@ -75,6 +81,16 @@ def application(
             *routes,
             Guarded("POST", "/v1/events/{topic}", "publish", on_kafka.events.__call__),
             Guarded("GET", "/v1/stream/{service}", "read", on_kafka.stream.__call__),
+        )
+    if page is not None:
+        routes = (
+            *routes,
+            Guarded("GET", "/", None, page.index),
+            Guarded("GET", "/page/{file:path}", None, page.file),
+            Guarded("GET", "/v1/page", "read", page.about),
+            Guarded("POST", "/v1/page/letters/replay", None, page.replay),  # it asks for a token by itself, always
+            Guarded("GET", "/v1/page/{panel}", "read", page.panel),
+            Guarded("GET", "/v1/page/{panel}/{detail}", "read", page.detail),
         )
     docs = Docs(served, config, on_kafka.events.entrances if on_kafka else {}, has_tokens=gate.has_tokens)
     pages = (

@@ -22,6 +22,8 @@ from serving.http.connection import Connection
 from serving.http.events import Events, entrances
 from serving.http.gate import Gate
 from serving.http.metrics import Metrics
+from serving.http.page.page import Page
+from serving.http.page.sources import Sources
 from serving.http.predict import deliver
 from serving.http.scoring import Scoring
 from serving.http.served import Served
@@ -66,10 +68,12 @@ def run(
     tokens: Tokens,
     on_listen: Callable[[str, Callable[[], None]], None] = lambda address, stop: None,
     kafka: KafkaConfig | None = None,
+    sources: Sources | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish the requests that were taken.
 
     ``on_listen`` is told the address, and given what stops it. Without ``kafka`` no events are published, and none are streamed.
+    Without ``sources`` there is no page.
 
     Raises `SettingError` where the settings do not allow it, `StackError` where the address is taken.
     """
@@ -80,7 +84,8 @@ def run(
     gate = Gate(config, tokens, metrics)
     served = {service.name: _served(service, registry, config, metrics) for service in services}
     on_kafka = _on_kafka(services, kafka, config, gate, metrics, lambda: server.should_exit) if kafka else None
-    server = uvicorn.Server(_uvicorn(config, application(served, config, gate, metrics, on_kafka)))
+    page = Page(sources, gate) if sources else None
+    server = uvicorn.Server(_uvicorn(config, application(served, config, gate, metrics, on_kafka, page)))
     for one in served.values():
         one.start()
     if on_kafka:
@@ -97,6 +102,8 @@ def run(
         if on_kafka:
             on_kafka.events.close()
             on_kafka.stream.close()
+        if page:
+            page.close()
         for one in served.values():
             one.close()
         gc.unfreeze()

@@ -69,6 +69,24 @@ class Folders(NamedTuple):
         return self.run / "retrain"
 
     @property
+    def outcomes(self) -> Path:
+        """How right predictions were, as `headrace outcomes` found them last: a report for each service."""
+        return self.run / "outcomes"
+
+    def outcomes_of(self, service: str) -> Path:
+        """The report of a service."""
+        return self.outcomes / f"{service}.json"
+
+    @property
+    def audits(self) -> Path:
+        """What `headrace audit` found last: a report for each service."""
+        return self.run / "audits"
+
+    def audit_of(self, service: str) -> Path:
+        """The report of a service."""
+        return self.audits / f"{service}.json"
+
+    @property
     def takeover(self) -> Path:
         """What is taken over just now."""
         return self.run / "takeover.json"

@@ -95,6 +95,18 @@ def http_address(project: Path, settings: Settings) -> str | None:
     return written.rest if written else None
 
 
+def metrics(project: Path, settings: Settings, service: str) -> dict[str, str | None]:
+    """The processes of a service that were started, and where each tells its metrics: None where it tells none, or starts yet."""
+    folders = Folders(run_folder(project, settings))
+    stack = None if other_owner(project, folders) else recorded(folders)
+    if stack is None or service not in stack.services:
+        return {}
+    processes = Processes(folders.run)
+    names = (*scorer_names(service, settings), stream_name(stack.job_of(service) or (service,)), monitor_name(service))
+    said = {name: ready(folders, name) for name in names if processes.recorded(name)}
+    return {name: one.metrics if one else None for name, one in said.items()}
+
+
 def plans_in_use(project: Path, settings: Settings) -> list[Plan]:
     """The plans of the stack that is up, without importing Feast; none where there is no such stack."""
     folders = Folders(run_folder(project, settings))

@@ -38,7 +38,8 @@ def down(project: Path, settings: Settings, on_step: Callable[[str], None] = lam
         shutil.rmtree(folders.ready(""), ignore_errors=True)
         if wipe:
             on_step("deleting Kafka's data and the checkpoints")
-            for folder in (folders.kafka, folders.checkpoints, folders.plans, folders.turns, folders.monitor):
+            reports = (folders.outcomes, folders.audits)
+            for folder in (folders.kafka, folders.checkpoints, folders.plans, folders.turns, folders.monitor, *reports):
                 shutil.rmtree(folder, ignore_errors=True)
             folders.owner.unlink(missing_ok=True)
             folders.takeover.unlink(missing_ok=True)

@@ -16,14 +16,19 @@ import pytest
 from kafka import KafkaProducer
 
 from features.definitions.load import load
+from features.errors import SettingError
 from features.service import Service
 from features.times import DAY_MS, day_ms
 from infra.cli import run
+from infra.cli.page_explain import Explaining
+from infra.local import stack
 from infra.local.broker import Broker
+from infra.settings import load_settings, run_folder
 from jobs.history.batch_views import materialize
 from schemas import DeadLetter, FeatureVector, LateRow, Origin, Prediction
 from schemas.codec import encode
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
+from serving.http.page.audit import read_report
 from tests.support.receipts import WRITTEN_MS, changed, history, served, write
 
 pytestmark = pytest.mark.stack
@@ -108,6 +113,25 @@ def test_what_was_served_right_has_zero_of_everything(project: Project, broker: 
     assert features.keys() == set(project.service.plan.inputs)
     assert {(one["values"], one["differing"]) for one in features.values()} == {(len(project.told), 0)}
     assert sum(hour["values"] for hour in found["found"]["hours"]) == len(project.told) * len(features)
+    left = read_report(stack.Folders(run_folder(project.folder, load_settings(project.folder))).audit_of(project.name))
+    assert (left.served, left.compared, left.late_rows, left.examples) == (len(project.told), len(project.told), 0, [])
+    assert {one.name for one in left.stages} == {one["of"] for one in features.values()}
+    assert sum(one.values for one in left.stages) == len(project.told) * len(features)
+
+
+def test_an_event_is_explained_for_the_page_in_another_process(project: Project, broker: Broker) -> None:
+    """With values and a picture; an event that is nowhere is refused with the command's line, and one at a time."""
+    publish(project, broker)
+    explain, prediction = Explaining(project.folder), project.told[0][1]
+    found = explain(project.name, str(prediction.event_id))
+    assert found.picture.lstrip().startswith("<?xml")
+    served = {value.feature: value.served for value in found.values}
+    assert {name: json.loads(served[name] or "") for name in prediction.receipt.inputs} == prediction.receipt.inputs
+    assert {value.cause for value in found.values} == {None}
+    with pytest.raises(SettingError, match="has none of event 999999999"):
+        explain(project.name, "999999999")
+    with pytest.raises(SettingError, match="got '--help'"):
+        explain(project.name, "--help")
 
 
 def test_each_difference_has_its_cause(project: Project, broker: Broker, audited: Audited) -> None:

@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 
 from infra.cli import run
 from schemas import Prediction, Receipt
 from schemas.codec import encode
+from schemas.outcomes_report import OutcomesReport
 from tests.support.num import num_project
 
 pytestmark = pytest.mark.core
@@ -66,6 +68,33 @@ def test_the_table_says_how_many_labels_are_known(project: Path, said: Callable[
     assert "By version" in text
     assert "events of days that are due" in " ".join(text.split())
     assert "have no label within 30d" in " ".join(text.split())
+
+
+def test_what_was_found_stays_for_the_page(project: Path, said: Callable[..., str]) -> None:
+    """In the run folder, in place of what was there; of a shadow nothing is left."""
+    file = project / ".headrace" / "outcomes" / "num.json"
+    said("--alias", "staging")
+    assert not file.exists()
+    for by in ("k", "c"):
+        told = json.loads(said("--json", "--by", by))
+        left = msgspec.json.decode(file.read_bytes(), type=OutcomesReport)
+        assert (left.service, left.segment, left.matured_until) == ("num", by, told["matured_until"])
+        assert left.source == str(project / "predictions.jsonl")
+        measured = [(one["kind"], one["name"], one["rows"], one["labelled"]) for one in told["performances"]]
+        assert [(one.kind, one.name, one.rows, one.labelled) for one in left.cohorts] == measured
+        assert left.cohorts[0].metrics["auc"].value == 1.0
+        assert left.calibration
+    assert sorted(one.name for one in file.parent.iterdir()) == ["num.json"]
+
+
+def test_what_cannot_be_left_is_said_after_what_was_found(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run folder that is a file, say: the table is there, the exit code is 2, and one line says what to fix."""
+    (project / ".headrace").write_text("")
+    command = ["outcomes", "num", "--predictions", str(project / "predictions.jsonl"), "--delay", "1", "--project", str(project)]
+    assert run(command) == 2
+    found = capsys.readouterr()
+    assert "By version" in found.out
+    assert "the stack keeps its files in" in found.err
 
 
 def test_before_any_label_is_due_nothing_is_measured(said: Callable[..., str]) -> None:

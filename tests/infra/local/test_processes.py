@@ -140,6 +140,20 @@ def test_a_process_is_the_same_whatever_the_clock_says(processes: Processes) -> 
     assert not runs(process.pid)
 
 
+def test_the_cpu_of_what_runs_is_that_of_its_children_too(processes: Processes) -> None:
+    """By name, what has ended left out; it only grows."""
+    busy = "while True: pass"
+    program = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {busy!r}]); time.sleep(600)"
+    processes.start("busy", (sys.executable, "-c", program))
+    processes.start("sleep", SLEEP)
+    wait_for(lambda: "1" if processes.cpu_seconds()["busy"] > 0.5 else "")
+    used = processes.cpu_seconds()
+    assert used.keys() == {"busy", "sleep"}
+    assert used["sleep"] < 0.5 < used["busy"] <= processes.cpu_seconds()["busy"]
+    processes.stop("busy")
+    assert processes.cpu_seconds().keys() == {"sleep"}
+
+
 def test_a_stale_record_is_cleaned(processes: Processes) -> None:
     """What died by itself isn't running, and stopping it forgets it."""
     process = processes.start("short", (sys.executable, "-c", ""))

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -19,7 +20,10 @@ pytestmark = pytest.mark.stack
 def test_a_wheel_does_the_same_elsewhere(tmp_path: Path) -> None:
     """A project is made and planned; setup fetches jars into the user's cache, says so, and finds the operator in the wheel."""
     jars.ensure()
-    headrace = installed(built(tmp_path), tmp_path)
+    wheel = built(tmp_path)
+    page = {f"serving/http/page/static/{name}" for name in ("index.html", "page.js", "page.css", "panels/models.js")}
+    assert page <= set(ZipFile(wheel).namelist())
+    headrace = installed(wheel, tmp_path)
     home = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | {
         "XDG_CACHE_HOME": str(tmp_path / "cache")
     }

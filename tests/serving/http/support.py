@@ -17,6 +17,7 @@ from features.service import Service
 from infra.config import http_config
 from infra.http_settings import HttpSettings
 from serving.http.config import KafkaConfig
+from serving.http.page.sources import Sources
 from serving.http.run import run
 from serving.http.tokens import Tokens
 from serving.models.registry import Registry
@@ -81,6 +82,7 @@ def serving(
     *,
     ready: bool = True,
     kafka: KafkaConfig | None = None,
+    sources: Sources | None = None,
     **settings: Any,
 ) -> Iterator[Running]:
     """The service with the models below ``folder``, ready; stopped after the block, and what it raises is raised here."""
@@ -94,7 +96,7 @@ def serving(
 
     def work() -> None:
         try:
-            run(services, Registry(folder), config, tokens, listen, kafka)
+            run(services, Registry(folder), config, tokens, listen, kafka, sources)
         except BaseException as error:
             errors.append(error)
         finally:

@@ -1,0 +1,1 @@
+"""The page of `headrace serve`, in a real Chromium."""

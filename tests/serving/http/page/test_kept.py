@@ -1,0 +1,48 @@
+"""Files that others replace: read once while they stay what they are, and refused where they cannot be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from features.errors import StackError
+from serving.http.page import kept
+from serving.http.page.kept import Kept
+
+pytestmark = pytest.mark.core
+
+
+def test_a_file_is_decoded_once_and_again_when_it_is_replaced(tmp_path: Path) -> None:
+    """Also by one of the same length; before there is one it is None."""
+    file, decoded = tmp_path / "a.json", list[str]()
+
+    def decode(path: Path) -> str:
+        decoded.append(path.read_text())
+        return decoded[-1]
+
+    files = Kept(decode)
+    assert files.read(file) is None
+    for text in ("one", "two"):
+        beside = tmp_path / "beside"
+        beside.write_text(text)
+        beside.replace(file)
+        for _ in range(3):
+            found = files.read(file)
+            assert found is not None
+            assert found.value == text
+            assert found.written_at == file.stat().st_mtime_ns // 1_000_000
+    assert decoded == ["one", "two"]
+    file.unlink()
+    assert files.read(file) is None
+
+
+def test_what_cannot_be_read_and_what_is_too_long_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each says which file."""
+    files = Kept(lambda path: path.read_bytes())
+    with pytest.raises(StackError, match="which gave: Is a directory; make it readable"):
+        files.read(tmp_path)
+    monkeypatch.setattr(kept, "MOST_BYTES", 3)
+    (tmp_path / "long").write_bytes(b"1234")
+    with pytest.raises(StackError, match=r"at most 3 bytes; .*long has 4"):
+        files.read(tmp_path / "long")
