@@ -71,8 +71,8 @@ def decay_of(
     """How the version ``placed`` did on the test days of ``split``, by ``records``, predictions, beside its ``metrics``.
 
     The rows are those that a test has: where ``config`` leaves out known positives, so it does here, by the predictions of the
-    days from ``split``'s first on. ``horizon_ms``: how far a label's time may be from its event's. Gives a text where nothing can be
-    said: why. Raises `SettingError` as `join` does.
+    days from ``split``'s first on. ``horizon_ms``: how far a label's time may be from its event's. Gives a text where nothing can
+    be said: why. Raises `SettingError` as `join` does.
     """
     main, who = main_metric(config.task), f"{placed[0]} v{placed[1]}"
     if main.key not in metrics:
