@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from serving.models.registry import Registry
 
 
+Runner = Literal["python", "browser", "both"]
+
+
 @app.command("export-edge", epilog="Example: headrace export-edge MODEL@3 --out bundle --sees SOURCE")
 def export_edge(
     model: Annotated[
@@ -29,6 +32,9 @@ def export_edge(
         list[str] | None,
         typer.Option(help="Another source whose events the device gets; several times.", metavar="SOURCE", show_default=False),
     ] = None,
+    runner: Annotated[
+        Runner, typer.Option(help="What runs it: Python, a page in a browser (npm fetches ONNX Runtime for it), or both.")
+    ] = "python",
     golden: Annotated[int, typer.Option(help="About so many events are the golden vectors'.", min=10, max=100_000)] = 500,
     history: HistoryOption = None,
     project: ProjectOption = HERE,
@@ -36,15 +42,15 @@ def export_edge(
 ) -> None:
     """Write a folder that predicts on a device, without Kafka, Flink, Feast or a network.
 
-    It has the model, its windows, a runner for Python with numpy and ONNX Runtime alone, and golden vectors: events of the
-    history, with features of the batch engine and scores of the registry's model, which the runner replays before it runs.
-    Without a version it is the one in production, or else the newest.
+    It has the model, its windows, a runner for Python with numpy and ONNX Runtime alone, or one for a browser, and golden
+    vectors: events of the history, with features of the batch engine and scores of the registry's model, which the runner
+    replays before it runs. Without a version it is the one in production, or else the newest.
     """
     from infra.cli import show
     from infra.config import with_settings
     from infra.models import registry_of
     from infra.settings import load_settings
-    from serving.edge.export import check_out
+    from serving.edge.export import PAGE, check_out
 
     where, others = folder(project), histories(history)
     check_out(out)
@@ -54,7 +60,7 @@ def export_edge(
         from features.definitions.load import load  # slow: after all that is quickly refused
 
         service = with_settings(load(where).service(chosen.manifest.service), settings)
-        exported, needs = _export(service, chosen, out, frozenset(sees or ()), golden, others, on_progress)
+        exported, needs = _export(service, chosen, out, frozenset(sees or ()), golden, others, runner, on_progress)
     if as_json:
         import msgspec
 
@@ -66,7 +72,12 @@ def export_edge(
     show.out.print(f"  manifest.json has sha256 {exported.manifest_sha256}")
     for one in needs:
         show.out.print(f"  the device must see {show.escape(one)}")
-    show.out.print(f"Next: copy the folder; python {show.escape(str(out))}/run.py --check; its README.md says more", markup=False)
+    check = (
+        f"serve the folder on localhost or by https, and open its {PAGE}"
+        if runner == "browser"
+        else f"python {out}/run.py --check"
+    )
+    show.out.print(f"Next: copy the folder; {check}; its README.md says more", markup=False)
 
 
 def _chosen(registry: Registry, written: str) -> Model:
@@ -82,12 +93,19 @@ def _chosen(registry: Registry, written: str) -> Model:
 
 
 def _export(
-    service: Service, model: Model, out: Path, sees: frozenset[str], golden: int, others: dict[str, Any], on_progress: Any
+    service: Service,
+    model: Model,
+    out: Path,
+    sees: frozenset[str],
+    golden: int,
+    others: dict[str, Any],
+    runner: Runner,
+    on_progress: Any,
 ) -> tuple[Exported, list[str]]:
     import msgspec
 
-    from serving.edge import functions, plan
-    from serving.edge.export import export
+    from serving.edge import functions, javascript, plan
+    from serving.edge.export import Browser, export
     from serving.models.manifest import read_onnx
     from serving.predict.predictor import check_model
 
@@ -95,12 +113,20 @@ def _export(
     check_model(manifest, service.plan)
     part = plan.narrowed(service.plan, manifest, sees)
     texts = functions.text_of(part.on_demand, service.functions) if part.on_demand else None
+    browser = None
+    if runner != "python":
+        from infra.local import onnxruntime_web
+
+        plan.check_browser(manifest)
+        translated = None if texts is None else javascript.translated(texts)
+        files = onnxruntime_web.files(lambda step: on_progress(step, 0, 0))
+        browser = Browser(onnxruntime_web.VERSION, files, translated)
     others = {name: place for name, place in others.items() if name in {source.name for source in part.sources}}
     narrow = msgspec.structs.replace(service, plan=part)
     events = _golden(narrow, model, golden, others, on_progress)
     needs = plan.needs(part)
     written = plan.edge_plan(service.plan, part, manifest, service.event_times)
-    return export(out, written, manifest, read_onnx(model), texts, events, needs), needs
+    return export(out, written, manifest, read_onnx(model), texts, events, needs, runner != "browser", browser), needs
 
 
 def _golden(service: Service, model: Model, count: int, others: dict[str, Any], on_progress: Any) -> list[GoldenEvent]:

@@ -147,6 +147,7 @@ def _decay(one: Looking) -> Cause:
             (placed.model, placed.version),
             one.production.metrics,
             records,
+            horizon_ms=one.settings.train[one.of.name].horizon_ms,
             histories=one.wanted.histories,
         )
         due, text = (False, found) if isinstance(found, str) else (found.decayed, found.text)

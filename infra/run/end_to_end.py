@@ -70,20 +70,21 @@ def execute(project: Path, settings: Settings, on_step: OnStep, on_seen: OnSeen)
     stop coming.
     """
     days = run_days(project, settings)
-    on_step("reading definitions.py")
-    from features.definitions.load import load  # imports Feast: seconds
-
-    service = with_settings(load(project).service(days.service), settings)
-    run = Run(service, days, settings_of_run(settings, days), on_step, on_seen)
+    used = settings_of_run(settings, days)
     shutil.rmtree(project / RUN_DIR, ignore_errors=True)
     try:
+        stack.begin_kafka(project, used, on_step)
+        on_step("reading definitions.py")
+        from features.definitions.load import load  # imports Feast: seconds
+
+        run = Run(with_settings(load(project).service(days.service), settings), days, used, on_step, on_seen)
         for step in STEPS:
             step(run)
         report = compare_with_batch(run, publish_days(run))
     finally:
         on_step("stopping")
         with undisturbed():
-            stack.down(project, run.settings)
+            stack.down(project, used)
     on_step("done")
     return report
 

@@ -26,9 +26,6 @@ from jobs.training.keys import key_of
 from jobs.training.metrics import main_metric
 from jobs.training.split import Split, rows_to_test
 
-HORIZON_MS = 30 * DAY_MS
-"""How far a label's time may be from its event's: the default of `headrace outcomes`."""
-
 
 class Decay(msgspec.Struct, frozen=True):
     """How a version does now, and how it did at training."""
@@ -67,20 +64,22 @@ def decay_of(
     metrics: Mapping[str, float],
     records: Iterable[Record],
     *,
+    horizon_ms: int,
     histories: Mapping[str, Written] | None = None,
     on_progress: Progress | None = None,
 ) -> Decay | str:
     """How the version ``placed`` did on the test days of ``split``, by ``records``, predictions, beside its ``metrics``.
 
     The rows are those that a test has: where ``config`` leaves out known positives, so it does here, by the predictions of the
-    days from ``split``'s first on. Gives a text where nothing can be said: why. Raises `SettingError` as `join` does.
+    days from ``split``'s first on. ``horizon_ms``: how far a label's time may be from its event's. Gives a text where nothing can
+    be said: why. Raises `SettingError` as `join` does.
     """
     main, who = main_metric(config.task), f"{placed[0]} v{placed[1]}"
     if main.key not in metrics:
         return f"{who} has no {main.name} of its training"
     key = next(iter(key_of(service.plan, config)), None)
     columns = [key] if key is not None else []
-    table = join(service, records, config.label, HORIZON_MS, columns=columns, histories=histories, on_progress=on_progress).table
+    table = join(service, records, config.label, horizon_ms, columns=columns, histories=histories, on_progress=on_progress).table
     frame = table.to_pandas().assign(day=lambda of: of["event_time"] // DAY_MS)
     frame = frame[frame["day"].between(split.first_day, split.end_day, inclusive="left")]
     days = f"from {day_of(split.first_test_day * DAY_MS)} to {day_of((split.end_day - 1) * DAY_MS)}"

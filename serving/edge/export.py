@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from serving.edge.readme import readme
 from serving.models.manifest import Manifest
 
 RUNNER = Path(serving.edge.headrace_edge.__file__).parent
+PAGES = RUNNER.parent / "browser"
+PAGE = "index.html"
 RUN = '''"""Runs this bundle: ``python run.py --help``."""
 
 import sys
@@ -34,6 +36,17 @@ sys.exit(main())
 '''
 
 encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+class Browser(msgspec.Struct, frozen=True):
+    """What the runner of a browser has besides itself."""
+
+    version: str
+    """Of onnxruntime-web."""
+    files: Mapping[str, bytes]
+    """Of that package, by name."""
+    functions: bytes | None
+    """``functions.js``, that of `serving.edge.javascript.translated`."""
 
 
 class GoldenEvent(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,24 +84,32 @@ def export(
     functions: bytes | None,
     golden: Sequence[GoldenEvent],
     needs: list[str],
+    python: bool = True,
+    browser: Browser | None = None,
 ) -> Exported:
     """Write the bundle to ``out``, whole or not at all, once its runner has replayed ``golden``.
 
-    ``plan`` is that of `serving.edge.plan.edge_plan`, ``functions`` that of `serving.edge.functions.text_of`. Raises
-    `SettingError` where ``out`` has something in it, and where the runner computes anything but what history does.
+    ``plan`` is that of `serving.edge.plan.edge_plan`, ``functions`` that of `serving.edge.functions.text_of`. The bundle has the
+    runner for Python, and with ``browser`` the one for a browser. Raises `SettingError` where ``out`` has something in it, and
+    where the runner computes anything but what history does.
     """
     check_out(out)
     versions = {"python": "3.11", "numpy": np.__version__, "onnxruntime": ort.__version__}
+    versions |= {"onnxruntime-web": browser.version} if browser else {}
     with tempfile.TemporaryDirectory(dir=_parent(out), prefix=f".{out.name}-") as made:
         draft = Path(made) / "bundle"
-        shutil.copytree(RUNNER, draft / RUNNER.name, ignore=shutil.ignore_patterns("__pycache__"))
-        (draft / "run.py").write_text(RUN)
+        draft.mkdir()
+        if python:
+            shutil.copytree(RUNNER, draft / RUNNER.name, ignore=shutil.ignore_patterns("__pycache__"))
+            (draft / "run.py").write_text(RUN)
+        if browser:
+            _write_browser(draft, browser)
         (draft / bundle.PLAN).write_bytes(plan)
         (draft / bundle.MODEL).write_bytes(onnx)
         if functions is not None:
             (draft / bundle.FUNCTIONS).write_bytes(functions)
         vectors = sum(one.features is not None for one in golden)
-        (draft / "README.md").write_text(readme(read(plan), manifest, needs, versions, vectors))
+        (draft / "README.md").write_text(readme(read(plan), manifest, needs, versions, vectors, python, browser is not None))
         try:
             _write_golden(draft, golden, manifest, needs, versions)
             own = iter(bundle.read(draft).check().own)
@@ -101,6 +122,16 @@ def export(
             out.rmdir()
         draft.rename(out)
     return _exported(out, found)
+
+
+def _write_browser(draft: Path, browser: Browser) -> None:
+    shutil.copytree(PAGES, draft / PAGES.name, ignore=shutil.ignore_patterns(PAGE))
+    shutil.copy(PAGES / PAGE, draft / PAGE)
+    if browser.functions is not None:
+        (draft / "functions.js").write_bytes(browser.functions)
+    (draft / "onnxruntime").mkdir()
+    for name, content in browser.files.items():
+        (draft / "onnxruntime" / name).write_bytes(content)
 
 
 def check_out(out: Path) -> None:

@@ -79,6 +79,17 @@ def needs(plan: Plan) -> list[str]:
     return found
 
 
+def check_browser(manifest: Manifest) -> None:
+    """Raises `SettingError` where a browser cannot have what the model gives: its ONNX Runtime gives tensors, no maps."""
+    signature = manifest.signature
+    for name in (signature.score[0], *signature.others):
+        if signature.output(name).maps:
+            raise SettingError(
+                f"a browser's ONNX Runtime gives tensors; model '{manifest.name}' {manifest.version} gives '{name}' as a map of "
+                "classes; convert it without ZipMap, or export with --runner python"
+            )
+
+
 def edge_plan(plan: Plan, part: Plan, manifest: Manifest, times: EventTimes) -> bytes:
     """``plan.json`` of a bundle: ``part`` is what `narrowed` made of ``plan``."""
     places = list_columns(part)

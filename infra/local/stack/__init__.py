@@ -27,7 +27,7 @@ from infra.local.stack.record import (
     writer_name,
 )
 from infra.local.stack.services import Served, running, served
-from infra.local.stack.start import up
+from infra.local.stack.start import begin_kafka, up
 from infra.local.stack.status import Row, status
 from infra.local.stack.stop import down
 
@@ -38,6 +38,7 @@ __all__ = [
     "Served",
     "Stack",
     "aliases_of",
+    "begin_kafka",
     "bootstrap",
     "down",
     "http_address",

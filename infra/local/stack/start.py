@@ -93,6 +93,23 @@ def up(
         return _up(call, wanted, replace, take_over)
 
 
+def begin_kafka(project: Path, settings: Settings, on_step: OnStep = lambda step: None) -> None:
+    """Start the local Kafka where it does not run, and return at once: `up` waits for it, and other work fills its seconds.
+
+    Raises `StackError` as `up` does.
+    """
+    folders = Folders(run_folder(project, settings))
+    call = Call(project, settings, folders, Processes(folders.run), Definitions(project), on_step, PROGRAM)
+    refuse_others(project, folders)
+    with writing(folders.run), call.processes.lock():
+        _refuse_moved(call)
+        broker, _ = _kafka(call, recorded(folders))
+        if broker:
+            jars.ensure(on_step)
+            take(project, folders)
+            _launch(call, broker)
+
+
 def look(
     project: Path, settings: Settings, services: Sequence[str], on_step: OnStep, *, replace: bool = False
 ) -> tuple[Call, Todo]:
@@ -217,10 +234,14 @@ def _stop(call: Call, work: Todo) -> None:
         call.processes.stop(name)
 
 
-def _start_broker(call: Call, broker: Broker) -> None:
+def _launch(call: Call, broker: Broker) -> None:
     if not call.processes.running(KAFKA):
         call.on_step("starting Kafka")
         call.processes.start(KAFKA, broker.prepare())
+
+
+def _start_broker(call: Call, broker: Broker) -> None:
+    _launch(call, broker)
     call.on_step("waiting for Kafka")
     broker.wait(lambda: call.processes.running(KAFKA) is not None)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
-from tests.serving.edge import bundles
+from tests.serving.edge import bundles, pages
+from tests.support.chromium import launched
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +28,17 @@ def bundle(project: Path) -> Path:
 def lines(project: Path) -> list[str]:
     """Its events, a line each."""
     return bundles.lines(project)
+
+
+@pytest.fixture(scope="session")
+def both(project: Path) -> Path:
+    """The bundle for Python and for a browser."""
+    pages.npm()
+    return bundles.export(project, project.parent / "both", "--runner", "both")
+
+
+@pytest.fixture(scope="package")  # while it is open, this thread can run no other event loop
+def chromium() -> Iterator[Browser]:
+    """A Chromium that keeps nothing."""
+    with launched() as browser:
+        yield browser

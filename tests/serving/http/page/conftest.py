@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from infra.config import monitor_state
 from infra.local.broker import Broker
@@ -22,23 +20,16 @@ from serving.http.page.outcomes import Outcomes
 from serving.http.page.sources import Sources
 from serving.models.registry import Registry
 from tests.serving.http.page.support import Opened, opening
+from tests.support.chromium import launched
 from tests.support.orders import PLAN
 from tests.support.streams import own_topics
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-ADVICE = "the page's tests need Chromium, and there is none; apt install chromium, or set CHROMIUM to its path"
 
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """A Chromium of this machine, without a window."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        pytest.skip(ADVICE)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])  # as root it has no sandbox
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

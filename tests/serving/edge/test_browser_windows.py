@@ -1,0 +1,375 @@
+"""The browser runner's windows in Chromium: every case of the contract, random streams, and what it reads and translates."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from playwright.sync_api import Browser
+
+from features.errors import SettingError
+from features.plan import OnDemand
+from serving.edge.functions import text_of
+from serving.edge.headrace_edge import events, model, on_demand
+from serving.edge.headrace_edge import plan as runner
+from serving.edge.headrace_edge.errors import RefusedError, UnscorableError
+from serving.edge.headrace_edge.windows import Bounds
+from serving.edge.javascript import translated
+from tests.contract.cases import Case, mismatches, name_of, plan_of
+from tests.contract.lockstep import AGE_MS
+from tests.contract.reference import Event
+from tests.contract.test_windows import EACH
+from tests.serving.edge.pages import Harness, harness, opened, plan_text
+from tests.serving.edge.plans import edge_plan, text
+from tests.serving.edge.test_windows import device_of, taken, written_of
+from tests.support.chromium import BLANK, served
+from tests.support.strategies import PLAN, streams
+
+pytestmark = pytest.mark.core
+
+NOW = 1_800_000_000_000
+WHOLE = plan_text(PLAN)
+RUNNER_PLAN = edge_plan(PLAN)
+
+
+@pytest.fixture(scope="module")
+def js(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    """The runner's modules in a page."""
+    folder = harness(tmp_path_factory.mktemp("modules"))
+    with served(folder) as address, opened(chromium, f"{address}/{BLANK}") as page:
+        yield Harness(page, folder)
+
+
+@EACH
+def test_every_case_of_the_contract(case: Case, js: Harness) -> None:
+    """A page gives what the case file says of arrival mode, with its dead letters and what is not complete."""
+    plan = plan_of([case], "arrival", AGE_MS if case.lateness_ms is None else case.lateness_ms)
+    sources = {source.name for source in plan.sources}
+    rows = [(place, row) for place, row in enumerate(case.rows) if row.is_event and row.source in sources]
+    said, _ = js.windows(plan_text(plan), [(row.source, written_of(row, place)) for place, row in rows])
+    found: dict[int, Mapping[str, Any] | str] = {}
+    for (place, _), one in zip(rows, said, strict=True):
+        if one is not None and len(one) == 1:
+            found[place] = one[0]
+        elif one is not None:
+            found[place] = {**{f.name: one[0][name_of(f)] for f in case.features}, "complete": one[1]}
+    wrong = mismatches(case, "arrival", found)
+    if wrong:
+        pytest.fail(wrong, pytrace=False)
+
+
+BOUNDED = (streams(size=30), st.integers(1, 6), st.integers(1, 3), st.integers(0, 30))
+HUGE = st.lists(
+    st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from((1e308, -1e308, 5e-324)), min_size=2, max_size=12
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(*BOUNDED)
+def test_random_streams_are_those_of_the_python_runner(
+    js: Harness, stream: list[Event], rows: int, keys: int, restart: int
+) -> None:
+    """Feature by feature to the bit, with `complete`, whatever is late, however little is kept, over a restart."""
+    for bounds in (Bounds(100_000, 100_000), Bounds(rows, keys)):
+        device = device_of(PLAN, bounds)
+        expected = []
+        for number, event in enumerate(stream):
+            if number == restart:
+                saved = json.loads(json.dumps(device.save()))
+                device = device_of(PLAN, bounds)
+                device.restore(saved)
+            expected.append(taken(device, event.source, text(event.columns)))
+        written = [(event.source, text(event.columns)) for event in stream]
+        said, kept = js.windows(WHOLE, written, restart, rows=bounds.rows, keys=bounds.keys)
+        assert [None if one is None else tuple(one) for one in said] == expected
+        assert repr(said) == repr([None if one is None else list(one) for one in expected])  # 1 is not 1.0, nor -0.0 0.0
+        assert all(some <= bounds.keys and most <= bounds.rows for some, most in kept)
+
+
+@settings(max_examples=60, deadline=None)
+@given(HUGE)
+def test_doubles_of_any_size_are_those_of_the_python_runner(js: Harness, values: list[float]) -> None:
+    """Sums, means and variances to the bit, and the same ones beyond a double."""
+    written = [text({"id": n, "at": 1000, "card": 1, "shop": "a", "real": one}) for n, one in enumerate(values)]
+    device = device_of(PLAN)
+    said, _ = js.windows(WHOLE, [("payments", one) for one in written])
+    for one, there in zip(written, said, strict=True):
+        try:
+            expected: Any = taken(device, "payments", one)
+        except UnscorableError as error:
+            expected = ("unscorable", str(error))
+        assert repr(there) == repr(list(expected))
+
+
+NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
+DAY, CLOCK = r"(19[67]|20[0-3])[0-9]-[01][0-9]-[0-3][0-9]", r"[0-2][0-9]:[0-6][0-9](:[0-6][0-9](\.[0-9]{1,9})?)?"
+MOMENTS = st.from_regex(rf'"{DAY}[Tt ]{CLOCK}([Zz]|[+-][0-2][0-9]:[0-9][0-9])"', fullmatch=True)
+ODD = st.sampled_from(
+    (
+        *(
+            "null",
+            "true",
+            "false",
+            '""',
+            '"a"',
+            "[]",
+            "{}",
+            "NaN",
+            "-Infinity",
+            "-0",
+            "0e99",
+            "1e400",
+            "9" * 1001,
+            "00",
+            "1.",
+            ".5",
+        ),
+        *(
+            '"\\ud83d\\ude00"',
+            '"\\ud800"',
+            '"\\x"',
+            '"\\u00"',
+            '"\t"',
+            "9223372036854775807",
+            "9223372036854775808",
+            "tru",
+            "[1,]",
+        ),
+        *("1714550400000", "1714550400000.0", "17145504e5", '"2024-02-29T12:00Z"', '"2023-02-29T12:00Z"', "99999999.99", "0.10"),
+    )
+)
+NAMES = ("id", "at", "card", "shop", "whole", "exact", "real", "note", "web", "seen", "other")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.dictionaries(st.sampled_from(NAMES), NUMBERS | MOMENTS | ODD, max_size=4), min_size=1, max_size=20))
+def test_events_are_read_as_the_python_runner_reads_them(js: Harness, many: list[dict[str, str]]) -> None:
+    """The same values of the same types, and the same refusals for the same reasons."""
+    good = {"id": "1", "at": str(NOW), "card": "1", "shop": '"a"'}
+    texts = ["{" + ", ".join(f'"{name}": {value}' for name, value in {**good, **one}.items()) + "}" for one in many]
+    assert js.call("read", WHOLE, "payments", texts, NOW) == [read(one) for one in texts]
+
+
+@pytest.mark.parametrize(
+    "written", ["", " ", "1", "[1]", "{", '{"a":1}x', "\ufeff{}", '{"a" 1}', '{"_edge":1}', "{}" * 2, "[" * 2000]
+)
+def test_what_is_no_event_is_refused_as_by_the_python_runner(js: Harness, written: str) -> None:
+    """One reason for both."""
+    (said,) = js.call("read", WHOLE, "payments", [written], NOW)
+    assert said[0] == read(written)[0] == "not_json"
+
+
+def read(written: str) -> Any:
+    """The Python runner's columns, or the reason and, but for what is no JSON at all, the text of a refusal."""
+    try:
+        found = events.read(RUNNER_PLAN.sources["payments"], written, NOW, RUNNER_PLAN.max_ahead_ms, RUNNER_PLAN.max_age_days)
+    except RefusedError as error:
+        return [error.reason, SaysMore() if error.reason == "not_json" else str(error)]
+    return found.columns
+
+
+class SaysMore:
+    """Equal to any text: each JSON reader has words of its own."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and len(other) > 10
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+VALUES = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(("float", "double", "int64", "bool", "string")), st.lists(VALUES, min_size=1, max_size=3))
+def test_a_model_is_fed_what_the_python_runner_feeds_it(js: Harness, kind: str, row: list[Any]) -> None:
+    """The same bits, and the same values refused."""
+    if kind in ("float", "double"):
+        row = [None if isinstance(value, str) else value for value in row]
+    tensor = runner.Tensor("x", kind, tuple(f"v__{place}" for place in range(len(row))), matrix=True)
+    given = {"name": "x", "type": kind, "columns": tensor.columns, "matrix": True}
+    said = js.call("fed", given, [(type(value).__name__, sent(value)) for value in row])
+    try:
+        expected = model._feed(tensor, row)
+    except UnscorableError:
+        assert said is None
+        return
+    assert said[1] == (expected[0].tolist() if kind == "string" else list(expected.tobytes()))
+
+
+def sent(value: Any) -> str:
+    """An int or a float as a text, anything else as JSON."""
+    return repr(value) if type(value) in (int, float) else json.dumps(value)
+
+
+LIMIT, RATE = 250, 0.25
+
+
+def arithmetic(inputs: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Operators, of ints, floats and both."""
+    made = {"sum": [], "share": [], "whole": [], "rest": [], "power": [], "less": [], "not_more": []}
+    for a, b in zip(inputs["a"], inputs["b"], strict=True):
+        made["sum"].append(a + b * 2 - LIMIT)
+        made["share"].append(a / b if b else None)
+        made["whole"].append(a // b if b != 0 else RATE)
+        made["rest"].append(a % b if not b == 0 else -a)  # noqa: SIM201
+        made["power"].append(a**2)
+        made["less"].append(a < b or a > 3 * b)
+        made["not_more"].append(0 <= a <= b)
+    return made
+
+
+def functions_of_python(inputs: Any) -> Any:
+    """Built-in functions, comprehensions and a function of its own."""
+
+    def middle(values: Any) -> Any:
+        ordered = sorted(values)
+        return ordered[len(ordered) // 2]
+
+    a, b = inputs["a"][0], inputs["b"][0]
+    pairs = [(x, y) for x in (a, b) for y in [1, 2.5, -3] if x != y]
+    total = 0
+    for place, (x, y) in enumerate([(one, two) for one, two in pairs]):
+        if place > 4:
+            break
+        total += max(x, y, 0) - min([x, y])
+    low = a if a < b else b
+    while low < -1000:
+        low //= 7
+    return {
+        "middle": [middle([a, b, 3])],
+        "total": [total],
+        "rounded": [round(a)],
+        "to_cents": [round(a, 2)],
+        "int": [int(b)],
+        "float": [float(a)],
+        "bool": [bool(a) and not b],
+        "any": [any(x is None for x in [a, b]) or all([a, b])],
+        "count": [sum(1 for x, y in pairs if x < y) + len(pairs) + sum(range(1, 10, 3))],
+        "ends": [pairs[-1][0] + [a, b, 1, 2][1:3][0]],
+        "low": [low],
+        "divided": [divmod(a, 7)[1]],
+        "abs": [abs(-a)],
+    }
+
+
+def functions_of_math(inputs: Any) -> Any:
+    """Those of math that every engine gives the same bits."""
+    a, b = inputs["a"][0], inputs["b"][0]
+    return {
+        "root": [math.sqrt(abs(a))],
+        "down": [math.floor(a)],
+        "up": [math.ceil(b)],
+        "cut": [math.trunc(a)],
+        "finite": [math.isfinite(a) and not math.isnan(b)],
+        "fsum": [math.fsum([a, b, 0.1, -b])],
+        "sign": [math.copysign(2, b)],
+        "rest": [math.fmod(a, 3)],
+        "turn": [math.pi * 2 - math.tau],
+    }
+
+
+NUMBER = st.integers(-(2**60), 2**60) | st.integers(-9, 9) | st.floats(-1e6, 1e6) | st.sampled_from((0.5, 2.5, -0.0, 1e300, True))
+
+
+@pytest.mark.parametrize("function", [arithmetic, functions_of_python, functions_of_math])
+def test_a_function_gives_what_it_gives_in_python(function: Any, js: Harness) -> None:
+    """Ints and floats as Python has them: types, signs of zero and all bits; what raises there throws here."""
+    name = function.__name__
+    view = OnDemand(name, ("a", "b"), (), ("x",), "")
+    written = text_of([view], {name: function})
+    (js.folder / f"{name}.js").write_bytes(translated(written))
+    python = on_demand.load(written, (view,))[name]
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.lists(st.tuples(NUMBER, NUMBER), min_size=1, max_size=40))
+    def holds(rows: list[tuple[Any, Any]]) -> None:
+        given = [{"a": [type(a).__name__, repr(a)], "b": [type(b).__name__, repr(b)]} for a, b in rows]
+        said = js.call("called", f"/{name}.js", name, given)
+        assert said == [in_python(python, a, b) for a, b in rows]
+
+    holds()
+
+
+def in_python(function: Any, a: Any, b: Any) -> Any:
+    """What a function gives: a type and a text for each output, a double's bits."""
+    try:
+        made = function({"a": [a], "b": [b]})
+    except Exception:  # as in a page, where it throws
+        return None
+    return [[name, printed(value)] for name, (value,) in made.items()]
+
+
+def printed(value: Any) -> list[str]:
+    """A value with its type."""
+    if isinstance(value, float):
+        return ["float", str(struct.unpack("<q", struct.pack("<d", value))[0])]
+    return [type(value).__name__.removesuffix("Type"), str(value).lower() if isinstance(value, bool) else str(value)]
+
+
+def with_a_default(inputs: Any) -> Any:
+    """An argument with a default."""
+
+    def plus(x: Any, y: int = 1) -> Any:
+        return x + y
+
+    return {"y": [plus(x) for x in inputs["x"]]}
+
+
+def with_a_set(inputs: Any) -> Any:
+    """Distinct values."""
+    return {"y": [len(set(inputs["x"]))]}
+
+
+def with_a_pattern(inputs: Any) -> Any:
+    """A pattern."""
+    match inputs["x"]:
+        case [x]:
+            return {"y": [x]}
+
+
+def with_a_key(inputs: Any) -> Any:
+    """An argument by name."""
+    return {"y": [max(inputs["x"], key=abs)]}
+
+
+def with_a_function_as_a_value(inputs: Any) -> Any:
+    """A function handed on."""
+    return {"y": list(map(abs, inputs["x"]))}
+
+
+def with_bits(inputs: Any) -> Any:
+    """An operator of bits."""
+    return {"y": [x & 1 for x in inputs["x"]]}
+
+
+def with_is(inputs: Any) -> Any:
+    """Identity of numbers."""
+    return {"y": [x is LIMIT for x in inputs["x"]]}
+
+
+@pytest.mark.parametrize(
+    ("function", "what"),
+    [
+        (with_a_default, "an argument with a default"),
+        (with_a_set, "'set'"),
+        (with_a_pattern, "'match inputs['x']:'"),
+        (with_a_key, "'max(inputs['x'], key=abs)'"),
+        (with_a_function_as_a_value, "'map'"),
+        (with_bits, "'x & 1'"),
+        (with_is, "'x is LIMIT'"),
+    ],
+)
+def test_a_function_that_has_no_translation_is_refused(function: Any, what: str) -> None:
+    """One line says what it uses, and what to do; Python's runner takes it."""
+    view = OnDemand(function.__name__, ("x",), (), ("y",), "")
+    with pytest.raises(SettingError) as refused:
+        translated(text_of([view], {view.view: function}))
+    assert f"'{view.view}' uses {what}" in str(refused.value)
+    assert "export with --runner python" in str(refused.value)
