@@ -51,7 +51,7 @@ class Kept(msgspec.Struct):
     not_now: str = ""
     """Why the last look began none: that is in the log once, not each hour."""
     decay: tuple[str, int, int, bool, str] | None = None
-    """What was found of decay: model, version, the day (since 1970) that its test ends, whether it has decayed, the figures."""
+    """What was measured: model, version, the day (since 1970) that its test ends, whether it has decayed, the figures."""
 
 
 class Busy(Exception):  # noqa: N818 - no error: it says that another looks

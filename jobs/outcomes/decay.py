@@ -27,7 +27,7 @@ from jobs.training.metrics import main_metric
 from jobs.training.split import Split, rows_to_test
 
 HORIZON_MS = 30 * DAY_MS
-"""How far a label's time may be from its event's: the default of `headrace outcomes`."""
+"""How far a label's time may be from its event's, the default of `headrace outcomes`; further where labels are due later."""
 
 
 class Decay(msgspec.Struct, frozen=True):
@@ -80,7 +80,8 @@ def decay_of(
         return f"{who} has no {main.name} of its training"
     key = next(iter(key_of(service.plan, config)), None)
     columns = [key] if key is not None else []
-    table = join(service, records, config.label, HORIZON_MS, columns=columns, histories=histories, on_progress=on_progress).table
+    horizon = max(HORIZON_MS, (split.delay_days + 1) * DAY_MS)  # of a day's last event the labels are due by the end of a day
+    table = join(service, records, config.label, horizon, columns=columns, histories=histories, on_progress=on_progress).table
     frame = table.to_pandas().assign(day=lambda of: of["event_time"] // DAY_MS)
     frame = frame[frame["day"].between(split.first_day, split.end_day, inclusive="left")]
     days = f"from {day_of(split.first_test_day * DAY_MS)} to {day_of((split.end_day - 1) * DAY_MS)}"

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -208,6 +209,35 @@ def test_what_has_not_decayed_is_said_with_its_figures(project: Path, look: Look
     good.unlink()
     assert "not for decay: average precision 1.0000 [" in look("--when", "decay", "--receipts", str(good))
     assert [entry.action for entry in entries(project)] == ["postpone", "postpone"]
+
+
+def test_what_cannot_be_measured_yet_is_looked_at_again(project: Path, look: Look) -> None:
+    """A monitor's first look is at its start, when the predictions may be yet to come: the log then has what is new."""
+    with_labels_of_all_keys(project)
+    with_metrics(project, average_precision=0.99)
+    file = predictions_of(project, lambda number: number % 2)
+    every = file.read_text()
+    file.write_text("\n".join(every.splitlines()[:12]))
+    assert "not for decay: there are no predictions of num v1 from 2024-05-04" in look("--when", "decay", "--receipts", str(file))
+    look("--when", "decay", "--receipts", str(file))
+    file.write_text(every)
+    assert "not for decay: average precision 1.0000 [" in look("--when", "decay", "--receipts", str(file))
+    first, second = (entry.why for entry in entries(project))
+    assert "there are no predictions" in first
+    assert "average precision 1.0000" in second
+
+
+def test_labels_that_come_after_months_are_met(project: Path, look: Look) -> None:
+    """Where they are due 40 days later, so far a prediction is joined with its label."""
+    with_labels_of_all_keys(project)
+    with_metrics(project, average_precision=0.99)
+    file = project / "data" / "outcomes.parquet"
+    table = pq.read_table(file)
+    late = pa.array([at + timedelta(days=39) for at in table["at"].to_pylist()], pa.timestamp("ms", tz="UTC"))
+    pq.write_table(table.set_column(1, "at", late), file)
+    bad = predictions_of(project, lambda number: 1 - number % 2)
+    said = look("--when", "decay", "--delay", "40", "--dry-run", "--receipts", str(bad))
+    assert "for decay: average precision 0.5000 [" in said
 
 
 def test_known_positives_are_left_out_as_a_test_does(project: Path, look: Look) -> None:
