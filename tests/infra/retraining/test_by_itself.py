@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.definitions.load import load
-from features.errors import SettingError
+from features.errors import SettingError, StackError
 from features.inputs.arrow import floats
 from infra.cli import run
 from infra.models import registry_of
@@ -273,6 +273,38 @@ def test_what_fails_changes_nothing_and_says_so(project: Path, look: Look, monke
     assert registry_at(project).versions("num") == (1,)
     set_up(project, cooldown_hours=0)
     assert "num v2 is in staging" in look("--when", "drift")
+
+
+def failing_to_try(*given: object) -> None:
+    """In place of putting a version in staging."""
+    raise StackError("the registry is full; make room")
+
+
+def test_what_fails_once_it_is_registered_leaves_no_version(project: Path, look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that nobody serves, and of which the log says that nothing was changed."""
+    monkeypatch.setattr("infra.cli.retrain._try", failing_to_try)
+    with_alarm(project)
+    assert "the registry is full" in look("--when", "drift", code=2)
+    assert [entry.action for entry in entries(project)] == ["remove", "fail"]
+    assert entries(project)[-1].why.endswith("the registry is full; make room; num v2 is removed")
+    assert registry_at(project).versions("num") == (1,)
+
+
+def test_a_failure_that_was_cut_off_is_said_by_the_next_look(project: Path, look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between the two entries: that its version was removed is no decision."""
+
+    def said(*given: object) -> None:
+        raise StackError("the machine went down")
+
+    monkeypatch.setattr("infra.cli.retrain._try", failing_to_try)
+    monkeypatch.setattr("infra.retraining.attempts.said", said)
+    with_alarm(project)
+    look("--when", "drift", code=2)
+    assert [entry.action for entry in entries(project)] == ["remove"]
+    monkeypatch.undo()
+    look("--when", "drift")
+    assert [entry.action for entry in entries(project)] == ["remove", "fail", "postpone"]
+    assert json.loads((project / ".headrace" / "retrain" / "num.json").read_text())["last"]["failed"] is True
 
 
 def test_what_is_worse_changes_nothing_and_says_so(project: Path, look: Look) -> None:
