@@ -36,6 +36,8 @@ from tests.support.num import num_project
 pytestmark = pytest.mark.core
 
 DAYS = ("--days", "1", "--delay", "1", "--test-days", "1")
+SECONDS = 240
+"""A process that loads all libraries and trains, on a machine that does other things."""
 Look = Callable[..., str]
 ALARM = Alarm(
     id="num/num/1/totals__sum_v/0",
@@ -345,7 +347,8 @@ def test_what_is_killed_leaves_nothing_half_done(project: Path, look: Look, modu
     words = ["retrain", "num", *DAYS, "--when", "drift", "--project", str(project)]
     child = subprocess.Popen([sys.executable, "-c", PROGRAM, module, function, str(mark), *words])
     try:
-        wait_until(mark.exists)
+        wait_until(lambda: mark.exists() or child.poll() is not None, SECONDS)
+        assert child.poll() is None
         assert "another retrain by itself is running" in look("--when", "drift")
     finally:
         child.send_signal(signal.SIGKILL)
