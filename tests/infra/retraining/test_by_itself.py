@@ -309,6 +309,17 @@ def test_a_failure_that_was_cut_off_is_said_by_the_next_look(project: Path, look
     assert json.loads((project / ".headrace" / "retrain" / "num.json").read_text())["last"]["failed"] is True
 
 
+def test_a_segment_that_is_no_input_is_refused_before_training(
+    project: Path, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not after it, with a model that is lost."""
+    monkeypatch.setattr(xgboost, "fit", functools.wraps(xgboost.fit)(lambda *given, **more: pytest.fail("it has trained")))
+    file = project / "headrace.toml"
+    file.write_text(file.read_text().replace("trees = 2", 'trees = 2\nsegments = ["country"]'))
+    with_alarm(project)
+    assert "got 'country' in segments" in look("--when", "drift", code=2)
+
+
 def test_what_is_worse_changes_nothing_and_says_so(project: Path, look: Look) -> None:
     """Declined, with its reason and its figures; the exit code is 1."""
     with_alarm(project)
