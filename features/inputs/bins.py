@@ -60,6 +60,8 @@ class Bins(msgspec.Struct, frozen=True):
 
         >>> Bins("n", "number", (2.0,), 1.0, 5.0).labels
         ('null', '0', '< 1', '1 to 2', '2 to 5', '> 5')
+        >>> Bins("n", "number", (12345.0,), 12344.0, 12346.0).labels
+        ('null', '0', '< 12344', '12344 to 12345', '12345 to 12346', '> 12346')
         >>> Bins("t", "text", categories=("a",)).labels
         ('null', 'new', 'a')
         """
@@ -67,7 +69,7 @@ class Bins(msgspec.Struct, frozen=True):
             return ("null", "new", *self.categories)
         if self.low is None or self.high is None:
             return ("null", "0", "< 0", "none", "> 0")
-        marks = [f"{mark:.4g}" for mark in (self.low, *self.edges, self.high)]
+        marks = _texts((self.low, *self.edges, self.high))
         inner = (f"{one} to {other}" for one, other in pairwise(marks))
         return ("null", "0", f"< {marks[0]}", *inner, f"> {marks[-1]}")
 
@@ -110,6 +112,12 @@ class Shares(msgspec.Struct, frozen=True):
     """Below the least or above the largest number of training."""
     new: float
     """Texts that training did not have, or too seldom."""
+
+
+def _texts(marks: Sequence[float]) -> list[str]:
+    """Numbers with as many digits, 4 at least, as tell them apart, since a segment is known by its label; 9 do any float32s."""
+    digits = next((n for n in range(4, 9) if len({f"{one:.{n}g}" for one in marks}) == len(set(marks))), 9)
+    return [f"{one:.{digits}g}" for one in marks]
 
 
 def number_bins(name: str, values: Sequence[Any] | npt.NDArray[Any]) -> Bins:

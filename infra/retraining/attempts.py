@@ -51,7 +51,7 @@ class Kept(msgspec.Struct):
     not_now: str = ""
     """Why the last look began none: that is in the log once, not each hour."""
     decay: tuple[str, int, int, bool, str] | None = None
-    """What was found of decay: model, version, the day (since 1970) that its test ends, whether it has decayed, the figures."""
+    """What was measured: model, version, the day (since 1970) that its test ends, whether it has decayed, the figures."""
 
 
 class Busy(Exception):  # noqa: N818 - no error: it says that another looks
@@ -74,11 +74,17 @@ class Attempts:
 
     def recover(self, production: Manifest) -> None:
         """Say of one that was killed that it failed, and remove what it had registered and had not put anywhere."""
-        last = self.kept.last
-        if last is None or last.ended:
-            return
+        if self.kept.last is not None and not self.kept.last.ended:
+            self._conclude(self.kept.last, production, "it was ended before its decision")
+
+    def _conclude(self, last: Attempt, production: Manifest, came: str) -> None:
+        """The end of one whose decision the log may lack: what it registered and is nowhere is removed, and ``came`` is said.
+
+        That a version was removed is no decision: who was killed between the two entries says the second one too.
+        """
         service = production.service
-        decided = any(last.id in entry.why for entry in self._registry.entries(service, last.seq))
+        entries = self._registry.entries(service, last.seq)
+        decided = any(last.id in entry.why for entry in entries if entry.action != "remove")
         if not decided:
             of_it = [one for one in self._registry.manifests() if one.service == service and one.lineage.get(LINEAGE) == last.id]
             left = [one for one in of_it if not self._registry.deployed(service).names_of(one.placed)]
@@ -86,12 +92,15 @@ class Attempts:
                 why = f"retrain {last.id} was ended before it was put in a shadow"
                 self._registry.remove(one.name, one.version, who=user(), why=why)
             removed = f"; {', '.join(str(one.placed) for one in left)} is removed" if left else ""
-            said(self._registry, production, "fail", f"{last.why}: it was ended before its decision{removed}")
+            said(self._registry, production, "fail", f"{last.why}: {came}{removed}")
         self._end(failed=not decided)
 
     @contextmanager
     def attempt(self, production: Manifest, cause: str, learnt_until: int) -> Iterator[Told]:
-        """Within, a retrain runs; whatever ends it without a decision is in the log as a failure, and is raised on."""
+        """Within, a retrain runs; whatever ends it without a decision is in the log as a failure, and is raised on.
+
+        A version that it had registered by then is removed: a failure changes nothing.
+        """
         own = uuid.uuid4().hex[:8]
         why, seq = f"retrain {own}, {cause}", self._registry.deployed(production.service).seq
         self.kept.last = Attempt(own, why, self.now_ms(), learnt_until, seq)
@@ -101,8 +110,7 @@ class Attempts:
             yield Told(why, own)
         except BaseException as error:
             came = "it was interrupted" if isinstance(error, KeyboardInterrupt) else " ".join(str(error).split()) or repr(error)
-            said(self._registry, production, "fail", f"{why}: {came}")
-            self._end(failed=True)
+            self._conclude(self.kept.last, production, came)
             raise
         self._end(failed=False)
 

@@ -132,7 +132,7 @@ def _schedule(one: Looking) -> Cause:
 
 
 def _decay(one: Looking) -> Cause:
-    """It reads all predictions, and so does so once for the newest matured day."""
+    """It reads all predictions, and so measures once for the newest matured day; of what it cannot yet, more may come."""
     from infra.predicted import predicted
     from jobs.outcomes.decay import decay_of
 
@@ -150,8 +150,9 @@ def _decay(one: Looking) -> Cause:
             horizon_ms=one.settings.train[one.of.name].horizon_ms,
             histories=one.wanted.histories,
         )
-        due, text = (False, found) if isinstance(found, str) else (found.decayed, found.text)
-        kept.decay = (*place, due, text)
+        if isinstance(found, str):
+            return Cause("decay", False, found, f"{place} not measured")
+        kept.decay = (*place, found.decayed, found.text)
         if not one.wanted.dry_run:
             one.attempts.save()
     return Cause("decay", kept.decay[3], kept.decay[4], str(place))

@@ -89,6 +89,7 @@ def retrained(
     Raises `SettingError` where there is nothing newer to learn than production has, or the two could not score the same rows.
     """
     from infra.predicted import predicted
+    from jobs.training.reference import check_segments
     from jobs.training.retrain import retrain
     from jobs.training.rows import rows_of, rows_served
     from jobs.training.train import learn, registered
@@ -97,6 +98,7 @@ def retrained(
     production = registry.deployed(of.name).production
     before = None if production is None else registry.manifest(production.model, production.version)
     check_newer(before, split, of.plan.digest, config.task)
+    check_segments(config.segments, input_columns(of.plan, of.plan.inputs))
     start = _start(registry, of, config, before) if wanted.warm_start else None
     if wanted.from_served:
         records = predicted(where, settings, of.name, wanted.receipts)

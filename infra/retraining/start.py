@@ -39,7 +39,8 @@ def retraining_of(service: str, where: Path, settings: Settings, written: Path |
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
-        os.setpriority(os.PRIO_PROCESS, child.pid, NICE)
+        own = os.getpriority(os.PRIO_PROCESS, 0)  # a monitor that is given less than that may not give a child more
+        os.setpriority(os.PRIO_PROCESS, child.pid, max(NICE, own))
         return child
 
     return Retraining(start, section.look_minutes * 60)

@@ -79,7 +79,8 @@ def decay_of(
         return f"{who} has no {main.name} of its training"
     key = next(iter(key_of(service.plan, config)), None)
     columns = [key] if key is not None else []
-    table = join(service, records, config.label, horizon_ms, columns=columns, histories=histories, on_progress=on_progress).table
+    horizon = max(horizon_ms, (split.delay_days + 1) * DAY_MS)  # of a day's last event the labels are due by the end of a day
+    table = join(service, records, config.label, horizon, columns=columns, histories=histories, on_progress=on_progress).table
     frame = table.to_pandas().assign(day=lambda of: of["event_time"] // DAY_MS)
     frame = frame[frame["day"].between(split.first_day, split.end_day, inclusive="left")]
     days = f"from {day_of(split.first_test_day * DAY_MS)} to {day_of((split.end_day - 1) * DAY_MS)}"

@@ -30,7 +30,15 @@ def test_counters_of_parts_add_up_to_those_of_the_whole(trained: Any, values: An
     assert sum((bins.count(part) for part in cut), np.zeros(bins.size, np.int64)).tolist() == whole.tolist()
     assert whole.sum() == len(values)
     assert whole.dtype == np.int64
-    assert len(bins.labels) == bins.size
+    assert len(bins.labels) == len(set(bins.labels)) == bins.size
+
+
+def test_cells_that_are_near_have_labels_of_their_own() -> None:
+    """A segment is known by its label: numbers are told apart by the fifth digit, where it takes that."""
+    bins = number_bins("n", np.arange(123450, 123500))
+    assert bins.labels[3:5] == ("123450 to 123454", "123454 to 123459")
+    assert len(set(bins.labels)) == bins.size
+    assert number_bins("n", [1.0, 2.0]).labels[3:] == ("1 to 1", "1 to 2", "> 2")
 
 
 @given(TEXTS, TEXTS, st.integers(0, 60))

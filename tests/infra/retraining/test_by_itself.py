@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.definitions.load import load
-from features.errors import SettingError
+from features.errors import SettingError, StackError
 from features.inputs.arrow import floats
 from infra.cli import run
 from infra.models import registry_of
@@ -35,6 +36,8 @@ from tests.support.num import num_project
 pytestmark = pytest.mark.core
 
 DAYS = ("--days", "1", "--delay", "1", "--test-days", "1")
+SECONDS = 240
+"""A process that loads all libraries and trains, on a machine that does other things."""
 Look = Callable[..., str]
 ALARM = Alarm(
     id="num/num/1/totals__sum_v/0",
@@ -210,6 +213,35 @@ def test_what_has_not_decayed_is_said_with_its_figures(project: Path, look: Look
     assert [entry.action for entry in entries(project)] == ["postpone", "postpone"]
 
 
+def test_what_cannot_be_measured_yet_is_looked_at_again(project: Path, look: Look) -> None:
+    """A monitor's first look is at its start, when the predictions may be yet to come: the log then has what is new."""
+    with_labels_of_all_keys(project)
+    with_metrics(project, average_precision=0.99)
+    file = predictions_of(project, lambda number: number % 2)
+    every = file.read_text()
+    file.write_text("\n".join(every.splitlines()[:12]))
+    assert "not for decay: there are no predictions of num v1 from 2024-05-04" in look("--when", "decay", "--receipts", str(file))
+    look("--when", "decay", "--receipts", str(file))
+    file.write_text(every)
+    assert "not for decay: average precision 1.0000 [" in look("--when", "decay", "--receipts", str(file))
+    first, second = (entry.why for entry in entries(project))
+    assert "there are no predictions" in first
+    assert "average precision 1.0000" in second
+
+
+def test_labels_that_come_after_months_are_met(project: Path, look: Look) -> None:
+    """Where they are due 40 days later, so far a prediction is joined with its label."""
+    with_labels_of_all_keys(project)
+    with_metrics(project, average_precision=0.99)
+    file = project / "data" / "outcomes.parquet"
+    table = pq.read_table(file)
+    late = pa.array([at + timedelta(days=39) for at in table["at"].to_pylist()], pa.timestamp("ms", tz="UTC"))
+    pq.write_table(table.set_column(1, "at", late), file)
+    bad = predictions_of(project, lambda number: 1 - number % 2)
+    said = look("--when", "decay", "--delay", "40", "--dry-run", "--receipts", str(bad))
+    assert "for decay: average precision 0.5000 [" in said
+
+
 def test_known_positives_are_left_out_as_a_test_does(project: Path, look: Look) -> None:
     """By predictions from the first day of training on; where they do not reach so far nothing is said."""
     with_labels_of_all_keys(project)
@@ -243,6 +275,49 @@ def test_what_fails_changes_nothing_and_says_so(project: Path, look: Look, monke
     assert registry_at(project).versions("num") == (1,)
     set_up(project, cooldown_hours=0)
     assert "num v2 is in staging" in look("--when", "drift")
+
+
+def failing_to_try(*given: object) -> None:
+    """In place of putting a version in staging."""
+    raise StackError("the registry is full; make room")
+
+
+def test_what_fails_once_it_is_registered_leaves_no_version(project: Path, look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that nobody serves, and of which the log says that nothing was changed."""
+    monkeypatch.setattr("infra.cli.retrain._try", failing_to_try)
+    with_alarm(project)
+    assert "the registry is full" in look("--when", "drift", code=2)
+    assert [entry.action for entry in entries(project)] == ["remove", "fail"]
+    assert entries(project)[-1].why.endswith("the registry is full; make room; num v2 is removed")
+    assert registry_at(project).versions("num") == (1,)
+
+
+def test_a_failure_that_was_cut_off_is_said_by_the_next_look(project: Path, look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between the two entries: that its version was removed is no decision."""
+
+    def said(*given: object) -> None:
+        raise StackError("the machine went down")
+
+    monkeypatch.setattr("infra.cli.retrain._try", failing_to_try)
+    monkeypatch.setattr("infra.retraining.attempts.said", said)
+    with_alarm(project)
+    look("--when", "drift", code=2)
+    assert [entry.action for entry in entries(project)] == ["remove"]
+    monkeypatch.undo()
+    look("--when", "drift")
+    assert [entry.action for entry in entries(project)] == ["remove", "fail", "postpone"]
+    assert json.loads((project / ".headrace" / "retrain" / "num.json").read_text())["last"]["failed"] is True
+
+
+def test_a_segment_that_is_no_input_is_refused_before_training(
+    project: Path, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not after it, with a model that is lost."""
+    monkeypatch.setattr(xgboost, "fit", functools.wraps(xgboost.fit)(lambda *given, **more: pytest.fail("it has trained")))
+    file = project / "headrace.toml"
+    file.write_text(file.read_text().replace("trees = 2", 'trees = 2\nsegments = ["country"]'))
+    with_alarm(project)
+    assert "got 'country' in segments" in look("--when", "drift", code=2)
 
 
 def test_what_is_worse_changes_nothing_and_says_so(project: Path, look: Look) -> None:
@@ -283,7 +358,8 @@ def test_what_is_killed_leaves_nothing_half_done(project: Path, look: Look, modu
     words = ["retrain", "num", *DAYS, "--when", "drift", "--project", str(project)]
     child = subprocess.Popen([sys.executable, "-c", PROGRAM, module, function, str(mark), *words])
     try:
-        wait_until(mark.exists)
+        wait_until(lambda: mark.exists() or child.poll() is not None, SECONDS)
+        assert child.poll() is None
         assert "another retrain by itself is running" in look("--when", "drift")
     finally:
         child.send_signal(signal.SIGKILL)
