@@ -183,6 +183,37 @@ class SaysMore:
     __hash__ = None  # type: ignore[assignment]
 
 
+def test_lines_are_of_a_bounded_length(js: Harness) -> None:
+    """Of a longer one the beginning is there, which is no JSON, as for the Python runner; what follows is read on."""
+    script = """async (parts) => {
+      const { lines } = await import("/browser/lines.js");
+      const said = [];
+      for await (const [source, text] of lines(new Blob(parts).stream(), "spine")) {
+        said.push([source, text.slice(0, 9), text.length, text.at(-1)]);
+      }
+      return said;
+    }"""
+    most = 2**20
+    parts = [
+        '{"a": 1}\n',
+        "x" * 3 * most,
+        '\nother\t{"b": 2}\r\n\n',
+        '{"c": 3}',
+        " " * most,
+        "x\n",
+        '{"d": "',
+        "y" * (most - 9),
+        '"}',
+    ]
+    assert js.page.evaluate(script, parts) == [
+        ["spine", '{"a": 1}', 8, "}"],
+        ["spine", "x" * 9, most + 1, "…"],
+        ["other", '{"b": 2}', 8, "}"],
+        ["spine", '{"c": 3} ', most + 1, "…"],
+        ["spine", '{"d": "yy', most, "}"],
+    ]
+
+
 VALUES = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=3)
 
 
