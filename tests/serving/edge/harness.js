@@ -28,13 +28,13 @@ export function windows(planText, rows, options, restart = -1) {
       device = new Device(plan, null, {}, options);
       device.restore(saved);
     }
-    said.push(answered(device, source, text));
+    said.push(rowSaid(device, source, text));
   }
   const kept = device.windows.map((one) => [one.keys.size, Math.max(0, ...[...one.keys.values()].map((rows) => rows.times.length))]);
   return write([said, kept.map((one) => one.map(BigInt))]);
 }
 
-function answered(device, source, text) {
+function rowSaid(device, source, text) {
   const { plan } = device;
   let event;
   try {
