@@ -226,7 +226,7 @@ def test_bounds_hold_for_what_was_saved(page: Page, lines: list[str]) -> None:
 def test_an_outbox_is_published_as_it_is(project: Path, page: Page, lines: list[str], tmp_path: Path) -> None:
     """``headrace publish`` and ``edge-audit`` take the file; an event is as it came, with its prediction beside it."""
     open_runner(page, state="published", wholeFrom="ever")
-    odd = [" \t" + lines[0].replace(',"k"', ',\r"k"') + " ", *lines[1:]]
+    odd = [" \t" + lines[0].replace(',"k"', ',\r"k"') + " ", f"\n{lines[1][:-1]}\n}}".replace(',"k"', ',\r\n"k"'), *lines[2:]]
     predictions = take(page, odd)
     page.evaluate("runner.save()")
     (name,) = [one["name"] for one in page.evaluate("runner.outbox()")]
@@ -243,6 +243,25 @@ def test_an_outbox_is_published_as_it_is(project: Path, page: Page, lines: list[
     compared = compare([path], [json.dumps(one).encode() for one in predictions])
     assert (compared.compared, compared.equal, compared.largest) == (EVENTS, EVENTS, 0.0)
     assert page.evaluate("(name) => runner.remove(name).then(() => runner.outbox())", name) == []
+
+
+def test_pages_that_end_soon_save_their_state_too(page: Page, lines: list[str]) -> None:
+    """`saveEvery` counts the events of all pages since the last saved state: else the open files would grow without an end."""
+    for first in (0, 4, 8):
+        open_runner(page, state="short", saveEvery=10)
+        take(page, lines[first : first + 4])
+        page.reload()
+    open_runner(page, state="short", saveEvery=10)
+    files = [[one["events"], one["closed"]] for one in page.evaluate("runner.outbox()")]
+    assert files == [[10, True], [2, False]]
+
+
+def test_a_bundle_may_be_in_another_folder_than_the_page(chromium: Browser, both: Path) -> None:
+    """Its address is with or without a slash in the end."""
+    with served(both.parent) as there, opened(chromium, f"{there}/{BLANK}") as page:
+        for folder in (both.name, f"/{both.name}/"):
+            script = "async ([from, folder]) => (await (await import(from)).open({ folder })).replayed"
+            assert page.evaluate(script, [f"/{both.name}/browser/runner.js", folder])["vectors"] > 20
 
 
 def test_only_a_closed_file_is_removed(page: Page, lines: list[str]) -> None:
@@ -354,14 +373,26 @@ def test_a_wrong_option_is_one_line(options: dict[str, Any], what: str, page: Pa
     assert open_runner(page, **options) == what
 
 
-def test_a_database_that_is_full_stops_the_runner(page: Page, lines: list[str]) -> None:
+CLOSE = "runner.store.database.close()"
+ABORT = """() => {
+  const add = IDBObjectStore.prototype.add;
+  IDBObjectStore.prototype.add = function (one) {
+    add.call(this, one);
+    this.transaction.abort();
+  };
+}"""
+"""As a browser does that has no more room."""
+
+
+@pytest.mark.parametrize(("stop", "what"), [(CLOSE, "InvalidStateError"), (ABORT, "it was ended")])
+def test_a_database_that_is_closed_or_full_stops_the_runner(stop: str, what: str, page: Page, lines: list[str]) -> None:
     """No prediction is given out that is not kept, and after that none at all: windows and outbox would differ."""
     open_runner(page, state="full")
     take(page, lines[:3])
-    page.evaluate("runner.store.database.close()")
+    page.evaluate(stop)
     for _ in range(2):
         found = page.evaluate("(text) => runner.take(text).catch((error) => error.message)", lines[3])
-        assert found.startswith("the runner keeps its events in the browser's database, which says InvalidStateError")
+        assert found.startswith(f"the runner keeps its events in the browser's database, which says {what}")
     page.reload()
     open_runner(page, state="full")
     assert [one["event_id"] for one in take(page, lines[:5]) if one] == [0, 1, 2, 3, 4]
