@@ -21,7 +21,7 @@ from jobs.ingest.publish import feed
 from serving.edge.compare import compare
 from serving.edge.plan import check_browser
 from tests.serving.edge.bundles import EVENTS, bare, content, said
-from tests.serving.edge.pages import open_runner, opened, take
+from tests.serving.edge.pages import npm, open_runner, opened, take
 from tests.serving.edge.plans import manifest_of
 from tests.serving.edge.test_runner import another_maximum, another_score, another_sum, none, with_golden
 from tests.support.chromium import BLANK, ISOLATED, keeping, served
@@ -455,6 +455,19 @@ def test_onnxruntime_web_is_the_package_that_is_pinned(
         [f".onnxruntime-web-{onnxruntime_web.VERSION}.lock"],
     )
     assert list((tmp_path / "cache" / "headrace" / f"onnxruntime-web-{onnxruntime_web.VERSION}").iterdir()) == []
+
+
+def test_what_npm_says_is_in_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real one, whose registry is not there."""
+    npm()
+    given = {"registry": "http://127.0.0.1:9", "fetch_retries": "0", "cache": str(tmp_path / "npm")}
+    for name, value in {
+        "XDG_CACHE_HOME": str(tmp_path),
+        **{f"npm_config_{name}": value for name, value in given.items()},
+    }.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingError, match=r"it says: npm .* ECONNREFUSED"):
+        onnxruntime_web.files()
 
 
 def test_a_damaged_cache_is_fetched_again(both: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
