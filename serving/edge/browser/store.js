@@ -130,12 +130,16 @@ function line({ event, own }) {
 
 /** Until the function that is given back is called, no other page of this origin has the store. */
 async function alone(name) {
-  const [refused, release] = await new Promise((told) => {
+  const [refused, release] = await new Promise((told, failed) => {
     const held = (lock) => (lock === null ? told([true]) : new Promise((freed) => told([false, freed])));
-    navigator.locks.request(`headrace-edge ${name}`, { ifAvailable: true }, held);
+    navigator.locks.request(`headrace-edge ${name}`, { ifAvailable: true }, held).catch((error) => failed(unlocked(error)));
   });
   if (refused) throw new EdgeError(`a state has one runner; another page has '${name}'; close it, or name another state`);
   return release;
+}
+
+function unlocked(error) {
+  return new EdgeError(`a state has one runner, for which the browser has a lock; it says ${error.name}: ${error.message}; open without a state`);
 }
 
 function opened(name) {
