@@ -64,14 +64,14 @@ def _fetched() -> dict[str, bytes]:
             "(Debian: apt install npm), or export with --runner python"
         )
     with tempfile.TemporaryDirectory() as made:
-        command = [npm, "pack", f"onnxruntime-web@{VERSION}", "--silent", "--pack-destination", made]
+        command = [npm, "pack", f"onnxruntime-web@{VERSION}", "--loglevel=error", "--pack-destination", made]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=made, timeout=FETCH_S)
         except subprocess.TimeoutExpired:
             raise SettingError(f"npm fetches onnxruntime-web {VERSION}; it did not in {FETCH_S} s; try again") from None
         packed = list(Path(made).glob("*.tgz"))
         if done.returncode or not packed:
-            said = " ".join((done.stderr or done.stdout).split())[-300:] or f"exit code {done.returncode}"
+            said = " ".join((done.stderr or done.stdout).split())[:300] or f"exit code {done.returncode}"
             raise SettingError(f"npm fetches onnxruntime-web {VERSION}; it says: {said}; see 'npm config get registry'")
         return _unpacked(packed[0])
 

@@ -38,6 +38,8 @@ CALLED = frozenset(
     ("abs", "all", "any", "bool", "divmod", "enumerate", "float", "int", "len", "list", "max", "min", "pow", "range", "reversed")
 ) | {"round", "sorted", "sum", "tuple", "zip"}
 """Of `serving.edge.functions.BUILTINS`, those that ``python.js`` has."""
+MOST = {"int": 1, "pow": 2}
+"""Arguments of those that take one more in Python: a base, a modulus."""
 CONSTANTS = frozenset({"e", "inf", "nan", "pi", "tau"})
 MATH = (
     frozenset(("acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "ceil", "copysign", "cos", "cosh", "exp", "expm1"))
@@ -78,15 +80,17 @@ class _Function:
 
     def text(self, node: ast.FunctionDef) -> str:
         """The function, as a declaration."""
-        arguments = node.args
-        if arguments.defaults or arguments.vararg or arguments.kwarg or arguments.kwonlyargs:
-            raise self._refused(node, "an argument with a default, * or **")
-        given = [self._name(node, one.arg) for one in (*arguments.posonlyargs, *arguments.args)]
+        given = self._arguments(node, node.args)
         own = [f"${name}" for name in _assigned(node.body) if f"${name}" not in given]
         lines = [f"let {', '.join(own)};"] if own else []
         lines += [line for one in node.body for line in self._statement(one)]
         body = "\n".join(f"  {line}" for line in [*lines, "return null;"])
         return f"function ${node.name}({', '.join(given)}) {{\n{body}\n}}"
+
+    def _arguments(self, node: ast.AST, of: ast.arguments) -> list[str]:
+        if of.defaults or of.vararg or of.kwarg or of.kwonlyargs:
+            raise self._refused(node, "an argument with a default, * or **")
+        return [self._name(node, one.arg) for one in (*of.posonlyargs, *of.args)]
 
     def _statement(self, node: ast.stmt) -> list[str]:
         match node:
@@ -115,8 +119,8 @@ class _Function:
                 return ["break;"]
             case ast.Continue():
                 return ["continue;"]
-            case ast.FunctionDef():
-                return [f"${node.name} = {self.text(node)};"]
+            case ast.FunctionDef(name=name):
+                return [f"{self._name(node, name)} = {self.text(node)};"]
         raise self._refused(node, f"'{ast.unparse(node).splitlines()[0]}'")
 
     def _block(self, body: Iterable[ast.stmt]) -> list[str]:
@@ -173,21 +177,27 @@ class _Function:
             case ast.Dict(keys=keys, values=values) if all(isinstance(k, ast.Constant) and type(k.value) is str for k in keys):
                 pairs = [f"[{self.value(k)}, {self.value(v)}]" for k, v in zip(keys, values, strict=True) if k is not None]
                 return f"new Map([{', '.join(pairs)}])"
-            case ast.ListComp(elt=one, generators=generators) | ast.GeneratorExp(elt=one, generators=generators):
-                return self._comprehension(one, generators)
+            case ast.ListComp(elt=one, generators=generators):
+                made = self._new()
+                inner = self._comprehension(generators, f"{made}.push({self.value(one)});")
+                return f"(() => {{ const {made} = []; {inner} return {made}; }})()"
+            case ast.GeneratorExp(elt=one, generators=generators):
+                return f"(function* () {{ {self._comprehension(generators, f'yield {self.value(one)};')} }})()"
             case ast.Subscript(value=of, slice=ast.Slice(lower=lower, upper=upper, step=None)):
                 ends = ("null" if end is None else self.value(end) for end in (lower, upper))
                 return f"py.slice({self.value(of)}, {', '.join(ends)})"
             case ast.Subscript(value=of, slice=place) if not isinstance(place, ast.Slice):
                 return f"py.at({self.value(of)}, {self.value(place)})"
-            case ast.Lambda(args=arguments, body=body) if not (arguments.defaults or arguments.vararg or arguments.kwarg):
-                return f"(({', '.join(self._name(node, one.arg) for one in arguments.args)}) => {self._result(body)})"
+            case ast.Lambda(args=arguments, body=body):
+                return f"(({', '.join(self._arguments(node, arguments))}) => {self._result(body)})"
             case ast.Call(
                 func=ast.Name(id="zip"),
                 args=args,
                 keywords=[ast.keyword(arg="strict", value=ast.Constant(value=bool() as strict))],
             ):
                 return f"py.{'zipStrict' if strict else 'zip'}({', '.join(map(self.value, args))})"
+            case ast.Call(func=ast.Name(id=name), args=args) if len(args) > MOST.get(name, len(args)):
+                raise self._refused(node, f"'{ast.unparse(node)}'")
             case ast.Call(func=func, args=args, keywords=[]) if not any(isinstance(one, ast.Starred) for one in args):
                 return f"{self._called(func)}({', '.join(map(self.value, args))})"
             case ast.Attribute(value=ast.Name(id=of), attr=name) if of in self._math and name in CONSTANTS:
@@ -225,17 +235,16 @@ class _Function:
             before = value
         return found[0] if len(found) == 1 else f"({' && '.join(found)})"
 
-    def _comprehension(self, one: ast.expr, generators: list[ast.comprehension]) -> str:
-        made = self._new()
-        opened, closed = [f"(() => {{ const {made} = [];"], [f"return {made}; }})()"]
+    def _comprehension(self, generators: list[ast.comprehension], innermost: str) -> str:
+        """The loops of a comprehension; ``innermost`` is what they do with a value."""
+        opened: list[str] = []
         for generator in generators:
             item = self._new()
             names = _targets(generator.target)
             opened += [f"for (const {item} of py.each({self.value(generator.iter)})) {{ let {', '.join(f'${n}' for n in names)};"]
             opened += self._assign(generator.target, item)
             opened += [f"if (!{self._truth(test)}) continue;" for test in generator.ifs]
-            closed.insert(0, "}")
-        return " ".join([*opened, f"{made}.push({self.value(one)});", *closed])
+        return " ".join([*opened, innermost, "}" * len(generators)])
 
     def _called(self, func: ast.expr) -> str:
         """What is called."""

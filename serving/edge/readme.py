@@ -57,7 +57,8 @@ are closed when the runner has ended.
 BROWSER = """## In a browser
 
 Serve the folder by https, or from localhost: `python -m http.server --bind 127.0.0.1` does for a try. `index.html` is an example
-of a page, which scores with ONNX Runtime for WebAssembly, in `onnxruntime/`. Your own may say:
+of a page, which scores with ONNX Runtime for WebAssembly, in `onnxruntime/`. Your own, in another file, for those of the bundle
+are held against the manifest, may say:
 
 ```js
 import {{ open }} from "./browser/runner.js";

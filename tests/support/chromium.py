@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ADVICE = "no Chromium: apt install chromium, or set CHROMIUM to its path; without it no browser runs what is made for one"
@@ -24,6 +24,9 @@ BLANK = "blank.html"
 """A page that `served` has in every folder, with nothing in it but a strict policy."""
 POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; img-src data:"
 CONTENT = f"""<!doctype html><link rel="icon" href="data:,"><meta http-equiv="Content-Security-Policy" content="{POLICY}">"""
+
+
+expect.set_options(timeout=60_000)  # a bundle is verified and replayed first, maybe on cores that do much else
 
 
 def command() -> str:

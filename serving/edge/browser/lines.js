@@ -1,6 +1,8 @@
 // Lines of a stream of bytes: `{…}` is an event of the spine, `SOURCE<TAB>{…}` one of any source; a blank line is none.
 
 const NEWLINE = 10;
+const LONGEST = 1_048_576; // bytes of a line: of a longer one, which Kafka would not take either, only so many are ever in memory
+const TOO_LONG = new TextEncoder().encode("…");
 const NO_TEXT = "\udcff"; // stands for what is no UTF-8: it is refused as it is read
 
 /** Each line's source and event, as soon as it is there. */
@@ -13,6 +15,7 @@ export async function* lines(stream, spine) {
   }
 }
 
+/** The lines; of one longer than `LONGEST` the beginning, which is no JSON. */
 async function* split(stream) {
   const reader = stream.getReader();
   let rest = new Uint8Array();
@@ -21,12 +24,16 @@ async function* split(stream) {
     if (done) break;
     let from = 0;
     for (let end = value.indexOf(NEWLINE); end >= 0; end = value.indexOf(NEWLINE, from)) {
-      yield joined(rest, value.subarray(from, end));
+      yield bounded(joined(rest, value.subarray(from, end)));
       [rest, from] = [new Uint8Array(), end + 1];
     }
-    rest = joined(rest, value.subarray(from));
+    if (rest.length <= LONGEST) rest = joined(rest, value.subarray(from));
   }
-  if (rest.length) yield rest;
+  if (rest.length) yield bounded(rest);
+}
+
+function bounded(line) {
+  return line.length <= LONGEST ? line : joined(line.subarray(0, LONGEST), TOO_LONG);
 }
 
 function joined(one, other) {

@@ -1,4 +1,5 @@
 // Python's operators and functions for `functions.js`: a BigInt is an int, a number a float, a Map a dict, an Array a list or tuple.
+// What Python gives one by one, once, is an iterator here too: a generator, zip, enumerate, reversed.
 //
 // What raises in Python throws here. exp, log, sin and their like are the browser's: they may differ from Python's in the last bit.
 
@@ -50,7 +51,13 @@ export function add(one, other) {
   return addNumbers(one, other);
 }
 export const subtract = arithmetic((a, b) => a - b, (a, b) => a - b);
-export const multiply = arithmetic((a, b) => a * b, (a, b) => a * b);
+const multiplyNumbers = arithmetic((a, b) => a * b, (a, b) => a * b);
+
+export function multiply(one, other) {
+  const [many, count] = isNumber(one) ? [other, one] : [one, other];
+  if (Array.isArray(many)) return Array(Math.max(0, Number(index(count)))).fill(many).flat(1);
+  return typeof many === "string" ? many.repeat(Math.max(0, Number(index(count)))) : multiplyNumbers(one, other);
+}
 export const divide = arithmetic(
   (a, b) => (divisor(b) < 0n ? -quotient(a, -b) : quotient(a, b)), // 0 / -2 is -0.0
   (a, b) => a / divisor(b),
@@ -67,6 +74,7 @@ function floored(a, b) {
 /** As CPython's float_divmod. */
 function flooredFloats(a, b) {
   let rest = a % b;
+  if (Number.isNaN(rest)) return [nan, nan];
   let whole = (a - rest) / b;
   if (rest) {
     if (b < 0 !== rest < 0) [rest, whole] = [rest + b, whole - 1];
@@ -80,7 +88,7 @@ function flooredFloats(a, b) {
 
 function floatPower(a, b) {
   if (a === 1 || b === 0) return 1; // also of NaN, where JavaScript has NaN
-  if (a === 0 && b < 0) throw new RangeError("0.0 cannot be raised to a negative power");
+  if (a === 0 && b < 0 && b !== -inf) throw new RangeError("0.0 cannot be raised to a negative power");
   if (a === -1 && Math.abs(b) === inf) return 1;
   if (a < 0 && Number.isFinite(a) && Number.isFinite(b) && !Number.isInteger(b)) fail("a complex number");
   return bounded(a ** b, a, b);
@@ -104,7 +112,7 @@ export function positive(value) {
 export function truth(value) {
   if (value === undefined) fail("a name has no value yet");
   if (Array.isArray(value)) return value.length > 0;
-  return value instanceof Map ? value.size > 0 : Boolean(value);
+  return value instanceof Map ? value.size > 0 : Boolean(value) || Number.isNaN(value);
 }
 
 export function and(...values) {
@@ -158,11 +166,20 @@ export function has(many, one) {
   return each(many).some((value) => equal(value, one));
 }
 
-/** What a loop goes over. */
+function isIterator(many) {
+  return typeof many?.next === "function";
+}
+
+/** What a loop goes over; an iterator has nothing left then. */
 export function each(many) {
+  return isIterator(many) ? [...many] : sequence(many);
+}
+
+/** What has a length and places. */
+function sequence(many) {
   if (Array.isArray(many)) return many;
   if (many instanceof Map) return [...many.keys()];
-  return typeof many === "string" ? Array.from(many) : fail(`${kind(many)} is not iterable`);
+  return typeof many === "string" ? Array.from(many) : fail(`${kind(many)} is not iterable, or has no length and no places`);
 }
 
 /** Values for names of this shape, [0, [0, 0]] for `a, (b, c)`. */
@@ -179,7 +196,7 @@ function placeIn(many, place) {
 
 export function at(many, place) {
   if (many instanceof Map) return many.has(place) ? many.get(place) : fail(`KeyError: ${place}`);
-  const found = each(many);
+  const found = sequence(many);
   const where = placeIn(found, place);
   return where >= 0 && where < found.length ? found[where] : fail("index out of range");
 }
@@ -196,7 +213,7 @@ export function put(many, place, value) {
 
 export function slice(many, from, to) {
   const ends = [from === null ? 0n : index(from), to === null ? undefined : index(to)];
-  const found = each(many).slice(...ends.map((end) => (end === undefined ? end : Number(end))));
+  const found = sequence(many).slice(...ends.map((end) => (end === undefined ? end : Number(end))));
   return typeof many === "string" ? found.join("") : found;
 }
 
@@ -284,7 +301,7 @@ export function pow(one, other) {
 }
 
 export function len(many) {
-  return BigInt(each(many).length);
+  return BigInt(sequence(many).length);
 }
 
 function best(values, better) {
@@ -294,23 +311,30 @@ function best(values, better) {
 export const min = (...values) => best(values, less);
 export const max = (...values) => best(values, (one, other) => less(other, one));
 export const sum = (many, start = 0n) => each(many).reduce(addNumbers, start);
-export const all = (many) => each(many).every(truth);
-export const any = (many) => each(many).some(truth);
 export const list = (many = []) => [...each(many)];
 export const tuple = list;
-export const reversed = (many) => [...each(many)].reverse();
+export const reversed = (many) => [...sequence(many)].reverse().values();
 export const sorted = (many) => [...each(many)].sort((one, other) => (less(one, other) ? -1 : less(other, one) ? 1 : 0));
-export const enumerate = (many, start = 0n) => each(many).map((value, place) => [index(start) + BigInt(place), value]);
+export const enumerate = (many, start = 0n) => each(many).map((value, place) => [index(start) + BigInt(place), value]).values();
+
+/** Whether there is a value of this truth: none behind the first is computed. */
+function isThere(many, wanted) {
+  for (const value of isIterator(many) ? many : sequence(many)) if (truth(value) === wanted) return true;
+  return false;
+}
+export const all = (many) => !isThere(many, false);
+export const any = (many) => isThere(many, true);
 
 export function zip(...many) {
   const lists = many.map(each);
   const shortest = lists.length ? Math.min(...lists.map((one) => one.length)) : 0;
-  return Array.from({ length: shortest }, (_, place) => lists.map((one) => one[place]));
+  return Array.from({ length: shortest }, (_, place) => lists.map((one) => one[place])).values();
 }
 
 export function zipStrict(...many) {
-  const lengths = new Set(many.map((one) => each(one).length));
-  return lengths.size > 1 ? fail("zip() of lists that are not as long") : zip(...many);
+  const lists = many.map(each);
+  const lengths = new Set(lists.map((one) => one.length));
+  return lengths.size > 1 ? fail("zip() of lists that are not as long") : zip(...lists);
 }
 
 export function range(...ends) {
@@ -350,6 +374,12 @@ const towards = (compute) => (value) => {
   return typeof found === "bigint" ? found : whole(compute(found));
 };
 
+/** Where some are infinite or no numbers, what these alone give. */
+function fsum(values) {
+  const others = values.filter((value) => !Number.isFinite(value));
+  return others.length ? bounded(others.reduce((one, other) => one + other), ...others) : sumOfDoubles(values);
+}
+
 export const math = {
   pi: Math.PI,
   e: Math.E,
@@ -373,7 +403,7 @@ export const math = {
   isnan: (value) => Number.isNaN(float(value)),
   isinf: (value) => Math.abs(float(value)) === inf,
   isfinite: (value) => Number.isFinite(float(value)),
-  fsum: (many) => sumOfDoubles(each(many).map(float)),
+  fsum: (many) => fsum(each(many).map(float)),
   radians: (value) => float(value) * (Math.PI / 180),
   ...Object.fromEntries(
     ["sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh"].map((name) => [

@@ -35,9 +35,10 @@ export async function open(options = {}) {
   try {
     const restored = device(bundle, { ...chosen, store });
     if (saved) restored.restore(saved.device);
-    for (const record of await store.since(saved?.outbox ?? 1)) restored.retake(record);
+    const records = await store.since(saved?.outbox ?? 1);
+    for (const record of records) restored.retake(record);
     if (!saved) await store.save(restored.save()); // from the first moment on it is of this bundle
-    return new Runner(bundle.plan, restored, store, replayed, chosen);
+    return new Runner(bundle.plan, restored, store, replayed, chosen, records.length);
   } catch (error) {
     store.close();
     throw error;
@@ -45,13 +46,13 @@ export async function open(options = {}) {
 }
 
 class Runner {
-  constructor(plan, device, store, replayed, { saveEvery }) {
+  constructor(plan, device, store, replayed, { saveEvery }, unsaved = 0) {
     this.plan = plan;
     this.replayed = replayed; // {vectors, values} of the golden vectors
     this.device = device;
     this.store = store;
     this.saveEvery = saveEvery;
-    this.unsaved = 0;
+    this.unsaved = unsaved; // events, also of pages before that ended without a saved state
     this.last = Promise.resolve();
   }
 
@@ -152,5 +153,7 @@ function checked(options) {
   if (options.state !== null && (typeof options.state !== "string" || !options.state)) {
     throw new EdgeError(`state is a name, or null where nothing is kept; got '${options.state}'`);
   }
-  return { ...options, folder: new URL(options.folder, location.href) };
+  const folder = new URL(options.folder, location.href);
+  if (!folder.pathname.endsWith("/")) folder.pathname += "/"; // else its files would be those beside it
+  return { ...options, folder };
 }

@@ -22,7 +22,7 @@ export async function open(name, bundle, sync) {
   const release = await alone(name);
   try {
     const database = await opened(name);
-    const state = await asked(database.transaction(STATE).objectStore(STATE).get(STATE));
+    const state = await result(database.transaction(STATE).objectStore(STATE).get(STATE));
     checked(name, bundle, state);
     return [new Store(database, bundle, sync, release, await first(database, state)), state];
   } catch (error) {
@@ -50,19 +50,19 @@ class Store {
 
   /** The event that was taken as the n-th; undefined where its file was removed. */
   at(n) {
-    return asked(this.begun(["outbox"], "readonly").objectStore("outbox").get(n));
+    return result(this.begun(["outbox"], "readonly").objectStore("outbox").get(n));
   }
 
   /** The events of files from this number on, in the order in which they were taken. */
   async since(number) {
-    const found = await asked(this.index().getAll(IDBKeyRange.lowerBound([number])));
+    const found = await result(this.index().getAll(IDBKeyRange.lowerBound([number])));
     return found.sort((one, other) => one.n - other.n);
   }
 
   /** Keep the state of a device, and go on with files of the next number, if those of this one have anything. */
   async save(device) {
     const transaction = this.begun(["outbox", STATE], "readwrite", "strict");
-    const written = await asked(transaction.objectStore("outbox").index(FILE).count(IDBKeyRange.lowerBound([this.number])));
+    const written = await result(transaction.objectStore("outbox").index(FILE).count(IDBKeyRange.lowerBound([this.number])));
     const number = this.number + (written ? 1 : 0);
     transaction.objectStore(STATE).put({ format: FORMAT, bundle: this.bundle, outbox: number, device }, STATE);
     await done(transaction);
@@ -73,7 +73,7 @@ class Store {
   async files() {
     const places = [];
     await walked(this.index().openKeyCursor(null, "nextunique"), (cursor) => places.push(cursor.key));
-    const counts = await Promise.all(places.map((place) => asked(this.index().count(place))));
+    const counts = await Promise.all(places.map((place) => result(this.index().count(place))));
     return places.map(([number, source], at) => {
       const name = `${source}-${String(number).padStart(8, "0")}.jsonl`;
       return { name, source, number, events: counts[at], closed: number < this.number };
@@ -82,7 +82,7 @@ class Store {
 
   /** A file, as `headrace publish` takes it. */
   async file(name) {
-    const records = await asked(this.index().getAll(placeOf(name)));
+    const records = await result(this.index().getAll(placeOf(name)));
     return new File(records.map(line), name, { type: "application/x-ndjson" });
   }
 
@@ -123,19 +123,23 @@ function placeOf(name) {
   return [Number(match[2]), match[1]];
 }
 
-/** An event with what the runner adds, as a line. */
+/** An event with what the runner adds, as a line: a break of lines is white space in JSON, and nowhere within a text. */
 function line({ event, own }) {
-  return `${event.replace(/}[ \t\n\r]*$/, "").trimEnd()},"${OWN}":${own}}\n`.trimStart();
+  return `${event.trim().slice(0, -1).trimEnd().replaceAll("\n", " ")},"${OWN}":${own}}\n`;
 }
 
 /** Until the function that is given back is called, no other page of this origin has the store. */
 async function alone(name) {
-  const [refused, release] = await new Promise((told) => {
+  const [refused, release] = await new Promise((told, failed) => {
     const held = (lock) => (lock === null ? told([true]) : new Promise((freed) => told([false, freed])));
-    navigator.locks.request(`headrace-edge ${name}`, { ifAvailable: true }, held);
+    navigator.locks.request(`headrace-edge ${name}`, { ifAvailable: true }, held).catch((error) => failed(unlocked(error)));
   });
   if (refused) throw new EdgeError(`a state has one runner; another page has '${name}'; close it, or name another state`);
   return release;
+}
+
+function unlocked(error) {
+  return new EdgeError(`a state has one runner, for which the browser has a lock; it says ${error.name}: ${error.message}; open without a state`);
 }
 
 function opened(name) {
@@ -144,7 +148,7 @@ function opened(name) {
     request.result.createObjectStore("outbox", { keyPath: "n" }).createIndex(FILE, ["number", "source"]);
     request.result.createObjectStore(STATE);
   };
-  return asked(request);
+  return result(request);
 }
 
 function checked(name, bundle, state) {
@@ -160,11 +164,11 @@ function checked(name, bundle, state) {
 
 /** The number of the files that are written next: those of a state that was not saved since go on. */
 async function first(database, state) {
-  const cursor = await asked(database.transaction("outbox").objectStore("outbox").index(FILE).openKeyCursor(null, "prev"));
+  const cursor = await result(database.transaction("outbox").objectStore("outbox").index(FILE).openKeyCursor(null, "prev"));
   return Math.max(state?.outbox ?? 1, cursor?.key[0] ?? 1);
 }
 
-function asked(request) {
+function result(request) {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(kept(request.error));

@@ -28,13 +28,13 @@ export function windows(planText, rows, options, restart = -1) {
       device = new Device(plan, null, {}, options);
       device.restore(saved);
     }
-    said.push(answered(device, source, text));
+    said.push(rowSaid(device, source, text));
   }
   const kept = device.windows.map((one) => [one.keys.size, Math.max(0, ...[...one.keys.values()].map((rows) => rows.times.length))]);
   return write([said, kept.map((one) => one.map(BigInt))]);
 }
 
-function answered(device, source, text) {
+function rowSaid(device, source, text) {
   const { plan } = device;
   let event;
   try {
@@ -105,8 +105,9 @@ function value(kind, text) {
   return { int: BigInt, float: double, bool: (one) => one === "True", NoneType: () => null, str: (one) => one }[kind](text);
 }
 
-/** As Python's type and text would be, a double by its bits. */
+/** As Python's type and text would be, a double by its bits; of a NaN these say nothing. */
 function printed(one) {
+  if (Number.isNaN(one)) return ["float", "nan"];
   if (typeof one === "number") return ["float", new BigInt64Array(new Float64Array([one]).buffer)[0].toString()];
   if (one === null) return ["None", "None"];
   return [{ bigint: "int", boolean: "bool" }[typeof one] ?? typeof one, String(one)];

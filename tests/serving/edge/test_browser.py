@@ -21,7 +21,7 @@ from jobs.ingest.publish import feed
 from serving.edge.compare import compare
 from serving.edge.plan import check_browser
 from tests.serving.edge.bundles import EVENTS, bare, content, said
-from tests.serving.edge.pages import open_runner, opened, take
+from tests.serving.edge.pages import npm, open_runner, opened, take
 from tests.serving.edge.plans import manifest_of
 from tests.serving.edge.test_runner import another_maximum, another_score, another_sum, none, with_golden
 from tests.support.chromium import BLANK, ISOLATED, keeping, served
@@ -31,7 +31,6 @@ pytestmark = [pytest.mark.core, pytest.mark.slow]
 
 PAGE = "index.html"
 TIMES = {"arrived_at", "featured_at", "scored_at"}
-STARTED_MS = 30_000
 EVAL = """() => new Promise((said) => setTimeout(() => {
   try {
     said((0, eval)("1"));
@@ -113,13 +112,13 @@ def test_the_example_page_predicts(
     file = tmp_path / "events.jsonl"
     file.write_text("\n".join(["no event", *lines]))
     with served(both, headers) as there, opened(chromium, f"{there}/{PAGE}?wholeFrom=ever&state=person") as page:
-        expect(page.locator("#status")).to_contain_text("all as they should be", timeout=STARTED_MS)
+        expect(page.locator("#status")).to_contain_text("all as they should be")
         page.locator("#event").fill(lines[0])
         page.get_by_role("button", name="Take it").click()
         expect(page.locator("#lines")).to_contain_text('"event_id":0')
         page.locator("#file").set_input_files(file)
         page.get_by_role("button", name="Take them").click()
-        expect(page.locator("#status")).to_contain_text(f"{EVENTS + 1} events of events.jsonl were taken", timeout=STARTED_MS)
+        expect(page.locator("#status")).to_contain_text(f"{EVENTS + 1} events of events.jsonl were taken")
         expect(page.locator("#files")).to_contain_text(f"{EVENTS} events")
         with page.expect_download() as download:
             page.get_by_role("button", name="Download").click()
@@ -135,7 +134,7 @@ def test_the_policy_of_the_page_lets_no_text_run(chromium: Browser, both: Path) 
     with served(both) as there, served(both) as elsewhere:
         page = chromium.new_page()
         page.goto(f"{there}/{PAGE}")
-        expect(page.locator("#status")).to_contain_text("all as they should be", timeout=STARTED_MS)
+        expect(page.locator("#status")).to_contain_text("all as they should be")
         assert "Content Security Policy" in page.evaluate(EVAL)
         with pytest.raises(Error, match="Failed to fetch"):
             page.evaluate("(address) => fetch(address)", elsewhere)
@@ -226,7 +225,7 @@ def test_bounds_hold_for_what_was_saved(page: Page, lines: list[str]) -> None:
 def test_an_outbox_is_published_as_it_is(project: Path, page: Page, lines: list[str], tmp_path: Path) -> None:
     """``headrace publish`` and ``edge-audit`` take the file; an event is as it came, with its prediction beside it."""
     open_runner(page, state="published", wholeFrom="ever")
-    odd = [" \t" + lines[0].replace(',"k"', ',\r"k"') + " ", *lines[1:]]
+    odd = [" \t" + lines[0].replace(',"k"', ',\r"k"') + " ", f"\n{lines[1][:-1]}\n}}".replace(',"k"', ',\r\n"k"'), *lines[2:]]
     predictions = take(page, odd)
     page.evaluate("runner.save()")
     (name,) = [one["name"] for one in page.evaluate("runner.outbox()")]
@@ -243,6 +242,25 @@ def test_an_outbox_is_published_as_it_is(project: Path, page: Page, lines: list[
     compared = compare([path], [json.dumps(one).encode() for one in predictions])
     assert (compared.compared, compared.equal, compared.largest) == (EVENTS, EVENTS, 0.0)
     assert page.evaluate("(name) => runner.remove(name).then(() => runner.outbox())", name) == []
+
+
+def test_pages_that_end_soon_save_their_state_too(page: Page, lines: list[str]) -> None:
+    """`saveEvery` counts the events of all pages since the last saved state: else the open files would grow without an end."""
+    for first in (0, 4, 8):
+        open_runner(page, state="short", saveEvery=10)
+        take(page, lines[first : first + 4])
+        page.reload()
+    open_runner(page, state="short", saveEvery=10)
+    files = [[one["events"], one["closed"]] for one in page.evaluate("runner.outbox()")]
+    assert files == [[10, True], [2, False]]
+
+
+def test_a_bundle_may_be_in_another_folder_than_the_page(chromium: Browser, both: Path) -> None:
+    """Its address is with or without a slash in the end."""
+    with served(both.parent) as there, opened(chromium, f"{there}/{BLANK}") as page:
+        for folder in (both.name, f"/{both.name}/"):
+            script = "async ([from, folder]) => (await (await import(from)).open({ folder })).replayed"
+            assert page.evaluate(script, [f"/{both.name}/browser/runner.js", folder])["vectors"] > 20
 
 
 def test_only_a_closed_file_is_removed(page: Page, lines: list[str]) -> None:
@@ -271,6 +289,12 @@ def test_a_state_has_one_runner(page: Page, lines: list[str]) -> None:
         )
         page.evaluate("runner.close()")
         assert open_runner(second, state="one")["vectors"] > 20
+
+
+def test_a_state_without_a_lock_is_refused(page: Page) -> None:
+    """A frame without an origin has none."""
+    page.evaluate("() => { navigator.locks.request = async () => { throw new DOMException('none here', 'SecurityError'); }; }")
+    assert "it says SecurityError: none here; open without a state" in open_runner(page, state="one")
 
 
 def test_a_state_of_another_bundle_is_refused(page: Page) -> None:
@@ -354,14 +378,26 @@ def test_a_wrong_option_is_one_line(options: dict[str, Any], what: str, page: Pa
     assert open_runner(page, **options) == what
 
 
-def test_a_database_that_is_full_stops_the_runner(page: Page, lines: list[str]) -> None:
+CLOSE = "runner.store.database.close()"
+ABORT = """() => {
+  const add = IDBObjectStore.prototype.add;
+  IDBObjectStore.prototype.add = function (one) {
+    add.call(this, one);
+    this.transaction.abort();
+  };
+}"""
+"""As a browser does that has no more room."""
+
+
+@pytest.mark.parametrize(("stop", "what"), [(CLOSE, "InvalidStateError"), (ABORT, "it was ended")])
+def test_a_database_that_is_closed_or_full_stops_the_runner(stop: str, what: str, page: Page, lines: list[str]) -> None:
     """No prediction is given out that is not kept, and after that none at all: windows and outbox would differ."""
     open_runner(page, state="full")
     take(page, lines[:3])
-    page.evaluate("runner.store.database.close()")
+    page.evaluate(stop)
     for _ in range(2):
         found = page.evaluate("(text) => runner.take(text).catch((error) => error.message)", lines[3])
-        assert found.startswith("the runner keeps its events in the browser's database, which says InvalidStateError")
+        assert found.startswith(f"the runner keeps its events in the browser's database, which says {what}")
     page.reload()
     open_runner(page, state="full")
     assert [one["event_id"] for one in take(page, lines[:5]) if one] == [0, 1, 2, 3, 4]
@@ -424,6 +460,19 @@ def test_onnxruntime_web_is_the_package_that_is_pinned(
         [f".onnxruntime-web-{onnxruntime_web.VERSION}.lock"],
     )
     assert list((tmp_path / "cache" / "headrace" / f"onnxruntime-web-{onnxruntime_web.VERSION}").iterdir()) == []
+
+
+def test_what_npm_says_is_in_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real one, whose registry is not there."""
+    npm()
+    given = {"registry": "http://127.0.0.1:9", "fetch_retries": "0", "cache": str(tmp_path / "npm")}
+    for name, value in {
+        "XDG_CACHE_HOME": str(tmp_path),
+        **{f"npm_config_{name}": value for name, value in given.items()},
+    }.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingError, match=r"it says: npm .* ECONNREFUSED"):
+        onnxruntime_web.files()
 
 
 def test_a_damaged_cache_is_fetched_again(both: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
