@@ -39,7 +39,7 @@ WITHIN_RECEIPT = {"headrace-event.within": "receipt"}
 
 def outcomes_sql(plan: OutcomesPlan, options: JobOptions) -> Job:
     """The Flink job of ``plan``."""
-    bad = dead_letters((plan.predictions,) if plan.has_dead_letters else plan.sources, options)
+    bad = dead_letters(plan.sources, options, (plan.labels,) if plan.has_dead_letters else ())
     tables = (_predictions(plan, options), _labels(plan, options), _outcomes(plan, options), bad.table)
     return Job((*OPERATORS, JOIN, *tables, _rows(plan), _joined(plan)), (_insert(plan), *bad.inserts))
 

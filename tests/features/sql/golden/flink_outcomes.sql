@@ -205,3 +205,14 @@ SELECT
   `_value`
 FROM `_predictions`
 WHERE `_reason` IS NOT NULL AND NOT written('predictions.fraud', `_partition`, `_offset`, epoch_millis(`_arrived`));
+
+INSERT INTO `_dead_letters`
+SELECT
+  CONCAT_WS('-', 'labels', CAST(`_partition` AS STRING), CAST(`_offset` AS STRING)),
+  `_reason`,
+  `_detail`,
+  ROW('labels', `_partition`, `_offset`),
+  epoch_millis(`_arrived`),
+  `_value`
+FROM `_labels`
+WHERE `_reason` IS NOT NULL AND CHAR_LENGTH(`_reason`) < 0;
