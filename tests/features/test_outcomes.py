@@ -65,3 +65,11 @@ def test_the_event_id_has_the_type_of_the_spine() -> None:
     assert "`event_id` STRING" in outcomes_sql(planned(), options()).text
     numbered = msgspec.structs.replace(ORDERS, columns=(Column("id", INT), ORDERS.columns[1]))
     assert "CAST(`_id` AS BIGINT)" in outcomes_sql(planned(msgspec.structs.replace(PLAN, sources=(numbered,))), options()).text
+
+
+def test_a_prediction_may_be_of_any_age() -> None:
+    """Its event was young enough when it was predicted, or it would have a dead letter; labels are held to the setting."""
+    predictions, labels = outcomes_sql(planned(), options(max_age_days=1)).setup[-6:-4]
+    assert "CREATE TEMPORARY TABLE `_predictions`" in predictions
+    assert "'headrace-event.max-age-ms' = '4611686018427387904'" in predictions
+    assert "'headrace-event.max-age-ms' = '86400000'" in labels

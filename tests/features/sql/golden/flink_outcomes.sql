@@ -37,7 +37,7 @@ CREATE TEMPORARY TABLE `_predictions` (
   'headrace-event.time' = 'event_time',
   'headrace-event.timestamps' = '',
   'headrace-event.max-ahead-ms' = '3600000',
-  'headrace-event.max-age-ms' = '1576800000000',
+  'headrace-event.max-age-ms' = '4611686018427387904',
   'headrace-event.value-bytes' = '6283008',
   'key.format' = 'raw',
   'key.fields' = '_key',
