@@ -197,9 +197,10 @@ def test_a_kill_changes_no_outcome(world: World, cluster: Cluster) -> None:
     predictions, labels = random_records(random.Random(7))
     sent = [label.sent for label in labels]
     first, second = len(predictions) // 3, 2 * len(predictions) // 3
-    with in_process(world.plan, world.config(None, bounded=False)):
+    rarely = msgspec.structs.replace(world.config(None, bounded=False), checkpoint_interval_ms=30_000)
+    with in_process(world.plan, rarely):  # the next checkpoint would be after the kill
         world.send(predictions[:first], sent[:first])
-        await_checkpoint(world.folder)
+        await_checkpoint(world.folder, seconds=180)  # a JVM starts first
         before = len(world.outcomes())
         world.send(predictions[first:second], sent[first:second])
         _wait(lambda: len(world.outcomes()) > before + first // 2)
@@ -207,8 +208,9 @@ def test_a_kill_changes_no_outcome(world: World, cluster: Cluster) -> None:
     expected = world.batch(predictions, labels)
     plan = msgspec.structs.replace(world.plan, has_dead_letters=not world.plan.has_dead_letters)
     job = Submitted(plan, world.config(cluster.rest, bounded=False))
+    counted = {event: row["labels"] for event, row in expected.items()}
     try:
-        _wait(lambda: _labels(world.last()) == {event: row["labels"] for event, row in expected.items()} or not job.is_alive())
+        _wait(lambda: _labels(world.last()) == counted or not job.is_alive(), seconds=300)
     finally:
         job.stop()
         cluster.await_no_job()
