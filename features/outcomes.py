@@ -34,7 +34,8 @@ class OutcomesPlan(msgspec.Struct, frozen=True, dict=True):
     horizon_ms: int
     """How far a label's time may be from its event's, either way."""
     has_dead_letters: bool
-    """Whether another job, the service's own, reads the labels' topic, and writes dead letters for what it cannot read."""
+    """Whether another job, the service's own, reads the labels' topic, and writes dead letters for what it cannot read. The state
+    does not depend on it: a plan that takes over may read that topic, or no longer."""
 
     @property
     def sources(self) -> tuple[Source, Source]:

@@ -9,6 +9,7 @@ from features.outcomes import OutcomesPlan, outcomes_plan
 from features.plan import Column, ColumnType, Plan, Source
 from features.sql.flink.options import job_group
 from features.sql.flink.outcomes import outcomes_sql
+from features.sql.flink.sinks import NO_ROW
 from tests.support.options import options
 
 pytestmark = pytest.mark.core
@@ -52,10 +53,11 @@ def test_another_horizon_or_label_is_another_state() -> None:
 def test_dead_letters_of_labels_are_written_by_one_job() -> None:
     """By the service's own where that reads their topic."""
     alone = outcomes_sql(planned(), options()).inserts
-    assert sum("INSERT INTO `_dead_letters`" in insert for insert in alone) == 2
+    assert sum("INSERT INTO `_dead_letters`" in insert and NO_ROW not in insert for insert in alone) == 2
     beside = outcomes_sql(planned(msgspec.structs.replace(PLAN, sources=(ORDERS, RETURNS))), options()).inserts
-    assert [insert for insert in beside if "_dead_letters" in insert and "returned" in insert] == []
-    assert len(beside) == 2
+    (of_labels,) = (insert for insert in beside if "INSERT INTO `_dead_letters`" in insert and "returned" in insert)
+    assert of_labels.endswith(f"AND {NO_ROW}")
+    assert [insert for insert in beside if insert != of_labels] == [*alone[:2]]
 
 
 def test_the_event_id_has_the_type_of_the_spine() -> None:
@@ -63,3 +65,11 @@ def test_the_event_id_has_the_type_of_the_spine() -> None:
     assert "`event_id` STRING" in outcomes_sql(planned(), options()).text
     numbered = msgspec.structs.replace(ORDERS, columns=(Column("id", INT), ORDERS.columns[1]))
     assert "CAST(`_id` AS BIGINT)" in outcomes_sql(planned(msgspec.structs.replace(PLAN, sources=(numbered,))), options()).text
+
+
+def test_a_prediction_may_be_of_any_age() -> None:
+    """Its event was young enough when it was predicted, or it would have a dead letter; labels are held to the setting."""
+    predictions, labels = outcomes_sql(planned(), options(max_age_days=1)).setup[-6:-4]
+    assert "CREATE TEMPORARY TABLE `_predictions`" in predictions
+    assert "'headrace-event.max-age-ms' = '4611686018427387904'" in predictions
+    assert "'headrace-event.max-age-ms' = '86400000'" in labels

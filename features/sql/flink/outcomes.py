@@ -35,11 +35,13 @@ PREDICTION = {
 LABEL = {"label": "DOUBLE", "known_at": "BIGINT", "label_at": "BIGINT", "labels": "BIGINT"}
 WITH_KEY = {"key.format": "raw", "key.fields": "_key", "value.fields-include": "EXCEPT_KEY"}
 WITHIN_RECEIPT = {"headrace-event.within": "receipt"}
+ANY_AGE = {"headrace-event.max-age-ms": str(2**62)}
+"""What was predicted was young enough then: a job that reads on, or starts anew, may be years behind."""
 
 
 def outcomes_sql(plan: OutcomesPlan, options: JobOptions) -> Job:
     """The Flink job of ``plan``."""
-    bad = dead_letters((plan.predictions,) if plan.has_dead_letters else plan.sources, options)
+    bad = dead_letters(plan.sources, options, (plan.labels,) if plan.has_dead_letters else ())
     tables = (_predictions(plan, options), _labels(plan, options), _outcomes(plan, options), bad.table)
     return Job((*OPERATORS, JOIN, *tables, _rows(plan), _joined(plan)), (_insert(plan), *bad.inserts))
 
@@ -47,7 +49,7 @@ def outcomes_sql(plan: OutcomesPlan, options: JobOptions) -> Job:
 def _predictions(plan: OutcomesPlan, options: JobOptions) -> str:
     source = plan.predictions
     required = [column.name for column in source.columns if column.name != source.time]
-    settings = {**from_topic(plan, source, required, options), **WITH_KEY, **WITHIN_RECEIPT}
+    settings = {**from_topic(plan, source, required, options), **WITH_KEY, **WITHIN_RECEIPT, **ANY_AGE}
     return _source(plan, source, ["`_key` STRING", *_columns(source)], settings, options)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -28,6 +28,8 @@ KEYED_JSON = {
     "value.format": "headrace-vector",
     "value.fields-include": "EXCEPT_KEY",
 }
+NO_ROW = "CHAR_LENGTH(`_reason`) < 0"
+"""What is never true, and what Flink's planner does not see through: it would leave the insert out."""
 
 
 class Sink(msgspec.Struct, frozen=True):
@@ -103,14 +105,24 @@ def _rows_of_vectors(job: JobPlan, plan: Plan, options: JobOptions) -> tuple[str
     return rows
 
 
-def dead_letters(sources: Iterable[Source], options: JobOptions) -> Sink:
-    """What could not be read of the ``sources``, and what has no dead letter of an earlier start."""
+def dead_letters(sources: Iterable[Source], options: JobOptions, elsewhere: Collection[Source] = ()) -> Sink:
+    """What could not be read of the ``sources``, and what has no dead letter of an earlier start.
+
+    Another job writes those of the sources ``elsewhere``, now: theirs are an insert of no row, as Flink finds the state of a
+    checkpoint by the shape of the whole job.
+    """
     columns = ["`_key` STRING", "`reason` STRING", "`detail` STRING", ORIGIN, "`arrived_at` BIGINT", "`value` BYTES"]
     settings = to_topic(options.dead_letters, longest_dead_letter(options), options)
     return Sink(
         create_table("_dead_letters", columns, {**settings, **KEYED_JSON}),
         tuple(
-            insert("_dead_letters", _dead_letter(source), source.name, "`_reason` IS NOT NULL", f"NOT {_written(source)}")
+            insert(
+                "_dead_letters",
+                _dead_letter(source),
+                source.name,
+                "`_reason` IS NOT NULL",
+                NO_ROW if source in elsewhere else f"NOT {_written(source)}",
+            )
             for source in sources
         ),
     )

@@ -130,10 +130,10 @@ def todo(
     _check_models(call, [plans[service] for service in (*changed, *notes) if service in plans])
     elsewhere = f"Kafka is on {address} now"
     stop = {stream_name(job): elsewhere if moved else "its plan cannot be read" for job in dead if job not in kept}
-    stop |= _readers(call, dict.fromkeys(before.services if moved else (), elsewhere))
-    stop |= _readers(call, {service: "; ".join(found) for service, found in notes.items()})
+    stop |= readers(call, dict.fromkeys(before.services if moved else (), elsewhere))
+    stop |= readers(call, {service: "; ".join(found) for service, found in notes.items()})
     stop |= {stream_name(job): REPLACED for job in replaced}
-    stop |= _readers(call, {service: GONE if lines == [GONE] else REPLACED for service, lines in changed.items()})
+    stop |= readers(call, {service: GONE if lines == [GONE] else REPLACED for service, lines in changed.items()})
     for name in surplus(call.processes.names(), plans, call.settings):
         stop[name] = SURPLUS[role_of(name)[0]]
     others = {service: before.definitions.get(service, "") for service in before.services if service not in names}
@@ -191,11 +191,11 @@ def _notes(call: Call, before: Stack, service: str) -> tuple[str, ...]:
     return scorer_notes(recorded_plan(call.folders, service), call.now.is_new(before.definitions, service))
 
 
-def _readers(call: Call, why: Mapping[str, str]) -> dict[str, str]:
+def readers(call: Call, why: Mapping[str, str]) -> dict[str, str]:
     """What reads vectors and predictions of these services, and why they are stopped, which ``why`` says by service."""
     found = {name: role_of(name) for name in call.processes.names()}
-    readers = {"scorer", "online", "monitor", "outcomes"}
-    return {name: why[service] for name, (role, service, _) in found.items() if role in readers and service in why}
+    roles = {"scorer", "online", "monitor", "outcomes"}
+    return {name: why[service] for name, (role, service, _) in found.items() if role in roles and service in why}
 
 
 def _refusal(call: Call, before: Stack, changed: Mapping[str, Sequence[str]], *, is_dead: bool) -> str:

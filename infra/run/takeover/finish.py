@@ -9,9 +9,10 @@ import msgspec
 
 from infra.local.files import read_json, write_whole
 from infra.local.stack import Stack
+from infra.local.stack.definitions import GONE
 from infra.local.stack.record import HTTP, stream_name, writer_name
 from infra.local.stack.start import start
-from infra.local.stack.todo import Call
+from infra.local.stack.todo import Call, readers
 from infra.local.stack.turns import hand_over
 from infra.run.takeover.begin import state_of
 from infra.run.takeover.cut import offsets_of, running_scorers
@@ -109,13 +110,17 @@ def _stack(before: Stack, pending: Pending) -> Stack:
 
 
 def _restart_readers(call: Call, pending: Pending, stack: Stack | None) -> None:
-    """A writer of online rows takes the vectors of one plan, and HTTP serves the plans that it was started with."""
-    for service in [*(new.service for _, new in pending.changed), *pending.gone]:
+    """A writer of online rows takes the vectors of one plan, and HTTP serves the plans that it was started with.
+
+    What reads of a service that is gone ends.
+    """
+    for name in readers(call, dict.fromkeys(pending.gone, GONE)):
+        call.processes.stop(name)
+    for service in (new.service for _, new in pending.changed):
         name = writer_name(service)
         if call.processes.running(name):
             call.processes.stop(name)
-            if service not in pending.gone:
-                start(call, name, (service,))
+            start(call, name, (service,))
     if stack and HTTP in call.processes.names():
         call.processes.stop(HTTP)
         start(call, HTTP, stack.services)

@@ -167,6 +167,23 @@ def test_a_takeover_that_was_killed_goes_on(light: Light, monkeypatch: pytest.Mo
     assert serving.plan == plan.short_digest
 
 
+def test_what_reads_of_a_service_that_is_gone_ends(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its scorer, and its monitor and job of outcomes, which no settings stop; those of the service that stays run on."""
+    for name, value in {"MONITOR__RUN": "true", "OUTCOMES__RUN": "true", "TRAIN__CARDS__LABEL": "labels.is_fraud"}.items():
+        monkeypatch.setenv(f"HEADRACE_{name}", value)
+    monkeypatch.setenv("HEADRACE_TRAIN__TERMINALS__LABEL", "labels.is_fraud")
+    light.up()
+    before = light.pids()
+    assert {"monitor-terminals", "outcomes-terminals"} < before.keys()
+    monkeypatch.setenv("HEADRACE_SERVICES", "cards")
+    light.define("terminals = FeatureService", "_terminals = FeatureService")
+    take_over(light)
+    after = light.pids()
+    assert after.keys() == {"stream-cards", "scorer-cards", "monitor-cards", "outcomes-cards"}
+    assert {name for name, pid in after.items() if pid == before[name]} == after.keys() - {"stream-cards"}
+    assert not any("terminals" in name for name in Processes(light.run).names())
+
+
 def test_definitions_that_are_restored_take_an_unfinished_takeover_back(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was started beside ends; what runs was never touched."""
     light.up()

@@ -37,7 +37,7 @@ CREATE TEMPORARY TABLE `_predictions` (
   'headrace-event.time' = 'event_time',
   'headrace-event.timestamps' = '',
   'headrace-event.max-ahead-ms' = '3600000',
-  'headrace-event.max-age-ms' = '1576800000000',
+  'headrace-event.max-age-ms' = '4611686018427387904',
   'headrace-event.value-bytes' = '6283008',
   'key.format' = 'raw',
   'key.fields' = '_key',
@@ -205,3 +205,14 @@ SELECT
   `_value`
 FROM `_predictions`
 WHERE `_reason` IS NOT NULL AND NOT written('predictions.fraud', `_partition`, `_offset`, epoch_millis(`_arrived`));
+
+INSERT INTO `_dead_letters`
+SELECT
+  CONCAT_WS('-', 'labels', CAST(`_partition` AS STRING), CAST(`_offset` AS STRING)),
+  `_reason`,
+  `_detail`,
+  ROW('labels', `_partition`, `_offset`),
+  epoch_millis(`_arrived`),
+  `_value`
+FROM `_labels`
+WHERE `_reason` IS NOT NULL AND CHAR_LENGTH(`_reason`) < 0;
