@@ -2,6 +2,7 @@
 
 import { el, moment } from "./dom.js";
 import { ask, AskError, NoReplyError } from "./ask.js";
+import { closed } from "./dialog.js";
 
 // In the order in which they are shown.
 const PANELS = [
@@ -134,6 +135,7 @@ function alive(does) {
 }
 
 function choose(service) {
+  closed();
   select.value = service;
   history.replaceState(null, "", `#${encodeURIComponent(service)}`);
   document.title = `${service} – Headrace`;
