@@ -174,8 +174,7 @@ async function begin() {
   }
   select.replaceChildren(...names.map((name) => el("option", { value: name }, name)));
   select.addEventListener("change", () => choose(select.value));
-  const wanted = decodeURIComponent(location.hash.slice(1));
-  choose(names.includes(wanted) ? wanted : names[0]);
+  choose(names.find((name) => `#${encodeURIComponent(name)}` === location.hash) ?? names[0]);
   document.addEventListener("visibilitychange", () => {
     for (const frame of frames) {
       if (document.hidden) frame.stop();

@@ -217,6 +217,13 @@ def test_another_service_is_chosen_by_keyboard_and_kept_in_the_address(
         expect(opened.panel("models", "empty").locator("code")).to_have_text("headrace train sales --promote production")
 
 
+def test_an_address_of_no_service_shows_the_first(sources: Sources, open_page: Callable[..., Opened]) -> None:
+    """Also one that is no text at all."""
+    with page_of(sources) as running:
+        for mark in ("#nobody", "#%"):
+            expect(open_page(running.address, f"/{mark}").panel("models", "empty")).to_contain_text("headrace train orders")
+
+
 def test_a_service_that_ends_is_said_and_one_that_comes_back_goes_on(
     sources: Sources, open_page: Callable[..., Opened], monkeypatch: pytest.MonkeyPatch
 ) -> None:
