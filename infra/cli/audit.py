@@ -65,7 +65,6 @@ def audit(
             from jobs.audit.over_time import draw
 
             draw(found, out)
-    _leave(found, folder(project))
     if as_json:
         show.json(_as_json(found))
     else:
@@ -74,6 +73,7 @@ def audit(
             show.out.print(f"\n→ {show.escape(str(out))}")
     for line in _warnings(found, loaded.plan):
         warn(line)
+    _leave(found, folder(project))
     if found.found.unexplained:
         raise typer.Exit(1)
 

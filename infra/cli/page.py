@@ -7,21 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from features.plan import Plan
     from features.service import Service
     from infra.settings import Settings
     from serving.http.config import KafkaConfig
-    from serving.http.page.sources import Sources
+    from serving.http.page.sources import Explained, Sources
     from serving.models.registry import Registry
 
 
 def sources_of(
-    project: Path, settings: Settings, services: Sequence[Service], registry: Registry, kafka: KafkaConfig | None
+    project: Path,
+    settings: Settings,
+    services: Sequence[Service],
+    registry: Registry,
+    kafka: KafkaConfig | None,
+    explain: Callable[[str, str], Explained] | None = None,
 ) -> Sources:
-    """The project's, of these services."""
-    from infra.cli.page_explain import Explaining
+    """The project's, of these services; ``explain`` explains their events."""
     from infra.config import monitor_state
     from infra.local import stack
     from infra.local.processes import Processes
@@ -45,7 +49,7 @@ def sources_of(
         cpu=Processes(folders.run).cpu_seconds,
         audit_file=folders.audit_of,
         batch_days=partial(_batch_days, project, {service.name: service.plan for service in services}),
-        explain=Explaining(project),
+        explain=explain,
         core_hour=settings.http.core_hour,
         currency=settings.http.currency,
     )

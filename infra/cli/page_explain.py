@@ -44,6 +44,8 @@ class Explaining:
     def __init__(self, project: Path) -> None:
         self._project = project
         self._turn = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_closed = False
 
     def __call__(self, service: str, event_id: str) -> Explained:
         """What ``headrace explain`` says of an event.
@@ -59,22 +61,33 @@ class Explaining:
         finally:
             self._turn.release()
 
+    def close(self) -> None:
+        """End what runs: nobody waits for it any more."""
+        self._is_closed = True
+        if self._process is not None:
+            self._process.kill()
+
     def _explained(self, service: str, event_id: str, picture: Path) -> Explained:
         from serving.http.page.sources import Explained
 
         can_draw = find_spec("matplotlib") is not None
         drawn = ["--out", str(picture)] if can_draw else []
         command = [sys.executable, "-m", "infra.cli", "explain", "--project", str(self._project), "--json", *drawn]
-        try:
-            done = subprocess.run([*command, "--", service, event_id], capture_output=True, timeout=SECONDS, check=False)
-        except subprocess.TimeoutExpired:
-            raise StackError(
-                f"an event is explained within {SECONDS:g} s here; run 'headrace explain {service} {event_id}', at leisure"
-            ) from None
-        if done.returncode:
-            lines = done.stderr.decode(errors="replace").strip().splitlines() or ["it gave no reason"]
+        with subprocess.Popen([*command, "--", service, event_id], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            self._process = process
+            if self._is_closed:
+                process.kill()
+            try:
+                said, refused = process.communicate(timeout=SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise StackError(
+                    f"an event is explained within {SECONDS:g} s here; run 'headrace explain {service} {event_id}', at leisure"
+                ) from None
+        if process.returncode:
+            lines = refused.decode(errors="replace").strip().splitlines() or ["it gave no reason"]
             raise SettingError(lines[-1].removeprefix("error: "))
-        values = [_told(value) for value in msgspec.json.decode(done.stdout, type=_Said).values]
+        values = [_told(value) for value in msgspec.json.decode(said, type=_Said).values]
         return Explained(values, picture.read_text() if can_draw else "", "" if can_draw else NO_PICTURE)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,6 +43,7 @@ def serve(
     from features.definitions.load import load  # slow
     from infra.cli import show
     from infra.cli.page import sources_of
+    from infra.cli.page_explain import Explaining
     from infra.config import http_config, with_settings
     from infra.local import stack
     from infra.local.files import fresh
@@ -70,7 +71,8 @@ def serve(
             ready.write_bytes(msgspec.json.encode({"rest": address}))
 
     registry = registry_of(where, read)
-    run(found, registry, config, tokens, say, kafka, sources_of(where, read, found, registry, kafka))
+    with closing(Explaining(where)) as explain:
+        run(found, registry, config, tokens, say, kafka, sources_of(where, read, found, registry, kafka, explain))
 
 
 def _kafka(project: Path, settings: Settings, plans: Sequence[Plan], all_plans: Sequence[Plan]) -> KafkaConfig | None:

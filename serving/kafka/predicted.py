@@ -36,6 +36,8 @@ class Predicted:
         self._window = window
         self._order: deque[int | bytes] = deque()
         self._seen: set[int | bytes] = set()
+        self._forgotten: dict[int | bytes, int] = {}
+        """How many places of the order are of ids that were forgotten since."""
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -51,8 +53,24 @@ class Predicted:
         self._seen.add(kept)
         self._order.append(kept)
         if len(self._order) > self._window:
-            self._seen.discard(self._order.popleft())
+            oldest = self._order.popleft()
+            if not (self._forgotten and self._was_forgotten(oldest)):
+                self._seen.discard(oldest)
         return True
+
+    def forget(self, event: EventId) -> None:
+        """It has no prediction after all: what comes of it next is its first."""
+        kept = _kept(event)
+        if kept in self._seen:
+            self._seen.discard(kept)
+            self._forgotten[kept] = self._forgotten.get(kept, 0) + 1
+
+    def _was_forgotten(self, oldest: int | bytes) -> bool:
+        """Whether that place of the order is of an id that was forgotten; then one less is."""
+        places = self._forgotten.pop(oldest, 0)
+        if places > 1:
+            self._forgotten[oldest] = places - 1
+        return places > 0
 
 
 def _kept(event: EventId) -> int | bytes:

@@ -209,13 +209,14 @@ class Scorer:
         scored_at = int(time.time() * 1000)
         self._delivery.check()
         scored: list[Record] = []
-        for record, result in zip(records, results, strict=True):
-            if isinstance(result, UnscorableError):
-                bad.append((record, result))
-            elif len(result) + len(record.key or b"") > self._room:
-                bad.append((record, _too_large(result, self._room)))
-            else:
-                scored.append(Record(result, record.key, record.partition))
+        for record, message, result in zip(records, messages, results, strict=True):
+            if not isinstance(result, UnscorableError):
+                if len(result) + len(record.key or b"") <= self._room:
+                    scored.append(Record(result, record.key, record.partition))
+                    continue
+                result = _too_large(result, self._room)
+            bad.append((record, result))
+            self._predicted.forget(message.event_id)  # published again, for another model, it is no repeat
         self._delivery.predict(scored)
         letters = [letter for record, error in bad if (letter := self._dead.of(record, error))]
         for letter in letters:

@@ -95,7 +95,8 @@ class AuditPanel:
                         found[row.source, row.view].append((row, record.timestamp))
         except StackError as error:
             return [], True, str(error)
-        return [_told(view, rows) for (_, view), rows in found.items() if rows], seen < LOOKED_AT, ""
+        is_all = self._tail.is_whole and seen < LOOKED_AT
+        return [_told(view, rows) for (_, view), rows in found.items() if rows], is_all, ""
 
 
 _decode = msgspec.json.Decoder(LateRow).decode

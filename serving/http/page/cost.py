@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from serving.http.page.flow import PORTS, read_all
+from serving.http.page.flow import PORTS, SCORED, read_all
 from serving.http.page.panel import Empty, Panel
+from serving.http.page.scrape import Growth
 from serving.http.page.sources import Sources
 
 KEPT_SECONDS = 3600.0
@@ -49,6 +50,7 @@ class Cost(msgspec.Struct, frozen=True):
 class _Look(NamedTuple):
     at: float
     scored: float
+    """Predictions since the first look."""
     cpu: Mapping[str, float]
 
 
@@ -58,6 +60,7 @@ class CostPanel:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._looks: deque[_Look] = deque(maxlen=LOOKS)
+        self._growth = Growth()
 
     def __call__(self, sources: Sources, service: str) -> Cost | Empty:
         """The CPU that was used, and the predictions that were made, since the first look."""
@@ -68,9 +71,11 @@ class CostPanel:
         if not any(scorers.values()):
             return Empty(f"The scorers tell no metrics: put {PORTS} in headrace.toml, and run", "headrace up")
         metrics, _ = read_all(scorers)
-        scored = metrics.sum("headrace_scorer_events_total", what="scored") or 0.0
-        now = _Look(self._clock(), scored, sources.cpu())
-        if self._looks and scored < self._looks[-1].scored:
+        again = [
+            self._growth.add(labels["process"], labels["service"], value) for labels, value in metrics.all(SCORED, what="scored")
+        ]
+        now = _Look(self._clock(), sum(map(self._growth.of, sources.services)), sources.cpu())
+        if any(again):
             self._looks.clear()  # a scorer was started again: what it counted before is gone
         while self._looks and now.at - self._looks[0].at > KEPT_SECONDS:
             self._looks.popleft()

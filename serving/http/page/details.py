@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -15,6 +15,7 @@ from features.errors import HeadraceError
 from serving.http.page.panel import Down, Empty, Reply
 from serving.http.page.reading import HIDDEN
 from serving.http.page.sources import Sources
+from serving.http.page.threads import Threads
 from serving.http.problems import ProblemError
 
 DEADLINE_SECONDS = 12.0
@@ -45,14 +46,14 @@ class Details:
     def __init__(self, details: tuple[Detail, ...], sources: Sources) -> None:
         self._known = {(detail.panel, detail.name): detail for detail in details}
         self._sources = sources
-        self._threads = ThreadPoolExecutor(THREADS, "page-detail")
+        self._threads = Threads(THREADS, "page-detail")
 
     async def reply(self, panel: str, name: str, service: str, asked: Asked) -> Reply:
         """One of the three states, as of a panel. Raises `ProblemError` for what there is not."""
         detail = self._known.get((panel, name))
         if detail is None:
             raise ProblemError(404, f"the page has no detail '{name}' of a panel '{panel}'")
-        reading = self._threads.submit(self._read, detail, service, asked)
+        reading = self._threads.submit(partial(self._read, detail, service, asked))
         try:
             async with asyncio.timeout(detail.seconds):
                 return await asyncio.wrap_future(reading)
@@ -60,8 +61,8 @@ class Details:
             return _down(detail, f"it did not reply within {detail.seconds:g} s")
 
     def close(self) -> None:
-        """Begin no read any more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Let the threads end once they are free."""
+        self._threads.close()
 
     def _read(self, detail: Detail, service: str, asked: Asked) -> Reply:
         try:

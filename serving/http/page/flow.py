@@ -1,7 +1,7 @@
 """The panel of the flow: events a second, what is not read yet, and how long events take, hop by hop.
 
 Counters are read while somebody looks, and what the page shows is the difference between two looks: of late, and over the last
-minutes. A process that was started again counts from 0, as Prometheus takes it.
+minutes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 
 from features.errors import StackError
 from serving.http.page.panel import Empty, Panel
-from serving.http.page.scrape import Metrics, read_metrics
+from serving.http.page.scrape import Growth, Metrics, read_metrics
 from serving.http.page.sources import Sources
 from serving.kafka.metrics import HOPS
 
@@ -24,6 +24,7 @@ KEPT = 300
 """Looks that are remembered, of two seconds each while somebody looks."""
 LATE_SECONDS = 60.0
 """What is of late."""
+SCORED = "headrace_scorer_events_total"
 PORTS = "[scorer] metrics_port = 0, [stream] metrics_port = 0 and [monitor] metrics_port = 0"
 
 
@@ -70,8 +71,9 @@ class _Look(NamedTuple):
     at: float
     """By the monotonic clock."""
     scored: float
+    """Predictions since the first look."""
     hops: dict[str, dict[float, float]]
-    """By hop and upper edge in seconds, how many events took at most so long."""
+    """By hop and upper edge in seconds, how many events took at most so long, since the first look."""
 
 
 class FlowPanel:
@@ -80,6 +82,7 @@ class FlowPanel:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._looks: dict[str, deque[_Look]] = {}
+        self._growth: dict[str, Growth] = {}
 
     def __call__(self, sources: Sources, service: str) -> Flow | Empty:
         """What the scorers, the stream job and the monitor of a service say now. Raises `StackError` where no scorer replies."""
@@ -90,7 +93,7 @@ class FlowPanel:
             return Empty(f"The scorers of {service} tell no metrics: put {PORTS} in headrace.toml, and run", "headrace up")
         metrics, silent = read_all(addresses)
         looks = self._looks.setdefault(service, deque(maxlen=KEPT))
-        looks.append(_look(metrics, service, self._clock()))
+        looks.append(_look(metrics, service, self._growth.setdefault(service, Growth()), self._clock()))
         return _flow(metrics, service, tuple(looks), silent)
 
 
@@ -101,7 +104,7 @@ def read_all(addresses: Mapping[str, str | None]) -> tuple[Metrics, list[str]]:
         if address is None:
             continue
         try:
-            metrics.add(read_metrics(address))
+            metrics.add(name, read_metrics(address))
         except StackError as error:
             silent.append(f"{name}: {error}")
             failed.append(name)
@@ -111,12 +114,15 @@ def read_all(addresses: Mapping[str, str | None]) -> tuple[Metrics, list[str]]:
     return metrics, silent
 
 
-def _look(metrics: Metrics, service: str, at: float) -> _Look:
+def _look(metrics: Metrics, service: str, growth: Growth, at: float) -> _Look:
+    for labels, value in metrics.all(SCORED, service=service, what="scored"):
+        growth.add(labels["process"], SCORED, value)
     hops: dict[str, dict[float, float]] = {hop: {} for hop in HOPS}
     for labels, value in metrics.all("headrace_scorer_hop_seconds_bucket", service=service):
-        edge, counts = float(labels["le"]), hops.setdefault(labels["hop"], {})
-        counts[edge] = counts.get(edge, 0.0) + value
-    return _Look(at, metrics.sum("headrace_scorer_events_total", service=service, what="scored") or 0.0, hops)
+        edge, name = float(labels["le"]), labels["hop"]
+        growth.add(labels["process"], (name, edge), value)
+        hops.setdefault(name, {})[edge] = growth.of((name, edge))
+    return _Look(at, growth.of(SCORED), hops)
 
 
 def _flow(metrics: Metrics, service: str, looks: Sequence[_Look], silent: list[str]) -> Flow:
@@ -130,8 +136,8 @@ def _flow(metrics: Metrics, service: str, looks: Sequence[_Look], silent: list[s
     wall = round(time.time() * 1000)
     return Flow(
         over_seconds=over,
-        events_per_second=_grown(then.scored, now.scored) / over if over else None,
-        scored=int(now.scored),
+        events_per_second=(now.scored - then.scored) / over if over else None,
+        scored=int(metrics.sum(SCORED, service=service, what="scored") or 0),
         lag=None if lag is None else int(lag),
         stream_lag=stream_lag,
         monitor_lag=None if monitor_lag is None else int(monitor_lag),
@@ -144,7 +150,7 @@ def _flow(metrics: Metrics, service: str, looks: Sequence[_Look], silent: list[s
 def _point(before: _Look, after: _Look, at: int) -> Point:
     parts = [quantile(_between(before, after, name), 0.99) for name in HOPS[1:]]
     p99 = None if None in parts else sum(part for part in parts if part is not None) * 1000
-    return Point(at, _grown(before.scored, after.scored) / (after.at - before.at), p99)
+    return Point(at, (after.scored - before.scored) / (after.at - before.at), p99)
 
 
 def _hop(name: str, counts: dict[float, float]) -> Hop:
@@ -155,13 +161,8 @@ def _hop(name: str, counts: dict[float, float]) -> Hop:
 
 def _between(before: _Look, after: _Look, name: str) -> dict[float, float]:
     """The events of a hop between two looks, by upper edge."""
-    old, new = before.hops.get(name, {}), after.hops.get(name, {})
-    anew = max(old.values(), default=0.0) > max(new.values(), default=0.0)
-    return {edge: count - (0.0 if anew else old.get(edge, 0.0)) for edge, count in new.items()}
-
-
-def _grown(before: float, after: float) -> float:
-    return after - before if after >= before else after
+    old = before.hops.get(name, {})
+    return {edge: count - old.get(edge, 0.0) for edge, count in after.hops.get(name, {}).items()}
 
 
 def quantile(counts: dict[float, float], part: float) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Generic, NamedTuple, TypeVar
 
 from features.errors import StackError
@@ -23,14 +24,22 @@ class Read(NamedTuple, Generic[T]):
 
 
 class Kept(Generic[T]):
-    """The files that ``decode`` reads, which raises `HeadraceError` for one that is broken."""
+    """The files that ``decode`` reads, which raises `HeadraceError` for one that is broken; several panels may have them.
+
+    Those that look at once wait for the one that decodes, which holds the interpreter meanwhile anyway.
+    """
 
     def __init__(self, decode: Callable[[Path], T]) -> None:
         self._decode = decode
         self._known: dict[Path, tuple[tuple[int, int, int], Read[T]]] = {}
+        self._turn = Lock()
 
     def read(self, file: Path) -> Read[T] | None:
         """What the file holds; None where there is none. Raises `StackError` where it cannot be read, or as ``decode`` does."""
+        with self._turn:
+            return self._read(file)
+
+    def _read(self, file: Path) -> Read[T] | None:
         try:
             found = file.stat()
             mark = found.st_mtime_ns, found.st_ino, found.st_size

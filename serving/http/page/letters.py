@@ -2,18 +2,20 @@
 
 A replay publishes a record again, as it was: its bytes, key and headers as Kafka has them, to its own partition. It is for a
 cause that is gone: a model that could not score a vector and was replaced, an event ahead of the clock, a changed definition.
-What is still wrong with it makes it a dead letter again.
+What is still wrong with an event makes it a dead letter again; of a feature vector the dead letter that is there already stands.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from typing import Any
 
 import msgspec
 import structlog
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from features.errors import StackError
 from features.plan import Plan
@@ -32,7 +34,10 @@ MOST = 100
 PREVIEW = 400
 """Bytes of a record that are shown."""
 SECONDS = 10.0
-"""How long Kafka may take for the records of one replay."""
+"""How long Kafka may take for the records of one replay, all together."""
+PRODUCER = {"request_timeout_ms": 4_000, "delivery_timeout_ms": 8_000}
+"""What Kafka has not taken by then is not sent any more: whoever was told so may publish it again."""
+CLOSE_SECONDS = 1.0
 
 log = structlog.get_logger()
 _decode = msgspec.json.Decoder(DeadLetter).decode
@@ -94,10 +99,11 @@ class LettersPanel:
                 found.append(letter)
         if not found:
             return Empty(f"No dead letter of {service}: every event that was read could be used.")
+        is_all = self._tail.is_whole and seen < LOOKED_AT and len(found) < MOST
         reasons: dict[str, int] = {}
         for letter in found:
             reasons[letter.reason] = reasons.get(letter.reason, 0) + 1
-        return Letters(list(reversed(found)), reasons, seen < LOOKED_AT and len(found) < MOST)
+        return Letters(list(reversed(found)), reasons, is_all)
 
 
 def topics_of(plan: Plan) -> set[str]:
@@ -125,34 +131,49 @@ def replay(sources: Sources, service: str, places: Sequence[tuple[int, int]]) ->
     plan = sources.plans.get(service)
     if plan is None or sources.reader is None or sources.client is None:
         raise StackError("a replay publishes to Kafka; it is not known where that is; start it with 'headrace up'")
-    tail = Tail(sources.reader)
+    with closing(Tail(sources.reader)) as tail:
+        letters = [_whole(record) for record in tail.at(DEAD_LETTERS.name, places)]
+        first = _first(tail, topics_of(plan), letters)
+    wanted = [_record(plan, letter, first) for letter in letters]
     try:
-        letters = list(tail.at(DEAD_LETTERS.name, places))
-        wanted = [_record(tail, plan, letter) for letter in letters]
-    finally:
-        tail.close()
-    try:
-        producer = open_producer(sources.client)
+        producer = open_producer({**sources.client, **PRODUCER})
     except KafkaError as error:
         raise StackError(f"Kafka does not reply ({type(error).__name__}); 'headrace status' says what runs") from None
+    until = time.monotonic() + SECONDS
     try:
-        return [_published(producer, place, one) for place, one in zip(places, wanted, strict=True)]
+        sent = [_sent(producer, one, until) for one in wanted]
+        return [_published(place, one, until) for place, one in zip(places, sent, strict=True)]
     finally:
-        producer.close(timeout=SECONDS)
+        with suppress(KafkaError):
+            producer.close(timeout=CLOSE_SECONDS)
 
 
-def _record(tail: Tail, plan: Plan, found: Any) -> dict[str, Any] | str:
-    """What a producer is given for the record behind a dead letter, or why there is none."""
+def _whole(record: Any) -> DeadLetter | None:
+    """None for what is no dead letter."""
     try:
-        letter = None if found is None else _decode(found.value or b"")
+        return None if record is None else _decode(record.value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError):
-        letter = None
+        return None
+
+
+def _first(tail: Tail, topics: set[str], letters: Sequence[DeadLetter | None]) -> dict[Origin, Any]:
+    """The records that these dead letters are of, as far as Kafka has them."""
+    found: dict[Origin, Any] = {}
+    for topic in sorted(topics):
+        origins = list(dict.fromkeys(letter.origin for letter in letters if letter is not None and letter.origin.topic == topic))
+        if origins:
+            found |= zip(origins, tail.at(topic, [(origin.partition, origin.offset) for origin in origins]), strict=True)
+    return found
+
+
+def _record(plan: Plan, letter: DeadLetter | None, of_origins: Mapping[Origin, Any]) -> dict[str, Any] | str:
+    """What a producer is given for the record behind a dead letter, or why there is none."""
     if letter is None:
         return f"{DEAD_LETTERS.name} has no dead letter there any more; look again"
     origin = letter.origin
     if origin.topic not in topics_of(plan):
         return f"it is of {origin.topic}, which is no topic of {plan.service}; choose its service"
-    first = next(iter(tail.at(origin.topic, [(origin.partition, origin.offset)])), None)
+    first = of_origins[origin]
     to = {"topic": origin.topic, "partition": origin.partition}
     if first is not None:
         return {**to, "value": first.value, "key": first.key, "headers": list(first.headers)}
@@ -161,14 +182,30 @@ def _record(tail: Tail, plan: Plan, found: Any) -> dict[str, Any] | str:
     return {**to, "value": letter.value}
 
 
-def _published(producer: Any, place: tuple[int, int], wanted: dict[str, Any] | str) -> Replayed:
+def _sent(producer: Any, wanted: dict[str, Any] | str, until: float) -> Any:
+    """A future of where it lies, or why there is none."""
     if isinstance(wanted, str):
-        return Replayed(*place, None, wanted)
+        return wanted
+    if time.monotonic() > until:
+        return f"Kafka did not take it: others before it took {SECONDS:g} s"
     try:
-        sent = producer.send(**wanted).get(timeout=SECONDS)
+        return producer.send(**wanted)
+    except Exception as error:  # of a partition that is not there it is no error of Kafka's
+        return f"Kafka did not take it: {type(error).__name__}"
+
+
+def _published(place: tuple[int, int], sent: Any, until: float) -> Replayed:
+    if isinstance(sent, str):
+        return Replayed(*place, None, sent)
+    try:
+        lies = sent.get(timeout=max(0.0, until - time.monotonic()))
+    except KafkaTimeoutError:
+        return Replayed(
+            *place, None, "Kafka has not said in time that it took it, and may have; look at the topic before another replay"
+        )
     except KafkaError as error:
         return Replayed(*place, None, f"Kafka did not take it: {type(error).__name__}")
-    origin = Origin(sent.topic, sent.partition, sent.offset)
+    origin = Origin(lies.topic, lies.partition, lies.offset)
     log.info("a dead letter was replayed", letter=f"{place[0]}:{place[1]}", origin=origin.text)
     return Replayed(*place, origin)
 

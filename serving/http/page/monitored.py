@@ -65,9 +65,8 @@ class Monitored:
 
         Raises `StackError` for a file that is broken, or cannot be read.
         """
-        if service not in self._kept:
-            self._kept[service] = Kept(lambda file: read_state(file, service, self._length))
-        found = self._kept[service].read(self._file_of(service))
+        kept = self._kept.setdefault(service, Kept(lambda file: read_state(file, service, self._length)))
+        found = kept.read(self._file_of(service))
         return found and Seen(found.value, found.written_at)
 
     def reference(self, version: Version) -> Reference | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -14,9 +14,12 @@ import structlog
 from features.errors import HeadraceError
 from serving.http.page.panel import Down, Empty, Panel, Reply
 from serving.http.page.sources import Sources
+from serving.http.page.threads import Threads
 
 DEADLINE_SECONDS = 3.0
 """A source that has not replied by then is down; what it gives later is shown with the next request."""
+OLD_SECONDS = 30.0
+"""What came so long ago and was shown to nobody is read anew: whoever looks now was not there then."""
 HIDDEN = "it failed; the log of `headrace serve` says why"
 
 log = structlog.get_logger()
@@ -31,13 +34,19 @@ class Body(NamedTuple):
     """When it was made, by the monotonic clock."""
 
 
+class _Read(NamedTuple):
+    reply: Reply
+    at: float
+    """By the monotonic clock."""
+
+
 class Reading:
     """One panel, of every service. The event loop's thread alone has it; `_read` runs on the panel's own."""
 
     def __init__(self, panel: Panel, sources: Sources) -> None:
         self._panel, self._sources = panel, sources
-        self._thread = ThreadPoolExecutor(1, f"page-{panel.name}")
-        self._pending: dict[str, Future[Reply]] = {}
+        self._thread = Threads(1, f"page-{panel.name}")
+        self._pending: dict[str, asyncio.Future[_Read]] = {}
         self._made: dict[str, Body] = {}
         self._down: dict[str, Down] = {}
 
@@ -47,23 +56,26 @@ class Reading:
         if made is not None and time.monotonic() - made.at < self._panel.seconds:
             return made
         pending = self._pending.get(service)
-        if pending is None:
-            pending = self._pending[service] = self._thread.submit(self._read, service)
+        if pending is None or (pending.done() and time.monotonic() - pending.result().at > OLD_SECONDS):
+            pending = self._pending[service] = asyncio.wrap_future(self._thread.submit(partial(self._read, service)))
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                reply = await asyncio.shield(asyncio.wrap_future(pending))
+                read = await asyncio.shield(pending)
         except TimeoutError:
             return _body(self._since(service, Reply(down=self._is_down(f"it did not reply within {DEADLINE_SECONDS:g} s"))))
         if self._pending.get(service) is pending:
             del self._pending[service]
-            self._made[service] = _body(self._since(service, reply))
+            self._made[service] = _body(self._since(service, read.reply))
         return self._made[service]
 
     def close(self) -> None:
-        """Begin no read any more."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Let the thread end once it is free."""
+        self._thread.close()
 
-    def _read(self, service: str) -> Reply:
+    def _read(self, service: str) -> _Read:
+        return _Read(self._reply(service), time.monotonic())
+
+    def _reply(self, service: str) -> Reply:
         try:
             read = self._panel.read(self._sources, service)
         except HeadraceError as error:

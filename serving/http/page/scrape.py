@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -23,10 +23,10 @@ class Metrics:
     def __init__(self) -> None:
         self._samples: list[tuple[str, dict[str, str], float]] = []
 
-    def add(self, text: str) -> None:
-        """What one more process said."""
+    def add(self, process: str, text: str) -> None:
+        """What one more process said; its samples have its name as their label ``process``."""
         for family in text_string_to_metric_families(text):
-            self._samples += [(one.name, one.labels, one.value) for one in family.samples]
+            self._samples += [(one.name, {**one.labels, "process": process}, one.value) for one in family.samples]
 
     def all(self, name: str, **labels: str) -> Iterator[tuple[dict[str, str], float]]:
         """The labels and the value of each sample of that name with these labels."""
@@ -38,6 +38,29 @@ class Metrics:
         """The sum of them; None where there is none."""
         values = [value for _, value in self.all(name, **labels)]
         return sum(values) if values else None
+
+
+class Growth:
+    """How far counters have grown since they were first seen, of all processes together.
+
+    Each process counts for itself, as Prometheus takes it: one that says nothing for once has not grown until it says more, and
+    one that counts from 0 again was started again.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, Hashable], float] = {}
+        self._grown: dict[Hashable, float] = {}
+
+    def add(self, process: str, counter: Hashable, value: float) -> bool:
+        """What a process counts now; gives whether it was started again."""
+        before = self._last.get((process, counter), value)
+        self._last[process, counter] = value
+        self._grown[counter] = self.of(counter) + (value - before if value >= before else value)
+        return value < before
+
+    def of(self, counter: Hashable) -> float:
+        """How far it has grown."""
+        return self._grown.get(counter, 0.0)
 
 
 def read_metrics(address: str) -> str:

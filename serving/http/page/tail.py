@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -12,11 +13,14 @@ from kafka.errors import AuthorizationError, KafkaError
 from features.errors import StackError
 from schemas.newest import newest
 from serving.http.page.panel import Empty
-from serving.http.positions import beginnings, ends
+from serving.http.positions import beginnings, ends, go_on
 from serving.kafka.clients import PollingConsumer
 
 SECONDS = 2.0
 """How long a look takes at most."""
+AT_SECONDS = 5.0
+"""How long it takes to read the records of some places."""
+POLL_MS = 500
 READER = {
     "fetch_max_bytes": 2**20,
     "max_partition_fetch_bytes": 2**19,
@@ -36,20 +40,36 @@ class Tail:
     def __init__(self, reader: Mapping[str, Any]) -> None:
         self._reader = {**reader, **READER}
         self._consumer: Any = None
+        self.is_whole = True
+        """Whether the newest records that were looked at last are all that were wanted: there was time for them."""
 
     def newest(self, topic: str, most: int) -> Iterator[Any]:
-        """The last ``most`` records of each partition; none without the topic. Raises `StackError` where Kafka is away."""
+        """The last ``most`` records of each partition, as far as `SECONDS` go; none without the topic.
+
+        Raises `StackError` where Kafka is away, or gives nothing in time: that would be no record where there are some.
+        """
+        self.is_whole, until, has_some = True, time.monotonic() + SECONDS, False
         with self._open() as consumer:
-            yield from newest(consumer, (topic,), most, SECONDS)
+            for record in newest(consumer, (topic,), most, SECONDS):
+                has_some = True
+                yield record
+            if time.monotonic() >= until:
+                self.is_whole = False
+                if not has_some:
+                    raise StackError(f"Kafka gave nothing of {topic} within {SECONDS:g} s")
 
     def at(self, topic: str, places: Sequence[tuple[int, int]]) -> Iterator[Any]:
-        """The record of each partition and offset; None of what Kafka does not have. Raises `StackError` where Kafka is away."""
+        """The record of each partition and offset; None of what Kafka does not have.
+
+        Raises `StackError` where Kafka is away, or too slow to tell.
+        """
+        until = time.monotonic() + AT_SECONDS
         with self._open() as consumer:
             known = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
             first, last = (beginnings(consumer, known), ends(consumer, known)) if known else ({}, {})
             for partition, offset in places:
                 place = TopicPartition(topic, partition)
-                yield _one(consumer, place, offset) if place in first and first[place] <= offset < last[place] else None
+                yield _one(consumer, place, offset, until) if place in first and first[place] <= offset < last[place] else None
 
     def close(self) -> None:
         """Leave Kafka."""
@@ -72,10 +92,18 @@ class Tail:
         except KafkaError as error:
             self.close()  # another look begins anew
             raise StackError(f"Kafka does not reply ({type(error).__name__}); 'headrace status' says what runs") from None
+        except Exception:
+            self.close()  # a consumer that raises anything else is not to be trusted with another look
+            raise
 
 
-def _one(consumer: Any, place: TopicPartition, offset: int) -> Any:
-    consumer.assign([place])
-    consumer.seek(place, offset)
-    records = consumer.poll(timeout_ms=round(SECONDS * 1000), max_records=1).get(place, ())
-    return next((record for record in records if record.offset == offset), None)
+def _one(consumer: Any, place: TopicPartition, offset: int, until: float) -> Any:
+    go_on(consumer, {place: offset})
+    while consumer.position(place) <= offset:  # beyond it, but for no record: it was compacted, or is a transaction's mark
+        if time.monotonic() > until:
+            raise StackError(
+                f"Kafka gave what was looked for in {place.topic} not within {AT_SECONDS:g} s; try again, or fewer at once"
+            )
+        for record in consumer.poll(timeout_ms=POLL_MS, max_records=1).get(place, ()):
+            return record if record.offset == offset else None
+    return None

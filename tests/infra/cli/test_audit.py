@@ -119,6 +119,20 @@ def test_what_was_served_right_has_zero_of_everything(project: Project, broker: 
     assert sum(one.values for one in left.stages) == len(project.told) * len(features)
 
 
+def test_what_cannot_be_left_for_the_page_is_said_after_what_was_found(
+    project: Project, broker: Broker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Reading all of it takes minutes: the table is there, the exit code is 2, and one line says what to fix."""
+    publish(project, broker)
+    folders = stack.Folders(run_folder(project.folder, load_settings(project.folder)))
+    folders.audits.parent.mkdir(parents=True, exist_ok=True)
+    folders.audits.write_text("")
+    assert run(["audit", project.name, "--project", str(project.folder), *DAYS]) == 2
+    found = capsys.readouterr()
+    assert f"{len(project.told):,}" in found.out
+    assert "the stack keeps its files in" in found.err
+
+
 def test_an_event_is_explained_for_the_page_in_another_process(project: Project, broker: Broker) -> None:
     """With values and a picture; an event that is nowhere is refused with the command's line, and one at a time."""
     publish(project, broker)

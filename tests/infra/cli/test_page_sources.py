@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from features.definitions.load import load
+from features.errors import SettingError
 from infra.cli import run
 from infra.cli.page import sources_of
+from infra.cli.page_explain import Explaining
 from infra.config import monitor_config
 from infra.local import stack
 from infra.models import registry_of
@@ -51,3 +56,22 @@ def test_what_was_left_is_found(project: Path) -> None:
     assert (seen.state.events, seen.length_ms, seen.silent_since) == (7, 3_600_000, None)
     assert report is not None
     assert report.source == str(project / "predictions.jsonl")
+
+
+def test_an_explanation_that_runs_is_ended_with_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process is gone at once, and so is one that begins while the service ends."""
+    begun, slow = tmp_path / "begun", tmp_path / "slow"
+    slow.write_text(f"#!/bin/sh\necho > {begun}\nexec sleep 600\n")
+    slow.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(slow))
+    explain = Explaining(tmp_path)
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(explain, "num", "1")
+        while not begun.exists():
+            assert not running.done()
+            time.sleep(0.01)
+        explain.close()
+        with pytest.raises(SettingError, match="it gave no reason"):
+            running.result(60)
+    with pytest.raises(SettingError, match="it gave no reason"):
+        explain("num", "1")

@@ -35,6 +35,21 @@ def test_an_event_is_new_unless_among_the_last(events: list[int], window: int) -
     assert len(predicted) == len(remembered)
 
 
+@given(st.lists(st.tuples(st.integers(0, 6), st.booleans())), st.integers(1, 4))
+def test_an_event_that_is_forgotten_is_new(events: list[tuple[int, bool]], window: int) -> None:
+    """It keeps its place among the last ``window``, and makes no other event new, nor itself once it has come again."""
+    predicted, places = Predicted(window), list[int | None]()
+    for event, is_forgotten in events:
+        new = event not in places
+        if new:
+            places = [*places, event][-window:]
+        assert predicted.first_time(event) is new
+        if is_forgotten:
+            predicted.forget(event)
+            places = [None if one == event else one for one in places]
+    assert len(predicted) == len([one for one in places if one is not None])
+
+
 def test_an_id_is_a_number_or_a_text() -> None:
     """1 and "1" are two events."""
     predicted = Predicted(10)

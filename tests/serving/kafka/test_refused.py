@@ -98,6 +98,16 @@ def test_vector_that_comes_again_has_one_dead_letter(handbook: Setting) -> None:
 
 
 @pytest.mark.stack
+def test_vector_that_could_not_be_scored_is_scored_when_it_is_published_again(handbook: Setting) -> None:
+    """The event has no prediction, so that a replay is no repeat, for the scorer that refused it too."""
+    with scoring(handbook):
+        handbook.send([(0, vector(handbook.plan, 1, event_columns={"amount": None})), (0, vector(handbook.plan, 0))])
+        handbook.dead_letters(1)
+        handbook.send([(0, vector(handbook.plan, 1)), (0, vector(handbook.plan, 0))])
+        predicted_once(handbook, [0, 1])
+
+
+@pytest.mark.stack
 def test_every_codec_is_read(handbook: Setting) -> None:
     """Whatever a topic, or its producer, compresses with."""
     codecs = (None, "gzip", "snappy", "lz4", "zstd")

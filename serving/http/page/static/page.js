@@ -2,6 +2,7 @@
 
 import { el, moment } from "./dom.js";
 import { ask, AskError, NoReplyError } from "./ask.js";
+import { closed } from "./dialog.js";
 
 // In the order in which they are shown.
 const PANELS = [
@@ -134,6 +135,7 @@ function alive(does) {
 }
 
 function choose(service) {
+  closed();
   select.value = service;
   history.replaceState(null, "", `#${encodeURIComponent(service)}`);
   document.title = `${service} – Headrace`;
@@ -172,8 +174,7 @@ async function begin() {
   }
   select.replaceChildren(...names.map((name) => el("option", { value: name }, name)));
   select.addEventListener("change", () => choose(select.value));
-  const wanted = decodeURIComponent(location.hash.slice(1));
-  choose(names.includes(wanted) ? wanted : names[0]);
+  choose(names.find((name) => `#${encodeURIComponent(name)}` === location.hash) ?? names[0]);
   document.addEventListener("visibilitychange", () => {
     for (const frame of frames) {
       if (document.hidden) frame.stop();

@@ -22,7 +22,7 @@ from tests.support.orders import PLAN
 SECONDS = 15
 PHONE = {"width": 360, "height": 740}
 PICTURES = Path(__file__).parents[4] / "docs" / "page"
-"""Where pictures for docs go, with --page-pictures."""
+"""Where pictures for docs go, with PAGE_PICTURES set."""
 
 
 class Opened(NamedTuple):

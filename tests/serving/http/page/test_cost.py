@@ -56,6 +56,22 @@ def test_a_scorer_that_was_started_again_begins_the_measurement_anew(sources: So
     assert (found.over_seconds, found.predictions) == (0.0, 0)
 
 
+def test_a_scorer_that_says_nothing_for_once_makes_nothing_cheaper(sources: Sources) -> None:
+    """What it predicted before the first look is not counted when it is back."""
+    times, places = iter([0.0, 60.0, 120.0]), dict[str, str | None]()
+    panel = CostPanel(lambda: next(times))
+    of = msgspec.structs.replace(sources, metrics=lambda service: places)
+    with telling() as (first, told), telling() as (second, other):
+        score(told, 5000, (1, 1, 1))
+        score(other, 10, (1, 1, 1))
+        found = []
+        for address in (first, "http://127.0.0.1:9/metrics", first):
+            places |= {"scorer-orders": address, "scorer-orders@1": second}
+            score(told, 100, (1, 1, 1))
+            found.append(panel(of, "orders"))
+    assert [(one.over_seconds, one.predictions) for one in found if isinstance(one, Cost)] == [(0.0, 0), (60.0, 0), (120.0, 200)]
+
+
 def test_it_is_drawn_and_says_what_is_down_and_what_to_run(sources: Sources, open_page: Callable[..., Opened]) -> None:
     """Its three states in a browser; without a price it says where one is set."""
     places: dict[str, str | None] = {}

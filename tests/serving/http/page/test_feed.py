@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from features.errors import SettingError
-from serving.http.page.feed import FeedPanel
+from serving.http.page.feed import FeedPanel, Seen
 from serving.http.page.panel import Empty
 from serving.http.page.sources import Explained, ExplainedValue, Sources
 from tests.serving.http.page.kafka import NOON, plan_of, prediction, write
@@ -80,6 +80,33 @@ def test_a_receipt_of_an_offset_that_is_not_there_is_said(on_kafka: Sources) -> 
         assert "does not have that prediction" in running.request("GET", f"{path}&partition=0&offset=99").json["empty"]["say"]
         assert running.request("GET", f"{path}&partition=0&offset=x").status == 400
         assert running.request("GET", f"/v1/page/feed/explain?service={service}").status == 400
+
+
+@pytest.mark.core
+def test_a_receipt_stays_open_while_another_panel_has_nothing_to_show(sources: Sources, open_page: Callable[..., Opened]) -> None:
+    """A monitor that waits for its first window says so with a number that grows: that is no reason to close a dialog."""
+    one = msgspec.to_builtins(Seen(0, 1, "e1", NOON, 0.5, "orders", 3, True, NOON, 40))
+    counted = iter(range(1, 1000))
+
+    def waiting(route: Route) -> None:
+        route.fulfill(json={"empty": {"say": f"no window yet: {next(counted)}"}})
+
+    with page_of(sources) as running:
+        opened = open_page(running.address, "/nowhere")
+        tab = opened.tab
+        tab.route("**/v1/page/feed?**", lambda route: route.fulfill(json={"data": {"predictions": [one]}}))
+        tab.route("**/v1/page/feed/receipt?**", lambda route: route.fulfill(json={"empty": {"say": "gone"}}))
+        for name in ("drift", "alarms"):
+            tab.route(f"**/v1/page/{name}?**", waiting)
+        tab.goto(f"http://{running.address}/")
+        opened.panel("feed").locator("tbody button").click()
+        dialog = tab.locator("dialog.detail")
+        expect(dialog).to_contain_text("gone")
+        before = [opened.panel(name, "empty").locator("> .notice").inner_text() for name in ("drift", "alarms")]
+        opened.poll()
+        for name, text in zip(("drift", "alarms"), before, strict=True):
+            expect(opened.panel(name, "empty").locator("> .notice")).not_to_have_text(text)
+        expect(dialog).to_contain_text("gone")
 
 
 @pytest.mark.core

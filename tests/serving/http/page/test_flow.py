@@ -61,6 +61,40 @@ def test_a_scorer_that_was_started_again_counts_from_nothing(sources: Sources) -
     assert (found.events_per_second, found.hops[0].events) == (50.0, 100)
 
 
+def test_a_scorer_that_says_nothing_for_once_has_not_predicted_all_of_it_anew(sources: Sources) -> None:
+    """What two scorers did is the sum of what each did, also where one of them is away for a look, or is started again."""
+    times = iter([0.0, 2.0, 4.0, 6.0])
+    flow = FlowPanel(lambda: next(times))
+    places: dict[str, str | None] = {}
+    of = msgspec.structs.replace(sources, metrics=lambda service: places)
+
+    def look() -> Flow:
+        found = flow(of, "orders")
+        assert isinstance(found, Flow)
+        return found
+
+    with telling() as (first, told), telling() as (second, other):
+        score(told, 5000, (1, 1, 1))
+        score(other, 700, (1, 1, 1))
+        places |= {"scorer-orders": first, "scorer-orders@1": second}
+        look()
+        places["scorer-orders"] = "http://127.0.0.1:9/metrics"
+        score(told, 40, (1, 1, 1))
+        score(other, 10, (1, 1, 1))
+        assert [point.events_per_second for point in look().points] == [5.0]
+        places["scorer-orders"] = first
+        found = look()
+        assert [point.events_per_second for point in found.points] == [5.0, 20.0]
+        assert [hop.events for hop in found.hops] == [50, 50, 50]
+    with telling() as (second, other), telling() as (first, told):
+        score(told, 5040, (1, 1, 1))
+        score(other, 6, (1, 1, 1))
+        places |= {"scorer-orders": first, "scorer-orders@1": second}
+        found = look()
+        assert found.points[-1].events_per_second == 3.0
+        assert [hop.events for hop in found.hops] == [56, 56, 56]
+
+
 def test_quantiles_of_nothing_and_beyond_the_last_edge() -> None:
     """As Prometheus has them."""
     assert quantile({}, 0.5) is None

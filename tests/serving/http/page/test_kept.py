@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -35,6 +37,28 @@ def test_a_file_is_decoded_once_and_again_when_it_is_replaced(tmp_path: Path) ->
     assert decoded == ["one", "two"]
     file.unlink()
     assert files.read(file) is None
+
+
+def test_a_file_that_several_panels_look_at_at_once_is_decoded_once(tmp_path: Path) -> None:
+    """The others wait for the one that decodes it."""
+    decoded = list[str]()
+    begun, go = Event(), Event()
+
+    def decode(path: Path) -> str:
+        decoded.append(path.read_text())
+        begun.set()
+        assert go.wait(30)
+        return decoded[-1]
+
+    (tmp_path / "a.json").write_text("one")
+    files = Kept(decode)
+    with ThreadPoolExecutor(4) as panels:
+        looks = [panels.submit(files.read, tmp_path / "a.json") for _ in range(4)]
+        assert begun.wait(30)
+        go.set()
+        found = [look.result(30) for look in looks]
+    assert [one and one.value for one in found] == ["one"] * 4
+    assert decoded == ["one"]
 
 
 def test_what_cannot_be_read_and_what_is_too_long_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

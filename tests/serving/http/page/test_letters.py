@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from kafka import TopicPartition
+from kafka.errors import KafkaTimeoutError
+from playwright.sync_api import Route, expect
 
+from features.errors import StackError
 from infra.local.broker import Broker
 from schemas.topics import DEAD_LETTERS
+from serving.http.page import letters, tail
 from serving.http.page.sources import Sources
 from serving.http.tokens import parse
-from tests.serving.http.page.kafka import dead_letter, plan_of, write, write_letter
+from tests.serving.http.page.kafka import NOON, dead_letter, plan_of, write, write_letter
 from tests.serving.http.page.support import PHONE, Opened, fits, page_of
 from tests.serving.http.support import Response, Running
 from tests.support.streams import records
@@ -81,8 +86,8 @@ def test_a_replay_says_of_each_what_became_of_it(broker: Broker, on_kafka: Sourc
     plan = plan_of(on_kafka)
     topic = plan.spine_source.topic
     here = write_letter(on_kafka, b"whole", keep=False)
-    letters = [dead_letter(topic, 1, 5, b"kept"), dead_letter(topic, 1, 6, None), dead_letter("another", 0, 0, b"x")]
-    places = [here, *write(on_kafka, DEAD_LETTERS.name, letters), (0, 10**9)]
+    made = [dead_letter(topic, 1, 5, b"kept"), dead_letter(topic, 1, 6, None), dead_letter("another", 0, 0, b"x")]
+    places = [here, *write(on_kafka, DEAD_LETTERS.name, made), (0, 10**9)]
     with page_of(on_kafka, TOKENS) as running:
         replayed = replay(running, plan.service, *places, **PUBLISHES).json["replayed"]
     assert [one["origin"] and one["origin"]["partition"] for one in replayed] == [0, 1, None, None, None]
@@ -96,12 +101,123 @@ def test_a_replay_says_of_each_what_became_of_it(broker: Broker, on_kafka: Sourc
     assert sorted(one.value for one in records(broker, topic)) == [b"kept", b"whole", b"whole"]
 
 
+@pytest.mark.stack
+def test_a_replay_that_kafka_does_not_confirm_is_over_in_time_and_says_that_it_may_be_there(
+    on_kafka: Sources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All records together have so many seconds; what cannot be sent at all is another thing to say."""
+    waited: list[float] = []
+
+    class Slow:
+        def send(self, topic: str, value: bytes, **named: Any) -> Slow:
+            assert value != b"refused", "Unrecognized partition"
+            return self
+
+        def get(self, timeout: float) -> None:
+            waited.append(timeout)
+            time.sleep(timeout)
+            raise KafkaTimeoutError
+
+        def close(self, timeout: float) -> None:
+            raise KafkaTimeoutError
+
+    monkeypatch.setattr(letters, "SECONDS", 0.2)
+    monkeypatch.setattr(letters, "open_producer", lambda client: Slow())
+    places = [write_letter(on_kafka, value) for value in (b"a", b"refused", b"c")]
+    first, refused, last = letters.replay(on_kafka, on_kafka.services[0], places)
+    assert "may have; look at the topic before another replay" in first.error
+    assert first.error == last.error
+    assert refused.error == "Kafka did not take it: AssertionError"
+    assert sum(waited) <= 0.2
+
+
+@pytest.mark.core
+def test_a_place_that_kafka_does_not_tell_of_in_time_is_no_place_without_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a replay would publish without a key what Kafka has with one; what a reader passes over is no record."""
+
+    class Consumer:
+        def __init__(self, **config: Any) -> None:
+            self.at, self.passes_over = 0, config["client_id"] == "passes over"
+            self.records = ["one"] if config["client_id"] == "cut off" else []
+
+        def partitions_for_topic(self, topic: str) -> set[int]:
+            return {0}
+
+        def beginning_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+            return dict.fromkeys(places, 0)
+
+        def end_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+            return dict.fromkeys(places, 5)
+
+        def assign(self, places: list[TopicPartition]) -> None:
+            pass
+
+        def seek(self, place: TopicPartition, offset: int) -> None:
+            self.at = offset
+
+        def position(self, place: TopicPartition) -> int:
+            return self.at
+
+        def poll(self, **named: Any) -> dict[TopicPartition, list[Any]]:
+            self.at += self.passes_over
+            given, self.records = self.records, []
+            return {TopicPartition("events", 0): given}
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(tail, "PollingConsumer", Consumer)
+    monkeypatch.setattr(tail, "AT_SECONDS", 0.05)
+    assert list(tail.Tail({"client_id": "passes over"}).at("events", [(0, 4)])) == [None]
+    with pytest.raises(StackError, match="looked for in events not within"):
+        list(tail.Tail({"client_id": "silent"}).at("events", [(0, 4)]))
+    monkeypatch.setattr(tail, "SECONDS", 0.05)
+    with pytest.raises(StackError, match="gave nothing of events within"):
+        list(tail.Tail({"client_id": "silent"}).newest("events", 20))
+    cut = tail.Tail({"client_id": "cut off"})
+    assert list(cut.newest("events", 20)) == ["one"]
+    assert not cut.is_whole
+
+
+@pytest.mark.core
+def test_what_is_chosen_is_published_once_also_where_the_panel_is_drawn_anew(
+    away: Sources, open_page: Callable[..., Opened]
+) -> None:
+    """While a replay is under way nothing can be replayed; why it was refused is said where the panel is now."""
+    held: list[Route] = []
+    one = {"partition": 0, "reason": "not_json", "detail": "", "origin": {"topic": "t", "partition": 0, "offset": 1}}
+    one |= {"arrived_at": NOON, "preview": "", "bytes": 2}
+    shown = [{**one, "offset": 1}]
+
+    def told(route: Route) -> None:
+        route.fulfill(json={"data": {"letters": shown, "reasons": {"not_json": len(shown)}, "is_all": True}})
+
+    with page_of(away) as running:
+        opened = open_page(running.address, "/nowhere")
+        opened.tab.route("**/v1/page/letters?**", told)
+        opened.tab.route("**/v1/page/letters/replay", lambda route: held.append(route))
+        opened.tab.goto(f"http://{running.address}/")
+        panel = opened.panel("letters")
+        panel.locator("tbody input").check()
+        panel.locator("button.main").click()
+        expect(panel).to_contain_text("replaying")
+        shown.insert(0, {**one, "offset": 2})
+        opened.poll()
+        expect(panel.locator("tbody tr")).to_have_count(2)
+        expect(panel.locator("button.main")).to_be_disabled()
+        expect(panel).to_contain_text("replaying")
+        held[0].fulfill(status=503, json={"detail": "Kafka is away"})
+        expect(panel.locator("[role=status].hint")).to_have_text("▲ Kafka is away")
+        expect(panel.locator("button.main")).to_be_enabled()
+        assert len(held) == 1
+
+
 @pytest.mark.core
 def test_what_is_no_replay_is_refused(away: Sources) -> None:
     """One line says what one is; where Kafka is away, that."""
     with page_of(away, TOKENS) as running:
-        for letters in ([], [[0, 1], [0, 1]], [[0, -1]], [[0]], [[0, n] for n in range(101)]):
-            refused = replay(running, "orders", *letters, **PUBLISHES)
+        for places in ([], [[0, 1], [0, 1]], [[0, -1]], [[0]], [[0, n] for n in range(101)]):
+            refused = replay(running, "orders", *places, **PUBLISHES)
             assert (refused.status, refused.json["detail"].split("; got")[0][:9]) == (400, "a replay ")
         assert replay(running, "nobody", [0, 1], **PUBLISHES).status == 404
         down = replay(running, "orders", [0, 1], **PUBLISHES)

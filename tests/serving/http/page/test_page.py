@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -90,6 +93,46 @@ def test_a_slow_source_is_down_and_holds_up_nothing(sources: Sources, monkeypatc
         assert reply == {"data": {"value": 0.5}}
 
 
+def test_what_came_long_ago_is_not_shown_as_news(sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source replied after the deadline, and nobody looked any more: who looks next is shown what is now."""
+    go, values = threading.Event(), iter([0.5, 0.75])
+
+    def slow(sources: Sources, service: str) -> Shown:
+        go.wait(30)
+        return Shown(next(values))
+
+    monkeypatch.setattr(whole, "panels", lambda: (panel(slow),))
+    monkeypatch.setattr("serving.http.page.reading.DEADLINE_SECONDS", 0.1)
+    monkeypatch.setattr("serving.http.page.reading.OLD_SECONDS", -1.0)
+    with page_of(sources) as running:
+        assert "down" in running.request("GET", "/v1/page/models?service=orders").json
+        go.set()
+        deadline = time.monotonic() + 30
+        while (reply := running.request("GET", "/v1/page/models?service=orders").json) != {"data": {"value": 0.75}}:
+            assert "down" in reply
+            assert time.monotonic() < deadline
+
+
+def test_a_source_that_hangs_does_not_keep_the_service_from_ending() -> None:
+    """Nobody waits for the thread that reads it, at the end of the process neither."""
+    code = """
+import asyncio, threading
+from serving.http.page import reading
+from serving.http.page.details import Detail, Details
+from serving.http.page.panel import Panel
+def hang(*given):
+    threading.Event().wait()
+async def both():
+    of_panel, of_click = reading.Reading(Panel("a", "a", hang, 1), None), Details((Detail("a", "b", "a", hang, 0.1),), None)
+    print((await of_panel.body("s")).content, await of_click.reply("a", "b", "s", {}))
+    of_panel.close(), of_click.close()
+reading.DEADLINE_SECONDS = 0.1
+asyncio.run(both())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.count("it did not reply within 0.1 s") == 2
+
+
 def test_a_fault_of_a_panel_is_its_own(sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a person can fix is said; any other error is in the log, and nothing of it on the page."""
 
@@ -172,6 +215,13 @@ def test_another_service_is_chosen_by_keyboard_and_kept_in_the_address(
         assert tab.url.endswith("#sales")
         tab.reload()
         expect(opened.panel("models", "empty").locator("code")).to_have_text("headrace train sales --promote production")
+
+
+def test_an_address_of_no_service_shows_the_first(sources: Sources, open_page: Callable[..., Opened]) -> None:
+    """Also one that is no text at all."""
+    with page_of(sources) as running:
+        for mark in ("#nobody", "#%"):
+            expect(open_page(running.address, f"/{mark}").panel("models", "empty")).to_contain_text("headrace train orders")
 
 
 def test_a_service_that_ends_is_said_and_one_that_comes_back_goes_on(

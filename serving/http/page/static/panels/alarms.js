@@ -1,5 +1,4 @@
 import { detail } from "../detail.js";
-import { closed } from "../dialog.js";
 import { el, mark, number, table, time } from "../dom.js";
 import { index, silent, start } from "../monitors.js";
 import { receipt } from "./feed.js";
@@ -9,10 +8,6 @@ export const id = "alarms";
 export const title = "Open alarms";
 export const every = 15;
 export const wide = true;
-
-export function leave() {
-  closed();
-}
 
 // Which alarms are open to be read; what is closed is drawn when it is opened, so that it knows how wide it is.
 const read = new Map();

@@ -1,4 +1,3 @@
-import { closed } from "../dialog.js";
 import { detail } from "../detail.js";
 import { el, mark, number, table } from "../dom.js";
 import { choice, index, silent, start, version } from "../monitors.js";
@@ -21,10 +20,6 @@ const WHAT = {
 
 let chosen = null;
 let current = null;
-
-export function leave() {
-  closed();
-}
 
 export function draw(element, data, { service }) {
   const names = data.versions.map(version);

@@ -19,11 +19,15 @@ const MEANINGS = {
 
 let chosen = new Set();
 let told = new Map();
+let replaying = false;
+let refused = null;
+let redraw = null;
 
 /** Another service, or nothing to show: nothing is chosen. */
 export function leave() {
   chosen = new Set();
   told = new Map();
+  refused = null;
 }
 
 export function draw(element, data, { service, again }) {
@@ -31,10 +35,13 @@ export function draw(element, data, { service, again }) {
   chosen = new Set([...chosen].filter((place) => here.has(place)));
   const button = el("button", { type: "button", class: "main", "data-key": "replay", onclick: () => replay() }, "");
   const said = el("p", { role: "status", class: "hint" });
+  // A replay may take longer than it takes until the panel is drawn anew: what is chosen is published once.
   const label = () => {
     button.textContent = chosen.size ? `Replay ${number(chosen.size)} chosen` : "Replay those chosen";
-    button.disabled = chosen.size === 0;
+    button.disabled = chosen.size === 0 || replaying;
+    said.replaceChildren(...(replaying ? ["replaying"] : refused ? [mark("bad", refused)] : []));
   };
+  redraw = label;
   const boxes = [];
   const rows = data.letters.map((one) => {
     const place = placeOf(one);
@@ -60,18 +67,24 @@ export function draw(element, data, { service, again }) {
   } });
 
   async function replay() {
-    button.disabled = true;
-    said.replaceChildren("replaying");
+    if (replaying) return;
+    replaying = true;
+    refused = null;
+    label();
     askAgain();
     try {
       const letters = [...chosen].map((place) => place.split(":").map(Number));
       const { body } = await ask("v1/page/letters/replay", { method: "POST", body: { service, letters } });
-      for (const one of body.replayed) told.set(placeOf(one), one);
-      chosen = new Set();
+      for (const one of body.replayed) {
+        told.set(placeOf(one), one);
+        chosen.delete(placeOf(one));
+      }
       again();
     } catch (error) {
-      said.replaceChildren(mark("bad", error.message));
-      label();
+      refused = error.message;
+    } finally {
+      replaying = false;
+      redraw();
     }
   }
 
