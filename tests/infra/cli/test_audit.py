@@ -19,7 +19,7 @@ from features.definitions.load import load
 from features.errors import SettingError
 from features.service import Service
 from features.times import DAY_MS, day_ms
-from infra.cli import run
+from infra.cli import page_explain, run
 from infra.cli.page_explain import Explaining
 from infra.local import stack
 from infra.local.broker import Broker
@@ -133,8 +133,11 @@ def test_what_cannot_be_left_for_the_page_is_said_after_what_was_found(
     assert "the stack keeps its files in" in found.err
 
 
-def test_an_event_is_explained_for_the_page_in_another_process(project: Project, broker: Broker) -> None:
+def test_an_event_is_explained_for_the_page_in_another_process(
+    project: Project, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With values and a picture; an event that is nowhere is refused with the command's line, and one at a time."""
+    monkeypatch.setattr(page_explain, "SECONDS", 400.0)  # where tests fill the cores, another process takes a minute to begin
     publish(project, broker)
     explain, prediction = Explaining(project.folder), project.told[0][1]
     found = explain(project.name, str(prediction.event_id))
