@@ -26,6 +26,18 @@ def signals_to(handler: Handler) -> Iterator[None]:
             signal.signal(number, one)
 
 
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Within, SIGTERM and SIGINT wait: the first that came is raised when the block has ended."""
+    came: list[int] = []
+    try:
+        with signals_to(lambda number, frame: came.append(number)):
+            yield
+    finally:
+        if came:
+            signal.raise_signal(came[0])
+
+
 def stopped_by_signals(stop: threading.Event) -> AbstractContextManager[None]:
     """Within, SIGTERM and SIGINT set ``stop``."""
     return signals_to(lambda *_: stop.set())

@@ -21,6 +21,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from features.errors import StackError
+from features.signals import signals_held
 from infra.local.files import read_json, write_whole
 
 MARK = "_HEADRACE_PROCESS"
@@ -80,20 +81,21 @@ class Processes:
             folder.mkdir(parents=True, exist_ok=True)
         mark, log = f"{name}:{uuid.uuid4().hex}", self.logs / f"{name}.log"
         intended = Process(name, 0, 0.0, mark, tuple(command), str(log))
-        self._record(intended)
-        with log.open("ab") as output:
-            child = subprocess.Popen(
-                command,
-                cwd=cwd,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {}), MARK: mark},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._children.append(child)
-        process = msgspec.structs.replace(intended, pid=child.pid, created=psutil.Process(child.pid).create_time())
-        self._record(process)
+        with signals_held():  # whoever is interrupted can say that it runs
+            self._record(intended)
+            with log.open("ab") as output:
+                child = subprocess.Popen(
+                    command,
+                    cwd=cwd,
+                    env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {}), MARK: mark},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            self._children.append(child)
+            process = msgspec.structs.replace(intended, pid=child.pid, created=psutil.Process(child.pid).create_time())
+            self._record(process)
         return process
 
     def running(self, name: str) -> Process | None:

@@ -9,12 +9,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
 import pytest
 
 from features.errors import StackError
+from features.signals import signals_to
 from infra.local.processes import Processes
 
 pytestmark = pytest.mark.core
@@ -128,6 +130,22 @@ def test_what_was_started_and_not_recorded_is_found(processes: Processes) -> Non
     assert processes.running("sleep") is None
     assert processes.start("sleep", SLEEP).pid != process.pid
     assert not runs(process.pid)
+
+
+def test_an_interrupted_start_is_recorded_first(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C comes while the process is made: it is heard once the record has its pid."""
+    begin = subprocess.Popen
+
+    def interrupted(*words: Any, **options: Any) -> subprocess.Popen[bytes]:
+        signal.raise_signal(signal.SIGINT)
+        return begin(*words, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    with signals_to(signal.default_int_handler), pytest.raises(KeyboardInterrupt):
+        processes.start("sleep", SLEEP)
+    running = processes.running("sleep")
+    assert running is not None
+    assert runs(running.pid)
 
 
 def test_a_process_is_the_same_whatever_the_clock_says(processes: Processes) -> None:
