@@ -99,7 +99,7 @@ class Tail:
 
 def _one(consumer: Any, place: TopicPartition, offset: int, until: float) -> Any:
     go_on(consumer, {place: offset})
-    while consumer.position(place) <= offset:  # beyond it, but for no record: it was compacted, or is the mark of a Kafka transaction
+    while consumer.position(place) <= offset:  # beyond it, but for no record: compacted, or the mark of a Kafka transaction
         if time.monotonic() > until:
             raise StackError(
                 f"Kafka gave what was looked for in {place.topic} not within {AT_SECONDS:g} s; try again, or fewer at once"
