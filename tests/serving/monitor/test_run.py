@@ -97,7 +97,8 @@ class Watched:
 
     def alarms(self, count: int) -> list[Alarm]:
         """This service's, once there are so many, and a moment for more to come."""
-        records = read(self.bootstrap, ALARMS.name, [0], count, lambda record: decode_alarm(record.value).service == self.service)
+        own = self.service.encode()  # other tests write what they like to this topic
+        records = read(self.bootstrap, ALARMS.name, [0], count, lambda record: own in record.value)
         return [decode_alarm(record.value) for record in records]
 
     @contextmanager

@@ -55,7 +55,8 @@ def project(tmp_path: Path) -> Iterator[Path]:
     with (made / "headrace.toml").open("a") as file:
         file.write(SETTINGS)
     of = ["--project", str(made)]
-    assert run(["batch-views", "fraud", *of, "--from", "2018-07-18", "--to", "2018-08-15"]) == 0
+    assert run(["batch-views", "fraud", *of, "--from", "2018-07-18", "--to", "2018-08-08", "--push"]) == 0
+    assert run(["batch-views", "fraud", *of, "--from", "2018-08-08", "--to", "2018-08-15"]) == 0
     assert run(["train", "fraud", *of, "--from", "2018-07-25", "--promote", "production"]) == 0
     try:
         assert run(["backfill", "fraud", *of, "--until", "2018-08-08"]) == 0
