@@ -95,11 +95,13 @@ def test_a_slow_source_is_down_and_holds_up_nothing(sources: Sources, monkeypatc
 
 def test_what_came_long_ago_is_not_shown_as_news(sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
     """A source replied after the deadline, and nobody looked any more: who looks next is shown what is now."""
-    go, values = threading.Event(), iter([0.5, 0.75])
+    go, gone, values = threading.Event(), threading.Event(), iter([0.5, 0.75])
 
     def slow(sources: Sources, service: str) -> Shown:
         go.wait(30)
-        return Shown(next(values))
+        value = next(values)
+        gone.set()
+        return Shown(value)
 
     monkeypatch.setattr(whole, "panels", lambda: (panel(slow),))
     monkeypatch.setattr("serving.http.page.reading.DEADLINE_SECONDS", 0.1)
@@ -107,6 +109,8 @@ def test_what_came_long_ago_is_not_shown_as_news(sources: Sources, monkeypatch: 
     with page_of(sources) as running:
         assert "down" in running.request("GET", "/v1/page/models?service=orders").json
         go.set()
+        assert gone.wait(30)
+        time.sleep(1)  # until the event loop has heard of it: who looks before is shown it
         deadline = time.monotonic() + 30
         while (reply := running.request("GET", "/v1/page/models?service=orders").json) != {"data": {"value": 0.75}}:
             assert "down" in reply
