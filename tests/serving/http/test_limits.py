@@ -233,7 +233,7 @@ def test_the_command_serves_until_it_is_stopped(fraud: Service, models: Path) ->
         while "serving fraud on http://127.0.0.1:" not in said:
             assert process.poll() is None
             said = process.stdout.readline()
-        port = said.rpartition(":")[2].split(";")[0]
+        port = said.partition("http://127.0.0.1:")[2].partition(";")[0]
         running = Running(f"127.0.0.1:{port}", process.terminate)
         running.wait_ready()
         assert running.predict(event()).status == 200
