@@ -9,6 +9,7 @@ The monitor's own rate is that at which it counts predictions that wait for it, 
 
 from __future__ import annotations
 
+import os
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -45,6 +46,7 @@ from infra.config import monitor_config
 from infra.kafka.settings import KafkaSettings
 from infra.local import jars
 from infra.local.broker import Broker
+from infra.local.priority import give_way
 from infra.models import references
 from infra.monitor_settings import MonitorSettings
 from jobs.training.reference import limits
@@ -204,7 +206,9 @@ def _nobody() -> Iterator[None]:
 
 
 def run_monitor(bootstrap: str, folder: Path, ready: Path) -> None:
-    """As it is deployed."""
+    """As `headrace up` starts it."""
+    os.setsid()
+    give_way()
     config = monitor_config(
         MonitorSettings(metrics_port=0),
         SERVICE,

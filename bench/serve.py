@@ -49,8 +49,6 @@ GOAL, RATE, P99_MS = 1000, 500, 10
 SCRIPT = """
 wrk.method, wrk.path = "POST", "/v1/predict/fraud"
 wrk.headers["Content-Type"] = "application/json"
-function init(args) wait = tonumber(args[1]); math.randomseed(7) end
-function delay() return wait end
 function request()
   local customer, cents = math.random(0, 4999), math.random(1, 50000)
   return wrk.format(nil, nil, nil, '{"rows":[{"event":{"customer_id":' .. customer .. ',"amount":' .. cents / 100 .. '}}]}')

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
+from functools import cache
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -15,7 +18,9 @@ KEEP_QUIET = 4
 """ONNX Runtime's severity "fatal": errors reach us as exceptions."""
 
 
-CPU = "CPUExecutionProvider"
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+OPTIONS = {CUDA: {"use_tf32": "0"}}
+"""Of providers: a float32 product is one, not one of numbers rounded to 10 bits, which is CUDA's default and changes scores."""
 Level = Literal["off", "basic", "extended", "all"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 _LEVELS = dict(zip(LEVELS, ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL"), strict=True))
@@ -63,16 +68,32 @@ def open_session(onnx: bytes, execution: Execution = DEFAULT, shape: tuple[str, 
             f"a model runs on a provider that is installed; got {execution.provider}; there are {', '.join(providers())}; "
             "install it, or tune the model again"
         )
+    if execution.provider == CUDA:
+        _load_cuda()
+    wanted = list(dict.fromkeys((execution.provider, CPU)))
+    said = "it falls back to the CPU"  # what a provider whose own libraries are missing does, without an error
     try:
-        session = ort.InferenceSession(onnx, options, providers=list(dict.fromkeys((execution.provider, CPU))))
-    except Exception as error:  # ONNX Runtime's errors have no common type
-        raise SettingError(_refusal(str(error))) from None
-    if execution.provider not in session.get_providers():  # ONNX Runtime falls back to the CPU without an error
-        raise SettingError(
-            f"a model runs on a provider that works here; got {execution.provider}, which is installed and does not start; "
-            "install what it needs, or tune the model again"
+        session = ort.InferenceSession(
+            onnx, options, providers=wanted, provider_options=[OPTIONS.get(name, {}) for name in wanted], enable_fallback=0
         )
-    return session
+    except Exception as error:  # ONNX Runtime's errors have no common type
+        said = " ".join(str(error).split())
+        if execution.provider == CPU:
+            raise SettingError(_refusal(said)) from None
+    else:
+        if execution.provider in session.get_providers():
+            return session
+    raise SettingError(
+        f"a model runs on a provider that works here; got {execution.provider}, which is installed and does not start "
+        f"({said[:300]}); install what it needs, or tune the model again"
+    )
+
+
+@cache
+def _load_cuda() -> None:
+    """CUDA's libraries as pip installs them (``onnxruntime-gpu[cuda,cudnn]``), where the system has none."""
+    with redirect_stdout(sys.stderr):  # what is missing is printed; a session that needs it does not start
+        ort.preload_dlls()
 
 
 def providers() -> tuple[str, ...]:

@@ -67,6 +67,7 @@ def _run(service: str, where: Path, written: Path | None) -> None:
     from infra.kafka import rights
     from infra.local import stack, topics
     from infra.local.files import fresh
+    from infra.local.priority import give_way
     from infra.models import references, registry_of
     from infra.retraining.start import retraining_of
     from infra.settings import run_folder
@@ -74,6 +75,7 @@ def _run(service: str, where: Path, written: Path | None) -> None:
     from serving.monitor.run import run
 
     log_plainly()
+    give_way()
     settings = settings_of(where, written)
     folders, registry = stack.Folders(run_folder(where, settings)), registry_of(where, settings)
     client = settings.kafka.client(stack.bootstrap(where, settings))

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.local import stack
+from infra.local.priority import NICE
 from infra.local.stack.start import PROGRAM
 from infra.settings import run_folder
 from serving.monitor.retraining import Retraining
 
 if TYPE_CHECKING:
     from infra.settings import Settings
-
-NICE = 10
-"""So much less than what serves is a retrain given of a core that both want."""
 
 
 def retraining_of(service: str, where: Path, settings: Settings, written: Path | None) -> Retraining | None:

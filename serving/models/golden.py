@@ -27,8 +27,9 @@ SIZES = (1, 7, ROWS)
 """Of the batches in which a model is tried: dense ones differ in the last bits."""
 TOLERANCE = 1e-5
 """How far a prediction may be from the first, in relation to it."""
-SMALLEST = 1e-7
-"""The same for predictions near 0, in relation to the largest: a float32's last bit."""
+SMALLEST = 2.0**-22
+"""The same for predictions near 0, in relation to the largest, or to 1 where that is less: twice the step of a float32 at 1. A sum
+in another order is off by that, and a small probability as much as one near 1: a sigmoid's is made of numbers around 1."""
 COMPARED, CONVERTED = 2000, 1e-4
 """Rows that are compared with the library's own scores, and how far apart these may be: absolute, above 1 in relation."""
 SEED = 20_240_501
@@ -109,7 +110,7 @@ def replay(onnx: Onnx, batch: Batch, made_by: str) -> None:
         onnx.score(batch.rows[:1])  # of the size that is usual, so that it is warm
     except Exception as error:  # ONNX Runtime's errors have no common type
         raise SettingError(_differs(f"got {type(error).__name__}: {error}", made_by)) from None
-    least = SMALLEST * max(map(abs, batch.scores))
+    least = SMALLEST * max(1.0, *map(abs, batch.scores))
     for row, (before, now) in enumerate(zip(batch.scores, found.scores, strict=True)):
         if not math.isclose(before, now, rel_tol=TOLERANCE, abs_tol=least):
             raise SettingError(_differs(f"got score {now} for {before} in row {row}", made_by))
