@@ -6,6 +6,9 @@ from typing import Literal
 
 import msgspec
 
+CohortKind = Literal["matured", "version", "segment", "day"]
+"""Which events are measured together: all whose labels are due, ``matured``, or of these those of one version, segment or day."""
+
 
 class Measure(msgspec.Struct, frozen=True):
     """A number and its 95 % interval; none where there are too few keys or days to tell one."""
@@ -18,8 +21,7 @@ class Measure(msgspec.Struct, frozen=True):
 class Cohort(msgspec.Struct, frozen=True):
     """The predictions of some events whose labels are due."""
 
-    kind: Literal["matured", "version", "segment", "day"]
-    """``matured``: all of them; or of one version, segment or day."""
+    kind: CohortKind
     name: str
     rows: int
     """Events that were predicted."""

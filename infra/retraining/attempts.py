@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from features.errors import StackError
 from infra.retraining.once import LINEAGE, Told, said
+from schemas.deployment import Placed
 from serving.disk import replace_synced
 from serving.models.log import user
 
@@ -44,14 +45,24 @@ class Attempt(msgspec.Struct, frozen=True):
     failed: bool = False
 
 
+class Measured(msgspec.Struct, frozen=True):
+    """Whether a version has decayed, as it was measured last."""
+
+    placed: Placed
+    end_day: int
+    """The day (since 1970) after the days that it was measured on."""
+    decayed: bool
+    text: str
+    """The figures."""
+
+
 class Kept(msgspec.Struct):
     """What is known from one look to the next."""
 
     last: Attempt | None = None
     not_now: str = ""
     """Why the last look began none: that is in the log once, not each hour."""
-    decay: tuple[str, int, int, bool, str] | None = None
-    """What was measured: model, version, the day (since 1970) that its test ends, whether it has decayed, the figures."""
+    decay: Measured | None = None
 
 
 class Busy(Exception):  # noqa: N818 - no error: it says that another looks

@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.errors import SettingError
 from infra.local import stack
 from infra.retraining.attempts import Busy, attempts_of
 from infra.retraining.causes import Look, Looking, look
-from infra.retraining.once import Outcome, Told, learnt_until, newest, said
+from infra.retraining.once import Outcome, Request, Told, learnt_until, newest, said
 from infra.settings import run_folder
 
 if TYPE_CHECKING:
-    from features.service import Service
-    from infra.retraining.once import Wanted
-    from infra.settings import Settings
     from infra.train_settings import When
-    from jobs.training.config import TrainConfig
     from jobs.training.split import Split
-    from serving.models.registry import Registry
 
 
 def by_itself(
-    where: Path,
-    settings: Settings,
-    registry: Registry,
-    of: Service,
-    config: TrainConfig,
-    wanted: Wanted,
-    whens: Sequence[When],
-    once: Callable[[Told, Split], Outcome],
+    request: Request, whens: Sequence[When], once: Callable[[Told, Split], Outcome]
 ) -> tuple[Look | None, Outcome | None]:
     """Retrain with ``once`` where there is a reason and nothing stands against it; gives what was found, and what came of it.
 
     No look: another retrain by itself is running. Why none begins is in the log once, until there is something new to say; with
     ``wanted.dry_run`` nothing is written. Raises `SettingError` where nothing is in production, and what ``once`` raises.
     """
+    where, settings, registry, of, config, wanted = request
     placed = registry.deployed(of.name).production
     if placed is None:
         raise SettingError(
@@ -50,8 +38,7 @@ def by_itself(
             if not wanted.dry_run:
                 attempts.recover(production)
             split = newest(of, config, wanted)
-            section = settings.train[of.name].retrain
-            found = look(Looking(where, settings, of, config, section, wanted, production, split, attempts), whens)
+            found = look(Looking(request, production, split, attempts), whens)
             if wanted.dry_run:
                 return found, None
             if not found.due:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from features.times import DAY_MS, day_of, moment_text
 from infra.config import monitor_state
 from infra.local import stack
+from infra.retraining.attempts import Measured
 from infra.retraining.once import learnt_until
 from infra.settings import run_folder
 from infra.train_settings import When
 from serving.monitor.state import read_state
 
 if TYPE_CHECKING:
-    from features.service import Service
     from infra.retraining.attempts import Attempts
-    from infra.retraining.once import Wanted
-    from infra.settings import Settings
+    from infra.retraining.once import Request
     from infra.train_settings import RetrainSettings
-    from jobs.training.config import TrainConfig
     from jobs.training.split import Split
     from serving.models.manifest import Manifest
 
@@ -67,16 +64,16 @@ class Look(NamedTuple):
 class Looking(NamedTuple):
     """What is looked at."""
 
-    where: Path
-    settings: Settings
-    of: Service
-    config: TrainConfig
-    section: RetrainSettings
-    wanted: Wanted
+    request: Request
     production: Manifest
     split: Split
     """The newest matured days."""
     attempts: Attempts
+
+    @property
+    def section(self) -> RetrainSettings:
+        """``[train.<service>.retrain]``."""
+        return self.request.settings.train[self.request.of.name].retrain
 
 
 def look(one: Looking, whens: Sequence[When]) -> Look:
@@ -105,8 +102,9 @@ def _against(one: Looking) -> str:
 
 
 def _drift(one: Looking) -> Cause:
-    folder = stack.Folders(run_folder(one.where, one.settings)).monitor
-    state = read_state(monitor_state(folder, one.of.name, one.settings.monitor.window), one.of.name, one.settings.monitor.window)
+    settings, service = one.request.settings, one.request.of.name
+    folder, window = stack.Folders(run_folder(one.request.where, settings)).monitor, settings.monitor.window
+    state = read_state(monitor_state(folder, service, window), service, window)
     placed = one.production.placed
     alarms = [alarm for alarm in state.alarms if (alarm.model, alarm.version) == (placed.model, placed.version)]
     if not alarms:
@@ -136,26 +134,26 @@ def _decay(one: Looking) -> Cause:
     from infra.predicted import predicted
     from jobs.outcomes.decay import decay_of
 
-    placed, kept = one.production.placed, one.attempts.kept
-    place = (placed.model, placed.version, one.split.end_day)
-    if kept.decay is None or kept.decay[:3] != place:
-        records = predicted(one.where, one.settings, one.of.name, one.wanted.receipts)
+    where, settings, _, of, config, wanted = one.request
+    placed, end_day, known = one.production.placed, one.split.end_day, one.attempts.kept.decay
+    key = f"{placed}, {day_of(end_day * DAY_MS)}"
+    if known is None or (known.placed, known.end_day) != (placed, end_day):
         found = decay_of(
-            one.of,
-            one.config,
+            of,
+            config,
             one.split,
-            (placed.model, placed.version),
+            placed,
             one.production.metrics,
-            records,
-            horizon_ms=one.settings.train[one.of.name].horizon_ms,
-            histories=one.wanted.histories,
+            predicted(where, settings, of.name, wanted.receipts),
+            horizon_ms=settings.train[of.name].horizon_ms,
+            histories=wanted.histories,
         )
         if isinstance(found, str):
-            return Cause("decay", False, found, f"{place} not measured")
-        kept.decay = (*place, found.decayed, found.text)
-        if not one.wanted.dry_run:
+            return Cause("decay", False, found, f"{key} not measured")
+        known = one.attempts.kept.decay = Measured(placed, end_day, found.decayed, found.text)
+        if not wanted.dry_run:
             one.attempts.save()
-    return Cause("decay", kept.decay[3], kept.decay[4], str(place))
+    return Cause("decay", known.decayed, known.text, key)
 
 
 LOOKS: dict[When, Callable[[Looking], Cause]] = {"drift": _drift, "schedule": _schedule, "decay": _decay}

@@ -46,6 +46,19 @@ class Wanted(NamedTuple):
     warm_start: bool
     dry_run: bool
     histories: Mapping[str, str | Path]
+    alias: str
+    wait_minutes: float
+
+
+class Request(NamedTuple):
+    """A retrain that is wanted: of which service, in which project, and how."""
+
+    where: Path
+    settings: Settings
+    registry: Registry
+    of: Service
+    config: TrainConfig
+    wanted: Wanted
 
 
 class Told(NamedTuple):
@@ -73,12 +86,7 @@ class Outcome(NamedTuple):
 
 
 def retrained(
-    where: Path,
-    settings: Settings,
-    registry: Registry,
-    of: Service,
-    config: TrainConfig,
-    wanted: Wanted,
+    request: Request,
     *,
     told: Told = Told(),  # noqa: B008 - it is never changed
     split: Split | None = None,
@@ -94,6 +102,7 @@ def retrained(
     from jobs.training.rows import rows_of, rows_served
     from jobs.training.train import learn, registered
 
+    where, settings, registry, of, config, wanted = request
     split = split or newest(of, config, wanted)
     production = registry.deployed(of.name).production
     before = None if production is None else registry.manifest(production.model, production.version)

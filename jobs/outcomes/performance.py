@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Literal, get_args
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,6 +16,8 @@ from features.times import DAY_MS
 from jobs.training.bootstrap import Interval, bootstrap
 from jobs.training.keys import Blocks, drawn_whole
 from jobs.training.weighted import Metric, Ranking, calibration_error, log_losses, mean_of, quantile_losses
+from schemas.deployment import Placed
+from schemas.outcomes_report import CohortKind
 
 RESAMPLES = 400
 QUANTILES = (0.1, 0.9)
@@ -23,17 +25,13 @@ LOWEST_COVERAGE = 0.95
 """Where fewer labels are known of days that are due, the numbers may be of an odd choice of events."""
 MOST_SEGMENTS, BINS = 10, 5
 """A segment's column with more values: of numbers so many bins of equal size, else its most frequent values, and the others."""
-OTHERS, NONE = "(others)", "(none)"
-Kind = Literal["matured", "version", "segment", "day"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-MATURED, VERSION, SEGMENT, DAY = KINDS
+ALL, OTHERS, NONE = "all", "(others)", "(none)"
 
 
 class Performance(msgspec.Struct, frozen=True):
     """How right the predictions of some rows were."""
 
-    kind: Kind
-    """`MATURED`: of all matured days; or of one `VERSION`, `SEGMENT` or `DAY`."""
+    kind: CohortKind
     name: str
     rows: int
     """Events that were predicted."""
@@ -62,12 +60,12 @@ def performances(
     whole is in `jobs.training.keys.drawn_whole`; a row without a key is one of its own.
     """
     whole = outcomes.assign(_day=outcomes["event_time"] // DAY_MS)
-    parts: list[tuple[Kind, str, pd.DataFrame]] = [(MATURED, "all", whole)]
-    parts += [(VERSION, f"{model} v{version}", rows) for (model, version), rows in whole.groupby(["model", "version"])]
+    parts: list[tuple[CohortKind, str, pd.DataFrame]] = [("matured", ALL, whole)]
+    parts += [("version", name, rows) for name, rows in by_version(whole)]
     if segment is not None:
-        parts += [(SEGMENT, str(name), rows) for name, rows in whole.groupby(segments(whole[segment]), sort=False)]
+        parts += [("segment", str(name), rows) for name, rows in whole.groupby(segments(whole[segment]), sort=False)]
     days = sorted(set(whole["_day"].tolist()))
-    parts += [(DAY, str(np.datetime64(day, "D")), whole[whole["_day"] == day]) for day in days]
+    parts += [("day", str(np.datetime64(day, "D")), whole[whole["_day"] == day]) for day in days]
     found = []
     for done, (kind, name, rows) in enumerate(parts):
         if on_progress:
@@ -75,6 +73,13 @@ def performances(
         labelled = rows[rows["label"].notna()]
         found.append(Performance(kind, name, len(rows), len(labelled), measured(labelled, task, key)))
     return found
+
+
+def by_version(outcomes: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The outcomes of each version, which is named as it is everywhere."""
+    groups: Any = outcomes.groupby(["model", "version"])
+    for (model, version), rows in groups:
+        yield str(Placed(model, version)), rows
 
 
 def segments(values: pd.Series[Any]) -> pd.Series[Any]:

@@ -119,6 +119,7 @@ def test_mistakes_are_one_line(project: Path, said: Callable[..., str]) -> None:
         (["--stream", "--by", "k"], "--stream joins the predictions in production as they come, and prints nothing; got --by"),
         (["--stream", "--predictions", "p.jsonl"], "got --predictions; leave it out"),
         (["--stream", "--json"], "got --json; leave it out"),
+        (["--stream", "--delay", "0"], "got --delay; leave it out"),
         (["--stream", "--alias", "staging"], "got --alias; leave it out"),
         (
             ["--joined", "--horizon", "3d"],
