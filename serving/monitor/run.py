@@ -27,7 +27,7 @@ from features.inputs.reference import Reference
 from features.signals import stopped_by_signals
 from schemas.alarm import Alarm
 from schemas.codec import decode_alarm, encode
-from schemas.group import group_consumer
+from schemas.kafka.group import group_consumer
 from schemas.topics import ALARMS, predictions
 from serving.log_lines import log_as_json
 from serving.monitor.config import MonitorConfig

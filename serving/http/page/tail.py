@@ -11,7 +11,7 @@ from kafka import TopicPartition
 from kafka.errors import AuthorizationError, KafkaError
 
 from features.errors import StackError
-from schemas.newest import newest
+from schemas.kafka.newest import newest
 from serving.http.page.panel import Empty
 from serving.http.positions import beginnings, ends, go_on
 from serving.kafka.clients import PollingConsumer
