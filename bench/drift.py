@@ -1,6 +1,6 @@
 """Drift alarms: how many are false on the example's stationary stream, and how long shifts take until they are found.
 
-python -m bench drift
+    python -m bench drift
 
 A model learns from a week of July. Two later months are held against it, as they are, and with one input changed from a day on,
 after the windows and before the model, so that the scores change with it; the model is watched by segments of one more input, and

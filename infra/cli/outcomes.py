@@ -265,7 +265,7 @@ def _print(service: str, config: TrainConfig, found: Found) -> None:
 def _interval_text(found: Interval | None) -> str:
     if found is None:
         return ""
-    return f"{found.value:.4f}" if found.low != found.low else f"{found.value:.4f} ({found.low:.4f} to {found.high:.4f})"
+    return f"{found.value:.4f} ({found.low:.4f} to {found.high:.4f})" if found.is_known else f"{found.value:.4f}"
 
 
 def _as_json(service: str, config: TrainConfig, found: Found) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from infra.cli.services import SettingsOption, settings_of
 
 if TYPE_CHECKING:
     from infra.gate import Judged
-    from infra.retraining.causes import Look
-    from infra.retraining.once import Outcome, Request, Told, Wanted
+    from infra.retraining.once import Request, Result, Told, Wanted
+    from infra.retraining.reasons import Look
     from infra.settings import Settings
     from infra.train_settings import When
     from jobs.training.split import Split
@@ -134,7 +134,7 @@ def retrain(
         request = Request(where, found, registry, service_of(where, found, service), config, wanted)
         on_progress("looking for the newest labels", 0, 1)
 
-        def once(told: Told, split: Split | None = None) -> Outcome:
+        def once(told: Told, split: Split | None = None) -> Result:
             made = retrained(request, told=told, split=split, on_progress=on_progress)
             if made.manifest is not None and made.before is not None:
                 _try(request, made.manifest, made.why)
@@ -143,15 +143,15 @@ def retrain(
         if whens:
             from infra.retraining.by_itself import by_itself
 
-            look, outcome = by_itself(request, whens, once)
+            look, result = by_itself(request, whens, once)
         else:
-            look, outcome = None, once(Told())
-    if outcome is None:
+            look, result = None, once(Told())
+    if result is None:
         _print_look(look, as_json)
         return
-    promoted = None if outcome.manifest is None else _promoted(request, outcome, outcome.manifest)
-    _print(request, look, outcome, promoted, as_json)
-    if not outcome.taken or (wait_minutes and promoted is False):
+    promoted = None if result.manifest is None else _promoted(request, result, result.manifest)
+    _print(request, look, result, promoted, as_json)
+    if not result.taken or (wait_minutes and promoted is False):
         raise typer.Exit(1)
 
 
@@ -165,25 +165,25 @@ def _whens(written: list[str] | None) -> tuple[When, ...]:
     return tuple(one for one in known if one in (written or ()))
 
 
-def _print(request: Request, look: Look | None, outcome: Outcome, promoted: bool | None, as_json: bool) -> None:
+def _print(request: Request, look: Look | None, result: Result, promoted: bool | None, as_json: bool) -> None:
     """Say what came of it."""
     from infra.cli import show
     from infra.retraining.once import compared
 
-    wanted, found, manifest, metrics = request.wanted, outcome.found, outcome.manifest, outcome.trained.metrics
-    decision = _decision(outcome.taken, wanted.dry_run, outcome.before)
+    wanted, found, manifest, metrics = request.wanted, result.found, result.manifest, result.trained.metrics
+    decision = _decision(result.taken, wanted.dry_run, result.before)
     if as_json:
-        told: dict[str, Any] = {"split": outcome.split, "taken": outcome.taken, "needs": wanted.needs, "dry_run": wanted.dry_run}
+        told: dict[str, Any] = {"split": result.split, "taken": result.taken, "needs": wanted.needs, "dry_run": wanted.dry_run}
         told |= {"decision": decision, "version": manifest and manifest.version, "promoted": promoted, "metrics": metrics}
         show.json(told | {"compared": compared(found)} | ({} if look is None else {"look": _look_as_json(look)}))
     else:
         if look is not None:
             show.out.print(show.escape(look.text))
-        _print_comparison(outcome)
+        _print_comparison(result)
         show.out.print(decision[0].upper() + decision[1:])
         if manifest is not None:
-            show.out.print(_outcome(manifest, wanted, promoted))
-    warn_of_batch_rows(outcome.trained.batch, request.of.name)
+            show.out.print(_place_text(manifest, wanted, promoted))
+    warn_of_batch_rows(result.trained.batch, request.of.name)
 
 
 def _print_look(look: Look | None, as_json: bool) -> None:
@@ -198,8 +198,8 @@ def _print_look(look: Look | None, as_json: bool) -> None:
 
 
 def _look_as_json(look: Look) -> dict[str, Any]:
-    causes = [{"when": one.when, "due": one.due, "text": one.text} for one in look.causes]
-    return {"due": look.due, "causes": causes, "against": look.against or None}
+    reasons = [{"when": one.when, "due": one.due, "text": one.text} for one in look.reasons]
+    return {"due": look.due, "reasons": reasons, "against": look.against or None}
 
 
 def _try(request: Request, manifest: Manifest, why: str) -> None:
@@ -213,7 +213,7 @@ def _try(request: Request, manifest: Manifest, why: str) -> None:
     made(request.where, request.registry, manifest.service, change)
 
 
-def _promoted(request: Request, outcome: Outcome, manifest: Manifest) -> bool:
+def _promoted(request: Request, result: Result, manifest: Manifest) -> bool:
     """Put a version in production where the gate lets it; gives whether it did.
 
     A first version has nothing to be held against, and goes to production at once.
@@ -222,7 +222,7 @@ def _promoted(request: Request, outcome: Outcome, manifest: Manifest) -> bool:
     from serving.models.lifecycle import Change
     from serving.models.log import user
 
-    if outcome.before is None:
+    if result.before is None:
         found = judged(request.where, request.settings, request.registry, manifest.placed)
     elif request.wanted.wait_minutes:
         found = _awaited(request, manifest.placed)
@@ -231,7 +231,7 @@ def _promoted(request: Request, outcome: Outcome, manifest: Manifest) -> bool:
     if not found.passed:
         return False
     checks = ", ".join(f"{check.name} {check.found}" for check in found.checks) or found.note
-    why = f"{outcome.why}; gate: {checks}"
+    why = f"{result.why}; gate: {checks}"
     promote = Change(action="promote", model=manifest.name, version=manifest.version, who=user(), why=why)
     request.registry.change(manifest.service, promote)
     return True
@@ -272,7 +272,7 @@ def _decision(taken: bool, dry_run: bool, production: Manifest | None) -> str:
     return said if taken else f"{said}: nothing is changed, and {production.placed if production else 'production'} stays"
 
 
-def _outcome(manifest: Manifest, wanted: Wanted, promoted: bool | None) -> str:
+def _place_text(manifest: Manifest, wanted: Wanted, promoted: bool | None) -> str:
     name = f"{manifest.name} {manifest.version}"
     if promoted:
         return f"{manifest.placed} is in production"
@@ -282,19 +282,21 @@ def _outcome(manifest: Manifest, wanted: Wanted, promoted: bool | None) -> str:
     return f"{there}; 'headrace models promote {name}' asks the gate, once both scored live events"
 
 
-def _print_comparison(outcome: Outcome) -> None:
+def _print_comparison(result: Result) -> None:
     from infra.cli import show
     from infra.cli.models import rounded
     from infra.retraining.once import span_text
 
-    found, metrics = outcome.found, outcome.trained.metrics
-    show.out.print(show.escape(span_text(outcome.split)))
+    found, metrics = result.found, result.trained.metrics
+    show.out.print(show.escape(span_text(result.split)))
     if found is not None:
         names = [name for name in metrics if name in found.production_metrics]
         rows = [(name.replace("_", " "), rounded(found.production_metrics[name]), rounded(metrics[name])) for name in names]
         show.table("", ("metric", "production", "retrained"), rows, right=("production", "retrained"))
         apart = found.difference
+        interval = (
+            f"95 % interval {apart.low:+.4f} to {apart.high:+.4f}" if apart.is_known else "no interval (too little to draw from)"
+        )
         show.out.print(
-            f"\n{found.metric}: difference {apart.value:+.4f}, 95 % interval {apart.low:+.4f} to {apart.high:+.4f}, "
-            f"{found.rows:,} rows, drawn by whole keys and days"
+            f"\n{found.metric}: difference {apart.value:+.4f}, {interval}, {found.rows:,} rows, drawn by whole keys and days"
         )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from features.errors import SettingError
 from infra.local import stack
 from infra.retraining.attempts import Busy, attempts_of
-from infra.retraining.causes import Look, Looking, look
-from infra.retraining.once import Outcome, Request, Told, learnt_until, newest, said
+from infra.retraining.once import Request, Result, Told, learnt_until, log_decision, newest
+from infra.retraining.reasons import Look, Looking, look
 from infra.settings import run_folder
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def by_itself(
-    request: Request, whens: Sequence[When], once: Callable[[Told, Split], Outcome]
-) -> tuple[Look | None, Outcome | None]:
+    request: Request, whens: Sequence[When], once: Callable[[Told, Split], Result]
+) -> tuple[Look | None, Result | None]:
     """Retrain with ``once`` where there is a reason and nothing stands against it; gives what was found, and what came of it.
 
     No look: another retrain by itself is running. Why none begins is in the log once, until there is something new to say; with
@@ -44,7 +44,7 @@ def by_itself(
             if not found.due:
                 if found.key != attempts.kept.not_now:
                     attempts.kept.not_now = found.key
-                    said(registry, production, "postpone", f"retrain: {found.text}")
+                    log_decision(registry, production, "postpone", f"retrain: {found.text}")
                     attempts.save()
                 return found, None
             with attempts.attempt(production, found.text, learnt_until(split)) as told:

@@ -28,8 +28,7 @@ def calibrations(matured: pd.DataFrame, task: Task, key: str | None) -> list[Cal
 
 def measure(found: Interval) -> Measure:
     """The same, where what is not known is None."""
-    low, high = (None if np.isnan(bound) else bound for bound in (found.low, found.high))
-    return Measure(found.value, low, high)
+    return Measure(found.value, found.low, found.high) if found.is_known else Measure(found.value, None, None)
 
 
 def _bins(rows: pd.DataFrame, key: str | None) -> list[CalibrationBin]:

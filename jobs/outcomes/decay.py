@@ -16,7 +16,6 @@ import pandas as pd
 from features.service import Service
 from features.times import DAY_MS, Span, day_of
 from jobs.history.places import Written
-from jobs.history.queries import Progress
 from jobs.history.served import Record
 from jobs.outcomes.join import join
 from jobs.outcomes.performance import LOWEST_COVERAGE, measured
@@ -67,7 +66,6 @@ def decay_of(
     *,
     horizon_ms: int,
     histories: Mapping[str, Written] | None = None,
-    on_progress: Progress | None = None,
 ) -> Decay | str:
     """How the version ``placed`` did on the test days of ``split``, by ``records``, predictions, beside its ``metrics``.
 
@@ -82,16 +80,8 @@ def decay_of(
     columns = [key] if key is not None else []
     horizon = max(horizon_ms, (split.delay_days + 1) * DAY_MS)  # of a day's last event the labels are due by the end of a day
     first_day = split.first_day if config.leave_out_known_positives else split.first_test_day
-    joined = join(
-        service,
-        records,
-        config.label,
-        horizon,
-        times=Span(first_day * DAY_MS, split.end_day * DAY_MS),
-        columns=columns,
-        histories=histories,
-        on_progress=on_progress,
-    )
+    times = Span(first_day * DAY_MS, split.end_day * DAY_MS)
+    joined = join(service, records, config.label, horizon, times=times, columns=columns, histories=histories)
     frame = joined.table.to_pandas().assign(day=lambda of: of["event_time"] // DAY_MS)
     days = f"from {day_of(split.first_test_day * DAY_MS)} to {day_of((split.end_day - 1) * DAY_MS)}"
     if config.leave_out_known_positives:

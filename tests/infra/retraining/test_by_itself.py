@@ -85,6 +85,7 @@ def test_an_alarm_is_a_reason(project: Path, look: Look) -> None:
     with_alarm(project)
     said = look("--when", "drift")
     assert "for drift: alarm num/num/1/totals__sum_v/0" in said
+    assert ", no interval (too little to draw from), 12 rows, drawn by whole keys and days" in said
     assert "num v2 is in staging" in said
     (entry,) = entries(project)
     assert (entry.action, entry.alias, entry.version) == ("alias", "staging", 2)
@@ -160,7 +161,7 @@ def test_a_failure_that_was_cut_off_is_said_by_the_next_look(project: Path, look
         raise StackError("the machine went down")
 
     monkeypatch.setattr("infra.cli.retrain._try", failing_to_try)
-    monkeypatch.setattr("infra.retraining.attempts.said", said)
+    monkeypatch.setattr("infra.retraining.attempts.log_decision", said)
     with_alarm(project)
     look("--when", "drift", code=2)
     assert [entry.action for entry in entries(project)] == ["remove"]
@@ -254,7 +255,7 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(project: Path, look: Lo
     with_alarm(project)
     told = json.loads(look("--when", "drift", "--when", "schedule", "--dry-run", "--json"))["look"]
     assert told["due"] is True
-    assert [(one["when"], one["due"]) for one in told["causes"]] == [("drift", True), ("schedule", True)]
+    assert [(one["when"], one["due"]) for one in told["reasons"]] == [("drift", True), ("schedule", True)]
     assert entries(project) == []
     assert not (project / ".headrace" / "retrain" / "num.json").exists()
 
