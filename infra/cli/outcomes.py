@@ -51,6 +51,8 @@ class Found(NamedTuple):
 
     rows: int
     """Predictions, matured or not."""
+    has_labels: bool
+    """Whether there is any: without one, no day is due."""
     matured: int
     until: date
     """The day before which labels are due."""
@@ -194,7 +196,7 @@ def _measured(service: str, where: Path, settings: Settings, config: TrainConfig
             now_ms=round(time.time() * 1000),
             on_progress=on_progress,
         )
-    return Found(len(frame), len(matured), day_of(until_ms), found, left)
+    return Found(len(frame), joined.newest_label is not None, len(matured), day_of(until_ms), found, left)
 
 
 def _warn(service: str, wanted: Wanted, found: Found) -> None:
@@ -203,6 +205,8 @@ def _warn(service: str, wanted: Wanted, found: Found) -> None:
 
     if not found.rows:
         note(f"there are no predictions of {service} to be joined; see 'headrace tail predictions.{service}'")
+    elif not found.has_labels:
+        warn("there is no label yet, so no event day is due; bring the history of labels up to date, or wait")
     elif not found.performances:
         warn(
             f"no event day is due yet: labels of days before {found.until} are, {wanted.delay_days} days after their events; "
@@ -239,9 +243,10 @@ def _check_labels(labels: list[float], config: TrainConfig) -> None:
 def _print(service: str, config: TrainConfig, found: Found) -> None:
     from infra.cli import show
 
+    due = f"{found.matured:,} of them of event days before {found.until}, whose labels are due"
     show.out.print(
-        f"[bold]service {show.escape(service)}[/], label {config.label}: {found.rows:,} predictions, {found.matured:,} of them "
-        f"of event days before {found.until}, whose labels are due"
+        f"[bold]service {show.escape(service)}[/], label {config.label}: {found.rows:,} predictions, "
+        f"{due if found.has_labels else 'and no label'}"
     )
     for kind, title in TITLES.items():
         some = [one for one in found.performances if one.kind == kind]

@@ -102,6 +102,16 @@ def test_before_any_label_is_due_nothing_is_measured(said: Callable[..., str]) -
     assert "no event day is due yet" in said("--delay", "30")
 
 
+def test_without_any_label_it_is_said(project: Path, said: Callable[..., str]) -> None:
+    """Not that labels of days before 1970 are due."""
+    labels = project / "data" / "outcomes.parquet"
+    pq.write_table(pq.read_table(labels).slice(0, 0), labels)
+    text = " ".join(said().split())
+    assert "label outcomes.bad: 48 predictions, and no label" in text
+    assert "there is no label yet, so no event day is due" in text
+    assert "1970" not in text
+
+
 def test_mistakes_are_one_line(project: Path, said: Callable[..., str]) -> None:
     """Of options, of the file, and of settings."""
     assert "got 'colour'; there are id" in said("--by", "colour", code=2)
