@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import date
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,8 +51,12 @@ def outcomes(
         bool, typer.Option("--stream", help="Join what comes, write it to outcomes.SERVICE, and print nothing, until stopped.")
     ] = False,
     by: Annotated[
-        str | None,
-        typer.Option(help="Show each segment too: a column of the events, or an input.", metavar="COLUMN", show_default=False),
+        list[str] | None,
+        typer.Option(
+            help="Show each segment too: a column of the events, or an input; several times. None: segments of [train.SERVICE].",
+            metavar="COLUMN",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the outcomes, a Parquet file with a row for each event.", show_default=False)
@@ -98,7 +103,7 @@ def _report(
     delay: int,
     horizon: str | None,
     is_joined: bool,
-    by: str | None,
+    by: list[str] | None,
     out: Path | None,
     history: list[str] | None,
     as_json: bool,
@@ -121,26 +126,30 @@ def _report(
         import jobs.training  # noqa: F401 - says which extra is missing, before anything is read
         from features.definitions.load import load  # slow: after all that is quickly refused
         from jobs.history.rows_file import write
-        from jobs.outcomes.join import already_joined, join
+        from jobs.outcomes.join import OWN, already_joined, join
         from jobs.outcomes.performance import LOWEST_COVERAGE, performances
         from jobs.outcomes.report import report
         from jobs.training.keys import key_of
 
         of = with_settings(load(where).service(service), settings)
         key = next(iter(key_of(of.plan, config)), None)
-        columns = list(dict.fromkeys(name for name in (key, by) if name is not None))
+        columns = list(dict.fromkeys(name for name in (key, *(by or ())) if name is not None))
+        if_there = [] if by else [name for name in config.segments if name not in columns]
+        wanted: dict[str, Any] = {"columns": columns, "if_there": if_there, "histories": others, "on_progress": on_progress}
         if is_joined:
             records = of_topic_now(where, settings, topics.outcomes(service).name)
-            joined = already_joined(of, records, columns=columns, histories=others, on_progress=on_progress)
+            joined = already_joined(of, records, **wanted)
         else:
             records = predicted(where, settings, service, predictions, alias)
-            joined = join(of, records, config.label, horizon_ms, columns=columns, histories=others, on_progress=on_progress)
+            joined = join(of, records, config.label, horizon_ms, **wanted)
         _check_labels(joined.table["label"].drop_null().to_pylist(), config)
+        there = set(joined.table.column_names) - set(OWN)
+        segments = list(dict.fromkeys(by or (name for name in config.segments if name in there)))
         until_ms = joined.matured_until(delay) * DAY_MS
         until = day_of(until_ms)
         frame = joined.table.to_pandas()
         matured = frame[frame["event_time"] < until_ms]
-        found = performances(matured, config.task, key, by, on_progress=on_progress) if len(matured) else []
+        found = performances(matured, config.task, key, segments, on_progress=on_progress) if len(matured) else []
         rows = write(joined.table, out).rows if out is not None else joined.table.num_rows
         told = None
         if rows and alias == PRODUCTION:
@@ -152,7 +161,7 @@ def _report(
                 label=config.label,
                 task=config.task,
                 key=key,
-                segment=by,
+                segments=segments,
                 delay_days=delay,
                 matured_until=until_ms,
                 now_ms=round(time.time() * 1000),
@@ -173,6 +182,12 @@ def _report(
             show.out.print(f"\n→ {show.escape(str(out))}")
     if told is not None:
         _leave(told, stack.Folders(run_folder(where, settings)))
+    left_out = [] if by or not rows else [name for name in config.segments if name not in segments]
+    if left_out:
+        note(
+            f"there is nothing by {', '.join(left_out)}, segments of [train.{service}]: "
+            + ("an outcome that --stream wrote has no inputs" if is_joined else "no receipt of these predictions has them")
+        )
     if not rows:
         note(f"there are no predictions of {service} to be joined; see 'headrace tail predictions.{service}'")
     elif not found:
@@ -214,10 +229,9 @@ def _print(service: str, config: TrainConfig, rows: int, matured: int, until: da
         f"[bold]service {show.escape(service)}[/], label {config.label}: {rows:,} predictions, {matured:,} of them of event days "
         f"before {until}, whose labels are due"
     )
-    for kind, title in (("matured", "All"), ("version", "By version"), ("segment", "By segment"), ("day", "By day")):
-        some = [one for one in found if one.kind == kind]
-        if not some:
-            continue
+    titles = {"matured": "All", "version": "By version", "day": "By day"}
+    for (kind, column), of_kind in groupby(found, lambda one: (one.kind, one.column)):
+        some, title = list(of_kind), titles.get(kind, f"By {show.escape(column)}")
         names = list(dict.fromkeys(name for one in some for name in one.metrics))
         columns = ("", "events", "labels", *(name.replace("_", " ") for name in names))
         cells = [
