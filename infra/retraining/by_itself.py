@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from serving.models.registry import Registry
 
 
+@contextmanager
 def by_itself(
     where: Path,
     settings: Settings,
@@ -32,11 +34,12 @@ def by_itself(
     wanted: Wanted,
     whens: Sequence[When],
     once: Callable[[Told, Split], Outcome],
-) -> tuple[Look | None, Outcome | None]:
+) -> Iterator[tuple[Look | None, Outcome | None]]:
     """Retrain with ``once`` where there is a reason and nothing stands against it; gives what was found, and what came of it.
 
-    No look: another retrain by itself is running. Why none begins is in the log once, until there is something new to say; with
-    ``wanted.dry_run`` nothing is written. Raises `SettingError` where nothing is in production, and what ``once`` raises.
+    Within, no other begins: whoever waits for the gate does so there. No look: another retrain by itself is running, or waits.
+    Why none begins is in the log once, until there is something new to say; with ``wanted.dry_run`` nothing is written. Raises
+    `SettingError` where nothing is in production, and what ``once`` raises.
     """
     placed = registry.deployed(of.name).production
     if placed is None:
@@ -44,23 +47,25 @@ def by_itself(
             f"a retrain by itself is held against production; {of.name} has no version there; put a first one there with "
             f"'headrace retrain {of.name}'"
         )
-    try:
-        with attempts_of(stack.Folders(run_folder(where, settings)).retrain, of.name, registry) as attempts:
-            production = registry.manifest(placed.model, placed.version)
-            if not wanted.dry_run:
-                attempts.recover(production)
-            split = newest(of, config, wanted)
-            section = settings.train[of.name].retrain
-            found = look(Looking(where, settings, of, config, section, wanted, production, split, attempts), whens)
-            if wanted.dry_run:
-                return found, None
-            if not found.due:
-                if found.key != attempts.kept.not_now:
-                    attempts.kept.not_now = found.key
-                    said(registry, production, "postpone", f"retrain: {found.text}")
-                    attempts.save()
-                return found, None
+    with ExitStack() as held:
+        try:
+            attempts = held.enter_context(attempts_of(stack.Folders(run_folder(where, settings)).retrain, of.name, registry))
+        except Busy:
+            yield None, None
+            return
+        production = registry.manifest(placed.model, placed.version)
+        if not wanted.dry_run:
+            attempts.recover(production)
+        split = newest(of, config, wanted)
+        section = settings.train[of.name].retrain
+        found = look(Looking(where, settings, of, config, section, wanted, production, split, attempts), whens)
+        if found.due and not wanted.dry_run:
             with attempts.attempt(production, found.text, learnt_until(split)) as told:
-                return found, once(told, split)
-    except Busy:
-        return None, None
+                outcome = once(told, split)
+            yield found, outcome
+            return
+        if not wanted.dry_run and found.key != attempts.kept.not_now:
+            attempts.kept.not_now = found.key
+            said(registry, production, "postpone", f"retrain: {found.text}")
+            attempts.save()
+        yield found, None
