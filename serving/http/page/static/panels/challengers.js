@@ -4,6 +4,7 @@ import { intervals, widthIn } from "../plots.js";
 export const id = "challengers";
 export const title = "Challengers beside production";
 export const every = 15;
+export const wide = true;
 
 const KINDS = { better: "good", worse: "bad", "not clearly either": "quiet" };
 const SHOWN = 8;
