@@ -48,7 +48,8 @@ UNFIT = """(width) => [
     const room = one.closest("section, dialog").getBoundingClientRect(), own = one.getBoundingClientRect();
     const beside = own.left < room.left || own.right > room.right ? [`${name} lies beside its panel`] : [];
     const hidden = one.scrollWidth - one.clientWidth;
-    return width >= 1280 && hidden > 0 && !one.querySelector(".heat") ? [...beside, `${name} is cut off by ${hidden} pixels`] : beside;
+    const may = width < 1280 || one.querySelector(".heat") || hidden <= 0;
+    return may ? beside : [...beside, `${name} is cut off by ${hidden} pixels`];
   })]"""
 """What `_unfit` finds. A heat map has as many columns as there are windows, and may scroll anywhere."""
 
