@@ -242,9 +242,8 @@ def test_windows_of_another_length_close_the_alarms_of_those_before(watched: Wat
             pass
     closed = [alarm for alarm in watched.alarms(4) if alarm.text.startswith("nothing is said of")]
     assert [(alarm.state, alarm.input) for alarm in closed] == [("closed", INPUT), ("closed", SCORE)]
-    assert closed[0].text.endswith(
-        "any more: windows are of an hour now, and this alarm was of windows of a day: it is superseded"
-    )
+    why = "windows are of an hour now, and this alarm was of windows of a day: it is superseded"
+    assert closed[0].text == f"nothing is said of {INPUT} of shop v1 any more: {why}"
     assert (watched.state().alarms, watched.state().outbox, watched.state().events) == ([], [], 2 * ROWS + 1)
 
 
