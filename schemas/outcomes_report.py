@@ -29,6 +29,8 @@ class Cohort(msgspec.Struct, frozen=True):
     """Those whose label is known."""
     metrics: dict[str, Measure]
     """Of the labelled ones."""
+    column: str = ""
+    """Of a segment, the column whose values these are."""
 
 
 class WaitingDay(msgspec.Struct, frozen=True):
@@ -69,8 +71,8 @@ class OutcomesReport(msgspec.Struct, frozen=True):
     """The topic of the predictions, or their file."""
     label: str
     task: Literal["classification", "regression"]
-    segment: str | None
-    """The column of the segments."""
+    segments: list[str]
+    """The columns by whose values there are segments."""
     made_at: int
     delay_days: int
     """Days until labels are known."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import date
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from schemas.outcomes_report import CohortKind, OutcomesReport
 
 DELAY_DAYS = 7
-TITLES: dict[CohortKind, str] = {"matured": "All", "version": "By version", "segment": "By segment", "day": "By day"}
-"""Of the tables, in their order."""
+TITLES: dict[CohortKind, str] = {"matured": "All", "version": "By version", "day": "By day"}
+"""Of the tables, but for those of segments, which have their column's."""
 
 
 class Wanted(NamedTuple):
@@ -41,7 +42,7 @@ class Wanted(NamedTuple):
     delay_days: int
     horizon: str
     joined: bool
-    by: str | None
+    by: list[str]
     out: Path | None
     histories: Mapping[str, str | Path]
 
@@ -57,6 +58,8 @@ class Found(NamedTuple):
     until: date
     """The day before which labels are due."""
     performances: list[Performance]
+    left_out: list[str]
+    """The segments of ``[train.<service>]`` that none of the predictions has."""
     report: OutcomesReport | None
     """For the page; None without predictions, and of a shadow."""
 
@@ -84,8 +87,12 @@ def outcomes(
         bool, typer.Option("--stream", help="Join what comes, write it to outcomes.SERVICE, and print nothing, until stopped.")
     ] = False,
     by: Annotated[
-        str | None,
-        typer.Option(help="Show each segment too: a column of the events, or an input.", metavar="COLUMN", show_default=False),
+        list[str] | None,
+        typer.Option(
+            help="Show each segment too: a column of the events, or an input; several times. None: segments of [train.SERVICE].",
+            metavar="COLUMN",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the outcomes, a Parquet file with a row for each event.", show_default=False)
@@ -116,7 +123,7 @@ def outcomes(
         config = train_config(found, service, "what happened is a label")
         horizon = horizon or found.train[service].horizon
         days = DELAY_DAYS if delay is None else delay
-        wanted = Wanted(predictions, alias, days, horizon, joined, by, out, histories(history))
+        wanted = Wanted(predictions, alias, days, horizon, joined, by or [], out, histories(history))
         _report(service, where, found, config, wanted, as_json)
 
 
@@ -158,25 +165,28 @@ def _measured(service: str, where: Path, settings: Settings, config: TrainConfig
     from infra.config import with_settings
     from infra.predicted import of_topic_now, predicted
     from jobs.history.rows_file import write
-    from jobs.outcomes.join import already_joined, join
+    from jobs.outcomes.join import OWN, already_joined, join
     from jobs.outcomes.performance import performances
     from jobs.outcomes.report import report
     from jobs.training.keys import key_of
 
     of = with_settings(load(where).service(service), settings)
     key = next(iter(key_of(of.plan, config)), None)
-    columns = list(dict.fromkeys(name for name in (key, wanted.by) if name is not None))
-    common: dict[str, Any] = {"columns": columns, "histories": wanted.histories, "on_progress": on_progress}
+    columns = list(dict.fromkeys(name for name in (key, *wanted.by) if name is not None))
+    if_there = [] if wanted.by else [name for name in config.segments if name not in columns]
+    common: dict[str, Any] = {"columns": columns, "if_there": if_there, "histories": wanted.histories, "on_progress": on_progress}
     if wanted.joined:
         joined = already_joined(of, of_topic_now(where, settings, topics.outcomes(service).name), **common)
     else:
         records = predicted(where, settings, service, wanted.predictions, wanted.alias)
         joined = join(of, records, config.label, horizon_ms, **common)
     _check_labels(joined.table["label"].drop_null().to_pylist(), config)
+    there = set(joined.table.column_names) - set(OWN)
+    segments = list(dict.fromkeys(wanted.by or (name for name in config.segments if name in there)))
     until_ms = joined.matured_until(wanted.delay_days) * DAY_MS
     frame = joined.table.to_pandas()
     matured = frame[frame["event_time"] < until_ms]
-    found = performances(matured, config.task, key, wanted.by, on_progress=on_progress) if len(matured) else []
+    found = performances(matured, config.task, key, segments, on_progress=on_progress) if len(matured) else []
     if wanted.out is not None:
         write(joined.table, wanted.out)
     left = None
@@ -190,19 +200,23 @@ def _measured(service: str, where: Path, settings: Settings, config: TrainConfig
             label=config.label,
             task=config.task,
             key=key,
-            segment=wanted.by,
+            segments=segments,
             delay_days=wanted.delay_days,
             matured_until=until_ms,
             now_ms=round(time.time() * 1000),
             on_progress=on_progress,
         )
-    return Found(len(frame), joined.newest_label is not None, len(matured), day_of(until_ms), found, left)
+    left_out = [] if wanted.by or not len(frame) else [name for name in config.segments if name not in segments]
+    return Found(len(frame), joined.newest_label is not None, len(matured), day_of(until_ms), found, left_out, left)
 
 
 def _warn(service: str, wanted: Wanted, found: Found) -> None:
     """Say what makes the numbers few, or odd."""
     from jobs.outcomes.performance import LOWEST_COVERAGE
 
+    if found.left_out:
+        why = "an outcome that --stream wrote has no inputs" if wanted.joined else "no receipt of these predictions has them"
+        note(f"there is nothing by {', '.join(found.left_out)}, segments of [train.{service}]: {why}")
     if not found.rows:
         note(f"there are no predictions of {service} to be joined; see 'headrace tail predictions.{service}'")
     elif not found.has_labels:
@@ -248,10 +262,8 @@ def _print(service: str, config: TrainConfig, found: Found) -> None:
         f"[bold]service {show.escape(service)}[/], label {config.label}: {found.rows:,} predictions, "
         f"{due if found.has_labels else 'and no label'}"
     )
-    for kind, title in TITLES.items():
-        some = [one for one in found.performances if one.kind == kind]
-        if not some:
-            continue
+    for (kind, column), of_kind in groupby(found.performances, lambda one: (one.kind, one.column)):
+        some, title = list(of_kind), TITLES.get(kind, f"By {show.escape(column)}")
         names = list(dict.fromkeys(name for one in some for name in one.metrics))
         columns = ("", "events", "labels", *(name.replace("_", " ") for name in names))
         cells = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
@@ -114,42 +115,43 @@ def retrain(
         _require_kafka(where, found)
     from infra.cli import show
 
-    with interruptible(lambda: "nothing was changed"), show.progress() as on_progress:
-        from infra.retraining.once import Request, Told, Wanted, retrained, service_of
+    with ExitStack() as held:  # by itself: until the gate has decided, too, so that no other begins meanwhile
+        with interruptible(lambda: "nothing was changed"), show.progress() as on_progress:
+            from infra.retraining.once import Request, Told, Wanted, retrained, service_of
 
-        wanted = Wanted(
-            days or section.days,
-            section.delay if delay is None else delay,
-            test_days or section.test_days,
-            end,
-            needs or section.needs,
-            served,
-            receipts,
-            section.warm_start if warm_start is None else warm_start,
-            dry_run,
-            others,
-            alias,
-            wait_minutes,
-        )
-        request = Request(where, found, registry, service_of(where, found, service), config, wanted)
-        on_progress("looking for the newest labels", 0, 1)
+            wanted = Wanted(
+                days or section.days,
+                section.delay if delay is None else delay,
+                test_days or section.test_days,
+                end,
+                needs or section.needs,
+                served,
+                receipts,
+                section.warm_start if warm_start is None else warm_start,
+                dry_run,
+                others,
+                alias,
+                wait_minutes,
+            )
+            request = Request(where, found, registry, service_of(where, found, service), config, wanted)
+            on_progress("looking for the newest labels", 0, 1)
 
-        def once(told: Told, split: Split | None = None) -> Result:
-            made = retrained(request, told=told, split=split, on_progress=on_progress)
-            if made.manifest is not None and made.before is not None:
-                _try(request, made.manifest, made.why)
-            return made
+            def once(told: Told, split: Split | None = None) -> Result:
+                made = retrained(request, told=told, split=split, on_progress=on_progress)
+                if made.manifest is not None and made.before is not None:
+                    _try(request, made.manifest, made.why)
+                return made
 
-        if whens:
-            from infra.retraining.by_itself import by_itself
+            if whens:
+                from infra.retraining.by_itself import by_itself
 
-            look, result = by_itself(request, whens, once)
-        else:
-            look, result = None, once(Told())
-    if result is None:
-        _print_look(look, as_json)
-        return
-    promoted = None if result.manifest is None else _promoted(request, result, result.manifest)
+                look, result = held.enter_context(by_itself(request, whens, once))
+            else:
+                look, result = None, once(Told())
+        if result is None:
+            _print_look(look, as_json)
+            return
+        promoted = None if result.manifest is None else _promoted(request, result, result.manifest)
     _print(request, look, result, promoted, as_json)
     if not result.taken or (wait_minutes and promoted is False):
         raise typer.Exit(1)
@@ -190,7 +192,11 @@ def _print_look(look: Look | None, as_json: bool) -> None:
     """Say why there is no retrain; None: another one runs."""
     from infra.cli import show
 
-    text = "another retrain by itself is running: nothing is done" if look is None else f"nothing is done: {look.text}"
+    text = (
+        "another retrain by itself is running, or waits for the gate: nothing is done"
+        if look is None
+        else f"nothing is done: {look.text}"
+    )
     if as_json:
         show.json({"decision": text, "look": None if look is None else _look_as_json(look)})
     else:

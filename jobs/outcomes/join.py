@@ -81,22 +81,26 @@ def join(
     *,
     times: Span = ALWAYS,
     columns: Sequence[str] = (),
+    if_there: Sequence[str] = (),
     histories: Mapping[str, Written] | None = None,
     on_progress: Progress | None = None,
 ) -> Joined:
     """The outcomes of ``records``, predictions as the scorer writes them, by the rules above; ``label`` is ``<source>.<column>``.
 
-    Those of events of other ``times`` are left out. ``columns`` are the spine's or inputs in the receipts. Raises `SettingError`
-    for a record that is no prediction, a column that is neither, and as `jobs.history.labels.labels` does.
+    Those of events of other ``times`` are left out. ``columns`` are the spine's or inputs in the receipts; those of ``if_there``
+    that are neither are left out. Raises `SettingError` for a record that is no prediction, a column that is neither, and as
+    `jobs.history.labels.labels` does.
     """
     spine = service.plan.spine_source
-    of_spine = _of_spine(service, columns)
+    more = [name for name in if_there if name not in OWN]
+    of_spine = _of_spine(service, [*columns, *more])
     told = on_progress or (lambda what, done, total: None)
     with within_memory(), closing(connect(2, service.resources)) as connection:
         told("reading labels", 0, 4)
         add_labels(connection, service, label, histories or {})
         told("reading predictions", 1, 4)
-        inputs = _add_predictions(connection, records, [name for name in columns if name not in of_spine])
+        wanted = [name for name in (*columns, *more) if name not in of_spine]
+        inputs = _add_predictions(connection, records, wanted)
         unknown = [name for name in columns if name not in of_spine and name not in inputs]
         if unknown:
             known = ", ".join([*(column.name for column in spine.columns), *sorted(inputs)])
@@ -107,7 +111,7 @@ def join(
         table = connection.sql(_sql(horizon_ms, times, of_spine)).to_arrow_table()
         (newest,) = connection.execute(f"SELECT max(_at) FROM {KNOWN}").fetchall()[0]
         told("joining", 4, 4)
-    return Joined(_with_inputs(table, [name for name in columns if name not in of_spine]), newest)
+    return Joined(_with_inputs(table, [name for name in wanted if name in inputs]), newest)
 
 
 def already_joined(
@@ -115,15 +119,17 @@ def already_joined(
     records: Iterable[Record],
     *,
     columns: Sequence[str] = (),
+    if_there: Sequence[str] = (),
     histories: Mapping[str, Written] | None = None,
     on_progress: Progress | None = None,
 ) -> Joined:
     """The outcomes in ``records``, as the stream's join writes them: of an event the last record holds.
 
-    ``columns`` are the spine's. Raises `SettingError` for a record that is no outcome, and another column.
+    ``columns`` are the spine's; those of ``if_there`` that are not are left out. Raises `SettingError` for a record that is no
+    outcome, and another column.
     """
     spine = service.plan.spine_source
-    of_spine = _of_spine(service, columns)
+    of_spine = _of_spine(service, [*columns, *(name for name in if_there if name not in OWN)])
     unknown = [name for name in columns if name not in of_spine]
     if unknown:
         known = ", ".join(column.name for column in spine.columns)

@@ -70,6 +70,20 @@ def test_the_table_says_how_many_labels_are_known(project: Path, said: Callable[
     assert "have no label within 30d" in " ".join(text.split())
 
 
+def test_segments_are_those_that_the_model_is_watched_by(project: Path, said: Callable[..., str]) -> None:
+    """`--by` names others. What no prediction has is said, and holds nothing up; without predictions there is nothing to say."""
+    settings = project / "headrace.toml"
+    settings.write_text(settings.read_text().replace("[train.num]", '[train.num]\nsegments = ["n", "totals__gone"]'))
+    text = " ".join(said().split())
+    assert "By n " in text
+    assert "nothing by totals__gone, segments of [train.num]: no receipt of these predictions has them" in text
+    told = json.loads(said("--json", "--by", "k", "--by", "c"))
+    columns = [one["column"] for one in told["performances"] if one["kind"] == "segment"]
+    assert columns == ["k", "k", "k", "c"]
+    (project / "predictions.jsonl").write_text("")
+    assert "nothing by" not in said()
+
+
 def test_what_was_found_stays_for_the_page(project: Path, said: Callable[..., str]) -> None:
     """In the run folder, in place of what was there; of a shadow nothing is left."""
     file = project / ".headrace" / "outcomes" / "num.json"
@@ -78,7 +92,7 @@ def test_what_was_found_stays_for_the_page(project: Path, said: Callable[..., st
     for by in ("k", "c"):
         told = json.loads(said("--json", "--by", by))
         left = msgspec.json.decode(file.read_bytes(), type=OutcomesReport)
-        assert (left.service, left.segment, left.matured_until) == ("num", by, told["matured_until"])
+        assert (left.service, left.segments, left.matured_until) == ("num", [by], told["matured_until"])
         assert left.source == str(project / "predictions.jsonl")
         measured = [(one["kind"], one["name"], one["rows"], one["labelled"]) for one in told["performances"]]
         assert [(one.kind, one.name, one.rows, one.labelled) for one in left.cohorts] == measured

@@ -238,6 +238,26 @@ def test_what_is_killed_leaves_nothing_half_done(project: Path, look: Look, modu
     assert f"num v{3 if registered else 2} is in staging" in look("--when", "drift")
 
 
+def test_while_one_waits_for_the_gate_no_other_begins(project: Path, look: Look) -> None:
+    """However short the cool-down. One that is killed there has decided: its version stays in staging."""
+    with_alarm(project)
+    set_up(project, cooldown_hours=0)
+    mark = project / "stuck"
+    words = ["retrain", "num", *DAYS, "--when", "drift", "--project", str(project)]
+    child = subprocess.Popen([sys.executable, "-c", PROGRAM, "infra.cli.retrain", "_promoted", str(mark), *words])
+    try:
+        wait_until(lambda: mark.exists() or child.poll() is not None, SECONDS)
+        assert child.poll() is None
+        assert served(project) == {"production": 1, "staging": 2}
+        assert "another retrain by itself is running, or waits for the gate" in look("--when", "drift")
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait(30)
+    assert "labels are due for no newer ones" in look("--when", "drift")
+    assert [entry.action for entry in entries(project)] == ["alias", "postpone"]
+    assert served(project) == {"production": 1, "staging": 2}
+
+
 def test_a_decision_whose_end_was_not_kept_is_not_made_twice(project: Path, look: Look) -> None:
     """Killed after the log had it, and before the file said so."""
     with_alarm(project)

@@ -59,7 +59,7 @@ def test_numbers_are_the_librarys() -> None:
 def test_parts_are_of_their_rows_alone() -> None:
     """Every row is of one version, one segment and one day."""
     frame = outcomes()
-    found = performances(frame, "classification", "k", "colour")
+    found = performances(frame, "classification", "k", ["colour"])
     assert list(only(found, "version")) == ["m v1", "m v2"]
     assert set(only(found, "segment")) == {"red", "green"}
     assert list(only(found, "day")) == [f"1970-01-0{day}" for day in range(1, 7)]
@@ -67,6 +67,22 @@ def test_parts_are_of_their_rows_alone() -> None:
         assert sum(one.rows for one in only(found, kind).values()) == 300
     red = frame[(frame["colour"] == "red") & frame["label"].notna()]
     assert only(found, "segment")["red"].metrics["auc"].value == pytest.approx(roc_auc_score(red["label"], red["score"]))
+
+
+def test_segments_of_several_columns_are_in_an_order_that_reads() -> None:
+    """Numbers by value, bins too; texts by how often they come; what is no value of its own last."""
+    frame = outcomes()
+    texts = [*["rare"] * 40, *["often"] * 200, *[None] * 60]
+    frame = frame.assign(size=np.arange(300)[::-1] / 2.99, mark=texts, small=[Decimal(place % 2 * 5) for place in range(300)])
+    found = [one for one in performances(frame, "classification", "k", ["size", "mark", "small"]) if one.kind == "segment"]
+    assert [(one.column, one.name, one.rows) for one in found] == [
+        *[("size", name, 60) for name in ("0 to 20", "20 to 40", "40 to 60", "60 to 80", "80 to 100")],
+        ("mark", "often", 200),
+        ("mark", "rare", 40),
+        ("mark", "(none)", 60),
+        ("small", "0", 150),
+        ("small", "5", 150),
+    ]
 
 
 def test_a_regression_has_errors_in_the_labels_unit() -> None:
