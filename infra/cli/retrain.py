@@ -210,13 +210,13 @@ def _look_as_json(look: Look) -> dict[str, Any]:
 
 def _try(request: Request, manifest: Manifest, why: str) -> None:
     """Put a version in its shadow."""
-    from infra.cli.models_change import made
+    from infra.deploy import deploy
     from serving.models.lifecycle import Change
     from serving.models.log import user
 
     alias = request.wanted.alias
     change = Change(action="alias", model=manifest.name, version=manifest.version, who=user(), why=why, alias=alias)
-    made(request.where, request.registry, manifest.service, change)
+    deploy(request.where, request.settings, request.registry, manifest.service, change)
 
 
 def _promoted(request: Request, result: Result, manifest: Manifest) -> bool:
