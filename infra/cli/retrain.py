@@ -111,7 +111,7 @@ def retrain(
         raise SettingError("--receipts is for what was served; got it alone; add --from-served")
     registry = registry_of(where, found)
     production = registry.deployed(service).production
-    if wait_minutes and production is not None:
+    if wait_minutes and production is not None and not dry_run:
         _require_kafka(where, found)
     from infra.cli import show
 
