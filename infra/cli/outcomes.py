@@ -121,7 +121,7 @@ def outcomes(
             _refuse(of_join, "--joined reads what --stream has joined, by horizon of [train.SERVICE]")
         found = settings_of(where, settings)
         config = train_config(found, service, "what happened is a label")
-        horizon = horizon or found.train[service].horizon
+        horizon = found.train[service].horizon if horizon is None else horizon
         days = DELAY_DAYS if delay is None else delay
         wanted = Wanted(predictions, alias, days, horizon, joined, by or [], out, histories(history))
         _report(service, where, found, config, wanted, as_json)
