@@ -27,7 +27,7 @@ TOKENS = parse("a-token-that-reads-0 read;a-token-that-publishes read,publish", 
 READS, PUBLISHES = ({"authorization": f"Bearer a-token-that-{what}"} for what in ("reads-0", "publishes"))
 
 
-class OfOnePartition:
+class _OfOnePartition:
     """What a consumer knows of a topic of one partition; what it polls is a test's own."""
 
     def __init__(self, end: int) -> None:
@@ -164,7 +164,7 @@ def test_a_replay_that_kafka_does_not_confirm_is_over_in_time_and_says_that_it_m
 def test_a_place_that_kafka_does_not_tell_of_in_time_is_no_place_without_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a replay would publish without a key what Kafka has with one; what a reader passes over is no record."""
 
-    class Consumer(OfOnePartition):
+    class Consumer(_OfOnePartition):
         def __init__(self, **config: Any) -> None:
             super().__init__(5)
             self.passes_over = config["client_id"] == "passes over"
@@ -193,7 +193,7 @@ def test_where_there_is_no_time_for_all_the_newest_are_seen(monkeypatch: pytest.
     """As where each is a megabyte: the blocks before are left out, and it says that it is not whole."""
     clock = [0.0]
 
-    class Consumer(OfOnePartition):
+    class Consumer(_OfOnePartition):
         def __init__(self, **config: Any) -> None:
             super().__init__(1000)
 
