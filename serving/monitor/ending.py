@@ -21,7 +21,7 @@ def unserved(version: Version, now: int) -> list[Alarm]:
 def silent(version: Version, now: int) -> list[Alarm]:
     """Close the alarms of inputs and segments that were judged in none of the kept windows, and forget how they went.
 
-    They have no predictions, or too few; a segment of some hours is judged again the next day, so this is not sooner.
+    They have no predictions, or too few. It is not sooner, as a segment of some hours of the day is judged again the next day.
     """
     first = version.closed[0].start
     keys = [key for key, track in version.tracks.items() if track.recent and track.recent[-1][0] < first]

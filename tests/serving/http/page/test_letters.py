@@ -27,6 +27,34 @@ TOKENS = parse("a-token-that-reads-0 read;a-token-that-publishes read,publish", 
 READS, PUBLISHES = ({"authorization": f"Bearer a-token-that-{what}"} for what in ("reads-0", "publishes"))
 
 
+class _OfOnePartition:
+    """What a consumer knows of a topic of one partition; what it polls is a test's own."""
+
+    def __init__(self, end: int) -> None:
+        self.at, self._end = 0, end
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return {0}
+
+    def beginning_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, 0)
+
+    def end_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, self._end)
+
+    def assign(self, places: list[TopicPartition]) -> None:
+        pass
+
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        self.at = offset
+
+    def position(self, place: TopicPartition) -> int:
+        return self.at
+
+    def close(self) -> None:
+        pass
+
+
 def replay(running: Running, service: str, *letters: Any, **headers: str) -> Response:
     """Ask for it."""
     return running.request("POST", "/v1/page/letters/replay", {"service": service, "letters": letters}, headers)
@@ -136,36 +164,16 @@ def test_a_replay_that_kafka_does_not_confirm_is_over_in_time_and_says_that_it_m
 def test_a_place_that_kafka_does_not_tell_of_in_time_is_no_place_without_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a replay would publish without a key what Kafka has with one; what a reader passes over is no record."""
 
-    class Consumer:
+    class Consumer(_OfOnePartition):
         def __init__(self, **config: Any) -> None:
-            self.at, self.passes_over = 0, config["client_id"] == "passes over"
+            super().__init__(5)
+            self.passes_over = config["client_id"] == "passes over"
             self.records = [SimpleNamespace(offset=3)] if config["client_id"] == "cut off" else []
-
-        def partitions_for_topic(self, topic: str) -> set[int]:
-            return {0}
-
-        def beginning_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
-            return dict.fromkeys(places, 0)
-
-        def end_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
-            return dict.fromkeys(places, 5)
-
-        def assign(self, places: list[TopicPartition]) -> None:
-            pass
-
-        def seek(self, place: TopicPartition, offset: int) -> None:
-            self.at = offset
-
-        def position(self, place: TopicPartition) -> int:
-            return self.at
 
         def poll(self, **named: Any) -> dict[TopicPartition, list[Any]]:
             self.at += self.passes_over
             given, self.records = self.records, []
             return {TopicPartition("events", 0): given}
-
-        def close(self) -> None:
-            pass
 
     monkeypatch.setattr(tail, "PollingConsumer", Consumer)
     monkeypatch.setattr(tail, "AT_SECONDS", 0.05)
@@ -185,27 +193,9 @@ def test_where_there_is_no_time_for_all_the_newest_are_seen(monkeypatch: pytest.
     """As where each is a megabyte: the blocks before are left out, and it says that it is not whole."""
     clock = [0.0]
 
-    class Consumer:
+    class Consumer(_OfOnePartition):
         def __init__(self, **config: Any) -> None:
-            self.at = 0
-
-        def partitions_for_topic(self, topic: str) -> set[int]:
-            return {0}
-
-        def beginning_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
-            return dict.fromkeys(places, 0)
-
-        def end_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
-            return dict.fromkeys(places, 1000)
-
-        def assign(self, places: list[TopicPartition]) -> None:
-            pass
-
-        def seek(self, place: TopicPartition, offset: int) -> None:
-            self.at = offset
-
-        def position(self, place: TopicPartition) -> int:
-            return self.at
+            super().__init__(1000)
 
         def poll(self, **named: Any) -> dict[TopicPartition, list[Any]]:
             clock[0] += 0.1
