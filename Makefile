@@ -9,7 +9,10 @@ VENV := .venv/bin
 MVN := mvn -q -B -f jobs/operator/pom.xml
 SOURCES := schemas features jobs serving infra tests bench examples
 
-.PHONY: run test test-infra test-stream test-core check lint bench pictures setup wheel clean
+.PHONY: help run test test-infra test-stream test-core check lint bench pictures setup wheel clean
+
+help: ## What there is to make.
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: setup ## The end-to-end run: history, model, Kafka, stream job, scorer, a report.
 	@$(VENV)/headrace run --project examples/fraud
@@ -17,13 +20,13 @@ run: setup ## The end-to-end run: history, model, Kafka, stream job, scorer, a r
 test: setup lint .venv-mlflow/.stamp ## Everything: linters, types, the operator's tests, all of pytest.
 	@$(MAKE) --no-print-directory -j2 test-infra test-stream test-core
 
-test-infra: # Stacks, walks of the docs, scorers. It mostly waits for JVMs.
+test-infra: ## Of the tests: stacks, walks of the docs, scorers. It mostly waits for JVMs.
 	$(VENV)/pytest -m stack tests/infra tests/serving
 
-test-stream: # What runs on the tests' one Flink cluster, in one process.
+test-stream: ## Of the tests: what runs on the tests' one Flink cluster, in one process.
 	$(VENV)/pytest -m stack --ignore tests/infra --ignore tests/serving
 
-test-core: # What needs no server.
+test-core: ## Of the tests: what needs no server.
 	$(MVN) test
 	$(VENV)/pytest -m "not stack"
 
@@ -46,14 +49,10 @@ bench: setup .venv-bench/.stamp ## The figures in bench/results, the plots of ho
 	@$(VENV)/python -m bench.kinds
 	@$(VENV)/python -m bench.decay
 
-.venv-bench/.stamp: requirements/bench.txt ## What the benches compare with.
+# Environments of their own: of what the benches compare with (bench), and of a server for the test of models from MLflow (mlflow).
+.venv-%/.stamp: requirements/%.txt
 	@$(FETCH_UV); [[ -x $(@D)/bin/python ]] || $(UV) venv --quiet --python $(PYTHON) $(@D)
-	@echo "installing what the benches compare with into $(@D)"; $(UV) pip sync --quiet --python $(@D) --require-hashes $<
-	@touch $@
-
-.venv-mlflow/.stamp: requirements/mlflow.txt ## A server for the test of models from MLflow.
-	@$(FETCH_UV); [[ -x $(@D)/bin/python ]] || $(UV) venv --quiet --python $(PYTHON) $(@D)
-	@echo "installing an MLflow server into $(@D)"; $(UV) pip sync --quiet --python $(@D) --require-hashes $<
+	@echo "installing $< into $(@D)"; $(UV) pip sync --quiet --python $(@D) --require-hashes $<
 	@touch $@
 
 # The stamp holds the digest of what the environment was made from; the jars keep stamps of their own.

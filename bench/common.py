@@ -46,15 +46,20 @@ def timed(run: Callable[[], T]) -> tuple[float, T]:
     return time.perf_counter() - began, result
 
 
-def simulation() -> ModuleType:
-    """``examples/fraud/simulate.py``, which is in no package."""
-    spec = importlib.util.spec_from_file_location("simulate", EXAMPLE / "simulate.py")
+def program(file: Path) -> ModuleType:
+    """A program of an example, which is in no package."""
+    spec = importlib.util.spec_from_file_location(f"{file.parent.name}_{file.stem}", file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def simulation() -> ModuleType:
+    """That of the fraud example."""
+    return program(EXAMPLE / "simulate.py")
 
 
 def handbook_data(new_fraud_from: int | None = None) -> Path:

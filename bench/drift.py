@@ -1,6 +1,6 @@
 """Drift alarms: how many are false on the example's stationary stream, and how long shifts take until they are found.
 
-python -m bench drift
+    python -m bench drift
 
 A model learns from a week of July. Two later months are held against it, as they are, and with one input changed from a day on,
 after the windows and before the model, so that the scores change with it; the model is watched by segments of one more input, and
@@ -74,69 +74,104 @@ SHIFTS: dict[str, tuple[str, Change]] = {
 }
 
 
+class Made(NamedTuple):
+    """A model of a week of July, and the stream of the months after it."""
+
+    onnx: bytes
+    inputs: tuple[str, ...]
+    reference: Reference
+    trained: Any
+    """[trained rows, inputs]; NaN is null."""
+    times: Any
+    """[rows], UTC milliseconds."""
+    x: Any
+    """[rows, inputs]."""
+    keys: Any
+    """[rows]."""
+
+    @property
+    def whole(self) -> Reference:
+        """The reference without segments."""
+        return msgspec.structs.replace(self.reference, segments=())
+
+    @property
+    def months(self) -> float:
+        """Of the stream."""
+        return (UNTIL - FROM) / DAY_MS / 30
+
+
 def rows() -> list[dict[str, Any]]:
     """False alarms a month by windows of a day and an hour, and the days from a shift to its alarm; -1: none was found."""
     peers_python()  # refused before what is slow
     handbook_data()  # where the example has its history
+    made = _made()
+    found, cases = _false_alarms(made), []
+    for name, (column, change) in SHIFTS.items():
+        told, of_shift = _shifted(made, name, column, change)
+        found.append(told)
+        cases += of_shift
+    return found + drift_others.rows(drift_others.Stream(made.trained, made.times, made.x), cases, made.months)
+
+
+def _made() -> Made:
     service = load(EXAMPLE).service(SERVICE)
     config = msgspec.structs.replace(load_settings(EXAMPLE).train[SERVICE].config, segments=(SEGMENTS,))
     with tempfile.TemporaryDirectory() as temporary:
         registry = Registry(Path(temporary))
-        made = train(service, config, SPLIT, register=registering(registry))
+        result = train(service, config, SPLIT, register=registering(registry))
         reference = read_reference(registry.get(SERVICE, 1))
     assert reference is not None
-    inputs = made.manifest.inputs
+    inputs = result.manifest.inputs
     table = compute(service, start_ms=SPLIT.first_day * DAY_MS, end_ms=UNTIL)
     times, x, keys = table["event_time"].to_numpy(), table_matrix(table, service.plan, inputs), table[KEY].to_numpy()
-    trained, live = x[times < FROM], times >= FROM
-    times, x, keys = times[live], x[live], keys[live]
-    scores = onnx_scores(made.onnx, x)
-    months = (UNTIL - FROM) / DAY_MS / 30
-    found = []
-    whole = msgspec.structs.replace(reference, segments=())
-    for of, how in ((whole, ""), (reference, ", by segments too")):
+    live = times >= FROM
+    return Made(result.onnx, inputs, reference, x[~live], times[live], x[live], keys[live])
+
+
+def _false_alarms(made: Made) -> list[dict[str, Any]]:
+    """Of the stream as it is, to which nothing happens."""
+    found, scores = [], onnx_scores(made.onnx, made.x)
+    for of, how in ((made.whole, ""), (made.reference, ", by segments too")):
         for window in ("day", "hour"):
-            opened = [one for one in _alarms(of, window, inputs, times, x, scores) if one.state == "open"]
+            opened = _opened(of, window, made.inputs, made.times, made.x, scores)
             name = f"drift: false alarms a model-month, windows of a {window}{how}"
-            found.append(row(name, round(len(opened) / months, 2), "alarms", goal=1, better="lower"))
-    naive = _naive(trained, x, times)
-    found.append(
-        row(
-            "drift: a month's days of an input with Kolmogorov-Smirnov p < 0.05",
-            round(naive / months, 1),
-            f"of {30 * x.shape[1]}",
-            better="lower",
+            found.append(row(name, round(len(opened) / made.months, 2), "alarms", goal=1, better="lower"))
+    name = "drift: a month's days of an input with Kolmogorov-Smirnov p < 0.05"
+    naive = _naive(made.trained, made.x, made.times) / made.months
+    return [*found, row(name, round(naive, 1), f"of {30 * made.x.shape[1]}", better="lower")]
+
+
+def _shifted(made: Made, name: str, column: str, change: Change) -> tuple[dict[str, Any], list[drift_others.Case]]:
+    """In how many cases a shift is found, and how late; and the cases, one for each day that it may begin on."""
+    cases, delays, without = [], [], 0
+    place = made.inputs.index(column)
+    for start in STARTS:
+        begin = day_ms(start)
+        near = (made.times >= begin - BEFORE * DAY_MS) & (made.times < begin + AFTER * DAY_MS)
+        changed = _changed(made, near, begin, place, change)
+        times, scores = made.times[near], onnx_scores(made.onnx, changed)
+        cases.append(drift_others.Case(f"{name} of {column}", place, begin, times, changed[:, place]))
+        ends, ends_whole = (
+            [
+                one.window_end
+                for one in _opened(of, "day", made.inputs, times, changed, scores)
+                if one.input == column and one.window_end > begin
+            ]
+            for of in (made.reference, made.whole)
         )
-    )
-    cases = []
-    for name, (column, change) in SHIFTS.items():
-        place = inputs.index(column)
-        deviation = float(np.nanstd(trained[:, place]))
-        delays, without = [], 0
-        for start in STARTS:
-            begin = day_ms(start)
-            near = (times >= begin - BEFORE * DAY_MS) & (times < begin + AFTER * DAY_MS)
-            changed, own = x[near].copy(), times[near] >= begin
-            rows_changed = Own(keys[near][own] % 10 == 0, _in_segment(reference, changed[own, inputs.index(SEGMENTS)]))
-            changed[own, place] = change(changed[own, place], rows_changed, deviation)
-            cases.append(drift_others.Case(f"{name} of {column}", place, begin, times[near], changed[:, place]))
-            now = onnx_scores(made.onnx, changed)
-            ends, ends_whole = (
-                [
-                    one.window_end
-                    for one in _alarms(of, "day", inputs, times[near], changed, now)
-                    if one.state == "open" and one.input == column and one.window_end > begin
-                ]
-                for of in (reference, whole)
-            )
-            delays.append((ends[0] - begin) / DAY_MS if ends else np.inf)
-            without += bool(ends_whole)
-        known = sorted(delay for delay in delays if np.isfinite(delay))
-        what = (
-            f"drift: {name} of {column}, found in {len(known)} of {len(delays)} ({without} without segments), the slowest after"
-        )
-        found.append(row(what, known[-1] if known else -1, "days", better="lower"))
-    return found + drift_others.rows(drift_others.Stream(trained, times, x), cases, months)
+        delays.append((ends[0] - begin) / DAY_MS if ends else np.inf)
+        without += bool(ends_whole)
+    known = sorted(delay for delay in delays if np.isfinite(delay))
+    what = f"drift: {name} of {column}, found in {len(known)} of {len(delays)} ({without} without segments), the slowest after"
+    return row(what, known[-1] if known else -1, "days", better="lower"), cases
+
+
+def _changed(made: Made, near: Any, begin: int, place: int, change: Change) -> Any:
+    """The rows ``near``, with one input changed from ``begin`` on, [rows, inputs]."""
+    changed, own = made.x[near].copy(), made.times[near] >= begin
+    some = Own(made.keys[near][own] % 10 == 0, _in_segment(made.reference, changed[own, made.inputs.index(SEGMENTS)]))
+    changed[own, place] = change(changed[own, place], some, float(np.nanstd(made.trained[:, place])))
+    return changed
 
 
 def _in_segment(reference: Reference, values: Any) -> Any:
@@ -146,13 +181,13 @@ def _in_segment(reference: Reference, values: Any) -> Any:
     return np.array(segments.of_cells)[bins.cells(values)] == SEGMENT
 
 
-def _alarms(reference: Reference, window: Any, inputs: Any, times: Any, x: Any, scores: Any) -> list[Alarm]:
-    """Those of a monitor with the settings' defaults, but for the kind of window."""
+def _opened(reference: Reference, window: Any, inputs: Any, times: Any, x: Any, scores: Any) -> list[Alarm]:
+    """The alarms that a monitor with the settings' defaults, but for the kind of window, opens."""
     rules = monitor_rules(MonitorSettings(window=window, kept_windows=10_000))
     monitor = Monitor(State(SERVICE, window), rules, lambda model, version: reference)
     columns = {name: x[:, place] for place, name in enumerate(inputs)}
     monitor.count(SERVICE, 1, times.astype(np.int64), columns | {SCORE: scores})
-    return monitor.advance(2**62)
+    return [alarm for alarm in monitor.advance(2**62) if alarm.state == "open"]
 
 
 def _naive(trained: Any, x: Any, times: Any) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from features.inputs.reference import LENGTHS, Length
 from features.service import Resources
 from infra.http_settings import HttpSettings
 from infra.monitor_settings import MonitorSettings
@@ -256,11 +257,12 @@ def monitor_config(
         isolation_level=isolation_level,
         group=f"{GROUP}.monitor.{service}",
         state=monitor_state(state, service, section.window),
+        others={length: monitor_state(state, service, length) for length in LENGTHS if length != section.window},
         ready_file=ready_file,
     )
 
 
-def monitor_state(folder: Path, service: str, window: str) -> Path:
+def monitor_state(folder: Path, service: str, window: Length) -> Path:
     """The file of what a monitor has counted by windows of this length."""
     return folder / f"{service}.{window}.json"
 

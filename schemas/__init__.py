@@ -1,4 +1,4 @@
-"""What travels: one file per message, and the codecs. Nothing else, and nothing imported from the other packages."""
+"""What travels: one file per message, the codecs, and how topics are read. Nothing is imported from the other packages."""
 
 from schemas.alarm import Alarm
 from schemas.dead_letter import DeadLetter, Reason

@@ -6,6 +6,9 @@ from typing import Literal
 
 import msgspec
 
+CohortKind = Literal["matured", "version", "segment", "day"]
+"""Which events are measured together: all whose labels are due, ``matured``, or of these those of one version, segment or day."""
+
 
 class Measure(msgspec.Struct, frozen=True):
     """A number and its 95 % interval; none where there are too few keys or days to tell one."""
@@ -18,8 +21,7 @@ class Measure(msgspec.Struct, frozen=True):
 class Cohort(msgspec.Struct, frozen=True):
     """The predictions of some events whose labels are due."""
 
-    kind: Literal["matured", "version", "segment", "day"]
-    """``matured``: all of them; or of one version, segment or day."""
+    kind: CohortKind
     name: str
     rows: int
     """Events that were predicted."""
@@ -27,6 +29,8 @@ class Cohort(msgspec.Struct, frozen=True):
     """Those whose label is known."""
     metrics: dict[str, Measure]
     """Of the labelled ones."""
+    column: str = ""
+    """Of a segment, the column whose values these are."""
 
 
 class WaitingDay(msgspec.Struct, frozen=True):
@@ -67,8 +71,8 @@ class OutcomesReport(msgspec.Struct, frozen=True):
     """The topic of the predictions, or their file."""
     label: str
     task: Literal["classification", "regression"]
-    segment: str | None
-    """The column of the segments."""
+    segments: list[str]
+    """The columns by whose values there are segments."""
     made_at: int
     delay_days: int
     """Days until labels are known."""

@@ -73,6 +73,7 @@ ROOMS = {
         "infra/settings.py",
         "infra/train_settings.py",
     },
+    "infra/deploy.py": {"infra/local", "infra/settings.py"},
     "infra/gate.py": {"infra/config.py", "infra/kafka", "infra/local", "infra/settings.py"},
     "infra/predicted.py": {"infra/kafka", "infra/local", "infra/settings.py"},
     "infra/retraining": {
@@ -85,6 +86,7 @@ ROOMS = {
     },
     "infra/cli": {
         "infra/config.py",
+        "infra/deploy.py",
         "infra/gate.py",
         "infra/http_settings.py",
         "infra/init",

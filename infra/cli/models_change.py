@@ -5,20 +5,17 @@ Running scorers take a change within a second.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from features.errors import SettingError, StackError
+from features.errors import SettingError
 from infra.cli.app import HERE, ProjectOption, folder
 from infra.cli.models import NameArgument, VersionArgument, models_app, registry_at
 
 if TYPE_CHECKING:
     from schemas.deployment import Action
-    from serving.models.lifecycle import Change, Entry
-    from serving.models.registry import Registry
 
 WhyOption = Annotated[str, typer.Option(help="Why, for the log.", metavar="TEXT", show_default=False)]
 
@@ -128,29 +125,11 @@ def _make(project: Path, name: str, action: Action, version: int | None = None, 
     """Make a change of the model's service, and say what is in service now."""
     from infra.cli import show
     from infra.cli.models_log import now_text
+    from infra.deploy import deploy
+    from infra.settings import load_settings
     from serving.models.lifecycle import Change
     from serving.models.log import user
 
-    registry = registry_at(project)
+    where, registry = folder(project), registry_at(project)
     change = Change(action=action, model=name, version=version, who=user(), **more)
-    show.out.print(now_text(made(project, registry, registry.service_of(name), change)))
-
-
-def made(project: Path, registry: Registry, service: str, change: Change) -> Entry:
-    """Make a change of a service; a shadow has its topic first."""
-    if change.action == "alias" and change.version is not None:
-        registry.check(service, change)  # what is refused leaves no topic
-        _make_topic(project, service, change.alias or "")  # first: scorers follow the log at once
-    return registry.change(service, change)
-
-
-def _make_topic(project: Path, service: str, alias: str) -> None:
-    """The topic of a shadow's predictions, where it is known which Kafka the service runs on; else `headrace up` makes it."""
-    from infra.cli.app import folder
-    from infra.local import stack
-    from infra.settings import load_settings
-
-    where = folder(project)
-    settings = load_settings(where)
-    with suppress(StackError):  # no stack, or its Kafka does not run
-        stack.make_topic(where, settings, service, alias, stack.bootstrap(where, settings))
+    show.out.print(now_text(deploy(where, load_settings(where), registry, registry.service_of(name), change)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
@@ -16,15 +17,13 @@ from infra.cli.services import SettingsOption, settings_of
 
 if TYPE_CHECKING:
     from infra.gate import Judged
-    from infra.retraining.causes import Look
-    from infra.retraining.once import Outcome, Told, Wanted
+    from infra.retraining.once import Request, Result, Told, Wanted
+    from infra.retraining.reasons import Look
     from infra.settings import Settings
     from infra.train_settings import When
-    from jobs.training.retrain import Retrained
     from jobs.training.split import Split
     from schemas.deployment import Placed
     from serving.models.manifest import Manifest
-    from serving.models.registry import Registry
 
 LOOK_SECONDS = 10.0
 """Between two looks at what the gate says."""
@@ -99,7 +98,7 @@ def retrain(
     config = train_config(found, service)
     section = found.train[service].retrain
     alias = section.alias if alias is None else alias
-    wait = section.wait_minutes if wait is None else wait
+    wait_minutes = section.wait_minutes if wait is None else wait
     check_alias(alias)
     if alias == PRODUCTION:
         raise SettingError("a new model is tried in a shadow first; got --alias production; use staging, say")
@@ -112,48 +111,49 @@ def retrain(
         raise SettingError("--receipts is for what was served; got it alone; add --from-served")
     registry = registry_of(where, found)
     production = registry.deployed(service).production
-    if wait and production is not None:
+    if wait_minutes and production is not None and not dry_run:
         _require_kafka(where, found)
     from infra.cli import show
 
-    with interruptible(lambda: "nothing was changed"), show.progress() as on_progress:
-        from infra.retraining.once import Told, Wanted, retrained, service_of
+    with ExitStack() as held:  # by itself: until the gate has decided, too, so that no other begins meanwhile
+        with interruptible(lambda: "nothing was changed"), show.progress() as on_progress:
+            from infra.retraining.once import Request, Told, Wanted, retrained, service_of
 
-        wanted = Wanted(
-            days or section.days,
-            section.delay if delay is None else delay,
-            test_days or section.test_days,
-            end,
-            needs or section.needs,
-            served,
-            receipts,
-            section.warm_start if warm_start is None else warm_start,
-            dry_run,
-            others,
-        )
-        of = service_of(where, found, service)
-        on_progress("looking for the newest labels", 0, 1)
+            wanted = Wanted(
+                days or section.days,
+                section.delay if delay is None else delay,
+                test_days or section.test_days,
+                end,
+                needs or section.needs,
+                served,
+                receipts,
+                section.warm_start if warm_start is None else warm_start,
+                dry_run,
+                others,
+                alias,
+                wait_minutes,
+            )
+            request = Request(where, found, registry, service_of(where, found, service), config, wanted)
+            on_progress("looking for the newest labels", 0, 1)
 
-        def once(told: Told, split: Split | None = None) -> Outcome:
-            made = retrained(where, found, registry, of, config, wanted, told=told, split=split, on_progress=on_progress)
-            if made.manifest is not None and made.before is not None:
-                _try(where, registry, made.manifest, alias, made.why)
-            return made
+            def once(told: Told, split: Split | None = None) -> Result:
+                made = retrained(request, told=told, split=split, on_progress=on_progress)
+                if made.manifest is not None and made.before is not None:
+                    _try(request, made.manifest, made.why)
+                return made
 
-        if whens:
-            from infra.retraining.by_itself import by_itself
+            if whens:
+                from infra.retraining.by_itself import by_itself
 
-            look, outcome = by_itself(where, found, registry, of, config, wanted, whens, once)
-        else:
-            look, outcome = None, once(Told())
-    if outcome is None:
-        _print_look(look, as_json)
-        return
-    promoted = None
-    if outcome.manifest is not None:
-        promoted = _promoted(where, found, registry, outcome, wait)
-    _told(service, outcome, wanted, look, alias, wait, promoted, as_json)
-    if not outcome.taken or (wait and promoted is False):
+                look, result = held.enter_context(by_itself(request, whens, once))
+            else:
+                look, result = None, once(Told())
+        if result is None:
+            _print_look(look, as_json)
+            return
+        promoted = None if result.manifest is None else _promoted(request, result, result.manifest)
+    _print(request, look, result, promoted, as_json)
+    if not result.taken or (wait_minutes and promoted is False):
         raise typer.Exit(1)
 
 
@@ -167,40 +167,36 @@ def _whens(written: list[str] | None) -> tuple[When, ...]:
     return tuple(one for one in known if one in (written or ()))
 
 
-def _told(
-    service: str,
-    outcome: Outcome,
-    wanted: Wanted,
-    look: Look | None,
-    alias: str,
-    wait: float,
-    promoted: bool | None,
-    as_json: bool,
-) -> None:
+def _print(request: Request, look: Look | None, result: Result, promoted: bool | None, as_json: bool) -> None:
     """Say what came of it."""
     from infra.cli import show
     from infra.retraining.once import compared
 
-    split, found, manifest, metrics = outcome.split, outcome.found, outcome.manifest, outcome.trained.metrics
-    decision = _decision(outcome.taken, wanted.dry_run, outcome.before)
+    wanted, found, manifest, metrics = request.wanted, result.found, result.manifest, result.trained.metrics
+    decision = _decision(result.taken, wanted.dry_run, result.before)
     if as_json:
-        told: dict[str, Any] = {"split": split, "taken": outcome.taken, "needs": wanted.needs, "dry_run": wanted.dry_run}
+        told: dict[str, Any] = {"split": result.split, "taken": result.taken, "needs": wanted.needs, "dry_run": wanted.dry_run}
         told |= {"decision": decision, "version": manifest and manifest.version, "promoted": promoted, "metrics": metrics}
         show.json(told | {"compared": compared(found)} | ({} if look is None else {"look": _look_as_json(look)}))
     else:
         if look is not None:
             show.out.print(show.escape(look.text))
-        _print(found, split, decision, metrics)
+        _print_comparison(result)
+        show.out.print(decision[0].upper() + decision[1:])
         if manifest is not None:
-            show.out.print(_outcome(manifest, alias, wait, promoted))
-    warn_of_batch_rows(outcome.trained.batch, service)
+            show.out.print(_place_text(manifest, wanted, promoted))
+    warn_of_batch_rows(result.trained.batch, request.of.name)
 
 
 def _print_look(look: Look | None, as_json: bool) -> None:
     """Say why there is no retrain; None: another one runs."""
     from infra.cli import show
 
-    text = "another retrain by itself is running: nothing is done" if look is None else f"nothing is done: {look.text}"
+    text = (
+        "another retrain by itself is running, or waits for the gate: nothing is done"
+        if look is None
+        else f"nothing is done: {look.text}"
+    )
     if as_json:
         show.json({"decision": text, "look": None if look is None else _look_as_json(look)})
     else:
@@ -208,21 +204,22 @@ def _print_look(look: Look | None, as_json: bool) -> None:
 
 
 def _look_as_json(look: Look) -> dict[str, Any]:
-    causes = [{"when": one.when, "due": one.due, "text": one.text} for one in look.causes]
-    return {"due": look.due, "causes": causes, "against": look.against or None}
+    reasons = [{"when": one.when, "due": one.due, "text": one.text} for one in look.reasons]
+    return {"due": look.due, "reasons": reasons, "against": look.against or None}
 
 
-def _try(where: Path, registry: Registry, manifest: Manifest, alias: str, why: str) -> None:
+def _try(request: Request, manifest: Manifest, why: str) -> None:
     """Put a version in its shadow."""
-    from infra.cli.models_change import made
+    from infra.deploy import deploy
     from serving.models.lifecycle import Change
     from serving.models.log import user
 
+    alias = request.wanted.alias
     change = Change(action="alias", model=manifest.name, version=manifest.version, who=user(), why=why, alias=alias)
-    made(where, registry, manifest.service, change)
+    deploy(request.where, request.settings, request.registry, manifest.service, change)
 
 
-def _promoted(where: Path, settings: Settings, registry: Registry, outcome: Outcome, wait: float) -> bool:
+def _promoted(request: Request, result: Result, manifest: Manifest) -> bool:
     """Put a version in production where the gate lets it; gives whether it did.
 
     A first version has nothing to be held against, and goes to production at once.
@@ -231,29 +228,31 @@ def _promoted(where: Path, settings: Settings, registry: Registry, outcome: Outc
     from serving.models.lifecycle import Change
     from serving.models.log import user
 
-    manifest, first = outcome.manifest, outcome.before is None
-    if manifest is None or not (first or wait):
+    if result.before is None:
+        found = judged(request.where, request.settings, request.registry, manifest.placed)
+    elif request.wanted.wait_minutes:
+        found = _awaited(request, manifest.placed)
+    else:
         return False
-    placed = manifest.placed
-    found = judged(where, settings, registry, placed) if first else _awaited(where, settings, registry, placed, wait)
     if not found.passed:
         return False
     checks = ", ".join(f"{check.name} {check.found}" for check in found.checks) or found.note
-    why = f"{outcome.why}; gate: {checks}"
+    why = f"{result.why}; gate: {checks}"
     promote = Change(action="promote", model=manifest.name, version=manifest.version, who=user(), why=why)
-    registry.change(manifest.service, promote)
+    request.registry.change(manifest.service, promote)
     return True
 
 
-def _awaited(where: Path, settings: Settings, registry: Registry, placed: Placed, minutes: float) -> Judged:
+def _awaited(request: Request, placed: Placed) -> Judged:
     """What the gate says once it lets the version pass, or when the time is over."""
     from infra.cli import show
     from infra.gate import judged
 
-    begin, total = time.monotonic(), round(minutes * 60)
+    begin, total = time.monotonic(), round(request.wanted.wait_minutes * 60)
     with interruptible(lambda: f"{placed} stays in its shadow"), show.progress() as on_progress:
         while True:
-            found, passed = judged(where, settings, registry, placed), round(time.monotonic() - begin)
+            found = judged(request.where, request.settings, request.registry, placed)
+            passed = round(time.monotonic() - begin)
             on_progress("waiting for the gate, seconds", min(passed, total), total)
             if found.passed or passed >= total:
                 return found
@@ -279,27 +278,31 @@ def _decision(taken: bool, dry_run: bool, production: Manifest | None) -> str:
     return said if taken else f"{said}: nothing is changed, and {production.placed if production else 'production'} stays"
 
 
-def _outcome(manifest: Manifest, alias: str, wait: float, promoted: bool | None) -> str:
+def _place_text(manifest: Manifest, wanted: Wanted, promoted: bool | None) -> str:
     name = f"{manifest.name} {manifest.version}"
     if promoted:
         return f"{manifest.placed} is in production"
+    wait = wanted.wait_minutes
     after = f"; the gate did not let it pass in {wait:g} minutes" if wait else ""
-    return f"{manifest.placed} is in {alias}{after}; 'headrace models promote {name}' asks the gate, once both scored live events"
+    there = f"{manifest.placed} is in {wanted.alias}{after}"
+    return f"{there}; 'headrace models promote {name}' asks the gate, once both scored live events"
 
 
-def _print(found: Retrained | None, split: Split, decision: str, metrics: dict[str, float]) -> None:
+def _print_comparison(result: Result) -> None:
     from infra.cli import show
     from infra.cli.models import rounded
     from infra.retraining.once import span_text
 
-    show.out.print(show.escape(span_text(split)))
+    found, metrics = result.found, result.trained.metrics
+    show.out.print(show.escape(span_text(result.split)))
     if found is not None:
         names = [name for name in metrics if name in found.production_metrics]
         rows = [(name.replace("_", " "), rounded(found.production_metrics[name]), rounded(metrics[name])) for name in names]
         show.table("", ("metric", "production", "retrained"), rows, right=("production", "retrained"))
         apart = found.difference
-        show.out.print(
-            f"\n{found.metric}: difference {apart.value:+.4f}, 95 % interval {apart.low:+.4f} to {apart.high:+.4f}, "
-            f"{found.rows:,} rows, drawn by whole keys and days"
+        interval = (
+            f"95 % interval {apart.low:+.4f} to {apart.high:+.4f}" if apart.is_known else "no interval (too little to draw from)"
         )
-    show.out.print(decision[0].upper() + decision[1:])
+        show.out.print(
+            f"\n{found.metric}: difference {apart.value:+.4f}, {interval}, {found.rows:,} rows, drawn by whole keys and days"
+        )

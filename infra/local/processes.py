@@ -114,7 +114,12 @@ class Processes:
     def cpu_seconds(self) -> dict[str, float]:
         """By name, the seconds of CPU that what runs has used, with the processes that it started and that still run."""
         running = {name: process for name in self.names() if (process := self.running(name))}
-        return {name: sum(map(_cpu_seconds, _members(process))) for name, process in running.items()}
+        used, sessions = dict.fromkeys(running, 0.0), {process.pid: process for process in running.values()}
+        for member in psutil.process_iter():
+            process = sessions.get(_session(member))
+            if process is not None and _belongs(member, process):
+                used[process.name] += _cpu_seconds(member)
+        return used
 
     def stop(self, name: str, seconds: float = STOP_SECONDS) -> bool:
         """End ``name`` and all of its session: SIGTERM, then SIGKILL after ``seconds``. False where nothing of it ran."""
@@ -174,12 +179,19 @@ def _members(process: Process) -> list[psutil.Process]:
 
 def _belongs(member: psutil.Process, process: Process) -> bool:
     with suppress(psutil.Error, ProcessLookupError):
-        if process.pid and os.getsid(member.pid) != process.pid:
+        if process.pid and _session(member) != process.pid:
             return False
         if member.pid == process.pid:
             return _is_leader(member, process)
         return member.status() != psutil.STATUS_ZOMBIE and member.environ().get(MARK) == process.mark
     return False
+
+
+def _session(member: psutil.Process) -> int:
+    """The pid of the process that leads its session; 0, which none has, where it has ended."""
+    with suppress(ProcessLookupError):
+        return os.getsid(member.pid)
+    return 0
 
 
 def _cpu_seconds(member: psutil.Process) -> float:

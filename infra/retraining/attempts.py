@@ -21,7 +21,8 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from features.errors import StackError
-from infra.retraining.once import LINEAGE, Told, said
+from infra.retraining.once import LINEAGE, Told, log_decision
+from schemas.deployment import Placed
 from serving.disk import replace_synced
 from serving.models.log import user
 
@@ -44,14 +45,24 @@ class Attempt(msgspec.Struct, frozen=True):
     failed: bool = False
 
 
+class Measured(msgspec.Struct, frozen=True):
+    """Whether a version has decayed, as it was measured last."""
+
+    placed: Placed
+    end_day: int
+    """The day (since 1970) after the days that it was measured on."""
+    decayed: bool
+    text: str
+    """The figures."""
+
+
 class Kept(msgspec.Struct):
     """What is known from one look to the next."""
 
     last: Attempt | None = None
     not_now: str = ""
     """Why the last look began none: that is in the log once, not each hour."""
-    decay: tuple[str, int, int, bool, str] | None = None
-    """What was measured: model, version, the day (since 1970) that its test ends, whether it has decayed, the figures."""
+    decay: Measured | None = None
 
 
 class Busy(Exception):  # noqa: N818 - no error: it says that another looks
@@ -92,17 +103,17 @@ class Attempts:
                 why = f"retrain {last.id} was ended before it was put in a shadow"
                 self._registry.remove(one.name, one.version, who=user(), why=why)
             removed = f"; {', '.join(str(one.placed) for one in left)} is removed" if left else ""
-            said(self._registry, production, "fail", f"{last.why}: {came}{removed}")
+            log_decision(self._registry, production, "fail", f"{last.why}: {came}{removed}")
         self._end(failed=not decided)
 
     @contextmanager
-    def attempt(self, production: Manifest, cause: str, learnt_until: int) -> Iterator[Told]:
+    def attempt(self, production: Manifest, reason: str, learnt_until: int) -> Iterator[Told]:
         """Within, a retrain runs; whatever ends it without a decision is in the log as a failure, and is raised on.
 
         A version that it had registered by then is removed: a failure changes nothing.
         """
         own = uuid.uuid4().hex[:8]
-        why, seq = f"retrain {own}, {cause}", self._registry.deployed(production.service).seq
+        why, seq = f"retrain {own}, {reason}", self._registry.deployed(production.service).seq
         self.kept.last = Attempt(own, why, self.now_ms(), learnt_until, seq)
         self.kept.not_now = ""
         self.save()

@@ -46,6 +46,19 @@ class Wanted(NamedTuple):
     warm_start: bool
     dry_run: bool
     histories: Mapping[str, str | Path]
+    alias: str
+    wait_minutes: float
+
+
+class Request(NamedTuple):
+    """A retrain that is wanted: of which service, in which project, and how."""
+
+    where: Path
+    settings: Settings
+    registry: Registry
+    of: Service
+    config: TrainConfig
+    wanted: Wanted
 
 
 class Told(NamedTuple):
@@ -56,7 +69,7 @@ class Told(NamedTuple):
     """Of a retrain by itself."""
 
 
-class Outcome(NamedTuple):
+class Result(NamedTuple):
     """What came of it."""
 
     split: Split
@@ -73,17 +86,12 @@ class Outcome(NamedTuple):
 
 
 def retrained(
-    where: Path,
-    settings: Settings,
-    registry: Registry,
-    of: Service,
-    config: TrainConfig,
-    wanted: Wanted,
+    request: Request,
     *,
     told: Told = Told(),  # noqa: B008 - it is never changed
     split: Split | None = None,
     on_progress: Progress | None = None,
-) -> Outcome:
+) -> Result:
     """Train and compare, on ``split``, by default the newest matured days; register what is taken, and log what is not.
 
     Raises `SettingError` where there is nothing newer to learn than production has, or the two could not score the same rows.
@@ -94,6 +102,7 @@ def retrained(
     from jobs.training.rows import rows_of, rows_served
     from jobs.training.train import learn, registered
 
+    where, settings, registry, of, config, wanted = request
     split = split or newest(of, config, wanted)
     production = registry.deployed(of.name).production
     before = None if production is None else registry.manifest(production.model, production.version)
@@ -121,8 +130,8 @@ def retrained(
             more["warm_start"] = str(before.placed)
         manifest = registered(of, config, split, trained, register=registering(registry), more=more)
     elif not taken and not wanted.dry_run and before is not None:
-        said(registry, before, "decline", f"{why}; needs {wanted.needs}")
-    return Outcome(split, before, found, trained, why, taken, manifest)
+        log_decision(registry, before, "decline", f"{why}; needs {wanted.needs}")
+    return Result(split, before, found, trained, why, taken, manifest)
 
 
 def _start(registry: Registry, of: Service, config: TrainConfig, before: Manifest | None) -> bytes:
@@ -159,7 +168,7 @@ def service_of(where: Path, settings: Settings, service: str) -> Service:
     return with_settings(load(where).service(service), settings)
 
 
-def said(registry: Registry, production: Manifest, action: Literal["decline", "postpone", "fail"], why: str) -> None:
+def log_decision(registry: Registry, production: Manifest, action: Literal["decline", "postpone", "fail"], why: str) -> None:
     """Have the log say what came of a retrain that changes nothing."""
     change = Change(action=action, model=production.name, version=production.version, who=user(), why=why)
     registry.change(production.service, change)

@@ -178,16 +178,18 @@ def freshness(
 
 def ages_of(values: Mapping[int, Sequence[float]], seconds: float, *, higher_is_better: bool) -> tuple[Age, ...]:
     """The intervals of each age's metric, and of what it loses beside age 0, paired by cut-off."""
-    fresh = np.array(values[0])
-    cut_offs = [np.arange(len(fresh))]
+    sign, fresh = 1 if higher_is_better else -1, np.array(values[0])
     found = []
     for age, some in values.items():
         measured = np.array(some)
-        lost = (fresh - measured) * (1 if higher_is_better else -1)
-        both = np.stack([measured, lost])
-        metric, loss = bootstrap(lambda weights, both=both: both @ weights / weights.sum(), cut_offs)  # type: ignore[misc]
-        found.append(Age(age, metric, loss, seconds * YEAR / max(1, age)))
+        metric, lost = _means(np.stack([measured, sign * (fresh - measured)]))
+        found.append(Age(age, metric, lost, seconds * YEAR / max(1, age)))
     return tuple(found)
+
+
+def _means(values: npt.NDArray[np.float64]) -> list[Interval]:
+    """The mean of each row over the cut-offs, [rows, cut-offs], with intervals of the same draws."""
+    return bootstrap(lambda weights: values @ weights / weights.sum(), [np.arange(values.shape[1])])
 
 
 def _rows(

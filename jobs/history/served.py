@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
-from itertools import count, islice
+from itertools import islice
 from typing import Any, NamedTuple
 
 import duckdb
@@ -37,9 +37,10 @@ from jobs.history.queries import (
 from jobs.history.scans import within_memory
 from jobs.history.tables import create_table
 from schemas import Prediction
+from schemas.codec import decode_prediction, encode
 
 AT_ONCE = 20_000
-"""Predictions that are decoded at once."""
+"""Rows of a table that are in Python's memory at once."""
 RECEIPTS, SERVED = "_receipts", "_served"
 """The tables of all receipts, and of those of the queries."""
 SERVED_AT, MODEL, VERSION, PLAN, COMPLETE = "_served_at", "_model", "_version", "_plan", "_complete"
@@ -137,17 +138,27 @@ def add_predictions(
 
     Gives the inputs that their receipts name. Raises `SettingError`, which says the ``rule``, for a record that is no prediction.
     """
-    schema = pa.schema({"_number": pa.int64(), "_event": pa.string(), **fields})
-    numbers, left, inputs = count(), iter(records), dict[str, None]()
+    inputs = dict[str, None]()
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number, record in enumerate(records):
+            one = _prediction(record, rule)
+            inputs.update(dict.fromkeys(one.receipt.inputs))
+            yield {"_number": number, "_event": str(one.event_id), **row(one)}
+
+    fill_table(connection, table, pa.schema({"_number": pa.int64(), "_event": pa.string(), **fields}), rows())
+    return tuple(inputs)
+
+
+def fill_table(connection: duckdb.DuckDBPyConnection, table: str, schema: pa.Schema, rows: Iterable[dict[str, Any]]) -> None:
+    """Make ``table`` of ``rows``, in their order, some at a time."""
+    left = iter(rows)
     connection.register("_some", schema.empty_table())
     connection.execute(f"CREATE TABLE {table} AS SELECT * FROM _some")
-    while some := [_prediction(record, rule) for record in islice(left, AT_ONCE)]:
-        inputs.update(dict.fromkeys(name for one in some for name in one.receipt.inputs))
-        rows = [{"_number": next(numbers), "_event": str(one.event_id), **row(one)} for one in some]
-        connection.register("_some", pa.Table.from_pylist(rows, schema))
+    while some := list(islice(left, AT_ONCE)):
+        connection.register("_some", pa.Table.from_pylist(some, schema))
         connection.execute(f"INSERT INTO {table} SELECT * FROM _some")
     connection.unregister("_some")
-    return tuple(inputs)
 
 
 def _add_receipts(connection: duckdb.DuckDBPyConnection, plan: Plan, records: Iterable[Record]) -> tuple[str, ...]:
@@ -162,19 +173,15 @@ def _add_receipts(connection: duckdb.DuckDBPyConnection, plan: Plan, records: It
 
 def _prediction(record: Record, rule: str) -> Prediction:
     try:
-        return _decode(record.value)
+        return decode_prediction(record.value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingError(f"{record.where}: {rule}, docs/messages.md; got {error}; leave it out") from None
-
-
-_decode = msgspec.json.Decoder(Prediction).decode
-_encode = msgspec.json.Encoder().encode
 
 
 def _row(plan: Plan, prediction: Prediction) -> dict[str, Any]:
     receipt = prediction.receipt
     row = {
-        "_inputs": _encode(receipt.inputs).decode(),
+        "_inputs": encode(receipt.inputs).decode(),
         SERVED_AT: receipt.scored_at,
         MODEL: receipt.model,
         VERSION: receipt.version,

@@ -22,7 +22,7 @@ from features.feast.online_windows import WriteWindows, open_windows_for_writing
 from features.service import Service
 from features.signals import stopped_by_signals
 from jobs.online.vectors import OtherPlanError, RowsOf
-from schemas.group import group_consumer
+from schemas.kafka.group import group_consumer
 
 POLL_MS = 500
 RETRY_SECONDS = 1.0

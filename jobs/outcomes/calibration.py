@@ -7,7 +7,7 @@ import pandas as pd
 
 from features.inputs.signature import Task
 from features.times import DAY_MS
-from jobs.outcomes.performance import RESAMPLES, blocks
+from jobs.outcomes.performance import ALL, RESAMPLES, blocks, by_version
 from jobs.training.bootstrap import Doubles, Interval, bootstrap
 from schemas.outcomes_report import Calibration, CalibrationBin, Measure
 
@@ -23,14 +23,12 @@ def calibrations(matured: pd.DataFrame, task: Task, key: str | None) -> list[Cal
     labelled = matured[matured["label"].notna()].assign(_day=lambda rows: rows["event_time"] // DAY_MS)
     if not len(labelled) or (task == "classification" and not labelled["score"].between(0, 1).all()):
         return []
-    versions = [(f"{model} v{version}", rows) for (model, version), rows in labelled.groupby(["model", "version"])]
-    return [Calibration(name, _bins(rows, key)) for name, rows in [("all", labelled), *versions]]
+    return [Calibration(name, _bins(rows, key)) for name, rows in [(ALL, labelled), *by_version(labelled)]]
 
 
 def measure(found: Interval) -> Measure:
     """The same, where what is not known is None."""
-    low, high = (None if np.isnan(bound) else bound for bound in (found.low, found.high))
-    return Measure(found.value, low, high)
+    return Measure(found.value, found.low, found.high) if found.is_known else Measure(found.value, None, None)
 
 
 def _bins(rows: pd.DataFrame, key: str | None) -> list[CalibrationBin]:

@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import duckdb
@@ -32,19 +31,18 @@ import pyarrow as pa
 from features.errors import SettingError
 from features.service import Service
 from features.sql.quoting import quoted
-from features.times import ALWAYS, DAY_MS
-from jobs.history.files import connect
+from features.times import ALWAYS, DAY_MS, Span
+from jobs.history.files import connect, within
 from jobs.history.labels import KNOWN, LABEL, add_labels
 from jobs.history.places import Written, history_of
 from jobs.history.queries import Progress
 from jobs.history.scans import within_memory
-from jobs.history.served import Record, add_predictions
+from jobs.history.served import Record, add_predictions, fill_table
 from jobs.history.tables import File, create_table
-from schemas import Outcome, Prediction
+from schemas import Prediction
+from schemas.codec import decode_outcome, encode
 
 PREDICTED, WRITTEN = "_predicted", "_written"
-AT_ONCE = 20_000
-"""Outcomes that are decoded at once."""
 SAID = {
     "event_time": pa.int64(),
     "score": pa.float64(),
@@ -81,23 +79,28 @@ def join(
     label: str,
     horizon_ms: int,
     *,
+    times: Span = ALWAYS,
     columns: Sequence[str] = (),
+    if_there: Sequence[str] = (),
     histories: Mapping[str, Written] | None = None,
     on_progress: Progress | None = None,
 ) -> Joined:
     """The outcomes of ``records``, predictions as the scorer writes them, by the rules above; ``label`` is ``<source>.<column>``.
 
-    ``columns`` are the spine's or inputs in the receipts. Raises `SettingError` for a record that is no prediction, a column that
-    is neither, and as `jobs.history.labels.labels` does.
+    Those of events of other ``times`` are left out. ``columns`` are the spine's or inputs in the receipts; those of ``if_there``
+    that are neither are left out. Raises `SettingError` for a record that is no prediction, a column that is neither, and as
+    `jobs.history.labels.labels` does.
     """
     spine = service.plan.spine_source
-    of_spine = _of_spine(service, columns)
+    more = [name for name in if_there if name not in OWN]
+    of_spine = _of_spine(service, [*columns, *more])
     told = on_progress or (lambda what, done, total: None)
     with within_memory(), closing(connect(2, service.resources)) as connection:
         told("reading labels", 0, 4)
         add_labels(connection, service, label, histories or {})
         told("reading predictions", 1, 4)
-        inputs = _add_predictions(connection, records, [name for name in columns if name not in of_spine])
+        wanted = [name for name in (*columns, *more) if name not in of_spine]
+        inputs = _add_predictions(connection, records, wanted)
         unknown = [name for name in columns if name not in of_spine and name not in inputs]
         if unknown:
             known = ", ".join([*(column.name for column in spine.columns), *sorted(inputs)])
@@ -105,10 +108,10 @@ def join(
         told(f"reading {spine.name}", 2, 4)
         _add_spine(connection, service, of_spine, histories or {})
         told("joining", 3, 4)
-        table = connection.sql(_sql(horizon_ms, of_spine)).to_arrow_table()
+        table = connection.sql(_sql(horizon_ms, times, of_spine)).to_arrow_table()
         (newest,) = connection.execute(f"SELECT max(_at) FROM {KNOWN}").fetchall()[0]
         told("joining", 4, 4)
-    return Joined(_with_inputs(table, [name for name in columns if name not in of_spine]), newest)
+    return Joined(_with_inputs(table, [name for name in wanted if name in inputs]), newest)
 
 
 def already_joined(
@@ -116,15 +119,17 @@ def already_joined(
     records: Iterable[Record],
     *,
     columns: Sequence[str] = (),
+    if_there: Sequence[str] = (),
     histories: Mapping[str, Written] | None = None,
     on_progress: Progress | None = None,
 ) -> Joined:
     """The outcomes in ``records``, as the stream's join writes them: of an event the last record holds.
 
-    ``columns`` are the spine's. Raises `SettingError` for a record that is no outcome, and another column.
+    ``columns`` are the spine's; those of ``if_there`` that are not are left out. Raises `SettingError` for a record that is no
+    outcome, and another column.
     """
     spine = service.plan.spine_source
-    of_spine = _of_spine(service, columns)
+    of_spine = _of_spine(service, [*columns, *(name for name in if_there if name not in OWN)])
     unknown = [name for name in columns if name not in of_spine]
     if unknown:
         known = ", ".join(column.name for column in spine.columns)
@@ -162,24 +167,15 @@ def _of_spine(service: Service, columns: Sequence[str]) -> list[str]:
 def _add_outcomes(connection: duckdb.DuckDBPyConnection, records: Iterable[Record]) -> None:
     """Make the table `WRITTEN` of all records, numbered in their order."""
     schema = pa.schema({"_number": pa.int64(), "event_id": pa.string(), **SAID, **OF_LABEL})
-    numbered = enumerate(records)
-    connection.register("_some", schema.empty_table())
-    connection.execute(f"CREATE TABLE {WRITTEN} AS SELECT * FROM _some")
-    while some := [_written(number, record) for number, record in islice(numbered, AT_ONCE)]:
-        connection.register("_some", pa.Table.from_pylist(some, schema))
-        connection.execute(f"INSERT INTO {WRITTEN} SELECT * FROM _some")
-    connection.unregister("_some")
+    fill_table(connection, WRITTEN, schema, (_written(number, record) for number, record in enumerate(records)))
 
 
 def _written(number: int, record: Record) -> dict[str, Any]:
     try:
-        outcome = _decode(record.value)
+        outcome = decode_outcome(record.value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingError(f"{record.where}: it is no outcome, docs/messages.md; got {error}; leave it out") from None
     return {"_number": number, **msgspec.structs.asdict(outcome), "event_id": str(outcome.event_id)}
-
-
-_decode = msgspec.json.Decoder(Outcome).decode
 
 
 def _add_predictions(connection: duckdb.DuckDBPyConnection, records: Iterable[Record], wanted: Sequence[str]) -> set[str]:
@@ -198,7 +194,7 @@ def _row(wanted: Sequence[str], prediction: Prediction) -> dict[str, Any]:
         "sha256": receipt.sha256,
         "complete": receipt.complete,
         "scored_at": receipt.scored_at,
-        "_inputs": msgspec.json.encode({name: receipt.inputs.get(name) for name in wanted}).decode() if wanted else None,
+        "_inputs": encode({name: receipt.inputs.get(name) for name in wanted}).decode() if wanted else None,
     }
 
 
@@ -217,9 +213,10 @@ def _add_spine(
     connection.execute(f"CREATE TABLE _spine AS SELECT {event_id}, {values} FROM {quoted(spine.name)} GROUP BY ALL")
 
 
-def _sql(horizon_ms: int, columns: Sequence[str]) -> str:
-    """SQL of the outcomes: the rules of this module."""
-    first = f"(SELECT * FROM {PREDICTED} QUALIFY row_number() OVER (PARTITION BY _event ORDER BY _number) = 1)"
+def _sql(horizon_ms: int, times: Span, columns: Sequence[str]) -> str:
+    """SQL of the outcomes of events of these ``times``: the rules of this module."""
+    number = "row_number() OVER (PARTITION BY _event ORDER BY _number)"
+    first = f"(SELECT * FROM {PREDICTED} QUALIFY {number} = 1 AND {within('event_time', times)})"
     labels = f"""(
         SELECT _first._event, arg_max({LABEL}, (_at, _arrival)) AS {LABEL}, min(_at) AS known_at, max(_at) AS label_at,
                count(*) AS labels

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Literal, get_args
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,6 +16,8 @@ from features.times import DAY_MS
 from jobs.training.bootstrap import Interval, bootstrap
 from jobs.training.keys import Blocks, drawn_whole
 from jobs.training.weighted import Metric, Ranking, calibration_error, log_losses, mean_of, quantile_losses
+from schemas.deployment import Placed
+from schemas.outcomes_report import CohortKind
 
 RESAMPLES = 400
 QUANTILES = (0.1, 0.9)
@@ -23,17 +25,13 @@ LOWEST_COVERAGE = 0.95
 """Where fewer labels are known of days that are due, the numbers may be of an odd choice of events."""
 MOST_SEGMENTS, BINS = 10, 5
 """A segment's column with more values: of numbers so many bins of equal size, else its most frequent values, and the others."""
-OTHERS, NONE = "(others)", "(none)"
-Kind = Literal["matured", "version", "segment", "day"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-MATURED, VERSION, SEGMENT, DAY = KINDS
+ALL, OTHERS, NONE = "all", "(others)", "(none)"
 
 
 class Performance(msgspec.Struct, frozen=True):
     """How right the predictions of some rows were."""
 
-    kind: Kind
-    """`MATURED`: of all matured days; or of one `VERSION`, `SEGMENT` or `DAY`."""
+    kind: CohortKind
     name: str
     rows: int
     """Events that were predicted."""
@@ -41,6 +39,8 @@ class Performance(msgspec.Struct, frozen=True):
     """Those whose label is known."""
     metrics: dict[str, Interval]
     """Of the labelled ones; a metric that they do not have, as the AUC of one class, is left out."""
+    column: str = ""
+    """Of a segment, the column whose values these are."""
 
     @property
     def coverage(self) -> float:
@@ -52,35 +52,43 @@ def performances(
     outcomes: pd.DataFrame,
     task: Task,
     key: str | None,
-    segment: str | None = None,
+    columns: Sequence[str] = (),
     *,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> list[Performance]:
-    """The performance of all rows, by version, by segment and by day; ``outcomes`` are of matured days only.
+    """The performance of all rows, by version, by segment of each of the ``columns`` and by day; ``outcomes`` are of
+    matured days only.
 
-    It has the columns of `jobs.outcomes.join.Joined`; ``key`` and ``segment`` are among them. What a draw of the bootstrap takes
-    whole is in `jobs.training.keys.drawn_whole`; a row without a key is one of its own.
+    It has the columns of `jobs.outcomes.join.Joined`; ``key`` and ``columns`` are among them. What a draw of the bootstrap
+    takes whole is in `jobs.training.keys.drawn_whole`; a row without a key is one of its own.
     """
     whole = outcomes.assign(_day=outcomes["event_time"] // DAY_MS)
-    parts: list[tuple[Kind, str, pd.DataFrame]] = [(MATURED, "all", whole)]
-    parts += [(VERSION, f"{model} v{version}", rows) for (model, version), rows in whole.groupby(["model", "version"])]
-    if segment is not None:
-        parts += [(SEGMENT, str(name), rows) for name, rows in whole.groupby(segments(whole[segment]), sort=False)]
+    parts: list[tuple[CohortKind, str, str, pd.DataFrame]] = [("matured", "", ALL, whole)]
+    parts += [("version", "", name, rows) for name, rows in by_version(whole)]
+    for column in columns:
+        named = segments(whole[column])
+        parts += [("segment", column, name, whole[named == name]) for name in _in_order(whole[column], named)]
     days = sorted(set(whole["_day"].tolist()))
-    parts += [(DAY, str(np.datetime64(day, "D")), whole[whole["_day"] == day]) for day in days]
+    parts += [("day", "", str(np.datetime64(day, "D")), whole[whole["_day"] == day]) for day in days]
     found = []
-    for done, (kind, name, rows) in enumerate(parts):
+    for done, (kind, column, name, rows) in enumerate(parts):
         if on_progress:
             on_progress("measuring", done, len(parts))
         labelled = rows[rows["label"].notna()]
-        found.append(Performance(kind, name, len(rows), len(labelled), measured(labelled, task, key)))
+        found.append(Performance(kind, name, len(rows), len(labelled), measured(labelled, task, key), column))
     return found
+
+
+def by_version(outcomes: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The outcomes of each version, which is named as it is everywhere."""
+    groups: Any = outcomes.groupby(["model", "version"])
+    for (model, version), rows in groups:
+        yield str(Placed(model, version)), rows
 
 
 def segments(values: pd.Series[Any]) -> pd.Series[Any]:
     """Which segment each row is of, as text: its value, or its bin where there are more than `MOST_SEGMENTS`."""
-    if any(isinstance(value, Decimal) for value in values):
-        values = values.astype(np.float64)
+    values = _without_decimals(values)
     known = values[values.notna()]
     if known.nunique() <= MOST_SEGMENTS:
         found = values.map(_text, na_action="ignore")
@@ -91,6 +99,20 @@ def segments(values: pd.Series[Any]) -> pd.Series[Any]:
         most = set(known.value_counts().index[:MOST_SEGMENTS])
         found = values.map(lambda value: str(value) if value in most else OTHERS, na_action="ignore")
     return found.astype(object).where(values.notna(), NONE)
+
+
+def _in_order(values: pd.Series[Any], named: pd.Series[Any]) -> list[str]:
+    """The segments of numbers by value, of others those with the most rows first; what is no value of its own comes last."""
+    values = _without_decimals(values)
+    if pd.api.types.is_numeric_dtype(values):
+        names = list(values.groupby(named).min().sort_values().index)
+    else:
+        names = list(named.value_counts().index)
+    return sorted(names, key=lambda name: (name == NONE, name == OTHERS))
+
+
+def _without_decimals(values: pd.Series[Any]) -> pd.Series[Any]:
+    return values.astype(np.float64) if any(isinstance(value, Decimal) for value in values) else values
 
 
 def metrics_of(task: Task, labels: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) -> Mapping[str, Metric]:

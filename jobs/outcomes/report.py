@@ -25,7 +25,7 @@ def report(
     label: str,
     task: Task,
     key: str | None,
-    segment: str | None,
+    segments: Sequence[str],
     delay_days: int,
     matured_until: int,
     now_ms: int,
@@ -40,7 +40,7 @@ def report(
         source=source,
         label=label,
         task=task,
-        segment=segment,
+        segments=list(segments),
         made_at=now_ms,
         delay_days=delay_days,
         matured_until=str(day_of(matured_until)),
@@ -54,7 +54,7 @@ def report(
 
 def _cohort(one: Performance) -> Cohort:
     metrics = {name: measure(interval) for name, interval in one.metrics.items()}
-    return Cohort(one.kind, one.name, one.rows, one.labelled, metrics)
+    return Cohort(one.kind, one.name, one.rows, one.labelled, metrics, one.column)
 
 
 def _waiting(rows: pd.DataFrame, delay_days: int) -> list[WaitingDay]:

@@ -12,7 +12,7 @@ from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
 from schemas import Origin
-from schemas.newest import newest_letters
+from schemas.kafka.newest import newest_letters
 
 SECONDS = 20.0
 """How long the look may take."""

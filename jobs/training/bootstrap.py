@@ -40,6 +40,11 @@ class Interval(msgspec.Struct, frozen=True):
     blocks: int
     """How many were drawn from; of two kinds the fewer."""
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there is an interval."""
+        return not np.isnan(self.low)
+
     def excludes(self, value: float) -> bool:
         """Whether ``value`` lies outside, which it never does where there is no interval.
 

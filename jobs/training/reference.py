@@ -74,7 +74,7 @@ def reference_of(plan: Plan, rows: Rows, trained: Mask, scores: Labels, scored: 
     x, table = rows.x[trained], rows.table.filter(pa.array(trained))
     bins = [number_bins(name, x[:, place]) for place, name in enumerate(rows.inputs)]
     cells = [one.cells(x[:, place]) for place, one in enumerate(bins)]
-    keys = [keys_of(plan, name) for name in rows.inputs]
+    keys = [key_of_input(plan, name) for name in rows.inputs]
     limits = _limits_by_key(table, keys, bins, cells, times[trained])
     histograms = [Histogram(one, _counted(one, own), found) for one, own, found in zip(bins, cells, limits, strict=True)]
     of_score = number_bins(SCORE, scores)
@@ -135,7 +135,7 @@ def _by_segment(column: Bins, place: int, inputs: Part, score: Part, of_scored: 
     return Segments(column.name, (*(labels[cell] for cell in own), OTHERS), tuple(of_cells.tolist()), tuple(found))
 
 
-def keys_of(plan: Plan, column: str) -> tuple[str, ...]:
+def key_of_input(plan: Plan, column: str) -> tuple[str, ...]:
     """The spine's columns that the rows of an input have in common: the key of its windows or its batch view."""
     (feature,) = features_of(plan, [column])
     for stage in plan.windows:

@@ -46,7 +46,7 @@ class Retrained(msgspec.Struct, frozen=True):
         Without an interval, by the difference itself.
         """
         sign = 1 if self.higher_is_better else -1
-        if np.isnan(self.difference.low):
+        if not self.difference.is_known:
             gain = sign * self.difference.value
             return gain > 0 if needs == "better" else gain >= 0
         worst, best = sorted((sign * self.difference.low, sign * self.difference.high))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from features.errors import SettingError
 from jobs.training.config import TrainConfig
-from jobs.training.trainers import chosen, takes_start, trainers
+from jobs.training.trainers import chosen, takes_start, trainers, why_no_start
 
 SHAPE = ("layers", "width", "kernel")
 """The parameters that say how many weights a network has."""
@@ -15,20 +15,13 @@ SHAPE = ("layers", "width", "kernel")
 def check_start(config: TrainConfig, who: str, lineage: Mapping[str, str], trained: Sequence[str], inputs: Sequence[str]) -> None:
     """Raises `SettingError` where training by ``config`` cannot go on from the version ``who``, which was trained on ``trained``.
 
-    A network is its ONNX graph, whose weights are all of it. Of boosted trees the registry has the ONNX alone, and that lacks
-    what their libraries go on from: the sums of gradients, gains and counts in each node, of LightGBM its own thresholds too.
-    Linear models are solved, and a forest's trees do not build on each other: what they start from changes nothing.
+    A network is its ONNX graph, whose weights are all of it.
     """
     if not takes_start(config.trainer):
         able = ", ".join(name for name in trainers() if takes_start(name))
-        why = {
-            "xgboost": "the registry has its trees as ONNX, which they cannot be restored from exactly",
-            "lightgbm": "the registry has its trees as ONNX, which they cannot be restored from exactly",
-            "random_forest": "its trees do not build on each other",
-        }.get(config.trainer, "it is solved anew, wherever it starts")
         raise SettingError(
-            f"a warm start goes on from production's weights, as {able} can; got trainer '{config.trainer}': {why}; leave "
-            "--warm-start out"
+            f"a warm start goes on from production's weights, as {able} can; got trainer '{config.trainer}': "
+            f"{why_no_start(config.trainer)}; leave --warm-start out"
         )
     if lineage.get("trainer") != config.trainer or "method" in lineage:
         made = "compressed" if "method" in lineage else f"made by {lineage.get('trainer', 'another trainer')}"

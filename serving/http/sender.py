@@ -17,7 +17,7 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import AuthorizationError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from schemas import Origin
-from schemas.newest import newest
+from schemas.kafka.newest import newest
 from serving.http.config import KafkaConfig
 from serving.http.event_rules import Event, EventRules, Refusal
 from serving.http.ledger import Ledger, Name, Sent, other_values

@@ -10,7 +10,7 @@ import structlog
 from kafka.errors import KafkaError
 
 from schemas import DeadLetter, Origin
-from schemas.newest import LETTERS, newest_letters
+from schemas.kafka.newest import LETTERS, newest_letters
 from schemas.topics import DETAIL_LENGTH, dead_letter_value_bytes
 from serving.kafka.predicted import EventId
 from serving.predict.message import UnscorableError

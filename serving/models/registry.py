@@ -161,22 +161,26 @@ class Registry:
 
         Raises `SettingError` where it is not legal after what the log has by then, or its version is not whole.
         """
+        log, token = self._log(service), uuid.uuid4().hex
+        while True:
+            entry = self._entry(service, log.read()[1], change, token)
+            if log.append(entry):
+                return entry
+
+    def check(self, service: str, change: Change) -> None:
+        """Raise what `change` would, as things are now."""
+        self._entry(service, self.deployed(service), change, "")
+
+    def _entry(self, service: str, deployed: Deployed, change: Change, token: str) -> Entry:
         if self.service_of(change.model) != service:
             raise SettingError(
                 f"a model is for one service; got {change.model} for {service}, and it is for {self.service_of(change.model)}; "
                 "register it under another name"
             )
-        log, token = self._log(service), uuid.uuid4().hex
-        while True:
-            entry = entry_of(log.read()[1], change, at=round(self._clock() * 1000), id=token)
-            if entry.placed and entry.placed != entry.before and entry.action != "remove":
-                self.get(entry.placed.model, entry.placed.version)
-            if log.append(entry):
-                return entry
-
-    def check(self, service: str, change: Change) -> None:
-        """Raise `SettingError` where a change is not legal as things are now."""
-        entry_of(self.deployed(service), change, at=0, id="")
+        entry = entry_of(deployed, change, at=round(self._clock() * 1000), id=token)
+        if entry.placed and entry.placed != entry.before and entry.action != "remove":
+            self.get(entry.placed.model, entry.placed.version)
+        return entry
 
     def set_alias(self, name: str, alias: str, version: int, *, who: str | None = None) -> None:
         """Point an environment at a version, where it does not yet: a promotion, or a shadow."""

@@ -46,6 +46,8 @@ class MonitorConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The consumer group that offsets are told to, for others to see the lag; what counts is the state."""
     state: Path
     """The file of counters, alarms and offsets."""
+    others: dict[Length, Path]
+    """The files that a monitor of the service may have left by windows of another length."""
     max_poll_records: int
     discovery_ms: int
     """Between two looks for new partitions."""

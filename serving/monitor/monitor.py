@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -16,6 +15,7 @@ from features.inputs.reference import Reference, encode_reference
 from features.times import moment_text
 from schemas.alarm import Alarm
 from serving.monitor.config import Rules
+from serving.monitor.ending import silent, unserved
 from serving.monitor.judge import Finding, judged
 from serving.monitor.state import State, Track, Verdict, Version, Window
 from serving.monitor.tally import Tally, events_behind, held_against
@@ -133,7 +133,7 @@ class Monitor:
             alarm = self._tracked(track, version, Closing(start, window), finding)
             if alarm is not None:
                 alarms.append(alarm)
-        return alarms
+        return alarms + silent(version, self._now_ms())
 
     def _tracked(self, track: Track, version: Version, closing: Closing, finding: Finding) -> Alarm | None:
         """What one more window makes of an input's alarm; where all of an input's has one, a segment of it opens none."""
@@ -182,29 +182,24 @@ class Monitor:
             cells=list(histogram.bins.labels),
             trained=list(histogram.counts),
             found=found,
-            raised_at=round(self._clock() * 1000),
+            raised_at=self._now_ms(),
             segment=finding.segment,
             events=events,
         )
 
     def _forget(self) -> list[Alarm]:
         """Forget versions that have predicted nothing for as long as windows are kept; an alarm of theirs that is open closes."""
-        state, alarms = self.state, []
+        state, alarms = self.state, list[Alarm]()
         oldest = state.closed_until - self.rules.kept_windows * self.rules.length_ms
         for name, version in list(state.versions.items()):
             if version.windows or not version.closed or version.closed[-1].start >= oldest:
                 continue
             del state.versions[name]
-            for track in version.tracks.values():
-                if track.alarm is not None:
-                    alarms.append(_unserved(track.alarm, round(self._clock() * 1000)))
+            alarms += unserved(version, self._now_ms())
         return alarms
 
-
-def _unserved(alarm: Alarm, now: int) -> Alarm:
-    what = f"{alarm.input} where {alarm.segment}" if alarm.segment else alarm.input
-    text = f"{alarm.model} v{alarm.version} predicts no longer: nothing is said of {what} any more"
-    return msgspec.structs.replace(alarm, state="closed", text=text, raised_at=now, events=[])
+    def _now_ms(self) -> int:
+        return round(self._clock() * 1000)
 
 
 def _text(

@@ -13,6 +13,8 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -25,20 +27,19 @@ from kafka.errors import KafkaError
 from features.errors import StackError
 from features.inputs.reference import Reference
 from features.signals import stopped_by_signals
-from schemas.alarm import Alarm
-from schemas.codec import decode_alarm, encode
-from schemas.group import group_consumer
-from schemas.topics import ALARMS, predictions
+from schemas.kafka.group import group_consumer
+from schemas.topics import predictions
 from serving.log_lines import log_as_json
 from serving.monitor.config import MonitorConfig
+from serving.monitor.ending import superseded
 from serving.monitor.metrics import Seen, metrics_at
 from serving.monitor.monitor import GiveReference, Monitor, columns_of
+from serving.monitor.outbox import Outbox
 from serving.monitor.retraining import Retraining
-from serving.monitor.state import read_state, write_state
+from serving.monitor.state import State, read_state, write_state
 
 POLL_MS = 500
 SAVE_SECONDS = 5.0
-READ_BACK_SECONDS = 60.0
 END_MS = 253_402_300_800_000
 """The year 10000: no event is so late."""
 
@@ -82,8 +83,10 @@ def run(
         state = read_state(config.state, service, config.rules.window)
         consumer = parts.enter_context(closing(_consumer(config)))
         producer = parts.enter_context(closing(KafkaProducer(enable_idempotence=True, metrics_enabled=False, **config.client)))
+        for length, file in config.others.items():
+            _supersede(read_state(file, service, length), file, config, consumer, producer)
         loop = Loop(Monitor(state, config.rules, _told(references)), config, consumer, producer)
-        loop.write_left_over()
+        loop.outbox.write_left_over()
         loop.look_for_partitions()
         address = parts.enter_context(metrics_at(config.metrics_port, loop.seen))
         log.info("start", service=service, window=config.rules.window, offsets=state.offsets, metrics=address)
@@ -95,6 +98,16 @@ def run(
                 config.ready_file.write_bytes(msgspec.json.encode({"metrics": address}))
         loop.save()
         log.info("stop", service=service, events=state.events, late=state.late, offsets=state.offsets)
+
+
+def _supersede(state: State, file: Path, config: MonitorConfig, consumer: Any, producer: Any) -> None:
+    """Close the alarms that windows of another length have left open."""
+    outbox = Outbox(state, partial(write_state, file, state), consumer, producer)
+    if state.outbox:
+        outbox.write_left_over()
+    alarms = superseded(state, config.rules.window, round(time.time() * 1000))
+    if alarms:
+        outbox.write(alarms)
 
 
 def _told(references: GiveReference) -> GiveReference:
@@ -113,8 +126,8 @@ class Loop:
     """Reads, counts, saves and writes."""
 
     def __init__(self, monitor: Monitor, config: MonitorConfig, consumer: Any, producer: Any) -> None:
-        self.monitor, self._config = monitor, config
-        self._consumer, self._producer = consumer, producer
+        self.monitor, self._config, self._consumer = monitor, config, consumer
+        self.outbox = Outbox(monitor.state, self.save, consumer, producer)
         self._topic = predictions(monitor.state.service).name
         self._ends: dict[TopicPartition, int] = {}
         self._saved = self._looked = time.monotonic()
@@ -129,7 +142,7 @@ class Loop:
         alarms = [] if until is None else self.monitor.advance(until)
         now = time.monotonic()
         if alarms:
-            self.write(alarms)
+            self.outbox.write(alarms)
         elif now - self._saved > SAVE_SECONDS:
             self.save()
         if now - self._looked > self._config.discovery_ms / 1000:
@@ -145,30 +158,6 @@ class Loop:
         if offsets:
             with suppress(KafkaError):  # it counts for nothing here
                 self._consumer.commit(offsets)
-
-    def write(self, alarms: list[Alarm]) -> None:
-        """Write new alarms; the state has them first, with where their topic ended."""
-        state = self.monitor.state
-        state.outbox, state.outbox_from = alarms, self._end_of_alarms()
-        self.save()
-        self._empty_outbox()
-
-    def write_left_over(self) -> None:
-        """Write what a monitor that was killed left in the outbox, and its topic has not."""
-        state = self.monitor.state
-        if state.outbox:
-            written = self._written(state.outbox_from)
-            state.outbox = [alarm for alarm in state.outbox if (alarm.id, alarm.state) not in written]
-        self._empty_outbox()
-
-    def _empty_outbox(self) -> None:
-        state = self.monitor.state
-        sent = [self._producer.send(ALARMS.name, encode(alarm), alarm.id.encode(), partition=0) for alarm in state.outbox]
-        for alarm, future in zip(state.outbox, sent, strict=True):
-            future.get()
-            log.warning("alarm", state=alarm.state, id=alarm.id, text=alarm.text)
-        state.outbox = []
-        self.save()
 
     def look_for_partitions(self) -> None:
         """Read all partitions that there are; a new one from its beginning."""
@@ -241,28 +230,6 @@ class Loop:
             return None
         return min([one for one in unread if one is not None], default=max(state.newest.values()))
 
-    def _end_of_alarms(self) -> int:
-        place = TopicPartition(ALARMS.name, 0)
-        return int(self._consumer.end_offsets([place])[place])
-
-    def _written(self, start: int) -> set[tuple[str, str]]:
-        """The alarms on their topic from ``start`` on."""
-        place, found = TopicPartition(ALARMS.name, 0), set[tuple[str, str]]()
-        deadline = time.monotonic() + READ_BACK_SECONDS
-        self._consumer.assign([place])
-        end = self._consumer.end_offsets([place])[place]
-        self._consumer.seek(place, max(start, self._consumer.beginning_offsets([place])[place]))
-        while self._consumer.position(place) < end:
-            if time.monotonic() > deadline:
-                raise StackError(f"alarms are written once; {ALARMS.name} could not be read back; start the monitor again")
-            for records in self._consumer.poll(timeout_ms=POLL_MS).values():
-                for record in records:
-                    with suppress(msgspec.DecodeError, UnicodeDecodeError):  # nobody else's is one of ours
-                        alarm: Alarm = decode_alarm(record.value or b"")
-                        found.add((alarm.id, alarm.state))
-        self._consumer.unsubscribe()
-        return found
-
 
 def _countable(found: list[_Predicted], reference: Reference | None) -> list[_Predicted]:
     """Those that have no text where the reference has a number: no version's receipts do."""
@@ -283,13 +250,14 @@ def _consumer(config: MonitorConfig) -> Any:
 
 @contextmanager
 def _alone(config: MonitorConfig) -> Iterator[None]:
-    """Hold the state. Raises `StackError` where another monitor does."""
+    """Hold the service's states, of windows of any length. Raises `StackError` where another monitor does."""
     config.state.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        held = FileLock(config.state.with_suffix(".lock"), timeout=0).acquire()
-    except Timeout:
-        raise StackError(f"one monitor of a service at a time; another holds {config.state}; stop it first") from None
-    with held:
+    with ExitStack() as held:
+        for file in (config.state, *config.others.values()):
+            try:
+                held.enter_context(FileLock(file.with_suffix(".lock"), timeout=0).acquire())
+            except Timeout:
+                raise StackError(f"one monitor of a service at a time; another holds {file}; stop it first") from None
         yield
 
 

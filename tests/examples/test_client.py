@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from bench.common import EXAMPLE, program
 from features.feast.predictions import open_predictions_for_writing
 from infra.local.broker import Broker
 from schemas import Prediction, StoredPrediction
 from serving.client import Client
 from tests.serving.http.support import serving
-from tests.serving.kafka.support import ROOT, project_with_rows, wait_until
+from tests.serving.kafka.support import project_with_rows
 from tests.support.flink import Cluster
 from tests.support.models import register, stumps
+from tests.support.waits import wait_until
 
 
 @pytest.fixture(scope="module")
 def tutorial() -> ModuleType:
-    """The script, which is in no package."""
-    spec = importlib.util.spec_from_file_location("client_tutorial", ROOT / "examples" / "fraud" / "client.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The script."""
+    return program(EXAMPLE / "client.py")
 
 
 @pytest.mark.core

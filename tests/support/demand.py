@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from bench.common import ROOT
+from bench import common
 from tests.support.data import LEFT_BEHIND
 
-EXAMPLE = ROOT / "examples" / "demand"
+EXAMPLE = common.ROOT / "examples" / "demand"
 
 
 @cache
 def program(name: str) -> ModuleType:
-    """A program of the example, which is in no package: ``simulate``, say."""
-    spec = importlib.util.spec_from_file_location(f"demand_{name}", EXAMPLE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    """A program of the example: ``simulate``, say."""
+    return common.program(EXAMPLE / f"{name}.py")
 
 
 def demand_project(folder: Path, *, stations: int, days: int) -> Path:

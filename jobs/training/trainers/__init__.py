@@ -3,7 +3,7 @@
 ``fit(x, labels, task, *, …) -> Fitted``: ``x`` is float32 [rows, inputs], NaN is null; ``labels`` doubles [rows]. The signature
 says what the trainer can do: ``task`` is annotated with its tasks; keyword arguments are its parameters, each with its default.
 One that takes lists as lists has a parameter ``sequences``, their places in the matrix, behind ``task``; one that can go on from
-a model that it made has a parameter ``start``, that model's ONNX, behind these.
+a model that it made has a parameter ``start``, that model's ONNX, behind these, and one that cannot may say why, as ``NO_START``.
 A trainer that needs more than the extra ``train`` has a function ``check``, which raises `SettingError` where that is missing.
 """
 
@@ -48,6 +48,12 @@ def takes_sequences(trainer: str) -> bool:
 def takes_start(trainer: str) -> bool:
     """Whether a trainer can go on from a model that it made."""
     return "start" in inspect.signature(_fit(trainer)).parameters
+
+
+def why_no_start(trainer: str) -> str:
+    """Why a trainer cannot go on from a model that it made."""
+    why: str = getattr(_module(trainer), "NO_START", "its fit has no parameter start")
+    return why
 
 
 def chosen(config: TrainConfig) -> tuple[Callable[..., Fitted], Parameters]:

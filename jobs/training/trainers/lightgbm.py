@@ -15,6 +15,8 @@ from jobs.training.fitted import INPUT, OPSET, Fitted, Labels
 
 AGREEMENT = 1e-5
 """LightGBM adds doubles, ONNX Runtime float32 leaves."""
+NO_START = "the registry has its trees as ONNX, which they cannot be restored from exactly"
+"""ONNX lacks what the library goes on from: each node's sums of gradients, gain and count, and the thresholds as they were."""
 
 
 def fit(

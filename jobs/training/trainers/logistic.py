@@ -12,6 +12,7 @@ from jobs.training.scikit import fit_pipeline
 
 AGREEMENT = 1e-6
 """Both compute in doubles; a score is a float32."""
+NO_START = "it is solved anew, wherever it starts"
 
 
 def fit(x: Floats, labels: Labels, task: Literal["classification"], *, regularization: float = 1.0) -> Fitted:

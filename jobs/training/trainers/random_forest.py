@@ -11,6 +11,7 @@ from jobs.training.scikit import fit_pipeline
 
 AGREEMENT = 1e-5
 """scikit-learn adds doubles, ONNX Runtime float32 leaves."""
+NO_START = "its trees do not build on each other"
 
 
 def fit(x: Floats, labels: Labels, task: Task, *, trees: int = 100, depth: int = 10, seed: int = 0) -> Fitted:

@@ -7,7 +7,7 @@ import msgspec
 from features.errors import StackError
 from schemas.alarm import Alarm
 from serving.http.page.alarm_events import Behind, behind
-from serving.http.page.details import Asked, Detail
+from serving.http.page.details import Detail, Parameters
 from serving.http.page.drift import SOURCE
 from serving.http.page.empties import nothing, waiting
 from serving.http.page.monitored import Seen, judged
@@ -91,10 +91,10 @@ def _beyond(alarm: Alarm) -> float:
     return alarm.psi / alarm.limit if alarm.limit else 0.0
 
 
-def events(sources: Sources, service: str, asked: Asked) -> Behind | Empty:
+def events(sources: Sources, service: str, parameters: Parameters) -> Behind | Empty:
     """The events behind an open alarm, by its id. Raises `StackError` where Kafka does not reply."""
     seen = sources.monitored.seen(service)
-    found = _known(seen, asked.get("id", "")) if seen else None
+    found = _known(seen, parameters.get("id", "")) if seen else None
     if found is None:
         return Empty("This alarm is not open any more.")
     version, alarm = found

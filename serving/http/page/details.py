@@ -23,7 +23,7 @@ DEADLINE_SECONDS = 12.0
 THREADS = 2
 """Details that are read at once; others wait for their turn, and for no longer than the deadline."""
 
-Asked = Mapping[str, str]
+Parameters = Mapping[str, str]
 """The query of the request."""
 log = structlog.get_logger()
 
@@ -35,8 +35,8 @@ class Detail(NamedTuple):
     name: str
     source: str
     """What it reads, as a person is told when that is down."""
-    read: Callable[[Sources, str, Asked], msgspec.Struct]
-    """Its data of a service, or `Empty`. Raises `ProblemError`, 400, for what is not asked as it should be."""
+    read: Callable[[Sources, str, Parameters], msgspec.Struct]
+    """Its data of a service, or `Empty`. Raises `ProblemError`, 400, for parameters that are not as they should be."""
     seconds: float = DEADLINE_SECONDS
 
 
@@ -48,12 +48,12 @@ class Details:
         self._sources = sources
         self._threads = Threads(THREADS, "page-detail")
 
-    async def reply(self, panel: str, name: str, service: str, asked: Asked) -> Reply:
+    async def reply(self, panel: str, name: str, service: str, parameters: Parameters) -> Reply:
         """One of the three states, as of a panel. Raises `ProblemError` for what there is not."""
         detail = self._known.get((panel, name))
         if detail is None:
             raise ProblemError(404, f"the page has no detail '{name}' of a panel '{panel}'")
-        reading = self._threads.submit(partial(self._read, detail, service, asked))
+        reading = self._threads.submit(partial(self._read, detail, service, parameters))
         try:
             async with asyncio.timeout(detail.seconds):
                 return await asyncio.wrap_future(reading)
@@ -64,9 +64,9 @@ class Details:
         """Let the threads end once they are free."""
         self._threads.close()
 
-    def _read(self, detail: Detail, service: str, asked: Asked) -> Reply:
+    def _read(self, detail: Detail, service: str, parameters: Parameters) -> Reply:
         try:
-            read = detail.read(self._sources, service, asked)
+            read = detail.read(self._sources, service, parameters)
         except ProblemError:
             raise
         except HeadraceError as error:
@@ -77,9 +77,9 @@ class Details:
         return Reply(empty=read) if isinstance(read, Empty) else Reply(data=read)
 
 
-def whole(asked: Asked, name: str) -> int:
+def whole(parameters: Parameters, name: str) -> int:
     """A whole number of the query. Raises `ProblemError`, 400."""
-    text = asked.get(name, "")
+    text = parameters.get(name, "")
     if not text.isascii() or not text.isdecimal() or len(text) > 18:
         raise ProblemError(400, f"'{name}' is a whole number; got '{text:.40}'")
     return int(text)

@@ -7,7 +7,7 @@ import numpy as np
 
 from features.inputs.drift import psi_terms
 from schemas.alarm import What
-from serving.http.page.details import Asked, Detail, whole
+from serving.http.page.details import Detail, Parameters, whole
 from serving.http.page.empties import nothing, waiting
 from serving.http.page.monitored import Monitored, judged
 from serving.http.page.panel import Empty, Panel
@@ -150,12 +150,12 @@ class Histogram(msgspec.Struct, frozen=True):
     cells: list[Cell]
 
 
-def histogram(sources: Sources, service: str, asked: Asked) -> Histogram | Empty:
+def histogram(sources: Sources, service: str, parameters: Parameters) -> Histogram | Empty:
     """What is behind one field of the heat map."""
-    seen, start = sources.monitored.seen(service), whole(asked, "start")
-    own = seen.state.versions.get(f"{asked.get('model')}/{whole(asked, 'version')}") if seen else None
+    seen, start = sources.monitored.seen(service), whole(parameters, "start")
+    own = seen.state.versions.get(f"{parameters.get('model')}/{whole(parameters, 'version')}") if seen else None
     verdict = next((one for one in own.closed if one.start == start), None) if own else None
-    finding = next((one for one in verdict.findings if one.input == asked.get("input")), None) if verdict else None
+    finding = next((one for one in verdict.findings if one.input == parameters.get("input")), None) if verdict else None
     if seen is None or own is None or verdict is None or finding is None:
         return Empty("The monitor does not have this window any more: it keeps the newest, monitor.kept_windows of them.")
     found = _histogram(sources.monitored, own, verdict, finding, start + seen.length_ms)

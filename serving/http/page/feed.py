@@ -12,7 +12,7 @@ import msgspec
 
 from schemas.codec import decode_prediction
 from schemas.prediction import Prediction
-from serving.http.page.details import Asked, Detail, whole
+from serving.http.page.details import Detail, Parameters, whole
 from serving.http.page.panel import Empty, Panel
 from serving.http.page.sources import Explained, Sources
 from serving.http.page.tail import NO_KAFKA, Tail
@@ -97,9 +97,9 @@ class Whole(msgspec.Struct, frozen=True):
     """The receipt's, each as the text that it is in JSON: a browser has no whole numbers beyond 2⁵³."""
 
 
-def receipt(sources: Sources, service: str, asked: Asked) -> Whole | Empty:
+def receipt(sources: Sources, service: str, parameters: Parameters) -> Whole | Empty:
     """The prediction at ``partition`` and ``offset``. Raises `StackError` where Kafka is away."""
-    place = whole(asked, "partition"), whole(asked, "offset")
+    place = whole(parameters, "partition"), whole(parameters, "offset")
     plan = sources.plans.get(service)
     if plan is None or sources.reader is None:
         return NO_KAFKA
@@ -112,9 +112,9 @@ def receipt(sources: Sources, service: str, asked: Asked) -> Whole | Empty:
     return Whole(found, {name: msgspec.json.encode(value).decode() for name, value in found.receipt.inputs.items()})
 
 
-def explain(sources: Sources, service: str, asked: Asked) -> Explained | Empty:
+def explain(sources: Sources, service: str, parameters: Parameters) -> Explained | Empty:
     """Why the event ``event`` has its values, with a picture. Raises `HeadraceError` where that cannot be said."""
-    event = asked.get("event", "")
+    event = parameters.get("event", "")
     if not 0 < len(event) <= LONGEST_ID:
         raise ProblemError(400, f"'event' is the id of an event, of at most {LONGEST_ID} characters; got {len(event)}")
     if sources.explain is None:

@@ -8,7 +8,7 @@ What is still wrong with an event makes it a dead letter again; of a feature vec
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Any
@@ -91,19 +91,17 @@ class LettersPanel:
         if plan is None or sources.reader is None:
             return NO_KAFKA
         self._tail = self._tail or Tail(sources.reader)
-        topics, seen, found = topics_of(plan), 0, deque[Letter](maxlen=MOST)
+        topics, seen, found = topics_of(plan), 0, list[tuple[int, int, int, Letter]]()
         for record in self._tail.newest(DEAD_LETTERS.name, LOOKED_AT):
             seen += 1
             letter = _letter(record)
             if letter is not None and letter.origin.topic in topics:
-                found.append(letter)
+                found.append((record.timestamp, record.partition, record.offset, letter))
         if not found:
             return Empty(f"No dead letter of {service}: every event that was read could be used.")
-        is_all = self._tail.is_whole and seen < LOOKED_AT and len(found) < MOST
-        reasons: dict[str, int] = {}
-        for letter in found:
-            reasons[letter.reason] = reasons.get(letter.reason, 0) + 1
-        return Letters(list(reversed(found)), reasons, is_all)
+        is_all = self._tail.is_whole and seen < LOOKED_AT and len(found) <= MOST
+        shown = [letter for *_, letter in sorted(found, key=lambda one: one[:3], reverse=True)[:MOST]]
+        return Letters(shown, dict(Counter(letter.reason for letter in shown)), is_all)
 
 
 def topics_of(plan: Plan) -> set[str]:

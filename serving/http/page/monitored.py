@@ -58,7 +58,7 @@ class Monitored:
     def __init__(self, file_of: Callable[[str], Path], length: Length, references: GiveReference) -> None:
         self._file_of, self._length, self._give = file_of, length, references
         self._kept: dict[str, Kept[State]] = {}
-        self._references: dict[tuple[str, int], Reference] = {}
+        self._references: dict[tuple[str, int], tuple[Reference, str]] = {}
 
     def seen(self, service: str) -> Seen | None:
         """What the service's monitor has counted; None where it has never saved anything.
@@ -75,16 +75,19 @@ class Monitored:
         Raises `StackError` where the monitor has counted with another one: its counters would be of other cells.
         """
         place = version.model, version.version
-        found = self._references.get(place) or self._give(*place)
-        if found is None:
-            return None
-        if sha256(encode_reference(found)).hexdigest() != version.reference:
+        if place not in self._references:
+            found = self._give(*place)
+            if found is None:
+                return None
+            self._references[place] = found, sha256(encode_reference(found)).hexdigest()
+        reference, digest = self._references[place]
+        if digest != version.reference:
+            del self._references[place]  # whoever makes the registry or the state good need not start this service again
             raise StackError(
                 f"a version has one reference for good; {version.model} v{version.version} had another when its predictions were "
                 "counted; remove the monitor's state in the run folder, and start the monitor again"
             )
-        self._references[place] = found
-        return found
+        return reference
 
     def histograms(self, version: Version) -> dict[str, Histogram]:
         """By input, of a version's training; none where the registry does not have it any more."""

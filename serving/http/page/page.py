@@ -85,8 +85,8 @@ class Page:
 
     async def detail(self, request: Request) -> Response:
         """``/v1/page/{panel}/{detail}?service=S&…``: what a click in a panel asks for."""
-        path, asked = request.path_params, dict(request.query_params)
-        reply = await self._details.reply(path["panel"], path["detail"], self._service(request), asked)
+        path, parameters = request.path_params, dict(request.query_params)
+        reply = await self._details.reply(path["panel"], path["detail"], self._service(request), parameters)
         return json_response(reply)
 
     async def replay(self, request: Request) -> Response:

@@ -8,8 +8,8 @@ from schemas.outcomes_report import Calibration, Cohort, WaitingDay
 from serving.http.page.panel import Empty, Panel
 from serving.http.page.sources import Sources
 
-MOST_DAYS, MOST_OTHERS = 120, 20
-"""Cohorts that a panel shows, at most: the newest days; versions and segments."""
+MOST_DAYS, MOST_VERSIONS, MOST_SEGMENTS = 120, 20, 60
+"""Cohorts that a panel shows, at most: the newest days and versions; segments of all columns."""
 
 
 class Performance(msgspec.Struct, frozen=True):
@@ -18,7 +18,8 @@ class Performance(msgspec.Struct, frozen=True):
     source: str
     label: str
     task: str
-    segment: str | None
+    columns: list[str]
+    """By whose values there are segments."""
     made_at: int
     delay_days: int
     matured_until: str
@@ -54,13 +55,13 @@ def performance(sources: Sources, service: str) -> Performance | Empty:
     kinds: dict[str, list[Cohort]] = {kind: [] for kind in ("matured", "version", "segment", "day")}
     for cohort in report.cohorts:
         kinds[cohort.kind].append(cohort)
-    versions, segments, days = kinds["version"][-MOST_OTHERS:], kinds["segment"][:MOST_OTHERS], kinds["day"][-MOST_DAYS:]
+    versions, segments, days = kinds["version"][-MOST_VERSIONS:], kinds["segment"][:MOST_SEGMENTS], kinds["day"][-MOST_DAYS:]
     overall = kinds["matured"][0] if kinds["matured"] else None
     return Performance(
         source=report.source,
         label=report.label,
         task=report.task,
-        segment=report.segment,
+        columns=list(dict.fromkeys(one.column for one in segments)),
         made_at=report.made_at,
         delay_days=report.delay_days,
         matured_until=report.matured_until,
@@ -86,7 +87,7 @@ def calibration(sources: Sources, service: str) -> Calibrations | Empty:
         return Empty(due, f"headrace outcomes {service}")
     if not report.calibration:
         return Empty("Calibration is of scores that are chances, in [0, 1], and these are not.")
-    shown = report.calibration[:1] + report.calibration[1:][-MOST_OTHERS:]
+    shown = report.calibration[:1] + report.calibration[1:][-MOST_VERSIONS:]
     return Calibrations(report.label, report.task, report.made_at, report.matured_until, shown)
 
 

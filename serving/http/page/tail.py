@@ -11,9 +11,8 @@ from kafka import TopicPartition
 from kafka.errors import AuthorizationError, KafkaError
 
 from features.errors import StackError
-from schemas.newest import newest
 from serving.http.page.panel import Empty
-from serving.http.positions import beginnings, ends, go_on
+from serving.http.positions import beginnings, ends, go_on, partitions
 from serving.kafka.clients import PollingConsumer
 
 SECONDS = 2.0
@@ -21,6 +20,8 @@ SECONDS = 2.0
 AT_SECONDS = 5.0
 """How long it takes to read the records of some places."""
 POLL_MS = 500
+BLOCK = 20
+"""Records of a partition that are read first, the newest; each block before it is twice as long."""
 READER = {
     "fetch_max_bytes": 2**20,
     "max_partition_fetch_bytes": 2**19,
@@ -46,17 +47,30 @@ class Tail:
     def newest(self, topic: str, most: int) -> Iterator[Any]:
         """The last ``most`` records of each partition, as far as `SECONDS` go; none without the topic.
 
-        Raises `StackError` where Kafka is away, or gives nothing in time: that would be no record where there are some.
+        They come in blocks, the newest block first, each in the order of its partitions: where there is no time for all, the
+        oldest are left out. Raises `StackError` where Kafka is away, or gives nothing in time: that would be no record where
+        there are some.
         """
-        self.is_whole, until, has_some = True, time.monotonic() + SECONDS, False
+        self.is_whole, until, has_some, length = True, time.monotonic() + SECONDS, False, BLOCK
         with self._open() as consumer:
-            for record in newest(consumer, (topic,), most, SECONDS):
-                has_some = True
-                yield record
-            if time.monotonic() >= until:
-                self.is_whole = False
-                if not has_some:
-                    raise StackError(f"Kafka gave nothing of {topic} within {SECONDS:g} s")
+            places = partitions(consumer, (topic,))
+            first, stops = (beginnings(consumer, places), ends(consumer, places)) if places else ({}, {})
+            oldest = {place: max(first[place], stops[place] - most) for place in places}
+            while left := [place for place in places if stops[place] > oldest[place]]:
+                starts = {place: max(oldest[place], stops[place] - length) for place in left}
+                go_on(consumer, starts)
+                while any(consumer.position(place) < stops[place] for place in left):
+                    if time.monotonic() >= until:
+                        self.is_whole = False
+                        if not has_some:
+                            raise StackError(f"Kafka gave nothing of {topic} within {SECONDS:g} s")
+                        return
+                    for place, records in consumer.poll(timeout_ms=POLL_MS).items():
+                        for record in records:
+                            if record.offset < stops[place]:
+                                has_some = True
+                                yield record
+                stops, length = stops | starts, 2 * length
 
     def at(self, topic: str, places: Sequence[tuple[int, int]]) -> Iterator[Any]:
         """The record of each partition and offset; None of what Kafka does not have.

@@ -99,7 +99,7 @@ class TimelinePanel:
         self._tail = self._tail or Tail(sources.reader)
         found: dict[str, Raised] = {}
         try:
-            for record in self._tail.newest(ALARMS.name, LOOKED_AT):
+            for record in sorted(self._tail.newest(ALARMS.name, LOOKED_AT), key=lambda one: one.offset):
                 with suppress(msgspec.DecodeError, UnicodeDecodeError):  # no alarm
                     alarm = _decode(record.value or b"")
                     if alarm.service == service:

@@ -70,6 +70,20 @@ def test_the_table_says_how_many_labels_are_known(project: Path, said: Callable[
     assert "have no label within 30d" in " ".join(text.split())
 
 
+def test_segments_are_those_that_the_model_is_watched_by(project: Path, said: Callable[..., str]) -> None:
+    """`--by` names others. What no prediction has is said, and holds nothing up; without predictions there is nothing to say."""
+    settings = project / "headrace.toml"
+    settings.write_text(settings.read_text().replace("[train.num]", '[train.num]\nsegments = ["n", "totals__gone"]'))
+    text = " ".join(said().split())
+    assert "By n " in text
+    assert "nothing by totals__gone, segments of [train.num]: no receipt of these predictions has them" in text
+    told = json.loads(said("--json", "--by", "k", "--by", "c"))
+    columns = [one["column"] for one in told["performances"] if one["kind"] == "segment"]
+    assert columns == ["k", "k", "k", "c"]
+    (project / "predictions.jsonl").write_text("")
+    assert "nothing by" not in said()
+
+
 def test_what_was_found_stays_for_the_page(project: Path, said: Callable[..., str]) -> None:
     """In the run folder, in place of what was there; of a shadow nothing is left."""
     file = project / ".headrace" / "outcomes" / "num.json"
@@ -78,7 +92,7 @@ def test_what_was_found_stays_for_the_page(project: Path, said: Callable[..., st
     for by in ("k", "c"):
         told = json.loads(said("--json", "--by", by))
         left = msgspec.json.decode(file.read_bytes(), type=OutcomesReport)
-        assert (left.service, left.segment, left.matured_until) == ("num", by, told["matured_until"])
+        assert (left.service, left.segments, left.matured_until) == ("num", [by], told["matured_until"])
         assert left.source == str(project / "predictions.jsonl")
         measured = [(one["kind"], one["name"], one["rows"], one["labelled"]) for one in told["performances"]]
         assert [(one.kind, one.name, one.rows, one.labelled) for one in left.cohorts] == measured
@@ -102,11 +116,22 @@ def test_before_any_label_is_due_nothing_is_measured(said: Callable[..., str]) -
     assert "no event day is due yet" in said("--delay", "30")
 
 
+def test_without_any_label_it_is_said(project: Path, said: Callable[..., str]) -> None:
+    """Not that labels of days before 1970 are due."""
+    labels = project / "data" / "outcomes.parquet"
+    pq.write_table(pq.read_table(labels).slice(0, 0), labels)
+    text = " ".join(said().split())
+    assert "label outcomes.bad: 48 predictions, and no label" in text
+    assert "there is no label yet, so no event day is due" in text
+    assert "1970" not in text
+
+
 def test_mistakes_are_one_line(project: Path, said: Callable[..., str]) -> None:
     """Of options, of the file, and of settings."""
     assert "got 'colour'; there are id" in said("--by", "colour", code=2)
     assert "got 'score' as a segment or group; take another" in said("--by", "score", code=2)
-    assert "--horizon is a whole number and a unit" in said("--horizon", "soon", code=2)
+    for written in ("soon", ""):
+        assert "--horizon is a whole number and a unit" in said("--horizon", written, code=2)
     (project / "predictions.jsonl").write_text("{}")
     assert "line 1: it is no prediction" in said(code=2)
     (project / "headrace.toml").write_text("")
@@ -119,6 +144,7 @@ def test_mistakes_are_one_line(project: Path, said: Callable[..., str]) -> None:
         (["--stream", "--by", "k"], "--stream joins the predictions in production as they come, and prints nothing; got --by"),
         (["--stream", "--predictions", "p.jsonl"], "got --predictions; leave it out"),
         (["--stream", "--json"], "got --json; leave it out"),
+        (["--stream", "--delay", "0"], "got --delay; leave it out"),
         (["--stream", "--alias", "staging"], "got --alias; leave it out"),
         (
             ["--joined", "--horizon", "3d"],

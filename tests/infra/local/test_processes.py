@@ -172,6 +172,19 @@ def test_the_cpu_of_what_runs_is_that_of_its_children_too(processes: Processes) 
     assert processes.cpu_seconds().keys() == {"sleep"}
 
 
+def test_all_that_runs_here_is_gone_through_once_for_the_cpu_of_all(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many processes were started: a page that is open looks every few seconds."""
+    for name in ("one", "two", "three"):
+        processes.start(name, SLEEP)
+    walks: list[int] = []
+    walk = psutil.process_iter
+    monkeypatch.setattr(psutil, "process_iter", lambda: walks.append(1) or walk())
+    assert processes.cpu_seconds().keys() == {"one", "two", "three"}
+    assert len(walks) == 1
+
+
 def test_a_stale_record_is_cleaned(processes: Processes) -> None:
     """What died by itself isn't running, and stopping it forgets it."""
     process = processes.start("short", (sys.executable, "-c", ""))

@@ -8,37 +8,22 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from features.definitions.load import load
 from features.errors import SettingError, StackError
-from features.inputs.arrow import floats
-from infra.cli import run
-from infra.models import registry_of
-from infra.settings import load_settings
-from jobs.history.compute import compute
 from jobs.training.trainers import xgboost
-from schemas import Alarm, Prediction, Receipt
-from schemas.codec import encode
-from schemas.deployment import LogEntry
-from serving.models.registry import Registry
+from schemas import Alarm
 from serving.monitor.state import State, Track, Version, write_state
-from tests.serving.kafka.support import wait_until
-from tests.support.num import num_project
+from tests.infra.retraining.support import DAYS, Look, entries, registry_at
+from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.core
 
-DAYS = ("--days", "1", "--delay", "1", "--test-days", "1")
 SECONDS = 240
 """A process that loads all libraries and trains, on a machine that does other things."""
-Look = Callable[..., str]
 ALARM = Alarm(
     id="num/num/1/totals__sum_v/0",
     state="open",
@@ -65,25 +50,6 @@ ALARM = Alarm(
 )
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """The project, with a version in production that knows nothing and learnt from days long ago."""
-    return num_project(tmp_path / "num")
-
-
-@pytest.fixture
-def look(project: Path, capsys: pytest.CaptureFixture[str]) -> Look:
-    """`headrace retrain num --when …`; gives what it said, once its exit code is as expected."""
-
-    def called(*options: str, code: int = 0) -> str:
-        found = run(["retrain", "num", *DAYS, *options, "--project", str(project)])
-        said = capsys.readouterr()
-        assert found == code, said
-        return " ".join((said.out + said.err).split())
-
-    return called
-
-
 def with_alarm(project: Path, *, version: int = 1) -> None:
     """A monitor has found that production has drifted, or another version."""
     alarm = msgspec.structs.replace(ALARM, version=version)
@@ -96,16 +62,6 @@ def set_up(project: Path, **keys: object) -> None:
     file = project / "headrace.toml"
     lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in keys.items())
     file.write_text(f"{file.read_text()}\n[train.num.retrain]\n{lines}")
-
-
-def registry_at(project: Path) -> Registry:
-    """The project's."""
-    return registry_of(project, load_settings(project))
-
-
-def entries(project: Path) -> list[LogEntry]:
-    """The log, but for the first: production's."""
-    return list(registry_at(project).entries("num", 1))
 
 
 def served(project: Path) -> dict[str, int]:
@@ -129,6 +85,7 @@ def test_an_alarm_is_a_reason(project: Path, look: Look) -> None:
     with_alarm(project)
     said = look("--when", "drift")
     assert "for drift: alarm num/num/1/totals__sum_v/0" in said
+    assert ", no interval (too little to draw from), 12 rows, drawn by whole keys and days" in said
     assert "num v2 is in staging" in said
     (entry,) = entries(project)
     assert (entry.action, entry.alias, entry.version) == ("alias", "staging", 2)
@@ -159,101 +116,6 @@ def test_a_schedule_is_of_the_days_to_learn_from(project: Path, look: Look) -> N
         "--when", "schedule"
     )
     assert registry_at(project).versions("num") == (1, 2)
-
-
-def predictions_of(project: Path, score: Callable[[int], float]) -> Path:
-    """A file of production's predictions of all of history."""
-    plan = load(project).service("num").plan
-    lines = []
-    for row in floats(compute(load(project).service("num"))).to_pylist():
-        receipt = Receipt(None, plan.short_digest, "num", 1, "0", {}, {}, True, row["at"], row["at"], row["at"])
-        lines.append(encode(Prediction(row["id"], row["at"], score(row["id"]), receipt)).decode())
-    file = project / "predictions.jsonl"
-    file.write_text("\n".join(lines))
-    return file
-
-
-def with_metrics(project: Path, **metrics: float) -> None:
-    """Have production's manifest say how it did at training."""
-    file = project / "models" / "num" / "1" / "manifest.json"
-    file.chmod(0o644)
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"metrics": metrics}))
-
-
-def with_labels_of_all_keys(project: Path) -> None:
-    """Every second event is bad: a draw of keys has both kinds."""
-    file = project / "data" / "outcomes.parquet"
-    table = pq.read_table(file)
-    pq.write_table(table.set_column(2, "bad", pa.array([number % 2 for number in table["id"].to_pylist()])), file)
-
-
-def test_decay_is_a_reason_once_the_interval_is_below_what_was_at_training(project: Path, look: Look) -> None:
-    """Scores against the labels, where training said 0.99."""
-    with_labels_of_all_keys(project)
-    with_metrics(project, average_precision=0.99)
-    bad = predictions_of(project, lambda number: 1 - number % 2)
-    said = look("--when", "decay", "--receipts", str(bad))
-    assert "for decay: average precision 0.5000 [" in said
-    assert "of 12 predictions from 2024-05-04 to 2024-05-04, 0.9900 at training" in said
-    (entry,) = entries(project)
-    assert entry.action == "alias"
-    assert "for decay: average precision 0.5000 [" in entry.why
-
-
-def test_what_has_not_decayed_is_said_with_its_figures(project: Path, look: Look) -> None:
-    """Once: predictions are read again as soon as a newer day is matured. Of scores alone nothing is said."""
-    with_labels_of_all_keys(project)
-    good = predictions_of(project, lambda number: number % 2)
-    assert "not for decay: num v1 has no average precision of its training" in look("--when", "decay", "--receipts", str(good))
-    (project / ".headrace" / "retrain" / "num.json").unlink()
-    with_metrics(project, average_precision=0.99)
-    assert "not for decay: average precision 1.0000 [" in look("--when", "decay", "--receipts", str(good))
-    good.unlink()
-    assert "not for decay: average precision 1.0000 [" in look("--when", "decay", "--receipts", str(good))
-    assert [entry.action for entry in entries(project)] == ["postpone", "postpone"]
-
-
-def test_what_cannot_be_measured_yet_is_looked_at_again(project: Path, look: Look) -> None:
-    """A monitor's first look is at its start, when the predictions may be yet to come: the log then has what is new."""
-    with_labels_of_all_keys(project)
-    with_metrics(project, average_precision=0.99)
-    file = predictions_of(project, lambda number: number % 2)
-    every = file.read_text()
-    file.write_text("\n".join(every.splitlines()[:12]))
-    assert "not for decay: there are no predictions of num v1 from 2024-05-04" in look("--when", "decay", "--receipts", str(file))
-    look("--when", "decay", "--receipts", str(file))
-    file.write_text(every)
-    assert "not for decay: average precision 1.0000 [" in look("--when", "decay", "--receipts", str(file))
-    first, second = (entry.why for entry in entries(project))
-    assert "there are no predictions" in first
-    assert "average precision 1.0000" in second
-
-
-def test_labels_that_come_after_months_are_met(project: Path, look: Look) -> None:
-    """Where they are due 40 days later, so far a prediction is joined with its label."""
-    with_labels_of_all_keys(project)
-    with_metrics(project, average_precision=0.99)
-    file = project / "data" / "outcomes.parquet"
-    table = pq.read_table(file)
-    late = pa.array([at + timedelta(days=39) for at in table["at"].to_pylist()], pa.timestamp("ms", tz="UTC"))
-    pq.write_table(table.set_column(1, "at", late), file)
-    bad = predictions_of(project, lambda number: 1 - number % 2)
-    said = look("--when", "decay", "--delay", "40", "--dry-run", "--receipts", str(bad))
-    assert "for decay: average precision 0.5000 [" in said
-
-
-def test_known_positives_are_left_out_as_a_test_does(project: Path, look: Look) -> None:
-    """By predictions from the first day of training on; where they do not reach so far nothing is said."""
-    with_labels_of_all_keys(project)
-    with_metrics(project, average_precision=0.99)
-    file = project / "headrace.toml"
-    file.write_text(file.read_text().replace("trees = 2", 'trees = 2\ngroup = "k"\nleave_out_known_positives = true'))
-    good = predictions_of(project, lambda number: number % 2)
-    lines = good.read_text().splitlines()
-    good.write_text("\n".join(lines[-12:]))
-    assert "known positives are left out by predictions from 2024-05-02 on, and there are none so early" in look(
-        "--when", "decay", "--receipts", str(good)
-    )
 
 
 def test_what_fails_changes_nothing_and_says_so(project: Path, look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,7 +161,7 @@ def test_a_failure_that_was_cut_off_is_said_by_the_next_look(project: Path, look
         raise StackError("the machine went down")
 
     monkeypatch.setattr("infra.cli.retrain._try", failing_to_try)
-    monkeypatch.setattr("infra.retraining.attempts.said", said)
+    monkeypatch.setattr("infra.retraining.attempts.log_decision", said)
     with_alarm(project)
     look("--when", "drift", code=2)
     assert [entry.action for entry in entries(project)] == ["remove"]
@@ -376,6 +238,26 @@ def test_what_is_killed_leaves_nothing_half_done(project: Path, look: Look, modu
     assert f"num v{3 if registered else 2} is in staging" in look("--when", "drift")
 
 
+def test_while_one_waits_for_the_gate_no_other_begins(project: Path, look: Look) -> None:
+    """However short the cool-down. One that is killed there has decided: its version stays in staging."""
+    with_alarm(project)
+    set_up(project, cooldown_hours=0)
+    mark = project / "stuck"
+    words = ["retrain", "num", *DAYS, "--when", "drift", "--project", str(project)]
+    child = subprocess.Popen([sys.executable, "-c", PROGRAM, "infra.cli.retrain", "_promoted", str(mark), *words])
+    try:
+        wait_until(lambda: mark.exists() or child.poll() is not None, SECONDS)
+        assert child.poll() is None
+        assert served(project) == {"production": 1, "staging": 2}
+        assert "another retrain by itself is running, or waits for the gate" in look("--when", "drift")
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait(30)
+    assert "labels are due for no newer ones" in look("--when", "drift")
+    assert [entry.action for entry in entries(project)] == ["alias", "postpone"]
+    assert served(project) == {"production": 1, "staging": 2}
+
+
 def test_a_decision_whose_end_was_not_kept_is_not_made_twice(project: Path, look: Look) -> None:
     """Killed after the log had it, and before the file said so."""
     with_alarm(project)
@@ -389,11 +271,11 @@ def test_a_decision_whose_end_was_not_kept_is_not_made_twice(project: Path, look
 
 
 def test_a_dry_run_says_what_would_be_and_writes_nothing(project: Path, look: Look) -> None:
-    """As JSON too."""
+    """As JSON too. No gate will be waited for, so it needs no Kafka."""
     with_alarm(project)
-    told = json.loads(look("--when", "drift", "--when", "schedule", "--dry-run", "--json"))["look"]
+    told = json.loads(look("--when", "drift", "--when", "schedule", "--wait", "5", "--dry-run", "--json"))["look"]
     assert told["due"] is True
-    assert [(one["when"], one["due"]) for one in told["causes"]] == [("drift", True), ("schedule", True)]
+    assert [(one["when"], one["due"]) for one in told["reasons"]] == [("drift", True), ("schedule", True)]
     assert entries(project) == []
     assert not (project / ".headrace" / "retrain" / "num.json").exists()
 

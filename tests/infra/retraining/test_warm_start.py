@@ -21,7 +21,7 @@ from jobs.training.networks.graph import read_graph
 from jobs.training.rows import rows_of
 from jobs.training.split import Split
 from jobs.training.train import learn, train
-from jobs.training.trainers import takes_start, trainers
+from jobs.training.trainers import random_forest, takes_start, trainers
 from serving.models.manifest import read_onnx
 from serving.models.registry import Registry
 
@@ -107,6 +107,14 @@ def test_what_cannot_go_on_is_refused(retrain: Retrain, keys: dict[str, object],
     """With why, before anything is computed."""
     no_network = {"epochs": None} if "trainer" in keys else {}
     assert why in retrain(code=2, **no_network, **keys)
+
+
+def test_a_trainer_without_a_reason_of_its_own_is_refused_too(retrain: Retrain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that a user has added."""
+    monkeypatch.delattr(random_forest, "NO_START")
+    assert "got trainer 'random_forest': its fit has no parameter start" in retrain(
+        code=2, trainer="random_forest", width=None, epochs=None
+    )
 
 
 def test_a_version_of_another_trainer_is_refused(project: Path, retrain: Retrain) -> None:

@@ -33,7 +33,7 @@ from schemas.deployment import LogEntry
 from schemas.topics import predictions
 from serving.models.manifest import read_onnx
 from serving.models.registry import Registry
-from tests.serving.kafka.support import wait_until
+from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.stack
 

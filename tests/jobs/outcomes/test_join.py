@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from features.definitions.load import load
 from features.errors import SettingError
 from features.service import Service
-from features.times import DAY_MS
+from features.times import DAY_MS, Span
 from jobs.history.served import Record
 from jobs.outcomes.join import OWN, already_joined, join
 from schemas import Outcome, Prediction, Receipt
@@ -113,6 +113,13 @@ def test_the_first_prediction_of_an_event_counts(service: Service, tmp_path: Pat
     found = joined(service, tmp_path, [Label(7, T, 1)], records)
     assert [(row["event_id"], row["score"], row["version"]) for row in found] == [("7", 0.9, 2), ("3", 0.1, 1)]
     assert (found[0]["model"], found[0]["scored_at"]) == ("num", T + 5)
+
+
+def test_events_of_other_times_are_left_out(service: Service, tmp_path: Path) -> None:
+    """By the event's time, from the first to before the last; labels may be of any; the first prediction still counts."""
+    records = [predicted(event, T + event * HOUR) for event in range(4)] + [predicted(0, T + HOUR)]
+    found = joined(service, tmp_path, [Label(2, T + 9 * HOUR, 1)], records, times=Span(T + HOUR, T + 3 * HOUR))
+    assert [(row["event_id"], row["label"]) for row in found] == [("1", None), ("2", 1.0)]
 
 
 EVENTS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 30)), max_size=8, unique_by=lambda pair: pair[0])

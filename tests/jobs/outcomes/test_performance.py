@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import average_precision_score, log_loss, mean_absolute_error, mean_pinball_loss, roc_auc_score
 
 from features.times import DAY_MS
-from jobs.outcomes.performance import DAY, MATURED, SEGMENT, VERSION, Performance, performances, segments
+from jobs.outcomes.performance import Performance, performances, segments
 
 pytestmark = pytest.mark.core
 
@@ -42,7 +42,7 @@ def test_numbers_are_the_librarys() -> None:
     """Of the rows with a label; the others count for the coverage. Each lies in its interval."""
     frame = outcomes()
     found = performances(frame, "classification", "k")
-    (whole,) = only(found, MATURED).values()
+    (whole,) = only(found, "matured").values()
     known = frame[frame["label"].notna()]
     assert (whole.rows, whole.labelled, whole.coverage) == (300, 225, 0.75)
     expected = {
@@ -59,20 +59,36 @@ def test_numbers_are_the_librarys() -> None:
 def test_parts_are_of_their_rows_alone() -> None:
     """Every row is of one version, one segment and one day."""
     frame = outcomes()
-    found = performances(frame, "classification", "k", "colour")
-    assert list(only(found, VERSION)) == ["m v1", "m v2"]
-    assert set(only(found, SEGMENT)) == {"red", "green"}
-    assert list(only(found, DAY)) == [f"1970-01-0{day}" for day in range(1, 7)]
-    for kind in (VERSION, SEGMENT, DAY):
+    found = performances(frame, "classification", "k", ["colour"])
+    assert list(only(found, "version")) == ["m v1", "m v2"]
+    assert set(only(found, "segment")) == {"red", "green"}
+    assert list(only(found, "day")) == [f"1970-01-0{day}" for day in range(1, 7)]
+    for kind in ("version", "segment", "day"):
         assert sum(one.rows for one in only(found, kind).values()) == 300
     red = frame[(frame["colour"] == "red") & frame["label"].notna()]
-    assert only(found, SEGMENT)["red"].metrics["auc"].value == pytest.approx(roc_auc_score(red["label"], red["score"]))
+    assert only(found, "segment")["red"].metrics["auc"].value == pytest.approx(roc_auc_score(red["label"], red["score"]))
+
+
+def test_segments_of_several_columns_are_in_an_order_that_reads() -> None:
+    """Numbers by value, bins too; texts by how often they come; what is no value of its own last."""
+    frame = outcomes()
+    texts = [*["rare"] * 40, *["often"] * 200, *[None] * 60]
+    frame = frame.assign(size=np.arange(300)[::-1] / 2.99, mark=texts, small=[Decimal(place % 2 * 5) for place in range(300)])
+    found = [one for one in performances(frame, "classification", "k", ["size", "mark", "small"]) if one.kind == "segment"]
+    assert [(one.column, one.name, one.rows) for one in found] == [
+        *[("size", name, 60) for name in ("0 to 20", "20 to 40", "40 to 60", "60 to 80", "80 to 100")],
+        ("mark", "often", 200),
+        ("mark", "rare", 40),
+        ("mark", "(none)", 60),
+        ("small", "0", 150),
+        ("small", "5", 150),
+    ]
 
 
 def test_a_regression_has_errors_in_the_labels_unit() -> None:
     """MAE, bias and the quantile losses."""
     frame = outcomes().assign(label=lambda one: one["label"] * 10, score=lambda one: one["score"] * 9)
-    (whole,) = only(performances(frame, "regression", None), MATURED).values()
+    (whole,) = only(performances(frame, "regression", None), "matured").values()
     known = frame[frame["label"].notna()]
     assert whole.metrics["mae"].value == pytest.approx(mean_absolute_error(known["label"], known["score"]))
     assert whole.metrics["bias"].value == pytest.approx((known["score"] - known["label"]).mean())
@@ -84,16 +100,16 @@ def test_what_cannot_be_measured_is_left_out() -> None:
     """The AUC of one class, the log loss of scores that are no chances, anything of rows without a label."""
     frame = outcomes()
     positive = frame.assign(label=1.0, score=lambda one: one["score"] * 3)
-    (whole,) = only(performances(positive, "classification", "k"), MATURED).values()
+    (whole,) = only(performances(positive, "classification", "k"), "matured").values()
     assert set(whole.metrics) == {"average_precision", "share_of_label_1"}
-    (nothing,) = only(performances(frame.assign(label=np.nan), "classification", "k"), MATURED).values()
+    (nothing,) = only(performances(frame.assign(label=np.nan), "classification", "k"), "matured").values()
     assert (nothing.labelled, nothing.metrics) == (0, {})
 
 
 def test_a_row_whose_key_is_not_known_is_one_of_its_own() -> None:
     """Its event is not in history; it does not make all such rows one block."""
     frame = outcomes(days=1).assign(k=None)
-    (whole,) = only(performances(frame, "classification", "k"), MATURED).values()
+    (whole,) = only(performances(frame, "classification", "k"), "matured").values()
     assert whole.metrics["auc"].blocks == 225
 
 

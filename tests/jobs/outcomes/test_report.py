@@ -20,9 +20,9 @@ pytestmark = pytest.mark.core
 def made(frame: pd.DataFrame, due: int = 4) -> OutcomesReport:
     """The report of these outcomes where the first ``due`` days are."""
     until = due * DAY_MS
-    found = performances(frame[frame["event_time"] < until], "classification", "k", "colour")
+    found = performances(frame[frame["event_time"] < until], "classification", "k", ["colour"])
     known = {"service": "s", "source": "predictions.s", "label": "l.bad", "task": "classification", "key": "k"}
-    return report(frame, found, **known, segment="colour", delay_days=2, matured_until=until, now_ms=7)  # type: ignore[arg-type]
+    return report(frame, found, **known, segments=["colour"], delay_days=2, matured_until=until, now_ms=7)  # type: ignore[arg-type]
 
 
 def test_days_that_are_not_due_are_counted_and_not_measured() -> None:

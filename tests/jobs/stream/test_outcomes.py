@@ -6,7 +6,6 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +34,7 @@ from schemas.topics import DEAD_LETTERS, outcomes
 from tests.support.flink import Cluster
 from tests.support.num import T, num_project
 from tests.support.streams import PARTITIONS, Submitted, await_checkpoint, in_process, records
+from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -203,14 +203,14 @@ def test_a_kill_changes_no_outcome(world: World, cluster: Cluster) -> None:
         await_checkpoint(world.folder, seconds=180)  # a JVM starts first
         before = len(world.outcomes())
         world.send(predictions[first:second], sent[first:second])
-        _wait(lambda: len(world.outcomes()) > before + first // 2)
+        wait_until(lambda: len(world.outcomes()) > before + first // 2)
     world.send(predictions[second:], sent[second:])
     expected = world.batch(predictions, labels)
     plan = msgspec.structs.replace(world.plan, has_dead_letters=not world.plan.has_dead_letters)
     job = Submitted(plan, world.config(cluster.rest, bounded=False))
     counted = {event: row["labels"] for event, row in expected.items()}
     try:
-        _wait(lambda: _labels(world.last()) == counted or not job.is_alive(), seconds=300)
+        wait_until(lambda: _labels(world.last()) == counted or not job.is_alive(), seconds=300)
     finally:
         job.stop()
         cluster.await_no_job()
@@ -225,13 +225,13 @@ def test_an_event_is_forgotten_after_horizon_and_lateness(world: World, cluster:
     job = Submitted(world.plan, world.config(cluster.rest, bounded=False))
     try:
         world.send([prediction(2, T), prediction(4, T + 3 * HOUR)], [Label(2, T + HOUR, 1).sent])
-        _wait(lambda: _labels(world.last()) == {"2": 1, "4": 0})
+        wait_until(lambda: _labels(world.last()) == {"2": 1, "4": 0})
         world.send([prediction(5, later), prediction(6, later)], [Label(5, later, 1).sent, Label(6, later, 1).sent])
-        _wait(lambda: _labels(world.last()) == {"2": 1, "4": 0, "5": 1, "6": 1})
+        wait_until(lambda: _labels(world.last()) == {"2": 1, "4": 0, "5": 1, "6": 1})
         time.sleep(2)  # until the watermark, which goes on five times a second, has come to the state
         world.send([prediction(2, T, 0.1)], [Label(2, T + HOUR, 0).sent, Label(4, T + 4 * HOUR, 1).sent])
         world.send([prediction(8, later)], [Label(8, later, 0).sent])
-        _wait(lambda: _labels(world.last()).get("8") == 1)
+        wait_until(lambda: _labels(world.last()).get("8") == 1)
     finally:
         job.stop()
         cluster.await_no_job()
@@ -277,10 +277,3 @@ def test_a_label_is_any_number(world: World, cluster: Cluster, kind: ColumnType,
 
 def _labels(found: dict[str, Outcome]) -> dict[str, int]:
     return {event: outcome.labels for event, outcome in found.items()}
-
-
-def _wait(condition: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that in time"
-        time.sleep(0.2)

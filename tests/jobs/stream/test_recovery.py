@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from schemas.codec import decode_features, decode_prediction
 from tests.support.metrics import read_metrics
 from tests.support.models import register, stumps
 from tests.support.streams import records
+from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -63,18 +64,18 @@ def test_every_event_has_one_prediction_after_kills(project: Path, broker: Broke
         )
         publisher.start()
         events = sum(1 for _ in merged(feeds[:1], ALWAYS))
-        _wait(lambda: _count(broker, plan.predictions_topic) > events // 10)
+        wait_until(lambda: _count(broker, plan.predictions_topic) > events // 10)
         _kill(project, settings, f"scorer-{SERVICE}")
         stack.up(project, settings)
-        _wait(lambda: _count(broker, plan.predictions_topic) > events // 3)
+        wait_until(lambda: _count(broker, plan.predictions_topic) > events // 3)
         _kill(project, settings, f"stream-{SERVICE}")
         assert publisher.is_alive(), "the kills are in mid-stream"
         killed.set()
         stack.up(project, settings)
         publisher.join(60)
-        _wait(lambda: _count(broker, plan.predictions_topic) >= events)
+        wait_until(lambda: _count(broker, plan.predictions_topic) >= events)
         time.sleep(2)  # a second prediction would come by now
-        _wait(lambda: _lag(project, settings) == 0)
+        wait_until(lambda: _lag(project, settings) == 0)
     finally:
         stack.down(project, settings)
     predictions = Counter(decode_prediction(r.value).event_id for r in records(broker, plan.predictions_topic))
@@ -127,10 +128,3 @@ def _count(broker: Broker, topic: str) -> int:
     with closing(KafkaConsumer(bootstrap_servers=broker.bootstrap)) as consumer:
         places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
         return sum(consumer.end_offsets(places).values())
-
-
-def _wait(condition: Callable[[], bool], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that in time"
-        time.sleep(0.2)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from tests.support.streams import (
     vectors,
 )
 from tests.support.transactions import write
+from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -175,11 +175,3 @@ def await_committed(broker: Broker, plan: Plan, offsets: dict[int, int]) -> None
             return {place.partition: at.offset for place, at in found.items() if place.topic == plan.spine_source.topic}
 
         wait_until(lambda: committed() == offsets)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Poll ``condition`` until it holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.1)

@@ -17,7 +17,7 @@ from features.service import Service
 from features.times import DAY_MS
 from infra.models import registering
 from infra.train_settings import TrainSettings
-from jobs.training.reference import MOST_SEGMENTS, blocks_of, entity_of, keys_of, limits
+from jobs.training.reference import MOST_SEGMENTS, blocks_of, entity_of, key_of_input, limits
 from jobs.training.split import Split
 from jobs.training.train import train
 from serving.models.manifest import REFERENCE, read_reference
@@ -129,7 +129,7 @@ def test_a_changed_reference_is_refused(small: Service, tmp_path: Path) -> None:
 def test_the_keys_of_an_input_are_those_of_its_windows(small: Service) -> None:
     """What depends on no window goes by the key of predictions."""
     plan = small.plan
-    assert {keys_of(plan, name) for name in plan.inputs} == {("customer_id",), ("terminal_id",)}
+    assert {key_of_input(plan, name) for name in plan.inputs} == {("customer_id",), ("terminal_id",)}
     assert entity_of(plan) == ("customer_id",)
 
 

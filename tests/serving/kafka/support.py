@@ -35,6 +35,7 @@ from serving.models.registry import Registry
 from serving.models.reports import Serving
 from tests.support.models import register, stumps
 from tests.support.odd_models import SPOILED, register_odd, register_spoiled
+from tests.support.waits import wait_until
 
 ROOT = Path(__file__).parents[3]
 PARTITIONS = 2
@@ -240,14 +241,6 @@ def scored_traffic(setting: Setting, rate: float = 500) -> Iterator[list[tuple[i
         with setting.traffic(rate) as sent:
             yield sent
         wait_until(lambda: prediction_count(setting) >= len(sent))
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Poll ``condition`` until it holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
 
 
 def latest_ms(setting: Setting, count: int) -> int:

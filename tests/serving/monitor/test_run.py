@@ -17,7 +17,7 @@ import pytest
 from kafka import KafkaProducer
 
 from features.errors import StackError
-from features.inputs.reference import SCORE, encode_reference
+from features.inputs.reference import SCORE, Length, encode_reference
 from features.times import DAY_MS
 from infra.config import monitor_config
 from infra.local.broker import Broker
@@ -62,9 +62,9 @@ class Watched:
         broker.create_topics({ALARMS.name: 1})
         (folder / "reference.json").write_bytes(encode_reference(reference()))
 
-    def config(self, polled: int = 50) -> MonitorConfig:
+    def config(self, polled: int = 50, window: Length = "day") -> MonitorConfig:
         """Polls are small, so that a monitor is killed between two of them."""
-        section = MonitorSettings(wait_ms=0, max_poll_records=polled, discovery_ms=200)
+        section = MonitorSettings(window=window, wait_ms=0, max_poll_records=polled, discovery_ms=200)
         client = {"bootstrap_servers": [self.bootstrap]}
         ready = self.folder / f"ready-{uuid.uuid4().hex}"
         return monitor_config(section, self.service, client=client, state=self.folder / "state", ready_file=ready)
@@ -113,9 +113,9 @@ class Watched:
 
 
 @contextmanager
-def watching(watched: Watched) -> Iterator[None]:
+def watching(watched: Watched, window: Length = "day") -> Iterator[None]:
     """A monitor on a thread, ready; stopped after the block. What it raises is raised here."""
-    config, stop, errors = watched.config(), threading.Event(), list[BaseException]()
+    config, stop, errors = watched.config(window=window), threading.Event(), list[BaseException]()
 
     def work() -> None:
         try:
@@ -213,10 +213,38 @@ def test_records_that_cannot_be_counted_are_passed_over(watched: Watched) -> Non
     assert watched.state().unreadable == len(hostile)
 
 
-def test_one_monitor_at_a_time(watched: Watched) -> None:
-    """A second one of the service is refused."""
-    with watching(watched), pytest.raises(StackError, match="one monitor of a service at a time"), watching(watched):
+@pytest.mark.parametrize("window", ["day", "hour"])
+def test_one_monitor_at_a_time(watched: Watched, window: Length) -> None:
+    """A second one of the service is refused, by windows of another length too."""
+    with watching(watched), pytest.raises(StackError, match="one monitor of a service at a time"), watching(watched, window):
         pass
+
+
+def test_windows_of_another_length_close_the_alarms_of_those_before(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As superseded, once each, also where the monitor is killed as it writes them; the state of before goes on without them."""
+    for day in range(2):
+        watched.send(day, values(day, 0.5))
+    watched.send(2, values(99, rows=1))
+    _until_alarms_are_there(watched)
+    save = run_module.write_state
+
+    def ends(file: Path, state: State) -> None:
+        save(file, state)
+        if state.outbox and state.outbox[0].state == "closed":
+            raise StackError("killed")
+
+    monkeypatch.setattr(run_module, "write_state", ends)
+    with pytest.raises(StackError, match="killed"), watching(watched, "hour"):
+        pass
+    monkeypatch.undo()
+    for _ in range(2):
+        with watching(watched, "hour"):
+            pass
+    closed = [alarm for alarm in watched.alarms(4) if alarm.text.startswith("nothing is said of")]
+    assert [(alarm.state, alarm.input) for alarm in closed] == [("closed", INPUT), ("closed", SCORE)]
+    why = "windows are of an hour now, and this alarm was of windows of a day: it is superseded"
+    assert closed[0].text == f"nothing is said of {INPUT} of shop v1 any more: {why}"
+    assert (watched.state().alarms, watched.state().outbox, watched.state().events) == ([], [], 2 * ROWS + 1)
 
 
 def test_another_topic_of_the_name_is_refused(watched: Watched) -> None:

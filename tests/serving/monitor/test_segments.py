@@ -114,6 +114,30 @@ def test_an_alarm_of_a_segment_closes() -> None:
     assert told == [("open", INPUT, True), ("open", SCORE, True), ("closed", INPUT, False), ("closed", SCORE, False)]
 
 
+def test_a_segment_that_is_silent_keeps_its_alarm_while_its_windows_are_kept_and_no_longer() -> None:
+    """What has come back by then goes on; what has not closes, with the reason, and is forgotten."""
+
+    def told(back: int) -> list[tuple[int, str, str]]:
+        one, found = monitor(kept_windows=3), []
+        for day in range(8):
+            if day < 3 or day == back:
+                count(one, day, in_third)
+            else:
+                values, kinds = rows_of(day + 1)
+                columns = {INPUT: values, KIND: np.where(kinds == 3, 1.0, kinds), SCORE: values / 10}
+                one.count("shop", 1, DAY + day * DAY_MS + np.arange(ROWS, dtype=np.int64), columns)
+            found += [(day, alarm.state, alarm.text) for alarm in one.advance(DAY + (day + 1) * DAY_MS) if alarm.segment]
+        assert (f"{INPUT} where {IN_SEGMENT}" in one.state.versions["shop/1"].tracks) == (back == 5)
+        return found
+
+    why = f"{IN_SEGMENT} of shop v1 any more: none of the last 3 windows had enough predictions of it"
+    assert [(day, state) for day, state, _ in told(0)] == [(1, "open"), (1, "open"), (5, "closed"), (5, "closed")]
+    assert [text for _, state, text in told(0) if state == "closed"] == [
+        f"nothing is said of {name} where {why}" for name in (INPUT, SCORE)
+    ]
+    assert [(day, state) for day, state, _ in told(5)] == [(1, "open"), (1, "open")]
+
+
 def test_a_month_of_stationary_days_has_no_alarm() -> None:
     """With all segments."""
     assert alarms(None, days=30) == []

@@ -46,9 +46,9 @@ export function time(ms) {
   return ms === null || ms === undefined ? "" : el("time", { datetime: new Date(ms).toISOString() }, moment(ms));
 }
 
-/** A day of milliseconds since 1970, UTC. */
+/** The day, UTC, of milliseconds since 1970, as an element. */
 export function day(ms) {
-  return moment(ms).slice(0, 10);
+  return el("time", { datetime: new Date(ms).toISOString() }, moment(ms).slice(0, 10));
 }
 
 /** A number as a person reads it: thousands parted, `digits` digits that count where it is small. */

@@ -1,7 +1,7 @@
 // The page: a service is chosen, each panel asks for its data by itself, and draws them. A panel that fails is one panel.
 
 import { el, moment } from "./dom.js";
-import { ask, AskError, NoReplyError } from "./ask.js";
+import { NoReplyError, RefusedError, request } from "./requests.js";
 import { closed } from "./dialog.js";
 
 // In the order in which they are shown.
@@ -64,7 +64,7 @@ class Frame {
 
   async poll(round) {
     try {
-      const reply = await ask(`v1/page/${this.module.id}?service=${encodeURIComponent(this.service)}`, { etag: this.etag });
+      const reply = await request(`v1/page/${this.module.id}?service=${encodeURIComponent(this.service)}`, { etag: this.etag });
       if (round !== this.round) return;
       alive(true);
       if (reply.status !== 304) {
@@ -75,7 +75,7 @@ class Frame {
       if (round !== this.round) return;
       this.etag = null;
       if (error instanceof NoReplyError) alive(false);
-      else this.say("refused", [error instanceof AskError ? error.message : `this panel cannot be drawn: ${error.message}`]);
+      else this.say("refused", [error instanceof RefusedError ? error.message : `this panel cannot be drawn: ${error.message}`]);
     }
     if (round === this.round && !document.hidden) this.timer = setTimeout(() => this.poll(round), this.module.every * 1000);
   }
@@ -145,7 +145,7 @@ function choose(service) {
 async function services() {
   for (;;) {
     try {
-      const { body } = await ask("v1/page");
+      const { body } = await request("v1/page");
       alive(true);
       return body.services;
     } catch (error) {

@@ -140,22 +140,22 @@ export function reliability(bins, label, said, width) {
   return picture(width, 340, label, lines, even, dots, text((width + 40) / 2, 336, "what was said", { "text-anchor": "middle" }), text(64, 24, "what happened"));
 }
 
-/** Differences with intervals, a line each, beside 0: `rows` are {name, value, low, high, kind}. */
-export function differences(rows, label, said, width) {
-  const bounds = rows.flatMap((one) => [one.value, one.low ?? one.value, one.high ?? one.value, 0]);
+/** Numbers with intervals, a line each, beside `level`: `rows` are {name, value, low, high, kind}. */
+export function intervals(rows, level, label, said, width) {
+  const bounds = rows.flatMap((one) => [one.value, one.low ?? one.value, one.high ?? one.value, level]);
   const [low, high] = [Math.min(...bounds), Math.max(...bounds)];
   const room = (high - low || 1) * 0.06;
   const x = scale(low - room, high + room, 10, width - 10);
   const height = rows.length * 26 + 30;
   const lines = ticks(low - room, high + room, 6).map((at) => [svg("line", { class: "grid", x1: x(at), x2: x(at), y1: 4, y2: height - 22 }), text(x(at), height - 6, at.toString(), { "text-anchor": "middle" })]);
-  const zero = svg("line", { class: "level", x1: x(0), x2: x(0), y1: 4, y2: height - 22 });
+  const beside = svg("line", { class: "level", x1: x(level), x2: x(level), y1: 4, y2: height - 22 });
   const marks = rows.map((one, place) => {
     const y = place * 26 + 22;
     return svg("g", {},
       text(12, y - 6, one.name), one.low === null ? null : svg("line", { class: `interval ${one.kind}`, x1: x(one.low), x2: x(one.high), y1: y, y2: y }),
       svg("circle", { class: `dot ${one.kind}`, cx: x(one.value), cy: y, r: 4 }), svg("title", {}, said(one)));
   });
-  return picture(width, height, label, lines, zero, marks);
+  return picture(width, height, label, lines, beside, marks);
 }
 
 /** What a colour of a picture stands for, beside it. */

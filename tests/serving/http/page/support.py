@@ -41,6 +41,19 @@ class Opened(NamedTuple):
         return found
 
 
+UNFIT = """(width) => [
+  ...(document.documentElement.scrollWidth > width ? ["the page is wider than the screen"] : []),
+  ...[...document.querySelectorAll(".scroll")].filter((one) => one.checkVisibility()).flatMap((one) => {
+    const name = `${one.closest("section, dialog").id}, ${one.getAttribute("aria-label")}`;
+    const room = one.closest("section, dialog").getBoundingClientRect(), own = one.getBoundingClientRect();
+    const beside = own.left < room.left || own.right > room.right ? [`${name} lies beside its panel`] : [];
+    const hidden = one.scrollWidth - one.clientWidth;
+    const may = width < 1280 || one.querySelector(".heat") || hidden <= 0;
+    return may ? beside : [...beside, `${name} is cut off by ${hidden} pixels`];
+  })]"""
+"""What `_unfit` finds. A heat map has as many columns as there are windows, and may scroll anywhere."""
+
+
 @contextmanager
 def opening(browser: Browser) -> Iterator[Callable[..., Opened]]:
     """Gives what opens the page in a tab of its own.
@@ -60,9 +73,20 @@ def opening(browser: Browser) -> Iterator[Callable[..., Opened]]:
         return Opened(tab)
 
     yield opened
+    unfit = [said for context in contexts for tab in context.pages for said in _unfit(tab)]
     for context in contexts:
         context.close()
     assert not errors
+    assert not unfit, "; ".join(unfit)
+
+
+def _unfit(tab: Page) -> list[str]:
+    """The tables that are cut off on a laptop, and what lies beside its panel, or the screen, on that and on a phone."""
+    found = []
+    for width in (1280, 390):
+        tab.set_viewport_size({"width": width, "height": 900})
+        found += [f"at {width}: {said}" for said in tab.evaluate(UNFIT, width)]
+    return found
 
 
 def _is_fault(said: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +25,34 @@ from tests.support.streams import records
 
 TOKENS = parse("a-token-that-reads-0 read;a-token-that-publishes read,publish", "tests")
 READS, PUBLISHES = ({"authorization": f"Bearer a-token-that-{what}"} for what in ("reads-0", "publishes"))
+
+
+class _OfOnePartition:
+    """What a consumer knows of a topic of one partition; what it polls is a test's own."""
+
+    def __init__(self, end: int) -> None:
+        self.at, self._end = 0, end
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return {0}
+
+    def beginning_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, 0)
+
+    def end_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, self._end)
+
+    def assign(self, places: list[TopicPartition]) -> None:
+        pass
+
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        self.at = offset
+
+    def position(self, place: TopicPartition) -> int:
+        return self.at
+
+    def close(self) -> None:
+        pass
 
 
 def replay(running: Running, service: str, *letters: Any, **headers: str) -> Response:
@@ -135,36 +164,16 @@ def test_a_replay_that_kafka_does_not_confirm_is_over_in_time_and_says_that_it_m
 def test_a_place_that_kafka_does_not_tell_of_in_time_is_no_place_without_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a replay would publish without a key what Kafka has with one; what a reader passes over is no record."""
 
-    class Consumer:
+    class Consumer(_OfOnePartition):
         def __init__(self, **config: Any) -> None:
-            self.at, self.passes_over = 0, config["client_id"] == "passes over"
-            self.records = ["one"] if config["client_id"] == "cut off" else []
-
-        def partitions_for_topic(self, topic: str) -> set[int]:
-            return {0}
-
-        def beginning_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
-            return dict.fromkeys(places, 0)
-
-        def end_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
-            return dict.fromkeys(places, 5)
-
-        def assign(self, places: list[TopicPartition]) -> None:
-            pass
-
-        def seek(self, place: TopicPartition, offset: int) -> None:
-            self.at = offset
-
-        def position(self, place: TopicPartition) -> int:
-            return self.at
+            super().__init__(5)
+            self.passes_over = config["client_id"] == "passes over"
+            self.records = [SimpleNamespace(offset=3)] if config["client_id"] == "cut off" else []
 
         def poll(self, **named: Any) -> dict[TopicPartition, list[Any]]:
             self.at += self.passes_over
             given, self.records = self.records, []
             return {TopicPartition("events", 0): given}
-
-        def close(self) -> None:
-            pass
 
     monkeypatch.setattr(tail, "PollingConsumer", Consumer)
     monkeypatch.setattr(tail, "AT_SECONDS", 0.05)
@@ -175,8 +184,45 @@ def test_a_place_that_kafka_does_not_tell_of_in_time_is_no_place_without_a_recor
     with pytest.raises(StackError, match="gave nothing of events within"):
         list(tail.Tail({"client_id": "silent"}).newest("events", 20))
     cut = tail.Tail({"client_id": "cut off"})
-    assert list(cut.newest("events", 20)) == ["one"]
+    assert [one.offset for one in cut.newest("events", 20)] == [3]
     assert not cut.is_whole
+
+
+@pytest.mark.core
+def test_where_there_is_no_time_for_all_the_newest_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where each is a megabyte: the blocks before are left out, and it says that it is not whole."""
+    clock = [0.0]
+
+    class Consumer(_OfOnePartition):
+        def __init__(self, **config: Any) -> None:
+            super().__init__(1000)
+
+        def poll(self, **named: Any) -> dict[TopicPartition, list[Any]]:
+            clock[0] += 0.1
+            self.at += 5
+            return {TopicPartition("events", 0): [SimpleNamespace(offset=self.at - 5 + number) for number in range(5)]}
+
+    monkeypatch.setattr(tail, "PollingConsumer", Consumer)
+    monkeypatch.setattr(tail, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(tail, "SECONDS", 1.15)
+    looked = tail.Tail({})
+    found = [one.offset for one in looked.newest("events", 300)]
+    assert found == [*range(980, 1000), *range(940, 980)]
+    assert not looked.is_whole
+
+
+@pytest.mark.stack
+def test_the_newest_records_come_once_each_however_many_blocks_they_are(on_kafka: Sources) -> None:
+    """Of a real Kafka, up to where it began to look, and no more than are wanted."""
+    topic = plan_of(on_kafka).spine_source.topic
+    write(on_kafka, topic, [str(number).encode() for number in range(150)])
+    looked = tail.Tail(on_kafka.reader or {})
+    for most, expected in ((100, range(50, 150)), (1000, range(150)), (7, range(143, 150))):
+        found = [one.offset for one in looked.newest(topic, most)]
+        assert found[: min(most, tail.BLOCK)] == list(range(150 - min(most, tail.BLOCK), 150))
+        assert sorted(found) == list(expected)
+        assert looked.is_whole
+    looked.close()
 
 
 @pytest.mark.core

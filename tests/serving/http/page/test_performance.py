@@ -27,10 +27,10 @@ pytestmark = pytest.mark.core
 def made(due: int = 4, **changes: Any) -> OutcomesReport:
     """What `headrace outcomes` finds of six days, of which the first ``due`` are due."""
     frame, until = outcomes(), due * DAY_MS
-    found = performances(frame[frame["event_time"] < until], "classification", "k", "colour") if due else []
+    found = performances(frame[frame["event_time"] < until], "classification", "k", ["colour"]) if due else []
     known: dict[str, Any] = {"service": "orders", "source": "predictions.orders", "label": "l.bad", "task": "classification"}
     now = round(time.time() * 1000)
-    told = report(frame, found, **known, key="k", segment="colour", delay_days=2, matured_until=until, now_ms=now)
+    told = report(frame, found, **known, key="k", segments=["colour"], delay_days=2, matured_until=until, now_ms=now)
     return msgspec.structs.replace(told, **changes)
 
 
@@ -68,7 +68,35 @@ def test_days_with_intervals_and_days_that_are_not_due(
         row = panel.locator("tbody tr").filter(has_text="all that are due")
         expect(row).to_contain_text(f"{overall.rows}")
         expect(panel).to_contain_text(f"{100 * overall.labelled / overall.rows:.3g} % of the labels that are due are known")
-        expect(panel.locator("tbody tr").filter(has_text="colour red")).to_have_count(1)
+
+
+def test_by_version_and_by_each_column_of_segments(
+    told: OutcomesReport, sources: Sources, tmp_path: Path, open_page: Callable[..., Opened]
+) -> None:
+    """A line for each with its interval, beside all; the numbers, with the coverage; it stays chosen. Without segments, how."""
+    left(tmp_path, told)
+    with page_of(sources) as running:
+        opened = open_page(running.address, viewport=PHONE)
+        panel = opened.panel("performance")
+        for way, kind in (("model version", "version"), ("colour", "segment")):
+            panel.locator("[data-key=performance-by]").select_option(way)
+            expect(panel.locator("[data-key=performance-by]")).to_be_focused()
+            said = f"average precision by {way}, 2 of 2 measured; the dashed line is all that are due: "
+            picture = panel.get_by_role("img", name=said)
+            expect(picture.locator("circle")).to_have_count(2)
+            expect(picture.locator(".interval")).to_have_count(2)
+            rows = panel.get_by_role("region", name=f"By {way}").locator("tbody tr")
+            expect(rows).to_have_count(3)
+            for place, one in enumerate(cohort for cohort in told.cohorts if cohort.kind == kind):
+                value = f"{one.metrics['average_precision'].value:.3g}"[:4]
+                coverage = f"{100 * one.labelled / one.rows:.3g} %"
+                expect(rows.nth(place + 1).locator("td")).to_contain_text([one.name, str(one.rows), coverage, value, " to "])
+        assert fits(opened.tab)
+        without = [one for one in told.cohorts if one.kind != "segment"]
+        left(tmp_path, msgspec.structs.replace(told, segments=[], cohorts=without))
+        opened.poll()
+        expect(panel.locator(".hint code")).to_have_text("headrace outcomes orders --by COLUMN")
+        expect(panel.locator("[data-key=performance-by]").locator("option")).to_have_text(["event day", "model version"])
 
 
 def test_another_metric_is_chosen_and_stays(

@@ -3,6 +3,7 @@ import { el, mark, number, span, table, time } from "../dom.js";
 export const id = "batch";
 export const title = "Batch views' age";
 export const every = 15;
+export const wide = true;
 
 const DAY = 86_400_000;
 const STALE = 2 * DAY;

@@ -1,9 +1,10 @@
 import { el, mark, number, table, time } from "../dom.js";
-import { differences, widthIn } from "../plots.js";
+import { intervals, widthIn } from "../plots.js";
 
 export const id = "challengers";
 export const title = "Challengers beside production";
 export const every = 15;
+export const wide = true;
 
 const KINDS = { better: "good", worse: "bad", "not clearly either": "quiet" };
 const SHOWN = 8;
@@ -15,7 +16,7 @@ export function draw(element, data) {
   const better = data.pairs[0].higher_is_better ? "right" : "left";
   element.replaceChildren(...[
     el("p", { class: "hint" }, `${metric}: the challenger's less production's on the same rows, with the 95 % interval; to the ${better} of the dashed line the challenger is better.`),
-    differences(rows, `${metric}: ${name(drawn[0])}, ${words(drawn[0])}`, (one) => `${name(one.pair)}: ${words(one.pair)}`, widthIn(element)),
+    intervals(rows, 0, `${metric}: ${name(drawn[0])}, ${words(drawn[0])}`, (one) => `${name(one.pair)}: ${words(one.pair)}`, widthIn(element)),
     table("Comparisons", ["when (UTC)", "challenger", "beside", "on", { name: "rows", number: true }, "metric", { name: "difference", number: true }, "which is", "decided"],
       data.pairs.map((one) => [time(one.at), called(one), one.beside, one.on, number(one.rows), one.metric, told(one), mark(KINDS[verdict(one)], verdict(one)), decided(one)])),
     data.left_out ? el("p", { class: "hint" }, `${number(data.left_out)} older comparisons: `, el("code", {}, "headrace models log")) : null,

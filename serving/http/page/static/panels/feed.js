@@ -1,4 +1,4 @@
-import { ask } from "../ask.js";
+import { request } from "../requests.js";
 import { detail } from "../detail.js";
 import { el, mark, moment, number, span, table, time } from "../dom.js";
 
@@ -45,7 +45,7 @@ async function explain(service, event, element, button) {
   button.disabled = true;
   element.replaceChildren(el("p", { class: "notice", role: "status" }, `headrace explain ${service} ${event} is running; it takes some seconds`));
   try {
-    const { body: reply } = await ask(`v1/page/feed/explain?${new URLSearchParams({ service, event })}`);
+    const { body: reply } = await request(`v1/page/feed/explain?${new URLSearchParams({ service, event })}`);
     if (reply.down) element.replaceChildren(el("p", { class: "notice bad" }, mark("bad", reply.down.why)));
     else if (reply.empty) element.replaceChildren(el("p", { class: "notice" }, reply.empty.say, " ", el("code", {}, reply.empty.command)));
     else explained(element, reply.data);

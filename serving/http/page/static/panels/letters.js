@@ -1,4 +1,4 @@
-import { again as askAgain, ask } from "../ask.js";
+import { askForTokenAgain, request } from "../requests.js";
 import { el, mark, number, table, time } from "../dom.js";
 
 export const id = "letters";
@@ -71,10 +71,10 @@ export function draw(element, data, { service, again }) {
     replaying = true;
     refused = null;
     label();
-    askAgain();
+    askForTokenAgain();
     try {
       const letters = [...chosen].map((place) => place.split(":").map(Number));
-      const { body } = await ask("v1/page/letters/replay", { method: "POST", body: { service, letters } });
+      const { body } = await request("v1/page/letters/replay", { method: "POST", body: { service, letters } });
       for (const one of body.replayed) {
         told.set(placeOf(one), one);
         chosen.delete(placeOf(one));

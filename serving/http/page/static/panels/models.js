@@ -3,6 +3,7 @@ import { day, el, mark, number, table, time } from "../dom.js";
 export const id = "models";
 export const title = "Models";
 export const every = 15;
+export const wide = true;
 
 const KINDS = { serving: "good", failed: "bad", silent: "warn", "not reported": "quiet" };
 const METRICS = ["average_precision", "auc", "mae", "rmse"];
@@ -38,5 +39,5 @@ function metric(metrics) {
 }
 
 function trained(one) {
-  return one.trained_from === null || one.trained_until === null ? "elsewhere" : `${day(one.trained_from)} to before ${day(one.trained_until)}`;
+  return one.trained_from === null || one.trained_until === null ? "elsewhere" : [day(one.trained_from), " to before ", day(one.trained_until)];
 }

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from features.times import DAY_MS, day_of, moment_text
 from infra.config import monitor_state
 from infra.local import stack
+from infra.retraining.attempts import Measured
 from infra.retraining.once import learnt_until
 from infra.settings import run_folder
 from infra.train_settings import When
 from serving.monitor.state import read_state
 
 if TYPE_CHECKING:
-    from features.service import Service
     from infra.retraining.attempts import Attempts
-    from infra.retraining.once import Wanted
-    from infra.settings import Settings
+    from infra.retraining.once import Request
     from infra.train_settings import RetrainSettings
-    from jobs.training.config import TrainConfig
     from jobs.training.split import Split
     from serving.models.manifest import Manifest
 
@@ -28,7 +25,7 @@ ORDER: tuple[When, ...] = ("drift", "schedule", "decay")
 """What is quickly seen is looked at first."""
 
 
-class Cause(NamedTuple):
+class Reason(NamedTuple):
     """What one look found."""
 
     when: When
@@ -42,50 +39,50 @@ class Cause(NamedTuple):
 class Look(NamedTuple):
     """All that speaks for and against a retrain now."""
 
-    causes: list[Cause]
+    reasons: list[Reason]
     against: str = ""
-    """What stands against one that there is a cause for."""
+    """What stands against one that there is a reason for."""
 
     @property
     def due(self) -> bool:
         """Whether one begins."""
-        return any(one.due for one in self.causes) and not self.against
+        return any(one.due for one in self.reasons) and not self.against
 
     @property
     def text(self) -> str:
-        """The causes, those that are due if any is, and what stands against them."""
-        some = [f"for {one.when}: {one.text}" for one in self.causes if one.due]
-        none = [f"not for {one.when}: {one.text}" for one in self.causes]
+        """The reasons, those that are due if any is, and what stands against them."""
+        some = [f"for {one.when}: {one.text}" for one in self.reasons if one.due]
+        none = [f"not for {one.when}: {one.text}" for one in self.reasons]
         return "; ".join([*(some or none), *([f"not now: {self.against}"] if self.against else [])])
 
     @property
     def key(self) -> str:
         """Equal for looks of which nothing new is to be said."""
-        return "; ".join([f"{one.when} {one.due} {one.key}" for one in self.causes] + [self.against])
+        return "; ".join([f"{one.when} {one.due} {one.key}" for one in self.reasons] + [self.against])
 
 
 class Looking(NamedTuple):
     """What is looked at."""
 
-    where: Path
-    settings: Settings
-    of: Service
-    config: TrainConfig
-    section: RetrainSettings
-    wanted: Wanted
+    request: Request
     production: Manifest
     split: Split
     """The newest matured days."""
     attempts: Attempts
 
+    @property
+    def section(self) -> RetrainSettings:
+        """``[train.<service>.retrain]``."""
+        return self.request.settings.train[self.request.of.name].retrain
+
 
 def look(one: Looking, whens: Sequence[When]) -> Look:
     """What speaks for a retrain now, and against it; once something does, what takes long is not looked at."""
-    causes: list[Cause] = []
+    reasons: list[Reason] = []
     for when in ORDER:
-        if when in whens and not (when == "decay" and any(cause.due for cause in causes)):
-            causes.append(LOOKS[when](one))
-    return Look(causes, _against(one) if any(cause.due for cause in causes) else "")
+        if when in whens and not (when == "decay" and any(reason.due for reason in reasons)):
+            reasons.append(LOOKS[when](one))
+    return Look(reasons, _against(one) if any(reason.due for reason in reasons) else "")
 
 
 def _against(one: Looking) -> str:
@@ -104,58 +101,59 @@ def _against(one: Looking) -> str:
     return ""
 
 
-def _drift(one: Looking) -> Cause:
-    folder = stack.Folders(run_folder(one.where, one.settings)).monitor
-    state = read_state(monitor_state(folder, one.of.name, one.settings.monitor.window), one.of.name, one.settings.monitor.window)
+def _drift(one: Looking) -> Reason:
+    settings, service = one.request.settings, one.request.of.name
+    folder, window = stack.Folders(run_folder(one.request.where, settings)).monitor, settings.monitor.window
+    state = read_state(monitor_state(folder, service, window), service, window)
     placed = one.production.placed
     alarms = [alarm for alarm in state.alarms if (alarm.model, alarm.version) == (placed.model, placed.version)]
     if not alarms:
-        return Cause("drift", False, f"no alarm of {placed} is open", str(placed))
+        return Reason("drift", False, f"no alarm of {placed} is open", str(placed))
     more = f", and {len(alarms) - 1} more" if len(alarms) > 1 else ""
-    return Cause("drift", True, f"alarm {alarms[0].id}, {alarms[0].text}{more}", ", ".join(sorted(one.id for one in alarms)))
+    return Reason("drift", True, f"alarm {alarms[0].id}, {alarms[0].text}{more}", ", ".join(sorted(one.id for one in alarms)))
 
 
-def _schedule(one: Looking) -> Cause:
+def _schedule(one: Looking) -> Reason:
     until, production, last = learnt_until(one.split), one.production, one.attempts.kept.last
     known = [(production.trained_until, str(production.placed))] if production.trained_until is not None else []
     if last is not None and not last.failed:
         known.append((last.learnt_until, f"retrain {last.id}"))
     if not known:
-        return Cause("schedule", True, f"nobody said what {production.placed} learnt from", str(until))
+        return Reason("schedule", True, f"nobody said what {production.placed} learnt from", str(until))
     before, who = max(known)
     days = (until - before) // DAY_MS
     text = (
         f"labels are due to learn from days to before {day_of(until)}, {days} days after those of {who}; it is time after "
         f"{one.section.every_days}"
     )
-    return Cause("schedule", days >= one.section.every_days, text, str(until))
+    return Reason("schedule", days >= one.section.every_days, text, str(until))
 
 
-def _decay(one: Looking) -> Cause:
+def _decay(one: Looking) -> Reason:
     """It reads all predictions, and so measures once for the newest matured day; of what it cannot yet, more may come."""
     from infra.predicted import predicted
     from jobs.outcomes.decay import decay_of
 
-    placed, kept = one.production.placed, one.attempts.kept
-    place = (placed.model, placed.version, one.split.end_day)
-    if kept.decay is None or kept.decay[:3] != place:
-        records = predicted(one.where, one.settings, one.of.name, one.wanted.receipts)
+    where, settings, _, of, config, wanted = one.request
+    placed, end_day, known = one.production.placed, one.split.end_day, one.attempts.kept.decay
+    key = f"{placed}, {day_of(end_day * DAY_MS)}"
+    if known is None or (known.placed, known.end_day) != (placed, end_day):
         found = decay_of(
-            one.of,
-            one.config,
+            of,
+            config,
             one.split,
-            (placed.model, placed.version),
+            placed,
             one.production.metrics,
-            records,
-            horizon_ms=one.settings.train[one.of.name].horizon_ms,
-            histories=one.wanted.histories,
+            predicted(where, settings, of.name, wanted.receipts),
+            horizon_ms=settings.train[of.name].horizon_ms,
+            histories=wanted.histories,
         )
         if isinstance(found, str):
-            return Cause("decay", False, found, f"{place} not measured")
-        kept.decay = (*place, found.decayed, found.text)
-        if not one.wanted.dry_run:
+            return Reason("decay", False, found, f"{key} not measured")
+        known = one.attempts.kept.decay = Measured(placed, end_day, found.decayed, found.text)
+        if not wanted.dry_run:
             one.attempts.save()
-    return Cause("decay", kept.decay[3], kept.decay[4], str(place))
+    return Reason("decay", known.decayed, known.text, key)
 
 
-LOOKS: dict[When, Callable[[Looking], Cause]] = {"drift": _drift, "schedule": _schedule, "decay": _decay}
+LOOKS: dict[When, Callable[[Looking], Reason]] = {"drift": _drift, "schedule": _schedule, "decay": _decay}

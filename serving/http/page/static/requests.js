@@ -3,7 +3,7 @@
 const KEY = "headrace.token";
 
 /** A request that was refused; the text is the reply's own. */
-export class AskError extends Error {
+export class RefusedError extends Error {
   constructor(status, message) {
     super(message);
     this.status = status;
@@ -20,10 +20,10 @@ export function bearing(headers = {}) {
 }
 
 /**
- * A request; gives {status, etag, body}, of which `body` is what the JSON says. Raises AskError for what is refused, NoReplyError where nothing
+ * A request; gives {status, etag, body}, of which `body` is what the JSON says. Raises RefusedError for what is refused, NoReplyError where nothing
  * replies. Where a token is wanted (401), or one with another scope (403), the person is asked for it, and the request is made again.
  */
-export async function ask(path, { etag = null, method = "GET", body = null } = {}) {
+export async function request(path, { etag = null, method = "GET", body = null } = {}) {
   for (;;) {
     const used = sessionStorage.getItem(KEY);
     const response = await reply(path, { etag, method, body });
@@ -31,7 +31,7 @@ export async function ask(path, { etag = null, method = "GET", body = null } = {
     if (response.ok) return { status: response.status, etag: response.headers.get("etag"), body: await response.json() };
     const why = (await response.json().catch(() => ({}))).detail ?? `${path} gave status ${response.status}`;
     if ((response.status === 401 || response.status === 403) && (await wanted(why, used))) continue;
-    throw new AskError(response.status, why);
+    throw new RefusedError(response.status, why);
   }
 }
 
@@ -72,6 +72,6 @@ function wanted(why, used) {
 }
 
 /** Let the person be asked again: what wants a token now is something that they did. */
-export function again() {
+export function askForTokenAgain() {
   refused = false;
 }
