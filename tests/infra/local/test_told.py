@@ -15,7 +15,7 @@ from infra.local.stack.ports import check_ports
 from infra.local.stack.record import Stack
 from infra.local.stack.told import OTHERS, READ, told
 from infra.settings import Settings, read_settings, without_secrets
-from tests.infra.local.conftest import Light
+from tests.infra.local.conftest import ALONE, Light
 
 TWO = Stack("127.0.0.1:9092", ("a", "b"), (("a", "b"),))
 
@@ -148,3 +148,20 @@ def test_what_an_older_version_started_is_left_alone(light: Light) -> None:
     _set(light, "[scorer]\nmax_poll_records = 1000\n")
     light.up("cards")
     assert light.pids() == before
+
+
+@pytest.mark.stack
+def test_the_http_service_is_started_again_for_its_own_settings_alone(light: Light) -> None:
+    """No scorer is, nor is it for a scorer's."""
+    light.program = ALONE
+    _set(light, "[http]\nport = 0\n")
+    light.up()
+    first = light.pids()
+    _set(light, "[http]\nport = 0\nmax_rows = 10\n")
+    light.up()
+    second = light.pids()
+    assert {name for name, pid in second.items() if pid != first[name]} == {"http"}
+    assert "stopping http: http.max_rows: 1000 → 10" in light.steps
+    _set(light, "[http]\nport = 0\nmax_rows = 10\n[scorer]\nmax_poll_records = 7\n")
+    light.up("cards")
+    assert {name for name, pid in light.pids().items() if pid != second[name]} == {"scorer-cards"}
