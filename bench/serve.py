@@ -4,7 +4,7 @@
 
 The service is pinned to one core, wrk and Redis to another. Each request has one row, of a customer drawn out of 5,000: two
 features of the online store, three of on-demand functions, 100 trees. With the cache of 10 s, as it is by default, most rows come
-from memory; without, each batch reads the store.
+from memory; without, each batch reads the store. What a batch run has stored is fetched for as many customers, a key a request.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from bench.common import EXAMPLE, row
 from bench.report import table
 from bench.scorer import trained_model
 from bench.wrk import Load, wrk
+from schemas import StoredPrediction
 from serving.models.admit import admit
 from serving.models.registry import Registry
 
@@ -55,6 +56,18 @@ function request()
 end
 """
 
+FETCH = """
+local keys
+function init(args)
+  wait = tonumber(args[1]); keys = tonumber(args[2]); math.randomseed(7)
+end
+function delay() return wait > 0 and math.floor(-wait * math.log(1 - math.random())) or 0 end
+function request()
+  return wrk.format(nil, "/v1/predictions/fraud" .. string.rep("/" .. math.random(0, 4999), keys))
+end
+"""
+"""A wait is drawn from an exponential distribution: else connections march in step."""
+
 
 def rows() -> list[dict[str, Any]]:
     """Two lines for each store, with its cache and without, and for each rate."""
@@ -62,20 +75,21 @@ def rows() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         for store in ("SQLite", "Redis"):
             project = Path(folder) / store
-            with _store(store, project):
-                _make_project(project)
+            with store_of(store, project):
+                make_project(project)
+                found += _fetched(project, store)
                 for seconds in (10, 0):
                     found += _of(project, f"{store}, {'cached 10 s' if seconds else 'not cached'}", seconds)
     return found
 
 
 def _of(project: Path, name: str, cache_seconds: float) -> list[dict[str, Any]]:
-    with _serving(project, cache_seconds) as (port, process):
-        _load(port, connections=32, wait_ms=0, seconds=WARM_SECONDS)
+    with serving(project, cache_seconds) as (port, process):
+        load_of(port, connections=32, wait_ms=0, seconds=WARM_SECONDS)
         before, began = _cpu(process), time.perf_counter()
-        flat = _load(port, connections=32, wait_ms=0, seconds=SECONDS)
+        flat = load_of(port, connections=32, wait_ms=0, seconds=SECONDS)
         used = (_cpu(process) - before) / (time.perf_counter() - began)
-        steady = _load(port, connections=50, wait_ms=98, seconds=SECONDS)
+        steady = load_of(port, connections=50, wait_ms=98, seconds=SECONDS)
         memory = process.memory_info().rss / 2**20
     return [
         row(f"{name}, flat out", round(flat.rate), "requests/s", goal=GOAL),
@@ -90,7 +104,45 @@ def _of(project: Path, name: str, cache_seconds: float) -> list[dict[str, Any]]:
     ]
 
 
-def _make_project(folder: Path) -> None:
+def _fetched(project: Path, store: str) -> list[dict[str, Any]]:
+    """`GET /v1/predictions/{service}/{key}`."""
+    keys = _store_predictions(project)
+    with serving(project, 0) as (port, process):
+        _fetch(port, keys, connections=32, wait_ms=0, seconds=WARM_SECONDS)
+        before, began = _cpu(process), time.perf_counter()
+        flat = _fetch(port, keys, connections=32, wait_ms=0, seconds=SECONDS)
+        used = (_cpu(process) - before) / (time.perf_counter() - began)
+        steady = _fetch(port, keys, connections=50, wait_ms=98, seconds=SECONDS)
+    return [
+        row(f"{store}, stored, flat out", round(flat.rate), "requests/s"),
+        row(f"{store}, stored, flat out, 32 connections: p99", round(flat.p99, 2), "ms", better="lower"),
+        row(f"{store}, stored, CPU a request", round(used / flat.rate * 1e6), "µs", better="lower"),
+        row(f"{store}, stored, steady", round(steady.rate), "requests/s"),
+        row(f"{store}, stored, steady: p50", round(steady.p50, 2), "ms", better="lower"),
+        row(f"{store}, stored, steady: p99", round(steady.p99, 2), "ms", better="lower"),
+    ]
+
+
+def _store_predictions(folder: Path) -> int:
+    """A prediction of each customer; gives how many columns a key has, all of which have the customer's number."""
+    from features.definitions.load import load
+    from features.feast.predictions import open_predictions_for_writing
+
+    service, now = load(folder).service(SERVICE), int(time.time() * 1000)
+    keys = len(service.plan.entity)
+    stored = StoredPrediction(0.5, SERVICE, 1, service.plan.short_digest, now, now, None)
+    open_predictions_for_writing(service)(((customer,) * keys, stored) for customer in range(CUSTOMERS))
+    return keys
+
+
+def _fetch(port: int, keys: int, *, connections: int, wait_ms: int, seconds: int) -> Load:
+    prefix = ("taskset", "-c", CLIENT)
+    load = wrk(FETCH, f"http://127.0.0.1:{port}", connections, seconds, wait_ms, keys, prefix=prefix)
+    assert load.failed == load.refused == 0, load
+    return load
+
+
+def make_project(folder: Path) -> None:
     """The model and the customers' rows."""
     from features.definitions.load import load
     from features.feast.online import open_for_writing
@@ -110,7 +162,7 @@ def _make_project(folder: Path) -> None:
 
 
 @contextmanager
-def _store(kind: str, folder: Path) -> Iterator[None]:
+def store_of(kind: str, folder: Path) -> Iterator[None]:
     """A copy of the example over this store."""
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("data", "models", ".headrace"))
     (folder / "data" / "feast").mkdir(parents=True)
@@ -136,7 +188,8 @@ def _store(kind: str, folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _serving(project: Path, cache_seconds: float) -> Iterator[tuple[int, psutil.Process]]:
+def serving(project: Path, cache_seconds: float) -> Iterator[tuple[int, psutil.Process]]:
+    """The service, pinned to its core: the port, and the process."""
     port = _free_port()
     command = ["taskset", "-c", SERVER, sys.executable, "-m", "infra.cli", "serve", SERVICE]
     command += ["--project", str(project), "--port", str(port)]
@@ -161,7 +214,7 @@ def _await_ready(port: int) -> None:
             time.sleep(0.2)
 
 
-def _load(port: int, *, connections: int, wait_ms: int, seconds: int) -> Load:
+def load_of(port: int, *, connections: int, wait_ms: int, seconds: int) -> Load:
     """What wrk says; every request must have its prediction."""
     load = wrk(SCRIPT, f"http://127.0.0.1:{port}", connections, seconds, wait_ms, prefix=("taskset", "-c", CLIENT))
     assert load.failed == load.refused == 0, load

@@ -16,12 +16,13 @@ LOOPBACK = "127.0.0.1"
 def exposed(registry: CollectorRegistry, port: int) -> Iterator[str]:
     """Within, the registry's metrics can be read at the address that it gives; ``port`` 0: a free one.
 
-    Raises `StackError` where the port is taken.
+    Raises `StackError` where the port is taken, or there is no such port.
     """
     try:
         server, thread = start_http_server(port, LOOPBACK, registry)
-    except OSError as error:
-        raise StackError(f"metrics are on a port of their own; {LOOPBACK}:{port} gave: {error.strerror}; set another") from None
+    except (OSError, OverflowError) as error:  # a port beyond the last overflows
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise StackError(f"metrics are on a port of their own; {LOOPBACK}:{port} gave: {why}; set another") from None
     try:
         yield f"http://{LOOPBACK}:{server.server_port}/metrics"
     finally:

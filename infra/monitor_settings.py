@@ -36,8 +36,8 @@ class MonitorSettings(Section):
     discovery_ms: int = Field(default=10_000, ge=100)
     """How often a monitor looks for new partitions of the predictions' topic."""
     metrics_port: int | None = Field(default=None, ge=0, le=65_535)
-    """The port of this machine's loopback on which a monitor's metrics are, for Prometheus; 0: a free one, which its log says,
-    and which several services need; none: there are no metrics."""
+    """The port of this machine's loopback on which a monitor's metrics are, for Prometheus; 0: a free one, which
+    `headrace status` shows, and which several services need; none: there are no metrics."""
 
     @model_validator(mode="after")
     def _needed_of_looked_at(self) -> Self:

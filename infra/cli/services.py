@@ -75,9 +75,10 @@ def up(
 ) -> None:
     """Start Kafka, the stream jobs, each service's scorers and, where the settings have [http], the HTTP service.
 
-    Services of one spine and one mode share a job. What runs already is left alone; scorers follow the model registry by
-    themselves. Where definitions.py has another plan than runs, a job of the new plan is started beside the one that runs, and
-    takes over once it has caught up; if that fails, the one before runs on.
+    Services of one spine and one mode share a job. What runs already is left alone, unless its settings are others now: then it
+    is started again, a stream job and the broker excepted. Scorers follow the model registry by themselves. Where definitions.py
+    has another plan than runs, a job of the new plan is started beside the one that runs, and takes over once it has caught up;
+    if that fails, the one before runs on.
     """
     from infra.cli import show
     from infra.local import stack
@@ -104,6 +105,7 @@ def up(
     show.out.print()
     show.table("", ("service", "plan", "model", "publish events to", "read predictions from"), map(_service_cells, running))
     _show_differences(running)
+    _show_told(where, settings)
     logs = stack.Folders(run_folder(where, settings)).logs
     show.out.print(f"\nbad events go to {DEAD_LETTERS.name}; logs are in {logs}; see 'headrace status', 'headrace tail TOPIC'")
 
@@ -147,6 +149,7 @@ def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
         show.table("", columns, [_cells(row) for row in rows], right=("pid", "up"))
         _show_environments(rows)
         _show_differences(stack.served(where, settings))
+        _show_told(where, settings)
     else:
         show.out.print("nothing runs; start it with 'headrace up'")
     if not other:
@@ -335,3 +338,18 @@ def _show_differences(running: Sequence[Served]) -> None:
                 show.out.print(f"\n[yellow]{one.service}[/] runs, and 'headrace {fix}' would change:")
             for line in lines:
                 show.out.print(f"  {line}", markup=False)
+
+
+def _show_told(project: Path, settings: Settings) -> None:
+    """What runs with other settings than there are now, and the command that starts it with these."""
+    from infra.cli import show
+    from infra.local import stack
+    from infra.local.processes import Processes
+    from infra.settings import run_folder
+
+    processes = Processes(run_folder(project, settings))
+    for name, lines in stack.told_otherwise(processes, settings, processes.names()).items():
+        fix = "'headrace up'" if stack.starts_again(name) else "'headrace down', then 'headrace up'"
+        show.out.print(f"\n[yellow]{name}[/] runs with other settings; {fix} would change:")
+        for line in lines:
+            show.out.print(f"  {line}", markup=False)

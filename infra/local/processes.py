@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -41,6 +42,8 @@ class Process(msgspec.Struct, frozen=True):
     mark: str
     command: tuple[str, ...]
     log: str
+    told: dict[str, Any] = {}
+    """What else its starter wants to know of it later."""
 
 
 class Processes:
@@ -70,7 +73,12 @@ class Processes:
             yield
 
     def start(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None, cwd: Path | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        told: Mapping[str, Any] | None = None,
     ) -> Process:
         """Start ``command`` unless it runs, with ``environment`` over this one's; what a dead run left behind is ended first."""
         running = self.running(name)
@@ -80,7 +88,7 @@ class Processes:
         for folder in (self.records, self.logs):
             folder.mkdir(parents=True, exist_ok=True)
         mark, log = f"{name}:{uuid.uuid4().hex}", self.logs / f"{name}.log"
-        intended = Process(name, 0, 0.0, mark, tuple(command), str(log))
+        intended = Process(name, 0, 0.0, mark, tuple(command), str(log), dict(told or {}))
         with signals_held():  # whoever is interrupted can say that it runs
             self._record(intended)
             with log.open("ab") as output:

@@ -19,7 +19,7 @@ from features.sql.duckdb.batch_views import as_of_column, incomplete_column
 from features.times import duration_text, moment_text
 from jobs.audit.compare import Tally
 from jobs.audit.comparison import Cause
-from jobs.audit.find import Arrived, late_after, published
+from jobs.audit.find import Arrived, headers_of, late_after, published
 from jobs.audit.ledger import added
 from jobs.audit.rows import History, Row
 from jobs.audit.served import Served, of_prediction
@@ -93,6 +93,8 @@ class Explanation(msgspec.Struct, frozen=True):
     """By history, or as published where history has no such event."""
     published: dict[str, Any] | None
     """As it was published, where Kafka still has it."""
+    headers: dict[str, str]
+    """Of its record: the request and the trace that it was published by, where it was over HTTP."""
     prediction: Prediction | None
     """With its receipt; None: the event was never served."""
     complete: bool | None
@@ -116,7 +118,8 @@ def explain(
     """
     plan, history = service.plan, History(service, histories or {})
     prediction = found[0] if found else None
-    vector, event = (None, None) if found is None else published(plan, client, of_prediction(*found), found[0].receipt.origin)
+    origin = found[0].receipt.origin if found else None
+    vector, event = (None, None) if found is None else published(plan, client, of_prediction(*found), origin)
     in_history_at = history.find(event_id)
     at = prediction.event_time if prediction else in_history_at
     if at is None:
@@ -138,6 +141,7 @@ def explain(
         in_history=in_history,
         event={column.name: row[column.name] for column in plan.spine_source.columns},
         published=None if event is None else dict(event),
+        headers={} if origin is None else headers_of(client, origin),
         prediction=prediction,
         complete=vector.complete if vector else served.whole if served else None,
         values=_values(plan, row, served, causes, around),

@@ -61,6 +61,13 @@ def published(
     return None, None if origin is None else rows_of(client, [origin]).get(origin)
 
 
+def headers_of(client: Mapping[str, Any], origin: Origin) -> dict[str, str]:
+    """The headers of the event's record: over HTTP it has the request's id and trace. None where Kafka no longer has it."""
+    for record in records_at(client, [origin]):
+        return {name: value.decode(errors="replace") for name, value in record.headers if value is not None}
+    return {}
+
+
 def late_after(plan: Plan, client: Mapping[str, Any], prediction: Prediction, event: Mapping[str, Any]) -> list[Arrived]:
     """The late rows in the event's windows that came after the event, by the stream job's ledger."""
     keys = keys_of(plan)

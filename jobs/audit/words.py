@@ -47,6 +47,8 @@ def sentences(explained: Explanation) -> Iterator[str]:
         }
         if other:
             yield "published with " + ", ".join(f"{name} {text(value)}" for name, value in other.items())
+    if explained.headers:
+        yield "headers of its record: " + ", ".join(f"{name} {value}" for name, value in explained.headers.items())
     if explained.prediction is None:
         yield "never served: no prediction was found"
         return

@@ -120,7 +120,8 @@ class _Store:
 
     async def read(self, key: Key) -> StoredPrediction | None:
         """What is stored. Raises `StoreDownError`."""
-        read = await asyncio.shield(asyncio.wrap_future(self._opened()))
+        opening = self._opened()
+        read = opening.result() if opening.done() else await asyncio.shield(asyncio.wrap_future(opening))
         (found,) = await asyncio.get_running_loop().run_in_executor(self._thread, read, [key])
         return found
 

@@ -30,6 +30,7 @@ from infra.local.stack.services import Served, running, served
 from infra.local.stack.start import begin_kafka, up
 from infra.local.stack.status import Row, status
 from infra.local.stack.stop import down
+from infra.local.stack.told import starts_again, told_otherwise
 
 __all__ = [
     "Environment",
@@ -52,7 +53,9 @@ __all__ = [
     "running",
     "scorer_name",
     "served",
+    "starts_again",
     "status",
+    "told_otherwise",
     "up",
     "writer_name",
 ]

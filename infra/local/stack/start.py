@@ -22,6 +22,7 @@ from infra.local.stack.definitions import Definitions
 from infra.local.stack.environments import aliases_of, make_topic
 from infra.local.stack.folders import Folders
 from infra.local.stack.owner import moved_from, recorded_owner, refuse_others, take
+from infra.local.stack.ports import check_ports
 from infra.local.stack.record import (
     HTTP,
     KAFKA,
@@ -35,6 +36,7 @@ from infra.local.stack.record import (
     works,
 )
 from infra.local.stack.todo import Call, Todo, is_current, todo
+from infra.local.stack.told import told
 from infra.local.stack.turns import serve_alone
 from infra.settings import Settings, run_folder, secrets, write_settings
 from schemas.topics import ALARMS, DEAD_LETTERS, DEPLOYMENTS, LATE_ROWS, predictions
@@ -82,6 +84,9 @@ def up(
     else ``take_over`` is called with the stack as it runs. Raises `StackError` where it is neither; and, with the last line of
     its log, for a process that ends or isn't ready within two minutes. A fault of the project's is raised before anything is
     started or stopped.
+
+    What reads other settings now than when it started is started again, a stream job, a job of outcomes and the broker excepted:
+    `told_otherwise` says so of these.
     """
     folders = Folders(run_folder(project, settings))
     call = Call(project, settings, folders, Processes(folders.run), Definitions(project), on_step, program)
@@ -120,7 +125,9 @@ def look(
     wanted, before = tuple(services or settings.services), recorded(folders)
     _compile(call, wanted)
     _, address = _kafka(call, before)
-    return call, todo(call, before, wanted, address, replace=replace, takes_over=True)
+    work = todo(call, before, wanted, address, replace=replace, takes_over=True)
+    check_ports(_stack(call, address, work), settings)
+    return call, work
 
 
 def _up(call: Call, wanted: Sequence[str], replace: bool, take_over: TakeOver | None) -> Stack:
@@ -133,19 +140,21 @@ def _up(call: Call, wanted: Sequence[str], replace: bool, take_over: TakeOver | 
         for service in wanted:  # a shadow that was named since has no topic yet
             for alias in aliases_of(call.project, settings, service):
                 make_topic(call.project, settings, service, alias, before.bootstrap)
+        write_settings(settings, folders.settings)  # a retrain that a monitor begins reads them
         return before
     _compile(call, wanted)
     broker, address = _kafka(call, before)
     work = todo(call, before, wanted, address, replace=replace, takes_over=take_over is not None)
     if take_over:
         take_over.check(call, work)
+    stack = _stack(call, address, work)
+    check_ports(stack, settings)
     if broker:
         call.on_step("checking the jars")
         jars.ensure(call.on_step)
     _stop(call, work)
     if broker:
         _start_broker(call, broker)
-    stack = _stack(call, address, work)
     take(call.project, folders)
     for plan in work.new.values():
         _say_new(call, before, plan)
@@ -228,16 +237,17 @@ def _runs(call: Call, stack: Stack) -> bool:
 
 
 def _stop(call: Call, work: Todo) -> None:
-    for name in sorted(work.stop, key=stop_order):
+    why = {**work.again, **work.stop}
+    for name in sorted(why, key=stop_order):
         if call.processes.running(name):
-            call.on_step(f"stopping {name}: {work.stop[name]}")
+            call.on_step(f"stopping {name}: {why[name]}")
         call.processes.stop(name)
 
 
 def _launch(call: Call, broker: Broker) -> None:
     if not call.processes.running(KAFKA):
         call.on_step("starting Kafka")
-        call.processes.start(KAFKA, broker.prepare())
+        call.processes.start(KAFKA, broker.prepare(), told=told(KAFKA, call.settings))
 
 
 def _start_broker(call: Call, broker: Broker) -> None:
@@ -284,7 +294,7 @@ def start(call: Call, name: str, served: Sequence[str], beside: str = "") -> Non
     command += ["--stream"] if role == "outcomes" else []
     command += [] if instance is None else ["--instance", str(instance)]
     command += ["--ready", name] if beside else []
-    call.processes.start(name, command, secrets(call.settings), cwd=call.project)
+    call.processes.start(name, command, secrets(call.settings), call.project, told(name, call.settings))
 
 
 def wait(call: Call, name: str, job: JobPlan | None) -> None:

@@ -12,6 +12,7 @@ from infra.local.stack.folders import Folders
 from infra.local.stack.owner import other_owner
 from infra.local.stack.record import KAFKA, Stack, ready, recorded, role_of, served_by, stop_order, works
 from infra.local.stack.services import Served, served
+from infra.local.stack.told import told_otherwise
 from infra.settings import Settings, run_folder
 
 
@@ -44,7 +45,9 @@ def status(project: Path, settings: Settings) -> list[Row]:
     stack, known = recorded(folders), {one.service: one for one in served(project, settings)}
     names = sorted(processes.names(), key=stop_order, reverse=True)
     first = settings.scorer.instance
-    return [_row(folders, processes, stack, known, name, first) for name in names]
+    otherwise = told_otherwise(processes, settings, names)
+    rows = [_row(folders, processes, stack, known, name, first) for name in names]
+    return [row._replace(differs=(*row.differs, *otherwise.get(row.name, ()))) for row in rows]
 
 
 def _row(folders: Folders, processes: Processes, stack: Stack | None, known: dict[str, Served], name: str, first: int) -> Row:

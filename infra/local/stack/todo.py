@@ -16,7 +16,9 @@ from infra.local.stack.record import (
     HTTP,
     KAFKA,
     Stack,
+    http_names,
     process_names,
+    reader_names,
     recorded_plan,
     role_of,
     stream_name,
@@ -24,6 +26,7 @@ from infra.local.stack.record import (
     works,
 )
 from infra.local.stack.services import scorer_notes
+from infra.local.stack.told import starts_again, told_otherwise
 from infra.models import registry_of
 from infra.settings import Settings
 
@@ -78,6 +81,8 @@ class Todo(NamedTuple):
     """The services that end with their job: definitions.py has them no longer."""
     address: str = ""
     """Where Kafka is."""
+    again: Mapping[str, str] = MappingProxyType({})
+    """The processes to start again since their settings are others, and which."""
 
 
 def is_current(call: Call, before: Stack, wanted: Sequence[str]) -> bool:
@@ -88,7 +93,8 @@ def is_current(call: Call, before: Stack, wanted: Sequence[str]) -> bool:
         return False
     if surplus(call.processes.names(), wanted, call.settings):
         return False
-    return all(works(call.folders, call.processes, name) for name in process_names(before, wanted, call.settings))
+    names = process_names(before, wanted, call.settings)
+    return not _again(call, names) and all(works(call.folders, call.processes, name) for name in names)
 
 
 def _is_as_recorded(call: Call, before: Stack, service: str) -> bool:
@@ -127,7 +133,9 @@ def todo(
     gone = tuple(service for service, lines in changed.items() if lines == [GONE])
     kept = tuple(job for job in before.jobs if job not in replaced and (job not in dead or set(names).isdisjoint(job)))
     notes = {service: found for service in plans if service not in changed and (found := _notes(call, before, service))}
-    _check_models(call, [plans[service] for service in (*changed, *notes) if service in plans])
+    again = _again(call, [name for service in plans for name in reader_names(service, call.settings)] + http_names(call.settings))
+    scored = dict.fromkeys(service for role, service, _ in map(role_of, again) if role == "scorer")
+    _check_models(call, [plans[service] for service in dict.fromkeys((*changed, *notes, *scored)) if service in plans])
     elsewhere = f"Kafka is on {address} now"
     stop = {stream_name(job): elsewhere if moved else "its plan cannot be read" for job in dead if job not in kept}
     stop |= readers(call, dict.fromkeys(before.services if moved else (), elsewhere))
@@ -147,7 +155,14 @@ def todo(
         of_over,
         gone,
         address,
+        again,
     )
+
+
+def _again(call: Call, names: Iterable[str]) -> dict[str, str]:
+    """Of the processes called ``names``, those to start again since their settings are others, and which."""
+    found = told_otherwise(call.processes, call.settings, filter(starts_again, names))
+    return {name: "; ".join(lines) for name, lines in found.items()}
 
 
 def _gone(call: Call, before: Stack) -> tuple[str, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from infra.local.stack.definitions import GONE
+from infra.local.stack.record import HTTP, role_of
 from infra.local.stack.start import OnStep, look
-from infra.local.stack.todo import Call, Todo
+from infra.local.stack.todo import SURPLUS, Call, Todo
 from infra.run.takeover.begin import Wanted, check_histories
 from infra.run.takeover.sequence import beginnings, new_beginnings
 from infra.settings import Settings
@@ -50,6 +51,18 @@ def rows_of(call: Call, work: Todo, wanted: Wanted) -> list[Row]:
     how = {service: f"a job begins {one}" for job, one in begun.items() for service in job.services}
     found += [Row(service, "start", how.get(service, "")) for service in work.new]
     kept = {service for job in work.kept if job not in work.over for service in job}
-    found += [Row(service, "keep", "") for service in sorted(kept)]
+    again = {
+        service: [name for name in {**work.again, **work.stop} if role_of(name)[0] != "stream" and role_of(name)[1] == service]
+        for service in kept
+    }
+    found += [Row(service, "keep", _started_again(names, work)) for service, names in again.items()]
+    if HTTP in work.again:
+        found.append(Row(HTTP, "keep", _started_again([HTTP], work)))
     found += [Row(service, "stop", GONE) for service in work.gone]
     return sorted(found)
+
+
+def _started_again(names: Iterable[str], work: Todo) -> str:
+    why = {**work.again, **work.stop}
+    ends = {name: why[name] in SURPLUS.values() for name in names}
+    return " | ".join(f"{name} {'ends' if ends[name] else 'starts again'}: {why[name]}" for name in names)

@@ -53,6 +53,7 @@ def explained() -> Explanation:
         in_history=True,
         event={"id": 4, "text": EVIL},
         published={"id": 4, "text": "other"},
+        headers={"x-request-id": EVIL},
         prediction=Prediction(4, AT, 0.25, receipt),
         complete=True,
         values=values,
@@ -87,6 +88,7 @@ def test_the_page_says_why(tmp_path: Path) -> None:
         "a row of its window came too late",
         "LATE: came 2023-11-15",
         "just out: too old",
+        "headers of its record: x-request-id",
         "none was served, as the online store",
     ):
         assert said in text

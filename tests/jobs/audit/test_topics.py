@@ -10,6 +10,7 @@ from kafka import KafkaProducer
 
 from infra.local.broker import Broker
 from jobs.audit import topics
+from jobs.audit.find import headers_of
 from schemas import Origin
 
 pytestmark = pytest.mark.stack
@@ -84,3 +85,19 @@ def test_a_vector_is_found_by_when_it_was_written(client: dict[str, str]) -> Non
     found = topics.written_at(client, TOPIC, 1, WRITTEN_MS + 1000 * 31, most=2)
     assert [int(record.value) for record in found] == [31, 34]
     assert list(topics.written_at(client, TOPIC, 9, WRITTEN_MS)) == []
+
+
+def test_an_events_record_has_the_trace_that_it_was_published_by(broker: Broker, client: dict[str, str]) -> None:
+    """The receipt's origin leads to it; a record without headers has none, nor has one that is not there."""
+    topic, trace = "audit-headers", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    broker.create_topics({topic: 1})
+    with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
+        producer.send(topic, b"{}")
+        producer.send(topic, b"{}", headers=[("x-request-id", b"one"), ("traceparent", trace.encode()), ("other", b"\xff")])
+        producer.flush()
+    assert headers_of(client, Origin(topic, 0, 1)) == {
+        "x-request-id": "one",
+        "traceparent": trace,
+        "other": "\N{REPLACEMENT CHARACTER}",
+    }
+    assert headers_of(client, Origin(topic, 0, 0)) == headers_of(client, Origin(topic, 0, 2)) == {}
