@@ -59,16 +59,24 @@ import * as py from "./browser/python.js";
 def translated(text: bytes) -> bytes:
     """``functions.js`` of what `serving.edge.functions.text_of` gave. Raises `SettingError` for what has no translation."""
     constants, functions, exported, math = [], [], [], {"math"}
-    for node in ast.parse(text).body:
+    nodes = ast.parse(text).body
+    views = {ast.unparse(function): ast.literal_eval(view) for view, function in _table(nodes) if view}
+    for node in nodes:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Name(id="math")):
                 math.add(name)
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant() | ast.UnaryOp() as value):
                 constants.append(f"const ${name} = {_Function(name, math).value(value)};")
             case ast.FunctionDef(name=name):
-                functions.append(_Function(name, math).text(node))
-                exported.append(f"  {json.dumps(name)}: ${name},")
-    return "\n".join([HEAD, *constants, *functions, "export const functions = {", *exported, "};", ""]).encode()
+                functions.append(_Function(views[name], math).text(node))
+                exported.append(f"  [{json.dumps(views[name])}, ${name}],")
+    return "\n".join([HEAD, *constants, *functions, "export const functions = new Map([", *exported, "]);", ""]).encode()
+
+
+def _table(nodes: list[ast.stmt]) -> list[tuple[ast.expr | None, ast.expr]]:
+    """The views with their functions: the one dict among the constants."""
+    (found,) = [node.value for node in nodes if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)]
+    return list(zip(found.keys, found.values, strict=True))
 
 
 class _Function:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.serving.edge import bundles, pages
-from tests.support.chromium import launched
+from tests.support.chromium import BLANK, launched, served
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +42,11 @@ def chromium() -> Iterator[Browser]:
     """A Chromium that keeps nothing."""
     with launched() as browser:
         yield browser
+
+
+@pytest.fixture(scope="module")
+def js(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[pages.Harness]:
+    """The runner's modules in a page."""
+    folder = pages.harness(tmp_path_factory.mktemp("modules"))
+    with served(folder) as address, pages.opened(chromium, f"{address}/{BLANK}") as page:
+        yield pages.Harness(page, folder)
