@@ -1,7 +1,7 @@
 """On-demand functions for a browser: the text of ``functions.py`` as a module of JavaScript that computes the same.
 
 A whole number is a BigInt and a double a number, so that both are what they are in Python; each operator and function is one of
-``browser/python.js``, which has Python's rules. Names get a ``$``, so that none is a word of JavaScript's.
+``browser/python.js`` or ``browser/math.js``, with Python's rules. Names get a ``$``, so that none is a word of JavaScript's.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ METHODS = frozenset({"append", "get", "items", "keys", "values"})
 """Of lists and dicts."""
 HEAD = """// The on-demand functions of this bundle, as functions.py has them.
 
+import { math } from "./browser/math.js";
 import * as py from "./browser/python.js";
 """
 
@@ -209,7 +210,7 @@ class _Function:
             case ast.Call(func=func, args=args, keywords=[]) if not any(isinstance(one, ast.Starred) for one in args):
                 return f"{self._called(func)}({', '.join(map(self.value, args))})"
             case ast.Attribute(value=ast.Name(id=of), attr=name) if of in self._math and name in CONSTANTS:
-                return f"py.math.{name}"
+                return f"math.{name}"
         raise self._refused(node, f"'{ast.unparse(node)}'")
 
     def _result(self, node: ast.expr) -> str:
@@ -262,7 +263,7 @@ class _Function:
             case ast.Name(id=name):
                 return self._name(func, name)
             case ast.Attribute(value=ast.Name(id=of), attr=name) if of in self._math and name in MATH:
-                return f"py.math.{name}"
+                return f"math.{name}"
             case ast.Attribute(value=of, attr=name) if name in METHODS:
                 return f"py.{name}Of({self.value(of)})"
         raise self._refused(func, f"'{ast.unparse(func)}'")
