@@ -10,17 +10,25 @@ from typing import Any
 
 import msgspec
 import pytest
+from onnx import load_model_from_string
 from playwright.sync_api import Browser, Error, Page, expect
 
+from features.definitions.load import load
 from features.errors import SettingError
+from features.inputs.columns import input_columns
 from infra.cli import run
 from infra.local import onnxruntime_web
+from jobs.training.networks.sparse import stored_sparsely
 from serving.edge.plan import check_browser
+from serving.models.admit import admit
+from serving.models.registry import Registry
+from tests.serving.edge import bundles
 from tests.serving.edge.bundles import EVENTS, same
-from tests.serving.edge.pages import open_runner, opened, take
+from tests.serving.edge.pages import npm, open_runner, opened, take
 from tests.serving.edge.plans import manifest_of
 from tests.serving.edge.test_runner import another_maximum, another_score, another_sum, none, with_golden
 from tests.support.chromium import BLANK, ISOLATED, served
+from tests.support.networks import mlp as network
 from tests.support.strategies import PLAN
 
 pytestmark = [pytest.mark.core, pytest.mark.slow]
@@ -94,6 +102,20 @@ def test_the_example_page_predicts(
         page.on("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Remove").click()
         expect(page.locator("#files tr")).to_have_count(0)
+
+
+def test_weights_that_are_stored_sparsely_are_read_by_a_page_too(chromium: Browser, tmp_path: Path) -> None:
+    """A network that was pruned to sparse initializers: golden vectors, scores of the registry's model, hold."""
+    npm()
+    project = bundles.project(tmp_path / "num")
+    plan = load(project).service("num").plan
+    inputs = input_columns(plan, plan.inputs)
+    sparse = stored_sparsely(network((len(inputs), 64, 64, 1), nulls=True, zeros=0.9))
+    assert load_model_from_string(sparse).graph.sparse_initializer
+    Registry(project / "models").register(admit(sparse, plan, name="num", created_at=2, inputs=inputs, task="classification"))
+    bundle = bundles.export(project, tmp_path / "bundle", "--runner", "browser")
+    with served(bundle) as there, opened(chromium, f"{there}/{BLANK}") as page:
+        assert open_runner(page)["vectors"] > 20
 
 
 def test_the_policy_of_the_page_lets_no_text_run(chromium: Browser, both: Path) -> None:
