@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper
+
+from jobs.training.networks.sparse import load
 
 LAYERS = ("MatMul", "Gemm", "Conv")
 """The operators whose second input are weights."""
 
 
 def read(content: bytes) -> ModelProto:
-    """The model of an ONNX file."""
-    return onnx.load_model_from_string(content)
+    """The model of an ONNX file, with plain initializers for sparse ones."""
+    model: ModelProto = load(content)
+    return model
 
 
 def operators(content: bytes) -> tuple[str, ...]:

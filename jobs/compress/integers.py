@@ -115,7 +115,7 @@ def _calibrating(x: Floats, rows: int) -> Floats:
 def _prepared(onnx: bytes, folder: Path) -> Path:
     """The model as the tools want it: shapes known, MatMul and Add one Gemm, constants folded."""
     given, prepared = folder / "given.onnx", folder / "prepared.onnx"
-    given.write_bytes(onnx)
+    given.write_bytes(read(onnx).SerializeToString())
     quant_pre_process(str(given), str(prepared), skip_symbolic_shape=True)
     return prepared
 

@@ -8,12 +8,11 @@ from typing import Any, Literal
 
 import msgspec
 import numpy.typing as npt
-import onnx
 from onnx import checker, numpy_helper, shape_inference
 
 from features.errors import HeadraceError
 from jobs.compress.candidate import RefusedError
-from jobs.compress.graph import attributes
+from jobs.compress.graph import attributes, read
 
 Array = npt.NDArray[Any]
 Kind = Literal["dense", "conv"]
@@ -40,7 +39,7 @@ class Network:
     """A model whose graph is changed; `content` is what it is afterwards."""
 
     def __init__(self, content: bytes) -> None:
-        self.model = onnx.load_model_from_string(content)
+        self.model = read(content)
         self.constants: dict[str, Array] = {one.name: numpy_helper.to_array(one) for one in self.model.graph.initializer}
         self._without_default_inputs()
         for node in [node for node in self.model.graph.node if node.op_type == "Constant"]:

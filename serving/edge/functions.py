@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from features.errors import SettingError
 from features.plan import OnDemand
 from features.service import Function
+from serving.edge.headrace_edge.on_demand import VIEWS
 
 BUILTINS = frozenset(
     f.__name__
@@ -31,23 +32,27 @@ ATTRIBUTES = frozenset(name for name in OF_VALUES - WAYS_OUT if not name.startsw
 
 
 def text_of(views: Iterable[OnDemand], functions: Mapping[str, Function]) -> bytes:
-    """``functions.py``: the functions of ``views`` under their names, without decorators, and the constants that they use.
+    """``functions.py``: the functions of ``views``, without decorators, the constants that they use, and the table of them.
+
+    A view may be called as one of Python's own functions is, which its function or another calls. So the names in the file that
+    are not the user's begin with two underscores, and a name of the user's that does is refused.
 
     Raises `SettingError` for a function that uses more: a device has no Feast, no pandas, no other module of the project.
     """
     constants: dict[str, str] = {}
     texts = []
-    views = tuple(views)
-    taken = {*BUILTINS, *(view.view for view in views)}
-    for view in views:
+    table = []
+    for place, view in enumerate(views):
         tree = _tree(view, functions[view.view])
         for name, text in _globals(view, tree, functions[view.view]):
-            if name in taken or constants.setdefault(name, text) != text:
+            if name in BUILTINS or constants.setdefault(name, text) != text:
                 raise _refused(view, f"'{name}', which is something else in another function")
-        tree.name = view.view
+        tree.name = f"__{place}_{tree.name}"
+        table.append(f"    {view.view!r}: {tree.name},")
         texts.append(ast.unparse(ast.fix_missing_locations(tree)))
     head = ['"""The on-demand functions of this bundle, as the project has them."""', "", "import math", ""]
     head += [f"{name} = {text}" for name, text in constants.items() if name != text]
+    texts.append("\n".join([f"{VIEWS} = {{", *table, "}"]))
     return ("\n\n\n".join(["\n".join(head), *texts]) + "\n").encode()
 
 
@@ -56,7 +61,7 @@ def _tree(view: OnDemand, function: Function) -> ast.FunctionDef:
         found = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     except (OSError, TypeError, SyntaxError, IndexError):
         raise _refused(view, "a function whose text is not to be had") from None
-    if not isinstance(found, ast.FunctionDef) or not view.view.isidentifier():
+    if not isinstance(found, ast.FunctionDef):
         raise _refused(view, "what is no plain 'def' of a function")
     if getattr(function, "__closure__", None):
         raise _refused(view, "values of the function around it")
@@ -77,10 +82,12 @@ def _globals(view: OnDemand, tree: ast.FunctionDef, function: Function) -> Itera
     module = getattr(function, "__globals__", {})
     for name in sorted(_free(tree)):
         value = module.get(name)
+        if name in module and name.startswith("__"):
+            raise _refused(view, f"'{name}' of its module")
         if value is math:
             yield name, "math"
         elif name in module:
-            if name.startswith("__") or type(value) not in CONSTANTS or (isinstance(value, float) and not math.isfinite(value)):
+            if type(value) not in CONSTANTS or (isinstance(value, float) and not math.isfinite(value)):
                 raise _refused(view, f"'{name}' of its module")
             yield name, repr(value)
         elif name not in BUILTINS:

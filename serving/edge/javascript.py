@@ -1,7 +1,7 @@
 """On-demand functions for a browser: the text of ``functions.py`` as a module of JavaScript that computes the same.
 
 A whole number is a BigInt and a double a number, so that both are what they are in Python; each operator and function is one of
-``browser/python.js``, which has Python's rules. Names get a ``$``, so that none is a word of JavaScript's.
+``browser/python.js`` or ``browser/math.js``, with Python's rules. Names get a ``$``, so that none is a word of JavaScript's.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ METHODS = frozenset({"append", "get", "items", "keys", "values"})
 """Of lists and dicts."""
 HEAD = """// The on-demand functions of this bundle, as functions.py has them.
 
+import { math } from "./browser/math.js";
 import * as py from "./browser/python.js";
 """
 
@@ -59,16 +60,24 @@ import * as py from "./browser/python.js";
 def translated(text: bytes) -> bytes:
     """``functions.js`` of what `serving.edge.functions.text_of` gave. Raises `SettingError` for what has no translation."""
     constants, functions, exported, math = [], [], [], {"math"}
-    for node in ast.parse(text).body:
+    nodes = ast.parse(text).body
+    views = {ast.unparse(function): ast.literal_eval(view) for view, function in _table(nodes) if view}
+    for node in nodes:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Name(id="math")):
                 math.add(name)
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant() | ast.UnaryOp() as value):
                 constants.append(f"const ${name} = {_Function(name, math).value(value)};")
             case ast.FunctionDef(name=name):
-                functions.append(_Function(name, math).text(node))
-                exported.append(f"  {json.dumps(name)}: ${name},")
-    return "\n".join([HEAD, *constants, *functions, "export const functions = {", *exported, "};", ""]).encode()
+                functions.append(_Function(views[name], math).text(node))
+                exported.append(f"  [{json.dumps(views[name])}, ${name}],")
+    return "\n".join([HEAD, *constants, *functions, "export const functions = new Map([", *exported, "]);", ""]).encode()
+
+
+def _table(nodes: list[ast.stmt]) -> list[tuple[ast.expr | None, ast.expr]]:
+    """The views with their functions: the one dict among the constants."""
+    (found,) = [node.value for node in nodes if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)]
+    return list(zip(found.keys, found.values, strict=True))
 
 
 class _Function:
@@ -201,7 +210,7 @@ class _Function:
             case ast.Call(func=func, args=args, keywords=[]) if not any(isinstance(one, ast.Starred) for one in args):
                 return f"{self._called(func)}({', '.join(map(self.value, args))})"
             case ast.Attribute(value=ast.Name(id=of), attr=name) if of in self._math and name in CONSTANTS:
-                return f"py.math.{name}"
+                return f"math.{name}"
         raise self._refused(node, f"'{ast.unparse(node)}'")
 
     def _result(self, node: ast.expr) -> str:
@@ -254,7 +263,7 @@ class _Function:
             case ast.Name(id=name):
                 return self._name(func, name)
             case ast.Attribute(value=ast.Name(id=of), attr=name) if of in self._math and name in MATH:
-                return f"py.math.{name}"
+                return f"math.{name}"
             case ast.Attribute(value=of, attr=name) if name in METHODS:
                 return f"py.{name}Of({self.value(of)})"
         raise self._refused(func, f"'{ast.unparse(func)}'")

@@ -28,8 +28,8 @@ SIZES = (1, 7, ROWS)
 TOLERANCE = 1e-5
 """How far a prediction may be from the first, in relation to it."""
 SMALLEST = 2.0**-22
-"""The same for predictions near 0, in relation to the largest, or to 1 where that is less: twice the step of a float32 at 1. A sum
-in another order is off by that, and a small probability as much as one near 1: a sigmoid's is made of numbers around 1."""
+"""The same for predictions near 0, in relation to the largest, or to 1 where that is less: twice the step of a float32 at 1. That
+much is a sum in another order off; a small probability as much as one near 1, as a sigmoid's is made of numbers around 1."""
 COMPARED, CONVERTED = 2000, 1e-4
 """Rows that are compared with the library's own scores, and how far apart these may be: absolute, above 1 in relation."""
 SEED = 20_240_501

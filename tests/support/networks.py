@@ -19,9 +19,18 @@ def inputs(rows: int, width: int = INPUTS, seed: int = 1) -> Floats:
 
 
 def mlp(
-    widths: Sequence[int] = (INPUTS, 32, 32, 1), *, gemm: bool = True, opset: int = 15, seed: int = 0, nulls: bool = False
+    widths: Sequence[int] = (INPUTS, 32, 32, 1),
+    *,
+    gemm: bool = True,
+    opset: int = 15,
+    seed: int = 0,
+    nulls: bool = False,
+    zeros: float = 0.0,
 ) -> bytes:
-    """Layers with Relu between, and a sigmoid: each a Gemm, or MatMul and Add. ``nulls``: NaN is taken for 0."""
+    """Layers with Relu between, and a sigmoid: each a Gemm, or MatMul and Add.
+
+    ``nulls``: NaN is taken for 0. ``zeros``: the share of the weights, by chance, that are 0.
+    """
     generator = np.random.default_rng(seed)
     nodes: list[NodeProto] = []
     tensors: dict[str, np.ndarray] = {}
@@ -31,6 +40,8 @@ def mlp(
         nodes = [helper.make_node("IsNaN", ["inputs"], ["null"]), helper.make_node("Where", ["null", "zero", "inputs"], [value])]
     for layer, (into, out) in enumerate(pairwise(widths)):
         tensors[f"w{layer}"] = generator.normal(0, 1 / np.sqrt(into), (into, out)).astype(np.float32)
+        if zeros:
+            tensors[f"w{layer}"][generator.random((into, out)) < zeros] = 0
         tensors[f"b{layer}"] = generator.normal(0, 0.1, out).astype(np.float32)
         if gemm:
             nodes.append(helper.make_node("Gemm", [value, f"w{layer}", f"b{layer}"], [f"sum{layer}"]))

@@ -25,7 +25,7 @@ def compress(
     depth: int = 5,
     leaves: int = 16,
     units: int = 16,
-    hard: float = 0.0,
+    hard: float = 0.5,
     seed: int = 0,
 ) -> Candidate:
     """Teach a small model the scores of this one on all training rows, with or without a label.

@@ -17,12 +17,15 @@ import numpy as np
 from features.errors import SettingError
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.methods import texts_of
-from jobs.compress.network import Array, Network, multiply_adds, network_of
+from jobs.compress.network import Network, multiply_adds, network_of
 from jobs.compress.removal import keep, removable, worth_by_effect, worth_by_norm
 from jobs.compress.tuning import Tuned, tuned
+from jobs.training.networks.sparse import stored_sparsely
 
 ROWS = 4096
 """Rows whose activations say what a neuron does, at most."""
+LEVEL = 9
+"""Of zlib: its best."""
 
 
 def compress(
@@ -42,8 +45,8 @@ def compress(
     ``structured``: of each layer but the last the ``share`` of neurons or filters that are worth least leaves, and the graph is
     smaller; ``by`` their ``norm``, the magnitudes of their weights, or their ``effect`` on the next layer over training rows.
     ``unstructured``: of each layer's weights the ``share`` of smallest magnitude becomes 0, whatever ``by`` says; the graph
-    stays, and so do its size in memory and its latency. The step says how many bytes the file takes compressed by zlib, and how
-    many with each layer's weights as compressed sparse rows.
+    stays, and so do its size in memory and its latency. Weights that take fewer bytes so are stored as sparse initializers; the
+    step says how many bytes the file took without, and how many that file takes compressed by zlib.
 
     Both go in ``steps``, each of which leaves the same share of what is left, with ``epochs`` of fine-tuning after each on the
     rows with a label; 0: none. Raises `RefusedError` for a graph without such layers, and where nothing can leave.
@@ -68,36 +71,22 @@ def compress(
             )
         found = {"multiply_adds": f"{had} to {has}"}
     else:
-        zeros, sizes = sparse_sizes(candidate.onnx)["zeros"], sparse_sizes(onnx)
-        if sizes["zeros"] <= zeros:
-            raise RefusedError(f"prune makes more weights 0; got share={share:g}, and {zeros:g} of them are 0 already; give more")
-        found = texts_of(**sizes)
+        already, zeros = zeros_of(candidate.onnx), zeros_of(onnx)
+        if zeros <= already:
+            raise RefusedError(
+                f"prune makes more weights 0; got share={share:g}, and {already:g} of them are 0 already; give more"
+            )
+        found = texts_of(zeros=zeros, dense_bytes=len(onnx), deflated_bytes=len(zlib.compress(onnx, LEVEL)))
+        onnx = stored_sparsely(onnx)
     tuning = texts_of(tuned_rows=after.rows, tuned_epochs=after.epochs)
     return Candidate(onnx, (*candidate.steps, ("prune", {**given, **found, **tuning})))
 
 
-def sparse_sizes(onnx: bytes) -> Mapping[str, int | float]:
-    """What sparse storage takes.
-
-    ``zeros``: their share of the layers' weights. ``deflated_bytes``: the file by zlib at level 9. ``csr_bytes``: the file with
-    each layer's weights as compressed sparse rows, a column of 2 or 4 bytes and a value for each, and 4 bytes for each row.
-    """
+def zeros_of(onnx: bytes) -> float:
+    """The share of the layers' weights that is 0."""
     network = Network(onnx)
-    weights = {layer.weights: network.constants[layer.weights] for layer in network.layers()}
-    total, zeros = sum(one.size for one in weights.values()), sum(int((one == 0).sum()) for one in weights.values())
-    dense = sum(one.nbytes for one in weights.values())
-    return {
-        "zeros": round(zeros / total, 4),
-        "bytes": len(onnx),
-        "deflated_bytes": len(zlib.compress(onnx, 9)),
-        "csr_bytes": len(onnx) - dense + sum(_csr(one) for one in weights.values()),
-    }
-
-
-def _csr(weights: Array) -> int:
-    rows = weights.reshape(len(weights), -1)
-    column = 2 if rows.shape[1] <= 2**16 else 4
-    return int((rows != 0).sum()) * (column + rows.itemsize) + 4 * (len(rows) + 1)
+    weights = {layer.weights: network.constants[layer.weights] for layer in network.layers()}.values()
+    return round(sum(int((one == 0).sum()) for one in weights) / sum(one.size for one in weights), 4)
 
 
 def _counts(network: Network) -> dict[str, int]:

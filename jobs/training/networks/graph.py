@@ -14,6 +14,7 @@ from onnx import numpy_helper
 from features.errors import SettingError
 from features.inputs.session import open_session
 from jobs.training.fitted import matrix_signature
+from jobs.training.networks.sparse import load
 
 Array = npt.NDArray[Any]
 DENSE = ("Gemm", "MatMul")
@@ -53,7 +54,7 @@ def read_graph(content: bytes) -> Graph:
 
     Raises `SettingError` for a model with other inputs, or of which no one number is the score.
     """
-    model = onnx.load_model_from_string(content)
+    model = load(content)
     (name, width), graph = matrix_input(model), model.graph
     score, place = matrix_signature(open_session(content), width).score
     constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
@@ -95,7 +96,7 @@ def trainable(graph: Graph) -> tuple[str, ...]:
 
 def with_constants(content: bytes, changed: Mapping[str, Array]) -> bytes:
     """The model with other values of these initializers or constants, each of the type that it had."""
-    model = onnx.load_model_from_string(content)
+    model = load(content)
     for one in model.graph.initializer:
         if one.name in changed:
             one.CopyFrom(_tensor(changed[one.name], one))

@@ -96,7 +96,7 @@ export class Device {
       if (!(error instanceof OverflowError)) throw error;
       throw new UnscorableError(error.message);
     }
-    for (const view of this.plan.on_demand) onDemand.call(view, this.functions[view.view], event.columns, found);
+    for (const view of this.plan.on_demand) onDemand.call(view, this.functions.get(view.view), event.columns, found);
     for (const [column, [feature, place]] of Object.entries(this.plan.lists)) found[column] = found[feature].at(place) ?? null;
     return Object.fromEntries(this.plan.model.columns.map((name) => [name, found[name]]));
   }

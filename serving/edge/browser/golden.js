@@ -21,7 +21,7 @@ export async function replay(plan, session, functions, content) {
   const features = plan.windows.flatMap((stage) => stage.features);
   const { tolerance, smallest } = plan.model;
   const scores = lines.filter((line) => line.has("score")).map((line) => Math.abs(Number(line.get("score").text)));
-  const least = smallest * scores.reduce((one, other) => Math.max(one, other), 0);
+  const least = smallest * scores.reduce((one, other) => Math.max(one, other), 1);
   let [vectors, values] = [0, 0];
   for (const [place, line] of lines.entries()) {
     const event = events.readAgain(plan.sources.get(line.get("source")), line.get("event"));

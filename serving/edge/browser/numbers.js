@@ -40,12 +40,17 @@ export function quotient(numerator, denominator) {
   const [above, below] = shift < 0 ? [n << BigInt(-shift), denominator] : [n, denominator << BigInt(shift)];
   const whole = above / below;
   const dropped = BigInt(Math.max(length(whole) - 53, -1074 - shift)); // of a subnormal, more
-  let kept = whole >> dropped;
-  const rest = whole - (kept << dropped);
-  const half = 1n << (dropped - 1n);
-  const more = rest > half || (rest === half && (whole * below !== above || kept % 2n === 1n));
-  if (more) kept += 1n;
-  const found = finite(Number(kept) * power(shift + Number(dropped)));
+  const rest = whole * below === above ? 0n : 1n; // all that is behind the last bit is less than half of one
+  const found = finite(Number(halfToEven(2n * whole + rest, 2n << dropped)) * power(shift + Number(dropped)));
+  return numerator < 0n ? -found : found;
+}
+
+/** The whole number nearest to numerator / denominator, the second above 0; half to even. */
+export function halfToEven(numerator, denominator) {
+  const n = magnitude(numerator);
+  const [down, rest] = [n / denominator, n % denominator];
+  const more = 2n * rest > denominator || (2n * rest === denominator && down % 2n === 1n);
+  const found = more ? down + 1n : down;
   return numerator < 0n ? -found : found;
 }
 

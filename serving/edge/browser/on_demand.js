@@ -5,9 +5,9 @@ import { typed } from "./events.js";
 
 /** The functions, by view, of the bundle in a folder. */
 export async function load(folder, views) {
-  if (!views.length) return {};
+  if (!views.length) return new Map();
   const { functions } = await import(new URL("functions.js", folder));
-  const missing = views.find(({ view }) => typeof functions[view] !== "function");
+  const missing = views.find(({ view }) => !functions.has(view));
   if (missing) throw new EdgeError(`functions.js has a function for each on-demand view; got none for ${missing.view}; export the model again`);
   return functions;
 }

@@ -1,7 +1,7 @@
 // `plan.json`: what the device computes, as `headrace export-edge` writes it.
 
 import { EdgeError } from "./errors.js";
-import { Decimal, decimal, parts, ten } from "./numbers.js";
+import { Decimal, decimal, halfToEven, parts, ten } from "./numbers.js";
 
 export const FORMAT = 1;
 
@@ -49,10 +49,5 @@ function truncated(value) {
 
 /** digits × 10^exponent as a whole number, half to even. */
 function atScale(digits, exponent) {
-  if (exponent >= 0) return digits * ten(exponent);
-  const unit = ten(-exponent);
-  const [whole, rest] = [digits / unit, digits % unit];
-  const twice = 2n * (rest < 0n ? -rest : rest);
-  const more = twice > unit || (twice === unit && whole % 2n !== 0n);
-  return more ? whole + (digits < 0n ? -1n : 1n) : whole;
+  return exponent >= 0 ? digits * ten(exponent) : halfToEven(digits, ten(-exponent));
 }

@@ -3,9 +3,9 @@
 //
 // What raises in Python throws here. exp, log, sin and their like are the browser's: they may differ from Python's in the last bit.
 
-import { magnitude, nearest, parts, quotient, sum as sumOfDoubles, ten } from "./numbers.js";
+import { halfToEven, magnitude, nearest, parts, quotient, ten } from "./numbers.js";
 
-const { NaN: nan, POSITIVE_INFINITY: inf } = Number;
+export const { NaN: nan, POSITIVE_INFINITY: inf } = Number;
 
 function fail(what) {
   throw new TypeError(what);
@@ -16,7 +16,7 @@ function kind(value) {
 }
 
 /** An int or a float; a bool is the int that it is. */
-function numeric(value) {
+export function numeric(value) {
   if (typeof value === "boolean") return value ? 1n : 0n;
   return typeof value === "bigint" || typeof value === "number" ? value : fail(`a number is needed; got ${kind(value)}`);
 }
@@ -86,7 +86,7 @@ function flooredFloats(a, b) {
   return [whole - floor > 0.5 ? floor + 1 : floor, rest];
 }
 
-function floatPower(a, b) {
+export function floatPower(a, b) {
   if (a === 1 || b === 0) return 1; // also of NaN, where JavaScript has NaN
   if (a === 0 && b < 0 && b !== -inf) throw new RangeError("0.0 cannot be raised to a negative power");
   if (a === -1 && Math.abs(b) === inf) return 1;
@@ -95,7 +95,7 @@ function floatPower(a, b) {
 }
 
 /** A result that is infinite of finite numbers is an error in Python. */
-function bounded(result, ...from) {
+export function bounded(result, ...from) {
   if (Math.abs(result) === inf && from.every(Number.isFinite)) throw new RangeError("math range error");
   if (Number.isNaN(result) && !from.some(Number.isNaN)) throw new RangeError("math domain error");
   return result;
@@ -256,7 +256,7 @@ export function int(value) {
   return typeof found === "bigint" ? found : whole(Math.trunc(found));
 }
 
-function whole(value) {
+export function whole(value) {
   return Number.isFinite(value) ? BigInt(value) : fail(`no whole number is ${value}`);
 }
 
@@ -284,12 +284,6 @@ export function round(value, places = null) {
   if (digits > 400n || digits < -400n) return digits > 0n ? found : copysign(0, found);
   const rounded = digits < 0n ? halfToEven(above, below * ten(-digits)) * ten(-digits) : halfToEven(above * ten(digits), below);
   return copysign(Math.abs(quotient(rounded, digits < 0n ? 1n : ten(digits))), found);
-}
-
-function halfToEven(above, below) {
-  const [down, rest] = floored(above, below);
-  const twice = 2n * rest;
-  return twice > below || (twice === below && down % 2n !== 0n) ? down + 1n : down;
 }
 
 export function divmod(one, other) {
@@ -345,70 +339,6 @@ export function range(...ends) {
   return found;
 }
 
-function copysign(size, sign) {
+export function copysign(size, sign) {
   return Object.is(Math.sign(sign), -0) || sign < 0 ? -Math.abs(size) : Math.abs(size);
 }
-
-/** A function of a float; infinite or no number at all of finite ones, it is an error. */
-const ofFloats = (compute) => (...values) => {
-  const found = values.map(float);
-  return bounded(compute(...found), ...found);
-};
-
-/** log of an int beyond a double too. */
-function logarithm(compute) {
-  return (value) => {
-    const found = numeric(value);
-    if (found <= 0) throw new RangeError("math domain error");
-    if (typeof found === "number") return compute(found);
-    const shift = BigInt(Math.max(0, 4 * found.toString(16).length - 1000));
-    return compute(Number(found >> shift)) + Number(shift) * compute(2);
-  };
-}
-
-const ln = logarithm(Math.log);
-
-/** Rounded to a whole number. */
-const towards = (compute) => (value) => {
-  const found = numeric(value);
-  return typeof found === "bigint" ? found : whole(compute(found));
-};
-
-/** Where some are infinite or no numbers, what these alone give. */
-function fsum(values) {
-  const others = values.filter((value) => !Number.isFinite(value));
-  return others.length ? bounded(others.reduce((one, other) => one + other), ...others) : sumOfDoubles(values);
-}
-
-export const math = {
-  pi: Math.PI,
-  e: Math.E,
-  tau: 2 * Math.PI,
-  inf,
-  nan,
-  sqrt: ofFloats(Math.sqrt),
-  exp: ofFloats(Math.exp),
-  expm1: ofFloats(Math.expm1),
-  log: (value, base) => (base === undefined ? ln(value) : divide(ln(value), ln(base))),
-  log2: logarithm(Math.log2),
-  log10: logarithm(Math.log10),
-  log1p: ofFloats((value) => (value <= -1 ? nan : Math.log1p(value))),
-  pow: (one, other) => floatPower(float(one), float(other)),
-  fmod: ofFloats((a, b) => a % b),
-  copysign: (size, sign) => copysign(float(size), float(sign)),
-  fabs: (value) => Math.abs(float(value)),
-  floor: towards(Math.floor),
-  ceil: towards(Math.ceil),
-  trunc: towards(Math.trunc),
-  isnan: (value) => Number.isNaN(float(value)),
-  isinf: (value) => Math.abs(float(value)) === inf,
-  isfinite: (value) => Number.isFinite(float(value)),
-  fsum: (many) => fsum(each(many).map(float)),
-  radians: (value) => float(value) * (Math.PI / 180),
-  ...Object.fromEntries(
-    ["sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh"].map((name) => [
-      name,
-      ofFloats(Math[name]),
-    ]),
-  ),
-};

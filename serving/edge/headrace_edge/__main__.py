@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,10 +18,11 @@ from .bundle import Bundle
 from .device import EVER, FIRST, Device
 from .errors import EdgeError
 from .outbox import Outbox
+from .stop import Stop
 from .windows import Bounds
 
 STATE, OUTBOX, LOCK = "state.json", "outbox", "lock"
-REFUSED, INTERRUPTED = 2, 130
+REFUSED, OF_A_SIGNAL = 2, 128
 LONGEST = 1_048_576
 """Bytes of a line: of a longer one, which Kafka would not take either, only so many are ever in memory."""
 TOO_LONG = "…".encode()
@@ -40,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return REFUSED
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted: every event whose prediction was given out is in the outbox\n")
-        return INTERRUPTED
+        sys.stderr.write("interrupted before the first event\n")
+        return OF_A_SIGNAL + signal.SIGINT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,21 +82,31 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     if options.fill and options.state is None:
         raise EdgeError("--fill fills windows for a later run; got no --state; add --state DIR")
+    stop = Stop()
     with _events(options.events) as file:
-        lines = _lines(file)
         if options.state is None:
-            _predict(_device(found, options, None), lines, sys.stdout.buffer)
-            return 0
+            device = _device(found, options, None)
+            with stop.heard():
+                _predict(device, stop.lines(_lines(file)), sys.stdout.buffer)
+            return _ended(stop, "nothing is kept without --state")
         with _alone(options.state):
             outbox, device = _restored(found, options)
-            if options.fill:
-                _fill(device, lines)
-                _save(found, options, device, outbox)
-            else:
+            with stop.heard():
+                lines = stop.lines(_lines(file))
+                if options.fill:
+                    return _filled(found, options, device, outbox, lines, stop)
                 for some in _batches(lines, options.save_every):
                     _predict(device, some, sys.stdout.buffer)
                     _save(found, options, device, outbox)
-    return 0
+            return _ended(stop, "every event that was taken is in the outbox and the saved state")
+
+
+def _ended(stop: Stop, said: str) -> int:
+    """The exit code at the end of the input: SIGTERM is how a service is told to end, so it ended as it should."""
+    if stop.signal != signal.SIGINT:
+        return 0
+    sys.stderr.write(f"interrupted: {said}\n")
+    return OF_A_SIGNAL + signal.SIGINT
 
 
 @contextmanager
@@ -123,9 +135,10 @@ def _restored(found: Bundle, options: argparse.Namespace) -> tuple[Outbox, Devic
     device = _device(found, options, outbox)
     if saved:
         device.restore(saved["device"])
-    for line in outbox.since(first):
+    unsaved = list(outbox.since(first))
+    for line in unsaved:
         device.retake(line)
-    if saved is None:  # from the first moment on it is of this bundle
+    if unsaved or saved is None:  # what a killed runner left is not to grow; from the first moment on a state is of its bundle
         _save(found, options, device, outbox)
     return outbox, device
 
@@ -167,11 +180,19 @@ def _predict(device: Device, lines: Iterable[bytes], out: IO[bytes]) -> None:
             out.flush()
 
 
-def _fill(device: Device, lines: Iterable[bytes]) -> None:
+def _filled(
+    found: Bundle, options: argparse.Namespace, device: Device, outbox: Outbox, lines: Iterable[bytes], stop: Stop
+) -> int:
+    """Fill the windows, wholly or not at all: taken again, events older than the ids that are known would count twice."""
     taken, refused = device.taken, 0
     for source, text in _sources_and_texts(device, lines):
         refused += device.take(source, text, fill=True) is not None
+    if stop.signal:
+        sys.stderr.write("interrupted: windows are filled by a whole file; the state is as it was before; fill them again\n")
+        return OF_A_SIGNAL + stop.signal
+    _save(found, options, device, outbox)
     sys.stderr.write(f"{device.taken - taken} events fill the windows, {refused} were refused\n")
+    return 0
 
 
 def _sources_and_texts(device: Device, lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:

@@ -40,7 +40,7 @@ def replay(plan: Plan, session: Session, functions: Mapping[str, Function], cont
     device = Device(plan, session, functions, Bounds(len(lines) + 1, len(lines) + 1), whole_from=EVER, ids=1)
     of_features = {feature.name: feature for stage in plan.stages for feature in stage.features}
     scores = [float(line["score"]) for line in lines if "score" in line]
-    least = plan.model.smallest * max(map(abs, scores), default=0.0)
+    least = plan.model.smallest * max([1.0, *map(abs, scores)])
     own, values = [], 0
     for place, line in enumerate(lines, 1):
         event = events.read_again(plan.sources[line["source"]], line["event"])

@@ -9,6 +9,8 @@ from .errors import EdgeError, UnscorableError
 from .events import typed
 from .plan import OnDemand
 
+VIEWS = "__views"
+"""The table in ``functions.py``, a function by view: whatever a view is called, no name in the file is that of a view."""
 Function = Callable[[dict[str, list[Any]]], Mapping[str, Any]]
 
 
@@ -16,10 +18,11 @@ def load(content: bytes, views: tuple[OnDemand, ...]) -> dict[str, Function]:
     """The functions in a file whose sha256 is the manifest's, by view."""
     names: dict[str, Any] = {}
     exec(compile(content, "functions.py", "exec"), names)  # noqa: S102 - the user's own code, checked when it was exported
-    missing = [view.view for view in views if not callable(names.get(view.view))]
+    functions: dict[str, Function] = names.get(VIEWS, {})
+    missing = [view.view for view in views if view.view not in functions]
     if missing:
         raise EdgeError(f"functions.py has a function for each on-demand view; got none for {missing[0]}; export the model again")
-    return {view.view: names[view.view] for view in views}
+    return functions
 
 
 def call(view: OnDemand, function: Function, event: Mapping[str, Any], features: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from onnx import load_model_from_string
 
 from features.definitions.load import load
 from features.inputs.arrow import table_matrix
@@ -20,6 +21,7 @@ from jobs.training.fitted import onnx_scores
 from serving.models.admit import admit
 from serving.models.manifest import Manifest, read_onnx, read_reference
 from serving.models.registry import Registry
+from serving.models.session import load_model
 from tests.support.models import stumps
 from tests.support.networks import mlp
 from tests.support.num import T, num_project
@@ -102,6 +104,21 @@ def test_candidates_are_measured_beside_the_original(found: dict[str, Any]) -> N
     assert twin == (METHODS[3], "it makes the same model as quantize")
     assert "float32 weights of MatMul, Gemm and Conv; got a graph of" in why
     assert found["recommendation"]["sentence"].startswith(("take ", "keep the original: "))
+
+
+def test_weights_that_are_0_are_not_in_the_file(project: Path) -> None:
+    """The version's file has the others alone, is as small as the table says, and scores its golden batch as it did."""
+    method = "prune:kind=unstructured,share=0.9,epochs=0"
+    with pytest.MonkeyPatch.context() as patched:
+        written: list[Any] = []
+        patched.setattr("infra.cli.show.json", written.append)
+        assert run(["compress", "earlier@1", "--method", method, *DAYS, "--json", "--project", str(project)]) == 0
+    (made,) = written[0]["candidates"]
+    version = Registry(project / "models").get("earlier", made["version"])
+    content = read_onnx(version)
+    assert [one.values.name for one in load_model_from_string(content).graph.sparse_initializer] == ["w0", "w1", "w2"]
+    assert len(content) == made["size"] < 0.25 * int(version.manifest.lineage["prune.dense_bytes"])
+    assert load_model(version).manifest == version.manifest
 
 
 def test_those_on_the_front_are_versions_with_their_lineage(found: dict[str, Any], project: Path) -> None:

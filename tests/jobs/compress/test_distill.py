@@ -104,11 +104,13 @@ def test_several_teachers_teach_their_mean() -> None:
 
 
 def test_hard_labels_pull_the_student_from_a_wrong_teacher() -> None:
-    """A teacher that ranks the wrong way round is followed at hard=0, and not where its labels weigh all."""
+    """A teacher that ranks the wrong way round is followed at hard=0, and not where labels weigh all; unsaid, both do alike."""
     of = learnt()
     opposite = trained(random_forest, msgspec.structs.replace(of, labels=1 - of.labels), trees=10)
     known = ~np.isnan(of.labels)
     soft, hard = (onnx_scores(compress(Candidate(opposite), of, hard=weight).onnx, of.x) for weight in (0.0, 1.0))
+    unsaid, half = (compress(Candidate(opposite), of, **given) for given in ({}, {"hard": 0.5}))
+    assert unsaid == half
     assert np.corrcoef(soft[known], of.labels[known])[0, 1] < -0.5
     assert np.corrcoef(hard[known], of.labels[known])[0, 1] > 0.5
 

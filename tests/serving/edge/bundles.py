@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from infra.cli import run
 from tests.support.num import T, num_project
@@ -82,3 +83,10 @@ def content(prediction: dict[str, Any]) -> dict[str, Any]:
     """A prediction without the times at which it was made."""
     receipt = {name: value for name, value in prediction["receipt"].items() if not name.endswith("ed_at")}
     return {**prediction, "receipt": receipt}
+
+
+def same(found: dict[str, Any], expected: dict[str, Any]) -> bool:
+    """Whether two predictions are one: to the bit but for the score, which is as near as the manifest's tolerance."""
+    near = found["score"] == pytest.approx(expected["score"], rel=1e-5, abs=1e-7)
+    one, other = ({**content(each), "score": None} for each in (found, expected))
+    return bool(near) and repr(one) == repr(other)

@@ -20,12 +20,12 @@ function exact(value) {
  */
 export function windows(planText, rows, options, restart = -1) {
   const plan = plans.read(planText);
-  let device = new Device(plan, null, {}, options);
+  let device = new Device(plan, null, new Map(), options);
   const said = [];
   for (const [place, [source, text]] of rows.entries()) {
     if (place === restart) {
       const saved = structuredClone(device.save());
-      device = new Device(plan, null, {}, options);
+      device = new Device(plan, null, new Map(), options);
       device.restore(saved);
     }
     said.push(rowSaid(device, source, text));
@@ -88,7 +88,7 @@ export async function called(address, name, rows) {
   const found = rows.map((columns) => {
     const given = Object.entries(columns).map(([column, [kind, text]]) => [column, [value(kind, text)]]);
     try {
-      return [...functions[name](new Map(given))].map(([output, [one]]) => [output, printed(one)]);
+      return [...functions.get(name)(new Map(given))].map(([output, [one]]) => [output, printed(one)]);
     } catch (error) {
       return null;
     }
