@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTimeout;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -48,15 +50,25 @@ class WarmUpTest {
         assertEquals(List.of(), steps);
     }
 
-    /** A warm-up that fails is over, and stops no job. */
+    /** A warm-up that fails is over, and stops no job; the log says so, with the reason. */
     @Test
     void aFailureStopsNothing() {
-        WarmUp.run(
-                "aFailureStopsNothing",
-                number -> {
-                    steps.add(number);
-                    throw new IllegalArgumentException("no");
-                });
+        List<LogRecord> said = new ArrayList<>();
+        Logger log = Logger.getLogger(WarmUp.class.getName());
+        log.setFilter(line -> !said.add(line));
+        try {
+            WarmUp.run(
+                    "aFailureStopsNothing",
+                    number -> {
+                        steps.add(number);
+                        throw new IllegalArgumentException("no");
+                    });
+        } finally {
+            log.setFilter(null);
+        }
         assertEquals(List.of(0), steps);
+        assertEquals(1, said.size());
+        assertEquals("the warm-up of aFailureStopsNothing failed; its first rows are slower", said.get(0).getMessage());
+        assertEquals("no", said.get(0).getThrown().getMessage());
     }
 }
