@@ -15,7 +15,6 @@ def run_outcomes(service: str, where: Path, written: Path | None) -> None:
     from infra.config import outcomes_section, stream_config
     from infra.kafka import rights
     from infra.local import stack, topics
-    from infra.local.files import fresh
     from infra.settings import run_folder
     from jobs.history.labels import check_label
     from jobs.stream.job import run
@@ -40,7 +39,7 @@ def run_outcomes(service: str, where: Path, written: Path | None) -> None:
         isolation_level=settings.kafka.isolation_level,
         longest=topics.longest_records(client, [DEAD_LETTERS.name, topic]),
         checkpoints=folders.checkpoints,
-        ready_file=fresh(folders.ready(stack.outcomes_name(service))),
+        ready_file=folders.ready(stack.outcomes_name(service)),
         logs=folders.logs,
     )
     rights.require(client, rights.of_outcomes(plan, config.sql.group_of(plan)))

@@ -171,7 +171,6 @@ def stream(
     from infra.config import stream_config, with_free_port
     from infra.kafka import rights
     from infra.local import stack, topics
-    from infra.local.files import fresh
     from infra.settings import run_folder
     from jobs.stream.beside import as_recorded
     from jobs.stream.files import checkpoint_folder
@@ -193,7 +192,7 @@ def stream(
         isolation_level=read.kafka.isolation_level,
         longest=topics.longest_records(client, [DEAD_LETTERS.name, *(plan.features_topic for plan in job.plans)]),
         checkpoints=folders.checkpoints,
-        ready_file=fresh(folders.ready(ready or f"stream-{job.name}")),
+        ready_file=folders.ready(ready or f"stream-{job.name}"),
         logs=folders.logs,
     )
     config = msgspec.structs.replace(config, metrics_port=with_free_port(config.metrics_port, ready))
@@ -264,7 +263,8 @@ def log_plainly() -> None:
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s [%(levelname)s] %(name)s %(message)s")
     logging.getLogger("kafka").setLevel(logging.WARNING)
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # its errors reach us as exceptions
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_not_py4j)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -272,6 +272,11 @@ def log_plainly() -> None:
             structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty()),
         ]
     )
+
+
+def _is_not_py4j(record: logging.LogRecord) -> bool:
+    """Its errors reach us as exceptions. By its file: it logs to the root too, and PyFlink sets its loggers' levels."""
+    return Path(record.pathname).parent.name != "py4j"
 
 
 def _show_steps(rows: Sequence[takeover.Row]) -> None:

@@ -16,7 +16,7 @@ def give_way() -> None:
 
     Linux weighs the sessions of processes against each other where it groups them so (`sched(7)`, "The autogroup feature"), and
     `up` starts each process in one of its own: there the session's weight is what counts. A session that began elsewhere, a
-    terminal's, is left as it is.
+    shell's, is left as it is.
     """
     os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
     if os.getsid(0) == os.getpid():

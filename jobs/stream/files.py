@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from filelock import FileLock, Timeout
 
-from features.outcomes import AnyJob
+from features.errors import StackError
+from features.outcomes import AnyJob, OutcomesPlan
 from jobs.stream.config import StreamConfig
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -49,6 +51,27 @@ def newest_checkpoint(folder: Path) -> Path | None:
     """The newest completed checkpoint below ``folder``: the one whose ``_metadata`` was written last."""
     done = sorted(folder.glob("*/chk-*/_metadata"), key=lambda file: file.stat().st_mtime)
     return done[-1].parent if done else None
+
+
+@contextmanager
+def alone(job: AnyJob, checkpoints: Path) -> Iterator[None]:
+    """Within, hold what ``job`` keeps below ``checkpoints``. Raises `StackError` at once where another process holds it.
+
+    A stream job may run beside one of another plan, which it takes over from; a job of outcomes beside no other of its service.
+    """
+    folder, rule, stops = checkpoints / job.name, "one job of outcomes of a service", "'headrace up' with outcomes.run = false"
+    if not isinstance(job, OutcomesPlan):
+        folder, rule, stops = folder / job.short_digest, "one stream job of a plan", "'headrace down'"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        held = FileLock(folder / "lock", timeout=0).acquire()
+    except Timeout:
+        raise StackError(
+            f"{rule} at a time; another holds {folder / 'lock'}; stop it first: {stops} stops a stack's, "
+            "Ctrl-C one started by hand"
+        ) from None
+    with held:
+        yield
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from features.sql.flink.options import History
 from jobs.stream.backfill import await_seam, history_of
 from jobs.stream.beside import as_recorded
 from jobs.stream.config import StreamConfig
-from jobs.stream.files import checkpoint_folder, newest_checkpoint, rocksdb_folder
+from jobs.stream.files import alone, checkpoint_folder, newest_checkpoint, rocksdb_folder
 from jobs.stream.metrics import metrics_of
 from jobs.stream.submit import Places, java_errors, submit
 from jobs.stream.topics import look
@@ -32,12 +32,21 @@ log = structlog.get_logger()
 def run(job: AnyJob, config: StreamConfig, stop: threading.Event | None = None) -> None:
     """Run ``job`` until it ends, ``stop`` is set, or SIGTERM or SIGINT comes.
 
-    Starts from the newest checkpoint of the same job, if there is one. Raises `StackError` when the job fails for good: also
-    where the checkpoint holds state of another format, which the operator refuses, or is of topics that are there no more.
+    Starts from the newest checkpoint of the same job, if there is one. Raises `StackError` where the job runs already, and when
+    it fails for good: also where the checkpoint holds state of another format, which the operator refuses, or is of topics that
+    are there no more.
     """
     stop = stop or threading.Event()
-    with stopped_by_signals(stop):
-        _run(job, config, stop)
+    with stopped_by_signals(stop), alone(job, config.checkpoints):
+        if config.ready_file:
+            config.ready_file.unlink(missing_ok=True)  # of an earlier start
+        try:
+            _run(job, config, stop)
+        except Exception:
+            if config.cluster or not stop.is_set():
+                raise
+            # A signal to the whole process group ends the JVM too, and so whatever was asked of it.
+            log.info("stream.stop", services=",".join(job.services))
 
 
 def _run(job: AnyJob, config: StreamConfig, stop: threading.Event) -> None:
@@ -95,6 +104,7 @@ def _vectors_from_ms(config: StreamConfig, history: History | None) -> int | Non
 
 def _say_ready(config: StreamConfig, rest: str, job: str, metrics: str | None) -> None:
     if config.ready_file:
+        config.ready_file.parent.mkdir(parents=True, exist_ok=True)
         config.ready_file.write_text(json.dumps({"rest": f"http://{rest}", "job": job, "metrics": metrics}))
 
 

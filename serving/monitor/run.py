@@ -257,7 +257,10 @@ def _alone(config: MonitorConfig) -> Iterator[None]:
             try:
                 held.enter_context(FileLock(file.with_suffix(".lock"), timeout=0).acquire())
             except Timeout:
-                raise StackError(f"one monitor of a service at a time; another holds {file}; stop it first") from None
+                raise StackError(
+                    f"one monitor of a service at a time; another holds {file}; stop it first: 'headrace up' with "
+                    "monitor.run = false stops a stack's, Ctrl-C one started by hand"
+                ) from None
         yield
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
@@ -126,6 +129,46 @@ def test_the_stream_joins_what_the_command_joins(
     assert found["--joined"] == found["--horizon=30d"]
     assert run(["outcomes", name, "--joined", "--by", "n2", "--project", str(folder)]) == 2
     assert "a written outcome has no inputs" in capsys.readouterr().err
+
+
+def test_a_second_job_is_refused_and_a_signal_to_the_group_ends_the_first_in_silence(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second leaves the first as it is, and says how to stop it; the group has a JVM in it, as that of a terminal has."""
+    folder, name = named_project(tmp_path / "num")
+    monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP", broker.bootstrap)
+    broker.create_topics({f"predictions.{name}": 1})
+    words = ["outcomes", name, "--stream", "--project", str(folder)]
+    ready, log = folder / ".headrace" / "ready" / f"outcomes-{name}", tmp_path / "outcomes.log"
+    with child([sys.executable, "-m", "infra.cli", *words], log) as process:
+        until(ready.is_file, process)
+        assert run(words) == 2
+        assert "'headrace up' with outcomes.run = false stops a stack's, Ctrl-C one" in capsys.readouterr().err
+        assert ready.is_file(), "the first is as ready as before"
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(60) == 0
+    assert steps(log) == ["stream.start", "stream.running", "stream.stop"]
+
+
+def test_a_signal_to_the_group_is_as_quiet_while_flink_starts(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was asked of the JVM then fails with it."""
+    folder, name = named_project(tmp_path / "num")
+    monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP", broker.bootstrap)
+    broker.create_topics({f"predictions.{name}": 1})
+    log = tmp_path / "outcomes.log"
+    command = [sys.executable, "-m", "infra.cli", "outcomes", name, "--stream", "--project", str(folder)]
+    with child(command, log) as process:
+        until(lambda: psutil.Process(process.pid).children(), process)
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(60) == 0
+    assert steps(log) == ["stream.start", "stream.stop"]
+
+
+def steps(log: Path) -> list[str]:
+    """What each line of a job's log tells, none of which may be of anything else."""
+    return [line.split("]")[1].split()[0] for line in log.read_text().splitlines()]
 
 
 def outcomes_of(broker: Broker, name: str) -> list[Outcome]:

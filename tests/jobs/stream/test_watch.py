@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +12,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from features.errors import StackError
-from jobs.stream.files import newest_checkpoint
+from features.job import job_plan
+from features.outcomes import TEXT, AnyJob, OutcomesPlan
+from features.plan import Column, Plan, Source
+from jobs.stream.files import alone, newest_checkpoint
 from jobs.stream.watch import Watch, innermost_cause
 
 pytestmark = pytest.mark.core
@@ -135,3 +141,70 @@ def test_the_newest_checkpoint_is_the_one_completed_last(tmp_path: Path) -> None
         (tmp_path / name / "_metadata").touch()
     (tmp_path / "c" / "chk-10").mkdir(parents=True)
     assert newest_checkpoint(tmp_path) == tmp_path / "a" / "chk-2"
+
+
+def source(name: str) -> Source:
+    """With an id and a time."""
+    return Source(name, name, (Column("id", TEXT), Column("at", TEXT)), "at", "id", "", 0)
+
+
+def stream_of(lateness_ms: int) -> AnyJob:
+    """The stream job of a service."""
+    return job_plan([Plan("s", "events", (source("events"),), (), (), (), (), "arrival", lateness_ms)])
+
+
+def outcomes_of(horizon_ms: int) -> AnyJob:
+    """The job of its outcomes."""
+    return OutcomesPlan("s", source("_predictions"), source("_labels"), "bad", horizon_ms, False)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        (
+            stream_of(0),
+            stream_of(0),
+            "one stream job of a plan at a time; .*: 'headrace down' stops a stack's, Ctrl-C one started by hand",
+        ),
+        (
+            outcomes_of(1),
+            outcomes_of(1),
+            "one job of outcomes of a service at a time; .* with outcomes.run = false stops a stack's",
+        ),
+        (outcomes_of(1), outcomes_of(2), "one job of outcomes of a service at a time"),
+    ],
+)
+def test_a_second_job_is_refused_and_told_how_to_stop_the_first(first: AnyJob, second: AnyJob, told: str, tmp_path: Path) -> None:
+    """A job of outcomes by another horizon too: it would write to the same topic. Once the first has ended it may begin."""
+    with alone(first, tmp_path), pytest.raises(StackError, match=told), alone(second, tmp_path):
+        pass
+    with alone(second, tmp_path):
+        pass
+
+
+def test_a_stream_job_may_run_beside_one_of_another_plan(tmp_path: Path) -> None:
+    """Which it is to take over from."""
+    with alone(stream_of(0), tmp_path), alone(stream_of(1), tmp_path):
+        pass
+
+
+def test_a_killed_job_holds_nothing(tmp_path: Path) -> None:
+    """What it leaves is a file that nobody holds; so also where a child of its own, as its JVM, lives on."""
+    program = (
+        "import subprocess, sys, time; from filelock import FileLock; held = FileLock(sys.argv[1]).acquire(); "
+        "print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
+    )
+    job, lock = outcomes_of(1), tmp_path / "outcomes.s" / "lock"
+    lock.parent.mkdir()
+    with subprocess.Popen([sys.executable, "-c", program, str(lock)], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        left = psutil.Process(int(holder.stdout.readline()))
+        try:
+            with pytest.raises(StackError, match="another holds"), alone(job, tmp_path):
+                pass
+            holder.kill()
+            holder.wait()
+            with alone(job, tmp_path):
+                assert left.is_running()
+        finally:
+            left.kill()

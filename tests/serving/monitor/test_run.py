@@ -215,8 +215,9 @@ def test_records_that_cannot_be_counted_are_passed_over(watched: Watched) -> Non
 
 @pytest.mark.parametrize("window", ["day", "hour"])
 def test_one_monitor_at_a_time(watched: Watched, window: Length) -> None:
-    """A second one of the service is refused, by windows of another length too."""
-    with watching(watched), pytest.raises(StackError, match="one monitor of a service at a time"), watching(watched, window):
+    """A second one of the service is refused, by windows of another length too, and told how to stop the first."""
+    told = "one monitor of a service at a time; .*'headrace up' with monitor.run = false stops a stack's, Ctrl-C one"
+    with watching(watched), pytest.raises(StackError, match=told), watching(watched, window):
         pass
 
 
