@@ -146,7 +146,7 @@ def settings(
         tried[f"{count} threads"] = Execution(threads=count)
         tried[f"{count} threads, spinning"] = Execution(threads=count, spinning=True)
     if not counts:
-        untried["threads"] = "one is the most here"
+        untried["threads"] = "this process has one core"
     tried |= {name: Execution(provider=name) for name in providers() if name != CPU}
     if providers() == (CPU,):
         untried["providers"] = f"{CPU} alone is installed"

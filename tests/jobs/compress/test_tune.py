@@ -96,7 +96,7 @@ def test_a_shape_is_fixed_where_the_rows_have_a_name() -> None:
     tried, untried = settings(nameless, found, 1, (1, 2000))
     assert "fixed shapes" not in tried
     assert untried["fixed shapes"] == "the model's first dimension has no name by which to fix it"
-    assert untried["threads"] == "one is the most here"
+    assert untried["threads"] == "this process has one core"
 
 
 def test_everything_that_is_there_is_tried() -> None:
