@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,7 +25,7 @@ from infra.cli.options import (
 if TYPE_CHECKING:
     from features.plan import Plan
     from features.service import Service
-    from jobs.audit.audit import Audit
+    from jobs.audit.audit import Audit, Begins
     from jobs.history.compute import Progress
 
 
@@ -36,6 +36,7 @@ class Audited(NamedTuple):
     reader: dict[str, Any]
     """What a kafka-python consumer is given."""
     on_progress: Progress
+    begins: Begins
 
 
 @app.command(epilog="Example: headrace audit SERVICE --from 2026-01-08 --to 2026-01-15 --out audit.html")
@@ -50,17 +51,17 @@ def audit(
 ) -> None:
     """Compare what was served, by the receipts, with what was true, by history.
 
-    Every value that differs has a cause: a row or a batch row that came late, another definition, or what the receipt itself says
-    is incomplete. The exit code is 1 where a value differs without one. Without --from and --to, all receipts are compared. What
-    was found is kept in the run folder, for the page of 'headrace serve'.
+    Every value that differs has a cause: a row or a batch row that came late, another definition, what the receipt itself says
+    is incomplete, or windows that began empty. The exit code is 1 where a value differs without one. Without --from and --to, all
+    receipts are compared. What was found is kept in the run folder, for the page of 'headrace serve'.
     """
     from infra.cli import show
 
     times, others = span(start, end), histories(history)
-    with audited(service, folder(project), out) as (loaded, reader, on_progress):
+    with audited(service, folder(project), out) as (loaded, reader, on_progress, begins):
         from jobs.audit.audit import audit
 
-        found = audit(loaded, reader, times, others, on_progress)
+        found = audit(loaded, reader, times, others, on_progress, begins)
         if out is not None:
             from jobs.audit.over_time import draw
 
@@ -88,7 +89,7 @@ def audited(service: str, where: Path, out: Path | None) -> Iterator[Audited]:
     from infra.config import with_settings
     from infra.kafka import rights
     from infra.local import stack, topics
-    from infra.settings import load_settings
+    from infra.settings import load_settings, run_folder
     from schemas.topics import predictions
 
     if out is not None:
@@ -101,7 +102,15 @@ def audited(service: str, where: Path, out: Path | None) -> Iterator[Audited]:
 
         loaded = with_settings(load(where).service(service), settings)
         rights.require(client, rights.of_audit(loaded.plan))
-        yield Audited(loaded, reader, on_progress)
+        checkpoints = stack.Folders(run_folder(where, settings)).checkpoints
+        yield Audited(loaded, reader, on_progress, lambda: _begins(loaded, reader, checkpoints))
+
+
+def _begins(service: Service, reader: Mapping[str, Any], checkpoints: Path) -> Mapping[str, int]:
+    """The event times that the topics began with, by source; none where a job was backfilled, or its files are not here."""
+    from jobs.stream.beginning import began_empty, first_events
+
+    return first_events(reader, service.plan, service.event_times) if began_empty(checkpoints, service.plan) else {}
 
 
 def _leave(found: Audit, where: Path) -> None:
@@ -140,6 +149,11 @@ def _print(found: Audit) -> None:
 def _warnings(found: Audit, plan: Plan) -> list[str]:
     """What was not compared."""
     said = []
+    if found.found.began_empty:
+        said.append(
+            f"{found.found.began_empty:,} values are of windows that began empty: history has rows from before the topics' first "
+            "events; to begin with full windows, start a new stack with 'headrace backfill'"
+        )
     if found.found.not_in_history:
         said.append(
             f"history has none of {found.found.not_in_history:,} events that were served: they are not compared; "

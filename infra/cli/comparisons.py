@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from infra.cli import show
-from jobs.audit.comparison import CAUSE_NAMES, CAUSES, UNEXPLAINED
+from jobs.audit.comparison import CAUSE_NAMES, UNEXPLAINED, causes_shown
 
 if TYPE_CHECKING:
     from jobs.audit.comparison import Cause, Compared, Comparison
@@ -42,8 +42,9 @@ def _compared(one: Compared) -> dict[str, Any]:
 
 
 def _print(title: str, what: str, found: Sequence[Compared]) -> None:
-    columns = (what, "values", "differing", *CAUSE_NAMES.values())
-    rows = [(one.name, f"{one.values:,}", f"{one.differing:,}", *(_count(one, cause) for cause in CAUSES)) for one in found]
+    shown = causes_shown(found)
+    columns = (what, "values", "differing", *map(CAUSE_NAMES.__getitem__, shown))
+    rows = [(one.name, f"{one.values:,}", f"{one.differing:,}", *(_count(one, cause) for cause in shown)) for one in found]
     show.table(title, columns, rows, right=columns[1:])
 
 

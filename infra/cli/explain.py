@@ -40,14 +40,14 @@ def explain(
     from infra.cli import show
 
     since, others = utc_ms(at), histories(history)
-    with audited(service, folder(project), out) as (loaded, reader, on_progress):
+    with audited(service, folder(project), out) as (loaded, reader, on_progress, begins):
         from jobs.audit import explain as job
         from jobs.audit.find import find_prediction
         from jobs.audit.rows import event_id_of
 
         wanted = event_id_of(loaded.plan, event_id)
         found = find_prediction(loaded.plan, reader, wanted, since, on_progress)
-        explained = job.explain(loaded, reader, wanted, found, others, on_progress)
+        explained = job.explain(loaded, reader, wanted, found, others, on_progress, begins)
         if out is not None:
             from jobs.audit.event_picture import draw
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 
 from features.errors import SettingError
 from features.inputs.columns import all_features
@@ -32,6 +34,10 @@ from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 ROWS_A_SPAN = 100_000
 """Events of a span, of history or served, whichever are more: their features are in memory. A span is an hour at least."""
+
+
+Begins = Callable[[], Mapping[str, int]]
+"""Gives, by source, the event time that the topics began with, of windows that are known to have begun empty; else nothing."""
 
 
 class Audit(msgspec.Struct, frozen=True):
@@ -82,11 +88,14 @@ def audit(
     span: Span,
     histories: Mapping[str, Written] | None = None,
     on_progress: Progress | None = None,
+    begins: Begins = dict,
 ) -> Audit:
     """Hold every receipt of the span against history; without an end of its own, the span ends with the first or last receipt.
 
     The receipts are read once, to disk; then the span is computed in parts of some 100,000 events. ``client`` is what a
-    kafka-python client is given. Raises `SettingError` where nothing was served, or history has none of it.
+    kafka-python client is given. ``begins`` is called once, where nothing else explains a difference.
+
+    Raises `SettingError` where nothing was served, or history has none of it.
     """
     with TemporaryDirectory() as folder, closing(Spool(Path(folder))) as spool:
         unreadable = _read_receipts(service, client, span, spool, on_progress)
@@ -94,12 +103,12 @@ def audit(
         late, gone = _read_ledger(service.plan, client, whole, spool, on_progress)
         history = _history_counts(service, whole, histories)
         tally = Tally(service.plan, service.functions, Vectors(service.plan, client).was_whole)
-        served, counts = 0, spool.counts(HOUR_MS)
+        served, counts, begins = 0, spool.counts(HOUR_MS), cache(begins)
         parts = list(spans(whole, counts, history))
         for number, part in enumerate(parts):
             if on_progress:
                 on_progress(f"comparing {moment_text(part.start_ms or 0)[:10]}", number, len(parts))
-            served += _compare(service, part, histories, spool, tally)
+            served += _compare(service, part, histories, spool, tally, begins)
         found, refused = tally.comparison, spool.refused()
         if not found.events:
             raise SettingError(
@@ -145,13 +154,31 @@ def spans(whole: Span, *counts: Mapping[int, int]) -> Iterator[Span]:
         yield Span(max(start, first), min(end, last))
 
 
-def _compare(service: Service, part: Span, histories: Mapping[str, Written] | None, spool: Spool, tally: Tally) -> int:
+def _compare(
+    service: Service, part: Span, histories: Mapping[str, Written] | None, spool: Spool, tally: Tally, begins: Begins
+) -> int:
     """Compare a part; gives the number of events that were served in it."""
     plan = service.plan
     served = spool.served(part)
     table = compute(service, wanted=all_features(plan), start_ms=part.start_ms, end_ms=part.end_ms, histories=histories)
-    tally.add(table, served, lambda places: spool.ledger(places, plan.longest_ms, part))
+    tally.add(
+        table,
+        served,
+        lambda places: spool.ledger(places, plan.longest_ms, part),
+        lambda: of_beginning(service, part, histories, begins()),
+    )
     return len(served)
+
+
+def of_beginning(
+    service: Service, part: Span, histories: Mapping[str, Written] | None, begins: Mapping[str, int]
+) -> pa.Table | None:
+    """What `compute` gives of a part of the rows from ``begins`` on; None where no window of the part reaches further back."""
+    plan, start = service.plan, part.start_ms or 0
+    if not any(begins.get(stage.source, 0) > start + 1 - stage.longest_ms for stage in plan.windows):
+        return None
+    wanted = all_features(plan)
+    return compute(service, wanted=wanted, start_ms=part.start_ms, end_ms=part.end_ms, histories=histories, begins=begins)
 
 
 def _read_receipts(service: Service, client: Mapping[str, Any], span: Span, spool: Spool, on_progress: Progress | None) -> int:

@@ -15,7 +15,8 @@ from features.inputs.columns import columns_of
 from features.plan import BatchView, OnDemand, Plan, Stage, WindowFeature
 from features.service import Function
 from features.sql.duckdb.batch_views import as_of_column
-from jobs.audit.comparison import CAUSES, UNEXPLAINED, Cause
+from jobs.audit.beginning import Beginning
+from jobs.audit.comparison import BEGAN_EMPTY, CAUSES, UNEXPLAINED, Cause
 from jobs.audit.ledger import Ledger, Place
 from jobs.audit.served import Served
 from jobs.audit.values import Difference, kinds_of
@@ -24,6 +25,8 @@ LedgerOf = Callable[[set[Place]], Ledger]
 """Gives the ledger of some places: there may be more of it than memory."""
 WasWhole = Callable[[Served], bool]
 """Whether the windows of an event were whole, by its feature vector."""
+Began = Callable[[], pa.Table | None]
+"""Gives history's values of the rows from the topics' beginning on; None where windows are not known to have begun empty."""
 NEVER = -1
 """The time of a batch row that there is none of."""
 
@@ -38,9 +41,11 @@ class Causes:
         self._kinds = kinds_of(plan)
         self._used: dict[Place, int] = {}
 
-    def explain(self, table: pa.Table, differences: Sequence[Difference], ledger_of: LedgerOf) -> list[tuple[Difference, Cause]]:
+    def explain(
+        self, table: pa.Table, differences: Sequence[Difference], ledger_of: LedgerOf, began: Began
+    ) -> list[tuple[Difference, Cause]]:
         """The differences with their causes; those of on-demand functions whose inputs differ within rule 7 are none."""
-        span = _Span(self, table, differences, ledger_of)
+        span = _Span(self, table, differences, ledger_of, began)
         return [(one, cause) for one in differences for cause in [span.cause(one)] if cause is not None]
 
 
@@ -54,7 +59,9 @@ class _Event(NamedTuple):
 class _Span:
     """The differences of one span, and what explains them."""
 
-    def __init__(self, whole: Causes, table: pa.Table, differences: Sequence[Difference], ledger_of: LedgerOf) -> None:
+    def __init__(
+        self, whole: Causes, table: pa.Table, differences: Sequence[Difference], ledger_of: LedgerOf, began: Began
+    ) -> None:
         self._plan, self._kinds = whole._plan, whole._kinds
         self._functions, self._was_whole, self._used = whole._functions, whole._was_whole, whole._used
         self._table = table
@@ -63,6 +70,7 @@ class _Span:
         self._of_event: dict[tuple[Any, str], Difference] = {(one.served.event_id, one.feature): one for one in differences}
         self._known: dict[tuple[Any, str], Cause | None] = {}
         self._vectors: dict[Any, bool] = {}
+        self._beginning = Beginning(self._plan, began)
         self._ledger = ledger_of({place for one in differences for place in self._places(one)}) if differences else {}
 
     def cause(self, one: Difference) -> Cause | None:
@@ -92,7 +100,9 @@ class _Span:
         if missed and missed.in_window(feature, one.event_time) and self._used.get(place, 0) < missed.values:
             self._used[place] = self._used.get(place, 0) + count
             return "late_row"
-        return "incomplete" if one.whole is None and not self._whole(one) else UNEXPLAINED
+        if one.whole is None and not self._whole(one):
+            return "incomplete"
+        return BEGAN_EMPTY if self._beginning.gives(one, feature.name) else UNEXPLAINED
 
     def _whole(self, one: Served) -> bool:
         """By the event's feature vector, which is looked up once, whatever number of its values differ."""
@@ -116,7 +126,8 @@ class _Span:
         causes = [cause for cause in map(self.cause, differing) if cause is not None]
         if any(value is None for value in served.values()):  # a model need not have the function's inputs
             causes += [self._possible(event, name) for name, value in served.items() if value is None]
-            return min(causes, key=CAUSES.index)
+            cause = min(causes, key=CAUSES.index)
+            return BEGAN_EMPTY if cause == UNEXPLAINED and self._beginning.gives(event.served, one.feature) else cause
         given = {name: value for name, value in served.items() if value is not None}
         if self._again(event, view, given)[one.feature] != [one.ours]:
             return UNEXPLAINED

@@ -6,20 +6,19 @@ It is one comparison for the audit of a service, an event that is explained, the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from features.inputs.columns import all_features, list_columns
-from features.plan import BatchView, Plan
+from features.plan import Plan
 from features.service import Function
-from jobs.audit.causes import Causes, LedgerOf, WasWhole
+from jobs.audit.causes import Began, Causes, LedgerOf, WasWhole
 from jobs.audit.comparison import EXAMPLES, UNEXPLAINED, Cause, Compared, Comparison, Hour
 from jobs.audit.ledger import Ledger
 from jobs.audit.served import Served, of_vector
-from jobs.audit.values import Difference, Kind, kinds_of, true_values
+from jobs.audit.values import Difference, kinds_of, near_of, true_values
 from schemas import FeatureVector
 
 HOUR_MS = 3_600_000
@@ -51,16 +50,19 @@ class Tally:
         self._feature = {name: name for name in all_features(plan)} | {column: name for column, (name, _) in lists.items()}
         self._results: dict[str, Compared] = {}
 
-    def add(self, table: pa.Table, served: Sequence[Served], ledger_of: LedgerOf) -> list[tuple[Difference, Cause]]:
+    def add(
+        self, table: pa.Table, served: Sequence[Served], ledger_of: LedgerOf, began: Began = lambda: None
+    ) -> list[tuple[Difference, Cause]]:
         """Compare ``served``, each event once, with ``table``; gives the differences with their causes.
 
         ``table`` is as `jobs.history.compute.compute` gives it: of the served features, and of those that they are made of.
+        ``began`` gives the same of the rows that the topics began with.
         """
         rows = {event: row for row, event in enumerate(table[self._plan.spine_source.event_id].to_pylist())}
         found = [one for one in served if one.event_id in rows]
         self._note_unknown([one.event_id for one in served if one.event_id not in rows])
         self.comparison.events += len(found)
-        explained = self.causes.explain(table, self._differences(table, rows, found), ledger_of)
+        explained = self.causes.explain(table, self._differences(table, rows, found), ledger_of, began)
         for difference, cause in explained:
             self._count(difference, cause)
         order = [*all_features(self._plan), *self._results]
@@ -95,7 +97,7 @@ class Tally:
         self, feature: str, columns: Sequence[str], some: Sequence[Served], rows: Sequence[int], true: Mapping[str, Sequence[Any]]
     ) -> Iterator[Difference]:
         """A value that is several columns, a list's, differs once."""
-        near, seen = _near(self._plan, self._kinds.get(feature)), set()
+        near, seen = near_of(self._plan, self._kinds.get(feature)), set()
         for column in columns:
             theirs = true.get(column)
             for place, one in enumerate(some):
@@ -123,25 +125,3 @@ class Tally:
 
     def _hour(self, one: Served) -> Hour:
         return self.comparison.hours.setdefault(one.event_time // HOUR_MS * HOUR_MS, Hour())
-
-
-def _near(plan: Plan, kind: Kind | None) -> Callable[[Any, Any], bool]:
-    """Whether values that are not equal are as near as rule 7 says, or are the same in the 32 bits of a batch feature."""
-    if isinstance(kind, BatchView):
-        return _same_in_32_bits
-    if isinstance(kind, tuple):
-        stage, feature = kind
-        relative = feature.aggregation.relative(plan.source(stage.source).column(feature.column).type)
-        return lambda ours, theirs: _within(ours, theirs, relative)
-    return lambda ours, theirs: False
-
-
-def _within(ours: Any, theirs: Any, relative: float) -> bool:
-    if not relative or ours is None or theirs is None:
-        return False
-    return bool(abs(ours - theirs) <= relative * max(abs(ours), abs(theirs)))
-
-
-def _same_in_32_bits(ours: Any, theirs: Any) -> bool:
-    """A Float32 of Feast's comes back from the online store as such, and history has it as it was computed."""
-    return isinstance(ours, float) and isinstance(theirs, float) and float(np.float32(theirs)) == ours

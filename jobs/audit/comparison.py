@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 import msgspec
 
-Cause = Literal["late_row", "late_batch_row", "changed_definition", "incomplete", "unexplained"]
+Cause = Literal["late_row", "late_batch_row", "changed_definition", "incomplete", "began_empty", "unexplained"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 """Why a served value is not the true one. ``late_row``: the stream job's ledger has a row of its window that came too late.
 ``late_batch_row``: the online store got the row of its batch view after the event. ``changed_definition``: another plan gave it.
-``incomplete``: the vector or the receipt said that something was missing. The last is a defect."""
+``incomplete``: the vector or the receipt said that something was missing. ``began_empty``: the windows were not backfilled,
+and history gives the served value, too, of the rows from the topics' beginning on. The last is a defect."""
 CAUSE_NAMES: dict[Cause, str] = {
     "late_row": "late row",
     "late_batch_row": "late batch row",
     "changed_definition": "other definition",
     "incomplete": "incomplete",
+    "began_empty": "began empty",
     "unexplained": "unexplained",
 }
 """What the causes are called in tables and pictures."""
 UNEXPLAINED: Cause = "unexplained"
+BEGAN_EMPTY: Cause = "began_empty"
 EXAMPLES = 10
 """Unexplained differences that are shown of a feature, and events that are named."""
 
@@ -47,6 +51,12 @@ class Compared(msgspec.Struct):
         self.differing += other.differing
         self.causes = {cause: self.causes[cause] + other.causes[cause] for cause in CAUSES}
         self.examples = [*self.examples, *other.examples][:EXAMPLES]
+
+
+def causes_shown(found: Iterable[Compared]) -> tuple[Cause, ...]:
+    """The columns of a table: windows begin empty only where nobody backfilled them, and else there is no such column."""
+    began_empty = any(one.causes[BEGAN_EMPTY] for one in found)
+    return tuple(cause for cause in CAUSES if cause != BEGAN_EMPTY or began_empty)
 
 
 class Hour(msgspec.Struct):
@@ -79,6 +89,11 @@ class Comparison(msgspec.Struct):
     def unexplained(self) -> int:
         """Differences that are a defect, over all features."""
         return sum(feature.unexplained for feature in self.features)
+
+    @property
+    def began_empty(self) -> int:
+        """Differences that a backfill would have avoided, over all features."""
+        return sum(feature.causes[BEGAN_EMPTY] for feature in self.features)
 
     @property
     def stages(self) -> tuple[Compared, ...]:

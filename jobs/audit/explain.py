@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,7 +17,9 @@ from features.inputs.columns import all_features, columns_of, list_columns
 from features.plan import BatchView, OnDemand, Plan, Stage, WindowFeature
 from features.service import Service
 from features.sql.duckdb.batch_views import as_of_column, incomplete_column
-from features.times import duration_text, moment_text
+from features.times import Span, duration_text, moment_text
+from jobs.audit.audit import Begins, of_beginning
+from jobs.audit.causes import Began
 from jobs.audit.compare import Tally
 from jobs.audit.comparison import Cause
 from jobs.audit.find import Arrived, headers_of, late_after, published
@@ -111,8 +114,10 @@ def explain(
     found: tuple[Prediction, int] | None,
     histories: Mapping[str, Written] | None = None,
     on_progress: Progress | None = None,
+    begins: Begins = dict,
 ) -> Explanation:
     """Explain an event. ``found``: its prediction and the partition of it; None: it was never served, and is in history alone.
+    ``begins`` is called where nothing else explains a difference.
 
     Raises `SettingError` where history has it neither.
     """
@@ -131,7 +136,8 @@ def explain(
     table = _true_row(service, event_id, at, None if in_history else event, histories, on_progress)
     row = {name: to_list(table[name])[0] for name in table.column_names}
     late = [] if prediction is None else late_after(plan, client, prediction, row)
-    causes, served = _compared(service, found, vector, table, late)
+    began = partial(_of_beginning, service, Span(at, at + 1), histories, begins) if in_history else (lambda: None)
+    causes, served = _compared(service, found, vector, table, late, began)
     around = {stage.name: history.around(stage, row) for stage in plan.windows}
     return Explanation(
         service=service.name,
@@ -177,12 +183,17 @@ def _true_row(
     return table.slice(ids.index(event_id), 1)
 
 
+def _of_beginning(service: Service, span: Span, histories: Mapping[str, Written] | None, begins: Begins) -> pa.Table | None:
+    return of_beginning(service, span, histories, begins())
+
+
 def _compared(
     service: Service,
     found: tuple[Prediction, int] | None,
     vector: FeatureVector | None,
     table: pa.Table,
     late: Sequence[Arrived],
+    began: Began,
 ) -> tuple[dict[str, Cause], Served | None]:
     """The causes of the values that differ, by feature, and what was served, the vector's own values too."""
     if found is None:
@@ -193,7 +204,7 @@ def _compared(
         served = msgspec.structs.replace(served, values=values, whole=vector.complete)
     tally = Tally(service.plan, service.functions)
     ledger = added((one.place, one.event_time, one.values) for one in late)
-    return {one.feature: cause for one, cause in tally.add(table, [served], lambda places: ledger)}, served
+    return {one.feature: cause for one, cause in tally.add(table, [served], lambda places: ledger, began)}, served
 
 
 def _values(

@@ -11,7 +11,7 @@ from typing import Any
 from features.times import DAY_MS, moment_text
 from jobs.audit.audit import Audit
 from jobs.audit.compare import HOUR_MS
-from jobs.audit.comparison import CAUSE_NAMES, CAUSES, Cause
+from jobs.audit.comparison import CAUSE_NAMES, CAUSES, Cause, causes_shown
 from jobs.audit.drawing import Table, figure, write
 
 COLORS: dict[Cause, str] = {
@@ -19,6 +19,7 @@ COLORS: dict[Cause, str] = {
     "late_batch_row": "#2dd4bf",
     "changed_definition": "#c084fc",
     "incomplete": "#9ca3af",
+    "began_empty": "#fbbf24",
     "unexplained": "#dc2626",
 }
 BARS = 120
@@ -35,9 +36,10 @@ def draw(audit: Audit, out: Path) -> None:
         _over_time(above, audit)
         _by_feature(below, audit)
         drawing.suptitle(title, x=0.01, ha="left", fontweight="bold")
-        columns = ("feature", "values", "differing", *CAUSE_NAMES.values())
+        shown = causes_shown(found.features)
+        columns = ("feature", "values", "differing", *map(CAUSE_NAMES.__getitem__, shown))
         rows = [
-            (one.name, f"{one.values:,}", f"{one.differing:,}", *(f"{one.causes[cause]:,}" for cause in CAUSES))
+            (one.name, f"{one.values:,}", f"{one.differing:,}", *(f"{one.causes[cause]:,}" for cause in shown))
             for one in found.features
         ]
         write(out, drawing, title, [Table("By feature", columns, rows)], [summary(audit)])

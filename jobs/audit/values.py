@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from features.inputs.arrow import input_arrays, to_list
@@ -12,6 +13,7 @@ from features.plan import BatchView, OnDemand, Plan, Stage, WindowFeature
 from jobs.audit.served import Served
 
 Kind = tuple[Stage, WindowFeature] | BatchView | OnDemand
+Near = Callable[[Any, Any], bool]
 
 
 def kinds_of(plan: Plan) -> dict[str, Kind]:
@@ -36,3 +38,25 @@ class Difference(NamedTuple):
     feature: str
     ours: Any
     theirs: Any
+
+
+def near_of(plan: Plan, kind: Kind | None) -> Near:
+    """Whether values that are not equal are as near as rule 7 says, or are the same in the 32 bits of a batch feature."""
+    if isinstance(kind, BatchView):
+        return _same_in_32_bits
+    if isinstance(kind, tuple):
+        stage, feature = kind
+        relative = feature.aggregation.relative(plan.source(stage.source).column(feature.column).type)
+        return lambda ours, theirs: _within(ours, theirs, relative)
+    return lambda ours, theirs: False
+
+
+def _within(ours: Any, theirs: Any, relative: float) -> bool:
+    if not relative or ours is None or theirs is None:
+        return False
+    return bool(abs(ours - theirs) <= relative * max(abs(ours), abs(theirs)))
+
+
+def _same_in_32_bits(ours: Any, theirs: Any) -> bool:
+    """A Float32 of Feast's comes back from the online store as such, and history has it as it was computed."""
+    return isinstance(ours, float) and isinstance(theirs, float) and float(np.float32(theirs)) == ours

@@ -15,6 +15,7 @@ WHY: dict[Cause, str] = {
     "late_batch_row": "the batch row was not online yet",
     "changed_definition": "served by other definitions",
     "incomplete": "the receipt says that something was missing",
+    "began_empty": "the windows began empty: no backfill",
     "unexplained": "UNEXPLAINED",
 }
 

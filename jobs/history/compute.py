@@ -71,6 +71,7 @@ def compute(
     end_ms: int | None = None,
     events: Written | None = None,
     histories: Mapping[str, Written] | None = None,
+    begins: Mapping[str, int] | None = None,
     threads: int = 2,
     on_progress: Progress | None = None,
 ) -> pa.Table:
@@ -83,6 +84,7 @@ def compute(
             end_ms=end_ms,
             events=events,
             histories=histories,
+            begins=begins,
             threads=threads,
             on_progress=on_progress,
         )
@@ -100,6 +102,7 @@ def stream_features(
     label: str | None = None,
     windows: Windows = windows_here,
     entities_at: int | None = None,
+    begins: Mapping[str, int] | None = None,
     threads: int = 2,
     on_progress: Progress | None = None,
 ) -> Iterator[pa.Table]:
@@ -115,12 +118,13 @@ def stream_features(
     earlier rows contribute, those before ``start_ms`` too. Times are UTC milliseconds, as is the event time in the result.
     ``windows`` computes the windows; all else is computed here.
     ``entities_at`` is the time of the spine's rows where they are entities (`jobs.predict.entities`), which have none.
+    ``begins``: by source, the time of the first row of it that counts; older ones are as if history did not have them.
 
     Raises `SettingError` for a file that is not there or does not fit its source, and where DuckDB's memory is too small.
     """
     plan = service.plan
     request = requested(service, Span(start_ms, end_ms), events, histories, label)
-    request = msgspec.structs.replace(request, entities_at=entities_at)
+    request = msgspec.structs.replace(request, entities_at=entities_at, begins=begins or {})
     sources = _read_sources(plan)
     parts = len(sources) + len(plan.windows) + len(plan.batch)
     step = Steps(on_progress, parts + 1)
@@ -157,10 +161,11 @@ def _read_sources(plan: Plan) -> list[Source]:
 
 def _needed(request: Request, source: Source) -> Span:
     """The times of the rows that lie in a window of a query."""
-    if request.times.start_ms is None:
-        return request.times
-    longest = max((stage.longest_ms for stage in request.plan.windows if stage.source == source.name), default=1)
-    return Span(request.times.start_ms + 1 - longest, request.times.end_ms)
+    starts = [request.begins[source.name]] if source.name in request.begins else []
+    if request.times.start_ms is not None:
+        longest = max((stage.longest_ms for stage in request.plan.windows if stage.source == source.name), default=1)
+        starts.append(request.times.start_ms + 1 - longest)
+    return Span(max(starts, default=None), request.times.end_ms)
 
 
 def _create_batch(connection: duckdb.DuckDBPyConnection, request: Request, view: BatchView, table: str) -> None:

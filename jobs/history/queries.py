@@ -39,6 +39,8 @@ class Request(msgspec.Struct, frozen=True):
     event_times: EventTimes = EVENT_TIMES
     entities_at: int | None = None
     """The time of the spine's rows, where they are entities without one."""
+    begins: Mapping[str, int] = {}
+    """By source, the time of the first row that contributes."""
 
     def history(self, source: Source) -> Written:
         """Where the rows of ``source`` are."""

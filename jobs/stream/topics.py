@@ -72,7 +72,7 @@ def look(job: AnyJob, config: StreamConfig, state: Path, *, is_restored: bool, s
             _refuse_others(before.topic_ids, ids, state)
             read = _read(admin, config.sql.group_of(job), before) if is_restored else {}
             compacted = _compacted(admin, job)
-            partitions = _Partitions(consumer, EventTimes(config.sql.max_ahead_ms, config.sql.max_age_days))
+            partitions = Partitions(consumer, EventTimes(config.sql.max_ahead_ms, config.sql.max_age_days))
             begins = {source.topic: partitions.begins(source.topic) for source in job.sources}
             whole = {s.name: _whole_from(partitions, s, read, job.lateness_ms, s.topic in compacted) for s in job.sources}
             newest = {s.name: _newest_read(partitions, s, read) for s in job.sources} if job.mode == "event_time" else {}
@@ -150,7 +150,7 @@ def _compacted(admin: Any, job: AnyJob) -> set[str]:
 
 
 def _whole_from(
-    partitions: _Partitions, source: Source, read: Mapping[TopicPartition, int], lateness_ms: int, is_compacted: bool
+    partitions: Partitions, source: Source, read: Mapping[TopicPartition, int], lateness_ms: int, is_compacted: bool
 ) -> int | None:
     """The time that an event of ``source`` may have at most if it was deleted before the job could read it; None: none was.
 
@@ -176,7 +176,7 @@ def _first(times: list[int], lateness_ms: int) -> int:
     return times[0] + min(disorder, lateness_ms)
 
 
-def _newest_read(partitions: _Partitions, source: Source, read: Mapping[TopicPartition, int]) -> int | None:
+def _newest_read(partitions: Partitions, source: Source, read: Mapping[TopicPartition, int]) -> int | None:
     """The time of the newest of the last events that the job has read; None where it has read none, or they are gone."""
     begins = partitions.begins(source.topic)
     ends = {place: end for place, end in read.items() if place.topic == source.topic and place.partition in begins}
@@ -184,7 +184,7 @@ def _newest_read(partitions: _Partitions, source: Source, read: Mapping[TopicPar
     return max((at for some in times for at in some), default=None)
 
 
-class _Partitions:
+class Partitions:
     """Partitions, and the event times of records in them."""
 
     def __init__(self, consumer: Any, event_times: EventTimes) -> None:

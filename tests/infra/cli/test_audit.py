@@ -11,12 +11,16 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import duckdb
 import msgspec
 import pytest
 from kafka import KafkaProducer
 
 from features.definitions.load import load
 from features.errors import SettingError
+from features.inputs.columns import all_features
+from features.plan import Source
+from features.seam import Seam
 from features.service import Service
 from features.times import DAY_MS, day_ms
 from infra.cli import page_explain, run
@@ -25,6 +29,10 @@ from infra.local import stack
 from infra.local.broker import Broker
 from infra.settings import load_settings, run_folder
 from jobs.history.batch_views import materialize
+from jobs.history.compute import compute
+from jobs.stream.backfill import record
+from jobs.stream.files import keep, sources_file
+from jobs.stream.topics import Sources
 from schemas import DeadLetter, FeatureVector, LateRow, Origin, Prediction
 from schemas.codec import encode
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
@@ -230,6 +238,53 @@ def test_an_unexplained_difference_is_exit_code_1(
     assert "2 events of history were never served" in " ".join(said.err.split())
 
 
+def test_windows_that_began_empty_are_a_cause(
+    project: Project, broker: Broker, audited: Audited, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """What a job gave that had the days' rows alone is explained by that, unless it was backfilled; a lost row is not."""
+    spine, name = project.service.plan.spine_source, "customer_spend__count_7d"
+    begin = min(vector.event_time for vector, _ in project.told)
+    histories = {source.name: _since(project, source, begin, tmp_path) for source in project.service.plan.sources}
+    whole = {vector.event_id: vector.features for vector, _ in project.told}
+    table = compute(
+        project.service, wanted=all_features(project.service.plan), start_ms=START, end_ms=START + 2 * DAY_MS, histories=histories
+    )
+    told = list(served(project.service.plan, table))
+    project = project._replace(told=told)
+    count = sum(vector.features[feature] != true for vector, _ in told for feature, true in whole[vector.event_id].items())
+    write(broker, spine.topic, [(prediction.receipt.arrived_at, vector.event) for vector, prediction in told])
+    state = run_folder(project.folder, load_settings(project.folder)) / "checkpoints" / project.name / "digest" / "heap"
+    keep(sources_file(state), Sources(begins={source.topic: {0: 0} for source in project.service.plan.sources}))
+    publish(project, broker)
+    code, found = audited()
+    causes = _causes(found)
+    assert (code, found["found"]["unexplained"]) == (0, 0)
+    assert sum(of["began_empty"] for of in causes.values()) == count > 1000
+    assert {cause for of in causes.values() for cause in of} == {"began_empty"}
+    assert run(["audit", project.name, "--project", str(project.folder), *DAYS]) == 0
+    said = capsys.readouterr()
+    assert "began empty" in said.out
+    assert f"{count:,} values are of windows that began empty" in " ".join(said.err.split())
+    event = next(vector for vector, _ in told if vector.features[name] != whole[vector.event_id][name])
+    assert run(["explain", project.name, str(event.event_id), "--project", str(project.folder), "--json"]) == 0
+    values = {one["feature"]: one["cause"] for one in json.loads(capsys.readouterr().out)["values"]}
+    assert values[name] == "began_empty"
+    record(state, Seam(begin, {spine.name: begin - DAY_MS}, 1))
+    code, found = audited()
+    assert (code, found["found"]["unexplained"]) == (1, count), "a backfilled job lost its rows"
+
+
+def test_windows_that_began_empty_hide_no_lost_row(project: Project, broker: Broker, audited: Audited) -> None:
+    """One row less than the topic had is unexplained, in windows that began empty too."""
+    spine = project.service.plan.spine_source
+    write(broker, spine.topic, [(prediction.receipt.arrived_at, vector.event) for vector, prediction in project.told])
+    state = run_folder(project.folder, load_settings(project.folder)) / "checkpoints" / project.name / "digest" / "heap"
+    keep(sources_file(state), Sources(begins={source.topic: {0: 0} for source in project.service.plan.sources}))
+    publish(project, broker, {len(project.told) - 1: lambda one: changed(one, {"customer_spend__count_30d": 0})})
+    code, found = audited()
+    assert (code, _causes(found)) == (1, {"customer_spend__count_30d": {"unexplained": 1}})
+
+
 def test_an_event_is_explained(project: Project, broker: Broker, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """The rows in its windows make up its values, and the late label that it lacks is named, in JSON, as text and on a page."""
     (number,) = _with_labels(project, 1)
@@ -286,6 +341,14 @@ def test_an_event_that_was_never_served_is_explained_by_history(
     for wanted, rule in (("123456789", "nor has the history of 'transactions'"), ("x", "has a whole number as its id")):
         assert run([*command, wanted]) == 2
         assert rule in " ".join(capsys.readouterr().err.split())
+
+
+def _since(project: Project, source: Source, begin: int, folder: Path) -> Path:
+    """A source's history without what is from before a time."""
+    out = folder / f"{source.name}.parquet"
+    rows = f"SELECT * FROM '{project.folder / source.history}' WHERE epoch_ms({source.time}) >= {begin}"
+    duckdb.execute(f"COPY ({rows}) TO '{out}'")
+    return out
 
 
 def publish(

@@ -172,6 +172,50 @@ def test_late_rows_explain_no_more_over_all_spans() -> None:
     assert _spans(2).unexplained == 0
 
 
+def test_windows_that_began_empty_explain_what_the_topics_alone_give() -> None:
+    """The very value that history gives from the beginning on; a late row explains first, and another value is a defect."""
+    since = _table(1).set_column(4, RISK, pa.array([2])).set_column(7, RATIO, pa.array([8.5]))
+    wrong = _served(values={RISK: 2, RATIO: 8.5})
+    assert since.column_names == _table(1).column_names
+    assert _began(wrong, since) == {RISK: "began_empty", RATIO: "began_empty"}
+    assert _began(wrong, since, _late()) == {RISK: "late_row", RATIO: "late_row"}
+    assert _began(_served(values={RISK: 1, RATIO: 4.5}), since) == {RISK: "unexplained", RATIO: "unexplained"}
+    assert _began(_served(values={RISK: 2, RATIO: 9.0}), since) == {RISK: "began_empty", RATIO: "unexplained"}
+    assert _began(wrong, None) == {RISK: "unexplained", RATIO: "unexplained"}
+    assert _began(wrong, _table(2)) == {RISK: "unexplained", RATIO: "unexplained"}, "the event is before the beginning"
+
+
+def test_a_list_of_windows_that_began_empty_is_explained_by_all_of_its_columns() -> None:
+    """One of them right and the other not is a defect."""
+    since = _table(1).set_column(6, LAST, pa.array([[0.75]]))
+    assert _began(_served(values={f"{LAST}_1": None}), since) == {LAST: "began_empty"}
+    assert _began(_served(values={f"{LAST}_1": None, f"{LAST}_2": 9.0}), since) == {LAST: "unexplained"}
+
+
+def test_an_on_demand_value_alone_is_explained_by_windows_that_began_empty() -> None:
+    """Where the model lacks an input of the function, the function's own value from the topics' beginning on tells."""
+    since = _table(1).set_column(4, RISK, pa.array([2])).set_column(7, RATIO, pa.array([8.5]))
+    without = msgspec.structs.replace(_served(), values={RATIO: 8.5, MEAN: 0.5})
+    assert _began(without, since) == {RATIO: "began_empty"}
+    assert _began(msgspec.structs.replace(without, values={RATIO: 9.0, MEAN: 0.5}), since) == {RATIO: "unexplained"}
+
+
+def test_only_a_difference_has_the_beginning_computed() -> None:
+    """It costs a second run over history."""
+
+    def began() -> pa.Table:
+        raise AssertionError
+
+    Tally(PLAN, FUNCTIONS).add(_table(1), [_served()], lambda places: {}, began)
+    Tally(PLAN, FUNCTIONS).add(_table(1), [_served(values={RISK: 2, RATIO: 8.5})], lambda places: _late(), began)
+
+
+def _began(one: Served, since: pa.Table | None, ledger: Ledger | None = None) -> dict[str, str]:
+    """As `_causes`, where ``since`` is what the topics alone give."""
+    added = Tally(PLAN, FUNCTIONS).add(_table(1), [one], lambda places: ledger or {}, lambda: since)
+    return {found.feature: cause for found, cause in added}
+
+
 def _spans(values: float) -> Comparison:
     tally = Tally(PLAN, FUNCTIONS)
     for event in (1, 2):

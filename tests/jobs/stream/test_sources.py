@@ -13,11 +13,15 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
 from features.job import job_plan
 from features.plan import Plan
+from features.seam import seam_at
 from features.service import Service
-from features.times import DAY_MS
+from features.times import DAY_MS, EVENT_TIMES
 from infra.config import stream_config
 from infra.local.broker import Broker
 from infra.settings import StreamSettings
+from jobs.stream.backfill import forget, record
+from jobs.stream.beginning import began_empty, first_events
+from jobs.stream.files import keep, sources_file
 from jobs.stream.topics import Sources, event_time, look
 from tests.support.streams import own_topics
 from tests.support.transactions import write
@@ -60,6 +64,36 @@ def test_a_topic_from_which_nothing_was_deleted_is_whole(broker: Broker, small: 
     assert found.whole_after_ms == {}
     assert found.topic_ids.keys() == {source.topic for source in plan.sources}
     assert looked(broker, plan, tmp_path, is_restored=True) == found
+
+
+@pytest.mark.stack
+def test_a_topic_begins_with_its_first_events(broker: Broker, small: Service) -> None:
+    """The oldest, bad input aside; an empty topic begins with the spine; where the first are gone, nothing is known."""
+    plan = own_topics(broker, small.plan)
+    client = {"bootstrap_servers": broker.bootstrap}
+    assert first_events(client, plan, EVENT_TIMES) == {}, "no event of the spine"
+    send(broker, plan, [-5, T + HOUR, T, T + 2 * HOUR])
+    assert first_events(client, plan, EVENT_TIMES) == {source.name: T for source in plan.sources}
+    delete_before(broker, plan, 1)
+    assert first_events(client, plan, EVENT_TIMES) == {}
+
+
+@pytest.mark.core
+def test_windows_began_empty_where_a_job_is_known_that_was_not_backfilled(small: Service, tmp_path: Path) -> None:
+    """Not where there is none, nor where one has other topics, nor where one of several began with a history."""
+    plan = small.plan
+    states = [tmp_path / "job" / digest / "heap" for digest in ("a", "b")]
+    begins: dict[str, dict[int, int]] = {source.topic: {0: 0} for source in plan.sources}
+    assert not began_empty(tmp_path, plan)
+    keep(sources_file(states[0]), Sources(begins={plan.spine_source.topic: {0: 0}}))
+    assert not began_empty(tmp_path, plan)
+    for state in states:
+        keep(sources_file(state), Sources(begins=begins))
+    assert began_empty(tmp_path, plan)
+    record(states[1], seam_at(job_plan([plan]), T, 1))
+    assert not began_empty(tmp_path, plan)
+    forget(states[1])
+    assert began_empty(tmp_path, plan)
 
 
 @pytest.mark.stack

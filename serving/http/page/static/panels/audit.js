@@ -4,7 +4,7 @@ export const id = "audit";
 export const title = "Served against history, and late rows";
 export const every = 15;
 
-const CAUSES = { late_row: "late row", late_batch_row: "late batch row", changed_definition: "other definition", incomplete: "incomplete", unexplained: "unexplained" };
+const CAUSES = { late_row: "late row", late_batch_row: "late batch row", changed_definition: "other definition", incomplete: "incomplete", began_empty: "began empty", unexplained: "unexplained" };
 
 export function draw(element, data, { service }) {
   element.replaceChildren(...(data.report ? audited(data.report) : [el("p", { class: "notice" }, `Nobody has held what ${service} served against history: `, el("code", {}, `headrace audit ${service}`))]),
