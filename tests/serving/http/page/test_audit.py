@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from jobs.audit.audit import Audit
-from jobs.audit.comparison import Compared, Comparison
+from jobs.audit.comparison import CAUSES, Compared, Comparison
 from jobs.audit.report import report
 from schemas import LateRow, Origin
 from schemas.topics import LATE_ROWS
@@ -21,10 +21,10 @@ from tests.serving.http.page.support import PHONE, Opened, fits, page_of
 
 def found(unexplained: int) -> Audit:
     """An audit of two features, one of which differs."""
-    causes = {"late_row": 3, "late_batch_row": 0, "changed_definition": 0, "incomplete": 0, "unexplained": unexplained}
+    causes = dict.fromkeys(CAUSES, 0) | {"late_row": 3, "unexplained": unexplained}
     features = [
         Compared("recent__count", "orders_by_shop", 1000),
-        Compared("recent__sum_price", "orders_by_shop", 1000, 3 + unexplained, causes, ["event <7>: 1 is 2"] * unexplained),  # type: ignore[arg-type]
+        Compared("recent__sum_price", "orders_by_shop", 1000, 3 + unexplained, causes, ["event <7>: 1 is 2"] * unexplained),
     ]
     return Audit("orders", "0" * 64, NOON, NOON + 1000, 1000, 2, 0, 0, 4, 0, Comparison(998, 2, [1, 2], features))
 
