@@ -108,19 +108,25 @@ def test_what_cannot_be_used_is_said_and_the_version_serves(
         raise SettingError(line["error"])
 
 
-def test_scores_that_differ_when_tuned_are_not_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The golden batch is replayed with the settings; where it disagrees, the version serves with the defaults."""
+@pytest.mark.parametrize(("steps", "refused"), [(1, False), (2, False), (8, True)])
+def test_scores_that_differ_when_tuned_are_not_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int, refused: bool
+) -> None:
+    """The golden batch is replayed with the settings; where it disagrees, the version serves with the defaults.
+
+    By two of a float32's steps at 1, 2**-23, any sum in another order may be off.
+    """
     registry, model = registered(tmp_path)
     registry.tune("orders", 1, tuned(model))
 
-    def wrong(session: Any) -> Any:
-        """Runs that give other numbers."""
-        return lambda names, fed: [raw + 1 if raw.ndim == 2 else raw for raw in session.run(names, fed)]
+    def off(session: Any) -> Any:
+        """Runs that give other scores."""
+        return lambda names, fed: [raw + raw.dtype.type(steps * 2.0**-23) for raw in session.run(names, fed)]
 
-    monkeypatch.setattr(running, "_bound", wrong)
+    monkeypatch.setattr(running, "_bound", off)
     with capture_logs() as lines:
         loaded = load_model(registry.get("orders", 1), lambda: HERE)
-    assert "got score" in lines[0]["error"]
+    assert ["got score" in line["error"] for line in lines] == ([True] if refused else [])
     assert 0 < loaded.score([(0, 0)]).scores[0] < 0.5
 
 
@@ -130,6 +136,21 @@ def test_a_provider_that_does_not_start_is_not_taken_for_the_cpu(monkeypatch: py
     with pytest.raises(SettingError, match=r"got TensorrtExecutionProvider, which is installed and does not start"):
         open_session(stumps([0.25]), Execution(provider="TensorrtExecutionProvider"))
     assert open_session(stumps([0.25])).get_providers() == [session.CPU]
+
+
+def test_cuda_multiplies_float32_as_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its default rounds to 10 bits first, and scores are others; no GPU is here, so what ONNX Runtime is told is looked at."""
+    told: list[Any] = []
+
+    def refuse(*_: Any, **given: Any) -> None:
+        told.append(dict(zip(given["providers"], given["provider_options"], strict=True)))
+        raise RuntimeError("no GPU")
+
+    monkeypatch.setattr(session, "providers", lambda: (session.CUDA, session.CPU))
+    monkeypatch.setattr(session.ort, "InferenceSession", refuse)
+    with pytest.raises(SettingError, match=r"got CUDAExecutionProvider, which is installed and does not start \(no GPU\)"):
+        open_session(stumps([0.25]), Execution(provider=session.CUDA))
+    assert told == [{session.CUDA: {"use_tf32": "0"}, session.CPU: {}}]
 
 
 def test_a_machine_is_its_cpu_its_cores_and_its_libraries(tmp_path: Path) -> None:
