@@ -105,7 +105,7 @@ class HistorySettings(Section):
 class ScorerSettings(Section):
     """The scorers."""
 
-    processes: int = Field(default=1, ge=1)
+    processes: int = Field(default=1, ge=1, le=1024)
     """How many scorers of each service `headrace up` runs: they share the partitions of its feature vectors."""
     instance: int = Field(default=0, ge=0)
     """The number of this machine's first scorer of a service; all scorers of a service have different ones. One that starts
