@@ -75,7 +75,6 @@ def _run(service: str, where: Path, written: Path | None) -> None:
     from serving.monitor.run import run
 
     log_plainly()
-    give_way()
     settings = settings_of(where, written)
     folders, registry = stack.Folders(run_folder(where, settings)), registry_of(where, settings)
     client = settings.kafka.client(stack.bootstrap(where, settings))
@@ -90,6 +89,7 @@ def _run(service: str, where: Path, written: Path | None) -> None:
     topics.require(client, predictions(service).name)
     topics.create(client, {ALARMS.name: 1}, ALARMS.config, settings.kafka.replication)
     rights.require(client, rights.of_monitor(service, config.group))
+    give_way()
     run(service, references(registry), config, retraining=retraining_of(service, where, settings, written))
 
 

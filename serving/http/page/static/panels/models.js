@@ -11,8 +11,8 @@ const METRICS = ["average_precision", "auc", "mae", "rmse"];
 export function draw(element, data) {
   const rows = data.versions.flatMap((one) => {
     const which = [`${one.model} v${one.version}`];
-    const about = [metric(one.metrics), trained(one)];
-    if (!one.environments.length) return [[...which, "", "", "", time(one.created_at), "", "", ...about]];
+    const about = () => [metric(one.metrics), trained(one)]; // anew for each row: a node is in one place
+    if (!one.environments.length) return [[...which, "", "", "", time(one.created_at), "", "", ...about()]];
     return one.environments.map((place) => [
       ...which,
       el("strong", {}, place.alias),
@@ -21,7 +21,7 @@ export function draw(element, data) {
       time(place.since),
       number(place.events_per_second),
       place.p99_ms === null ? "–" : `${number(place.p99_ms)} ms`,
-      ...about,
+      ...about(),
     ]);
   });
   const columns = ["version", "environment", { name: "share", number: true }, "state", "since (UTC)", { name: "events/s", number: true },
