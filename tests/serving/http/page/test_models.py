@@ -48,6 +48,22 @@ def test_versions_environments_and_shares(registry: Registry, sources: Sources, 
         expect(panel).to_contain_text("orders v3 is not in service in canary on scorer 0: it takes <b>another</b> plan")
 
 
+def test_a_version_in_two_places_is_whole_in_both_rows(
+    registry: Registry, sources: Sources, open_page: Callable[..., Opened]
+) -> None:
+    """What it was trained on is in the canary's row and in staging's."""
+    for _ in range(2):
+        made_model(registry)
+    registry.set_alias("orders", "production", 1)
+    registry.set_alias("orders", "staging", 2)
+    registry.change("orders", Change(action="canary", model="orders", version=2, share=0.1))
+    with page_of(sources) as running:
+        rows = open_page(running.address).panel("models").locator("tbody tr")
+        expect(rows).to_have_count(3)
+        for place in range(3):
+            expect(rows.nth(place).locator("td").last).to_have_text("1970-01-01 to before 1970-01-02")
+
+
 def test_no_model_says_what_to_run(sources: Sources, open_page: Callable[..., Opened]) -> None:
     """The empty state has the command."""
     with page_of(sources) as running:
