@@ -147,7 +147,7 @@ def test_more_at_once_than_may_be_are_told_to_come_back(fraud: Service, tmp_path
 
 def test_a_request_has_a_response_by_its_deadline(fraud: Service, tmp_path: Path) -> None:
     """Whatever the model does: 503, to be tried again."""
-    slow_model(fraud, tmp_path)
+    slow_model(fraud, tmp_path, products=600)
     with serving([fraud], tmp_path, deadline_ms=20) as running:
         began = time.monotonic()
         response = running.predict(event())

@@ -4,6 +4,7 @@ import { el, mark, number, table, time } from "../dom.js";
 export const id = "letters";
 export const title = "Dead letters";
 export const every = 15;
+export const wide = true;
 
 const MEANINGS = {
   empty: "the record has no value",
