@@ -112,7 +112,7 @@ def _refusal(said: str) -> str:
     """What to do about an error of ONNX Runtime, by what is in its text."""
     if "xternal data" in said or "xternal_data" in said:
         return "a model is one file; got one with external data; save it with its weights within (onnx.save_model(model, path))"
-    came = f"ONNX Runtime {ort.__version__} says: {' '.join(said.split())[:300]}"
+    came = f"ONNX Runtime {ort.__version__} says: {said[:300]}"
     if "opset" in said.lower() or "IR version" in said:
         return f"a model has an opset that ONNX Runtime has; {came}; convert it with a lower target_opset"
     if "No Op registered" in said or "is not a registered function/op" in said:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -136,8 +135,10 @@ def explain(
     table = _true_row(service, event_id, at, None if in_history else event, histories, on_progress)
     row = {name: to_list(table[name])[0] for name in table.column_names}
     late = [] if prediction is None else late_after(plan, client, prediction, row)
-    began = partial(_of_beginning, service, Span(at, at + 1), histories, begins) if in_history else (lambda: None)
-    causes, served = _compared(service, found, vector, table, late, began)
+    span = Span(at, at + 1)
+    causes, served = _compared(
+        service, found, vector, table, late, lambda: of_beginning(service, span, histories, begins()) if in_history else None
+    )
     around = {stage.name: history.around(stage, row) for stage in plan.windows}
     return Explanation(
         service=service.name,
@@ -181,10 +182,6 @@ def _true_row(
             f"bring history up to date, or name it with --history {source.name}=FILE"
         )
     return table.slice(ids.index(event_id), 1)
-
-
-def _of_beginning(service: Service, span: Span, histories: Mapping[str, Written] | None, begins: Begins) -> pa.Table | None:
-    return of_beginning(service, span, histories, begins())
 
 
 def _compared(

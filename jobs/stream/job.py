@@ -42,11 +42,11 @@ def run(job: AnyJob, config: StreamConfig, stop: threading.Event | None = None) 
             config.ready_file.unlink(missing_ok=True)  # of an earlier start
         try:
             _run(job, config, stop)
-        except Exception:
+        except Exception as error:
             if config.cluster or not stop.is_set():
                 raise
             # A signal to the whole process group ends the JVM too, and so whatever was asked of it.
-            log.info("stream.stop", services=",".join(job.services))
+            log.info("stream.stop", services=",".join(job.services), after=type(error).__name__)
 
 
 def _run(job: AnyJob, config: StreamConfig, stop: threading.Event) -> None:
