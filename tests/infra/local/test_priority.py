@@ -18,15 +18,20 @@ from infra.local.priority import AUTOGROUP, give_way
 
 os.nice(int(sys.argv[1]))
 give_way()
-print(os.getpriority(os.PRIO_PROCESS, 0), AUTOGROUP.read_text().split()[-1] if AUTOGROUP.exists() else "none")
+group = AUTOGROUP.read_text().split() if AUTOGROUP.exists() else []
+print(os.getpriority(os.PRIO_PROCESS, 0), group[-1] if group else "none")
 """
 
 
 def _after(less: int, *, own_session: bool) -> tuple[int, str]:
-    """The priority of a process that gave way, and of its session."""
+    """The priority of a process that gave way, and of its session: "none" where Linux groups no sessions, or not this one.
+
+    What the machine's init started without a session of its own has an empty file there.
+    """
     command = [sys.executable, "-c", PROGRAM, str(less)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, start_new_session=own_session).stdout
-    priority, of_session = said.split()
+    done = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=own_session)
+    assert done.returncode == 0, done.stderr
+    priority, of_session = done.stdout.split()
     return int(priority), of_session
 
 
