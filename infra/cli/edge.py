@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -75,7 +76,7 @@ def export_edge(
     check = (
         f"serve the folder on localhost or by https, and open its {PAGE}"
         if runner == "browser"
-        else f"python {out}/run.py --check"
+        else f"python {shlex.quote(f'{out}/run.py')} --check"
     )
     show.out.print(f"Next: copy the folder; {check}; its README.md says more", markup=False)
 

@@ -10,6 +10,7 @@ from features.errors import SettingError
 from features.inputs.matrix import Floats
 from features.inputs.signature import Task
 from jobs.training.fitted import Labels
+from jobs.training.networks import Sequences
 
 
 class RefusedError(SettingError):
@@ -26,6 +27,8 @@ class Learnt(msgspec.Struct, frozen=True):
     task: Task
     teachers: tuple[bytes, ...] = ()
     """Further models whose scores a student is taught, in the mean with the candidate's; ONNX, with its input and outputs."""
+    sequences: Sequences = ()
+    """The service's lists, as a convolution takes them; none where it has none, or they are of several lengths."""
 
 
 class Candidate(msgspec.Struct, frozen=True):

@@ -29,6 +29,7 @@ from jobs.training.bootstrap import Interval, bootstrap
 from jobs.training.config import TrainConfig
 from jobs.training.keys import keys_of
 from jobs.training.metrics import Doubles, main_metric, measure
+from jobs.training.networks import Sequences, sequences_of
 from jobs.training.reference import reference_of, watched
 from jobs.training.rows import Rows, rows_of
 from jobs.training.split import Split, test_rows
@@ -112,7 +113,9 @@ def compress(
     told = on_progress or (lambda step, done, total: None)
     rows = rows_of(service, config, split, threads=threads, on_progress=on_progress)
     x = table_matrix(rows.table, service.plan, original.signature.columns)
-    learnt, judged = _learnt(rows, x, split, config, teachers), _judged(service, rows, x, split, config)
+    sequences = _sequences(service.plan, original.signature)
+    learnt = _learnt(rows, x, split, config, teachers, sequences)
+    judged = _judged(service, rows, x, split, config)
     kept = _original(original, judged)
     made, refused = _made(original, learnt, judged, recipes, told)
     measured, again = _measured([kept, *made], original.signature, judged, config, resamples, told)
@@ -174,11 +177,19 @@ def _reference(
     )
 
 
-def _learnt(rows: Rows, x: Floats, split: Split, config: TrainConfig, teachers: Sequence[bytes]) -> Learnt:
+def _sequences(plan: Plan, signature: Signature) -> Sequences:
+    """The lists of the model's columns that one convolution can take; none where there are none such."""
+    try:
+        return sequences_of(plan, signature.columns)
+    except SettingError:
+        return ()
+
+
+def _learnt(rows: Rows, x: Floats, split: Split, config: TrainConfig, teachers: Sequence[bytes], sequences: Sequences) -> Learnt:
     """All rows of the training days that a float32 holds, those without a label too."""
     days = rows.frame["day"].between(split.first_day, split.first_day + split.days, inclusive="left").to_numpy()
     held = days & ~np.isinf(x).any(axis=1)
-    return Learnt(x[held], rows.frame["label"].to_numpy(np.float64)[held], config.task, tuple(teachers))
+    return Learnt(x[held], rows.frame["label"].to_numpy(np.float64)[held], config.task, tuple(teachers), sequences)
 
 
 def _judged(service: Service, rows: Rows, x: Floats, split: Split, config: TrainConfig) -> Judged:

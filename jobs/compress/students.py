@@ -12,10 +12,14 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.neural_network import MLPRegressor
 from sklearn.tree import DecisionTreeRegressor
 
+from features.errors import SettingError
 from features.inputs.matrix import Floats
 from features.inputs.signature import Task
+from jobs.compress.candidate import RefusedError
 from jobs.training.fitted import Fitted, Labels
+from jobs.training.networks import Sequences, check_extra
 from jobs.training.scikit import fit_pipeline
+from jobs.training.trainers import cnn as convolutions
 from jobs.training.trainers import lightgbm
 
 AGREEMENT = 1e-4
@@ -23,6 +27,10 @@ AGREEMENT = 1e-4
 SURE, SUREST = 0.1, 1e-6
 """Chances whose log odds are taught are kept from 0 and 1 by so much of the rarer outcome's mean chance, and by so much at least:
 a row that a teacher calls 1 in a million is no other lesson than one that it calls 1 in ten thousand."""
+
+
+STEP = 0.003
+"""A student cnn's first step size, larger than the trainer's: it is a smaller network, and scores are smoother than labels."""
 
 
 class Lesson(msgspec.Struct, frozen=True):
@@ -37,6 +45,8 @@ class Lesson(msgspec.Struct, frozen=True):
     task: Task
     hard: float
     """The weight of a known label, against that of the teacher's score, 1 - hard."""
+    sequences: Sequences = ()
+    """As `jobs.compress.candidate.Learnt` has them."""
 
     @property
     def targets(self) -> Labels:
@@ -76,7 +86,7 @@ class Taught(msgspec.Struct, frozen=True):
     """Whether that is the log odds of the score."""
 
 
-Student = Literal["boosted", "tree", "forest", "mlp"]
+Student = Literal["boosted", "tree", "forest", "mlp", "cnn"]
 
 
 def boosted(lesson: Lesson, size: Size) -> Taught:
@@ -117,7 +127,40 @@ def mlp(lesson: Lesson, size: Size) -> Taught:
     return _of_scikit(lesson, model, lesson.numbers, scaled=True, log_odds=lesson.log_odds)
 
 
-STUDENTS: dict[Student, Callable[[Lesson, Size], Taught]] = {"boosted": boosted, "tree": tree, "forest": forest, "mlp": mlp}
+def cnn(lesson: Lesson, size: Size) -> Taught:
+    """The trainer's network with one convolution over the lists, fitted as `boosted` is.
+
+    Raises `RefusedError` where there are no lists, and where the extra is missing.
+    """
+    if not lesson.sequences:
+        raise RefusedError(
+            "a student cnn takes lists, features last_<n> of one <n> (docs/definitions.md); got a model without such inputs; "
+            "take student=mlp"
+        )
+    try:
+        check_extra("a student cnn")
+    except SettingError as error:  # of this student: others may still do
+        raise RefusedError(str(error)) from None
+    fitted = convolutions.fit(
+        lesson.x,
+        lesson.numbers,
+        "regression",
+        lesson.sequences,
+        layers=1,
+        width=size.units,
+        learning_rate=STEP,
+        seed=size.seed,
+    )
+    return Taught(onnx.load_model_from_string(fitted.onnx), fitted.predict, lesson.log_odds)
+
+
+STUDENTS: dict[Student, Callable[[Lesson, Size], Taught]] = {
+    "boosted": boosted,
+    "tree": tree,
+    "forest": forest,
+    "mlp": mlp,
+    "cnn": cnn,
+}
 """Each by its name, which `Student` lists too."""
 
 

@@ -17,7 +17,8 @@ Events in, predictions out: the same sliding windows and the same model as in th
 An event is a JSON object a line, with the columns of `{spine}`: {columns}.
 {others}
 Before the first event the runner holds every file that it uses against `manifest.json`, and replays {golden} golden vectors:
-windows equal to the bit, scores within {tolerance}. If anything differs it says so in one line, and does not run.
+windows to the bit, means of floats and variances within their rule's bounds, scores within {tolerance}. If anything differs it
+says so in one line, and does not run.
 
 ## What the device must see
 
@@ -66,7 +67,7 @@ const runner = await open({{ state: "till-7" }});     // checks the bundle, and 
 const line = await runner.take('{{"{event_id}": 1}}'); // the prediction, a line of JSON
 ```
 
-`browser/runner.js` has all options, with the names that they have for Python. State and outbox are in the browser's database;
+`browser/runner.js` has all options and their defaults, at its beginning. State and outbox are in the browser's database;
 `runner.file(name)` gives a file of the outbox, and the page downloads it.
 """
 

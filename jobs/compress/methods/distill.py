@@ -33,10 +33,12 @@ def compress(
     The method is Bucila, Caruana & Niculescu-Mizil's "Model compression" (2006), the weight of known labels beside the teacher's
     scores that of Hinton, Vinyals & Dean, "Distilling the knowledge in a neural network" (2015, section 2), here in the targets'
     mean. The teacher is the candidate, or with `Learnt.teachers` the mean of all their scores. ``student``: boosted trees, one
-    tree, a forest or an mlp, whatever the teacher is. ``trees``, ``depth`` and ``leaves`` are the most that a student of trees
-    has, ``units`` the mlp's hidden ones. ``hard`` is the weight of a label that is known, from 0 to 1.
+    tree, a forest, an mlp or a cnn, whatever the teacher is. ``trees``, ``depth`` and ``leaves`` are the most that a student of
+    trees has, ``units`` the mlp's hidden ones, or the cnn's filters. ``hard`` is the weight of a label that is known, from 0 to
+    1.
 
-    Raises `RefusedError` where the outputs are more than a score and its label, and `SettingError` for a parameter out of bounds.
+    Raises `RefusedError` where the outputs are more than a score and its label, or a cnn has no lists to take, and
+    `SettingError` for a parameter out of bounds.
     """
     for name, value, least in (("trees", trees, 1), ("depth", depth, 1), ("leaves", leaves, 2), ("units", units, 1)):
         if value < least:
@@ -44,7 +46,7 @@ def compress(
     if not 0 <= hard <= 1:
         raise SettingError(f"distill has a weight of hard labels from 0 to 1; got hard={hard:g}; give hard=0.3, say")
     shape = shape_of(candidate.onnx, learnt.x)
-    lesson = Lesson(learnt.x, _taught(candidate, learnt), learnt.labels, learnt.task, hard)
+    lesson = Lesson(learnt.x, _taught(candidate, learnt), learnt.labels, learnt.task, hard, learnt.sequences)
     taught = STUDENTS[student](lesson, Size(trees, depth, leaves, units, seed))
     made = rewritten(dressed(taught.onnx, shape, log_odds=taught.log_odds))
     _check(made, taught, learnt)

@@ -75,7 +75,11 @@ def cpu_of(machine: str | None = None, info: Path = Path("/proc/cpuinfo")) -> tu
 def _check(onnx: bytes, kind: Kind) -> None:
     if not weighted(onnx):
         found = ", ".join(operators(onnx)) or "nothing"
-        advice = "trees have no such weights: prune them or distil them" if "TreeEnsemble" in found else "try another method"
+        advice = (
+            "trees have no such weights: prune_trees or distill makes them smaller"
+            if "TreeEnsemble" in found
+            else "try another method"
+        )
         raise RefusedError(
             f"quantize:kind={kind} changes float32 weights of MatMul, Gemm and Conv; got a graph of {found}, "
             f"which has none; {advice}"

@@ -200,6 +200,18 @@ def test_a_dry_run_prints_a_table_and_registers_nothing(project: Path, capsys: p
     assert Registry(project / "models").versions("network") == before
 
 
+def test_trees_teach_a_network_that_convolves_the_services_lists(project: Path) -> None:
+    """The lists of the plan are the channels, and the version says that it is a cnn."""
+    with pytest.MonkeyPatch.context() as patched:
+        written: list[Any] = []
+        patched.setattr("infra.cli.show.json", written.append)
+        command = ["compress", "trees@1", "--method", "distill:student=cnn,units=4", *DAYS, "--tolerance", "1"]
+        assert run([*command, "--json", "--dry-run", "--project", str(project)]) == 0
+    (made,) = written[0]["candidates"]
+    assert made["steps"][0]["parameters"]["student"] == "cnn"
+    assert made["intervals"]["average_precision"]
+
+
 def test_a_further_teacher_is_heard_and_in_the_lineage(project: Path) -> None:
     """What a network and trees teach together is another student than what the network teaches alone."""
     registry, made = Registry(project / "models"), []

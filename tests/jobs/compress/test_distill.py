@@ -27,14 +27,14 @@ pytestmark = [
 
 
 def learnt(task: Any = "classification", rows: int = 1500) -> Learnt:
-    """Rows of four inputs, a tenth null, of which a third has a label."""
+    """Rows of two lists of two values, a tenth null, of which a third has a label."""
     random = np.random.default_rng(2)
     x = random.normal(size=(rows, 4)).astype(np.float32)
     amounts = x[:, 0] + x[:, 1] ** 2 + random.normal(size=rows) / 4
     x[random.random(x.shape) < 0.1] = np.nan
     labels = (amounts > 1).astype(np.float64) if task == "classification" else amounts.astype(np.float64)
     labels[rows // 3 :] = np.nan
-    return Learnt(x, labels, task)
+    return Learnt(x, labels, task, sequences=((0, 1), (2, 3)))
 
 
 def trained(trainer: Any, of: Learnt, **given: Any) -> bytes:
@@ -156,6 +156,23 @@ def test_equal_data_give_equal_bytes() -> None:
     teacher = trained(random_forest, of, trees=5)
     for student in get_args(Student):
         assert compress(Candidate(teacher), of, student=student).onnx == compress(Candidate(teacher), of, student=student).onnx
+
+
+def test_a_student_cnn_convolves_the_lists() -> None:
+    """Its graph has a Conv over as many channels as lists, twice with what says which values are null."""
+    of = learnt(rows=300)
+    made = compress(Candidate(trained(random_forest, of, trees=5)), of, student="cnn", units=8)
+    graph = onnx.load_model_from_string(made.onnx).graph
+    (conv,) = (node for node in graph.node if node.op_type == "Conv")
+    (weights,) = (one for one in graph.initializer if one.name == conv.input[1])
+    assert list(weights.dims) == [8, 4, 5]
+
+
+def test_a_student_cnn_without_lists_is_refused() -> None:
+    """As one that cannot be: of several methods, the others are tried."""
+    of = msgspec.structs.replace(learnt(rows=300), sequences=())
+    with pytest.raises(RefusedError, match=r"a student cnn takes lists, features last_<n> of one <n>"):
+        compress(Candidate(trained(random_forest, of, trees=5)), of, student="cnn")
 
 
 def test_outputs_that_do_not_follow_from_the_score_are_refused() -> None:

@@ -129,7 +129,7 @@ def test_trees_are_refused(kind: Kind) -> None:
     """They have no weights that are multiplied; the error says what they have, and what to do."""
     original = stumps([0.1, 0.2])
     with pytest.raises(
-        RefusedError, match=r"got a graph of TreeEnsembleClassifier, which has none; trees .*prune them or distil"
+        RefusedError, match=r"graph of TreeEnsembleClassifier, which has none; trees .*: prune_trees or distill makes"
     ):
         compress(Candidate(original), Learnt(inputs(10, 2), np.zeros(10), "classification"), kind=kind)
 

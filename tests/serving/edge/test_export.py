@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import math as m
+import shlex
 from enum import IntEnum
 from pathlib import Path
 from types import FunctionType
@@ -85,6 +86,16 @@ def test_what_an_export_says_as_json(project: Path, tmp_path: Path, capsys: pyte
     assert told["files"]["model.onnx"] == (out / "model.onnx").stat().st_size
     assert told["replayed"] * 5 == told["values"] > 100
     assert len(told["needs"]) == 1
+
+
+def test_the_command_that_comes_next_can_be_copied(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a folder with a space in its name it is one word to a shell, and it runs."""
+    out = tmp_path / "of a till" / "bundle"
+    assert run(["export-edge", "num", "--out", str(out), "--project", str(project)]) == 0
+    said = capsys.readouterr().out.replace("\n", " ").partition("copy the folder; ")[2].partition(";")[0]
+    program, file, option = shlex.split(said)
+    assert (program, option) == ("python", "--check")
+    assert Path(file) == out / "run.py"
 
 
 @pytest.mark.parametrize(
