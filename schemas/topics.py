@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from schemas import trace
+
 KAFKA_BYTES = 1_048_588
 """The longest record that Kafka takes by default."""
 LONGEST_BYTES = 8 * 1024 * 1024
@@ -68,9 +70,10 @@ ALARMS = Topic("alarms", key="the id of the alarm", partitions=1)
 def room(longest: int) -> int:
     """Bytes that the key and value of a record may have on a topic whose longest record is ``longest``.
 
-    Kafka counts its own headers too. Where the topic has a codec of its own it compresses anew, and noise grows by that.
+    Kafka counts what it has around them and the record's headers too. Where the topic has a codec of its own it compresses anew,
+    and noise grows by that.
     """
-    return longest - 1024 - longest // 1024
+    return longest - 1024 - longest // 1024 - trace.BYTES
 
 
 def dead_letter_value_bytes(longest: int) -> int:

@@ -26,6 +26,7 @@ from features.plan import Plan
 from features.taken import taken
 from features.times import EventTimes
 from schemas import Origin
+from schemas.trace import LONGEST
 from serving.http.arrivals import Arrivals
 from serving.http.config import HttpConfig, KafkaConfig
 from serving.http.event_rules import Event, EventId, EventRules, Refusal, is_array
@@ -39,8 +40,6 @@ from serving.http.sender import Headers, Sender, Wanted
 UNITS = {"ms": 1, "s": 1000}
 WAIT = re.compile(r"(\d{1,6})(ms|s)")
 TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-STATE_LENGTH = 512
-"""Characters of a ``tracestate`` that have to be passed on (W3C's trace context, section 3.3.1.5)."""
 
 
 class Entrance(NamedTuple):
@@ -227,6 +226,6 @@ def _headers(request: Request) -> Headers:
     trace, state = request.headers.get("traceparent", ""), request.headers.get("tracestate", "")
     if TRACE.fullmatch(trace):
         found.append(("traceparent", trace.encode()))
-        if 0 < len(state) <= STATE_LENGTH:
+        if 0 < len(state) <= LONGEST:
             found.append(("tracestate", state.encode()))
     return found

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 from kafka import TopicPartition
 
+from schemas.trace import carried
 from serving.kafka.loop import FITS
 
-NO_HEADERS: list[Any] = []
+Headers = Sequence[tuple[str, bytes]]
 
 
 class Record(NamedTuple):
@@ -21,6 +22,12 @@ class Record(NamedTuple):
     value: bytes
     key: bytes | None
     partition: int
+    headers: Headers = ()
+
+
+def prediction_of(record: Any, value: bytes) -> Record:
+    """What is predicted of a feature vector's ``record``: it has its key, its partition and its trace."""
+    return Record(value, record.key, record.partition, carried(record.headers) if record.headers else ())
 
 
 class Batches:
@@ -39,7 +46,7 @@ class Batches:
     def send(self, records: Sequence[Record]) -> list[Any]:
         """Send them in their order, with one wake-up of the producer's thread. Gives the futures that its own gives."""
         if not FITS:
-            return [self._producer.send(self._topic, one.value, one.key, partition=one.partition) for one in records]
+            return [self._producer.send(self._topic, one.value, one.key, list(one.headers), one.partition) for one in records]
         futures: list[Any] = []
         for partition, of_one in groupby(records, attrgetter("partition")):
             place = self._places.get(partition)
@@ -55,8 +62,8 @@ class Batches:
         accumulator, sent_at, now = self._producer._accumulator, int(time.time() * 1000), time.monotonic()
         futures: list[Any] = []
         while len(futures) < len(records):
-            value, key, _ = records[len(futures)]
-            futures.append(accumulator.append(place, sent_at, key, value, NO_HEADERS, now=now)[0])
+            value, key, _, headers = records[len(futures)]
+            futures.append(accumulator.append(place, sent_at, key, value, headers, now=now)[0])
             if len(futures) == len(records):
                 break
             with accumulator._tp_lock(place):
@@ -64,8 +71,8 @@ class Batches:
                 if not queue:  # it is on its way already
                     continue
                 add = queue[-1].try_append
-                for value, key, _ in records[len(futures) :]:
-                    future = add(sent_at, key, value, NO_HEADERS, now=now)
+                for value, key, _, headers in records[len(futures) :]:
+                    future = add(sent_at, key, value, headers, now=now)
                     if future is None:  # it is full
                         break
                     futures.append(future)

@@ -13,7 +13,7 @@ from kafka import OffsetAndMetadata, TopicPartition
 from kafka.errors import FencedInstanceIdError, KafkaError
 
 from features.errors import StackError
-from serving.kafka.batches import Batches, Record
+from serving.kafka.batches import Batches, Headers, Record
 from serving.kafka.lease import Lease, LostError
 
 MAX_IN_FLIGHT = 8
@@ -60,10 +60,10 @@ class Delivery:
         self.drain()
         self._done = dict(offsets)
 
-    def send(self, topic: str, value: bytes, key: bytes) -> None:
+    def send(self, topic: str, value: bytes, key: bytes, headers: Headers) -> None:
         """Send one record of the poll in hand, on the partition of its key."""
         try:
-            self._sent.append(self._producer.send(topic, value=value, key=key))
+            self._sent.append(self._producer.send(topic, value=value, key=key, headers=list(headers)))
         except KafkaError as error:
             raise _refused(error) from error
 

@@ -28,7 +28,8 @@ from features.errors import SettingError, StackError
 from features.plan import Plan
 from schemas.codec import encode
 from schemas.topics import DEAD_LETTERS, predictions, room
-from serving.kafka.batches import Batches, Record
+from schemas.trace import carried
+from serving.kafka.batches import Batches, Record, prediction_of
 from serving.kafka.config import PRODUCER_METADATA_MS, ScorerConfig
 from serving.kafka.counts import Counts
 from serving.kafka.dead_letters import DeadLetters
@@ -212,15 +213,19 @@ class Scorer:
         for record, message, result in zip(records, messages, results, strict=True):
             if not isinstance(result, UnscorableError):
                 if len(result) + len(record.key or b"") <= self._room:
-                    scored.append(Record(result, record.key, record.partition))
+                    scored.append(prediction_of(record, result))
                     continue
                 result = _too_large(result, self._room)
             bad.append((record, result))
             self._predicted.forget(message.event_id)  # published again, for another model, it is no repeat
         self._delivery.predict(scored)
-        letters = [letter for record, error in bad if (letter := self._dead.of(record, error))]
-        for letter in letters:
-            self._delivery.send(DEAD_LETTERS.name, encode(letter), letter.origin.text.encode())
+        letters = []
+        for record, error in bad:
+            letter = self._dead.of(record, error)
+            if letter is not None:
+                letters.append(letter)
+                headers = carried(record.headers)
+                self._delivery.send(DEAD_LETTERS.name, encode(letter), letter.origin.text.encode(), headers)
         done = {place: of_one[-1].offset + 1 for place, of_one in polled.items()}
         self._delivery.end_poll(done)
         self._next |= done

@@ -18,7 +18,7 @@ import structlog
 from kafka.errors import KafkaError
 
 from schemas.topics import predictions
-from serving.kafka.batches import Batches, Record
+from serving.kafka.batches import Batches, Record, prediction_of
 from serving.kafka.delivery import MAX_IN_FLIGHT
 from serving.predict.lineup import Lane, Lineup
 from serving.predict.vector import Events, together
@@ -144,7 +144,7 @@ class Shadows:
         batches, scored = self._batches(lane.alias), list[Record]()
         for record, result in zip(poll.records, poll.lineup.shadow(lane, poll.events), strict=True):
             if isinstance(result, bytes):
-                scored.append(Record(result, record.key, record.partition))
+                scored.append(prediction_of(record, result))
             else:
                 self._say_once(lane, result)
         sent += [(lane, future) for future in batches.send(scored)]

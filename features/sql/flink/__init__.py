@@ -27,6 +27,7 @@ OPERATORS = (
     "CREATE TEMPORARY SYSTEM FUNCTION sliding_windows AS 'headrace.windows.SlidingWindows'",
     "CREATE TEMPORARY SYSTEM FUNCTION epoch_millis AS 'headrace.formats.EpochMillis'",
     "CREATE TEMPORARY SYSTEM FUNCTION written AS 'headrace.formats.Written'",
+    "CREATE TEMPORARY SYSTEM FUNCTION trace_headers AS 'headrace.formats.TraceHeaders'",
 )
 
 

@@ -17,7 +17,7 @@ from features.sql.flink.options import JobOptions
 from features.sql.flink.sources import watermark
 from features.sql.flink.stages import chain, rows_view, stage_view
 from features.sql.flink.text import create_table, insert
-from features.sql.flink.types import feature_type, sql_type, vector_type
+from features.sql.flink.types import HEADERS, feature_type, null, sql_type, vector_type
 from features.sql.quoting import backquoted
 
 ROW = Column("_row", ColumnType("int64"))
@@ -32,6 +32,7 @@ READ = (
     "`_partition` AS 0",
     f"`_offset` AS {backquoted(ARRIVAL.name)}",
     "`_arrived` AS TO_TIMESTAMP_LTZ(0, 3)",
+    f"`_headers` AS {null(HEADERS)}",
 )
 """What stands for a record's metadata in a row of a file."""
 

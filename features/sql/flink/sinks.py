@@ -10,9 +10,10 @@ from features.job import JobPlan
 from features.plan import Plan, Source, Stage
 from features.sql.flink.options import JobOptions
 from features.sql.flink.sizes import longest_dead_letter, longest_vector, vector_key
+from features.sql.flink.sources import TRACE
 from features.sql.flink.stages import complete, is_wanted, spine_is_needed_after, valid_until
 from features.sql.flink.text import create_table, insert
-from features.sql.flink.types import feature_type, sql_type
+from features.sql.flink.types import HEADERS, feature_type, sql_type
 from features.sql.quoting import backquoted, literal
 from schemas.topics import LATE_ROWS
 
@@ -20,6 +21,8 @@ BATCH_BYTES = 256 * 1024
 """Kafka's 16 kB are thirty vectors: under load a request for each thirty cost more than all else."""
 NO_FEATURES = "CAST(NULL AS ROW<>)"
 """``ROW()`` does not parse; the sink writes an object without fields."""
+HEADERS_COLUMN = f"`headers` {HEADERS} METADATA"
+"""The headers of the record that is written; null: none."""
 ORIGIN = "`origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT>"
 JSON = {"format": "headrace-vector"}
 KEYED_JSON = {
@@ -56,6 +59,7 @@ def vectors(job: JobPlan, plan: Plan, options: JobOptions) -> Sink:
         f"`event` {event}",
         f"`features` {features}",
         f"`valid_until` {valid}",
+        HEADERS_COLUMN,
     ]
     return Sink(
         create_table(name, columns, {**to_topic(plan.features_topic, longest_vector(plan, options), options), **KEYED_JSON}),
@@ -81,6 +85,7 @@ def _vector(job: JobPlan, plan: Plan) -> list[str]:
         _row([column.name for column in spine.columns]),
         _row([feature.name for feature in plan.window_features]) if stages else NO_FEATURES,
         _row([valid_until(view) for view in plan.views_of_windows]) if stages else NO_FEATURES,
+        "`_trace`" if stages else TRACE,
     ]
 
 
@@ -111,7 +116,15 @@ def dead_letters(sources: Iterable[Source], options: JobOptions, elsewhere: Coll
     Another job writes those of the sources ``elsewhere``, now: theirs are an insert of no row, as Flink finds the state of a
     checkpoint by the shape of the whole job.
     """
-    columns = ["`_key` STRING", "`reason` STRING", "`detail` STRING", ORIGIN, "`arrived_at` BIGINT", "`value` BYTES"]
+    columns = [
+        "`_key` STRING",
+        "`reason` STRING",
+        "`detail` STRING",
+        ORIGIN,
+        "`arrived_at` BIGINT",
+        "`value` BYTES",
+        HEADERS_COLUMN,
+    ]
     settings = to_topic(options.dead_letters, longest_dead_letter(options), options)
     return Sink(
         create_table("_dead_letters", columns, {**settings, **KEYED_JSON}),
@@ -130,7 +143,7 @@ def dead_letters(sources: Iterable[Source], options: JobOptions, elsewhere: Coll
 
 def _dead_letter(source: Source) -> list[str]:
     key = f"CONCAT_WS('-', {literal(source.topic)}, CAST(`_partition` AS STRING), CAST(`_offset` AS STRING))"
-    return [key, "`_reason`", "`_detail`", _origin(source), "epoch_millis(`_arrived`)", "`_value`"]
+    return [key, "`_reason`", "`_detail`", _origin(source), "epoch_millis(`_arrived`)", "`_value`", TRACE]
 
 
 def _written(source: Source) -> str:

@@ -11,9 +11,10 @@ from features.sql.flink.modes import MODES
 from features.sql.flink.options import JobOptions
 from features.sql.flink.sizes import longest_dead_letter, room_for_texts, texts_in_vectors
 from features.sql.flink.text import create_table
-from features.sql.flink.types import sql_type
-from features.sql.quoting import backquoted
+from features.sql.flink.types import HEADERS, sql_type
+from features.sql.quoting import backquoted, literal
 from features.times import DAY_MS
+from schemas import trace
 from schemas.topics import dead_letter_value_bytes
 
 RECORD = (
@@ -23,8 +24,11 @@ RECORD = (
     "`_partition` INT METADATA FROM 'partition' VIRTUAL",
     "`_offset` BIGINT METADATA FROM 'offset' VIRTUAL",
     "`_arrived` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL",
+    f"`_headers` {HEADERS} METADATA FROM 'headers' VIRTUAL",
 )
-"""What comes with an event's own columns: why it is bad input, or null, and where its record lies."""
+"""What comes with an event's own columns: why it is bad input, or null, where its record lies, and its headers."""
+TRACE = f"trace_headers(`_headers`, {literal(';'.join(trace.NAMES))}, {trace.LONGEST})"
+"""Those headers that go on with what is made of the event, as SQL; null where there are none."""
 
 
 def source_table(job: JobPlan, source: Source, options: JobOptions) -> str:

@@ -21,8 +21,9 @@ from features.job import JobPlan
 from features.plan import Source, Stage, WindowFeature
 from features.sql.flink.modes import MODES
 from features.sql.flink.options import JobOptions
+from features.sql.flink.sources import TRACE
 from features.sql.flink.text import lines, named, select
-from features.sql.flink.types import feature_type, null, sql_type
+from features.sql.flink.types import HEADERS, feature_type, null, sql_type
 from features.sql.quoting import backquoted, literal
 
 
@@ -174,9 +175,12 @@ def _of_vector(step: Step) -> tuple[Column, ...]:
     features = {feature.name: feature_type(job, stage, feature) for stage in step.before for feature in stage.features}
     whole = {complete(stage): "BOOLEAN" for stage in step.before}
     valid = {valid_until(view): "BIGINT" for stage in step.before for view in stage.views}
+    given = {**event, **features, **whole, **valid}
     return (
         Column("_arrived", arrived, null("BIGINT"), carried=True),
-        *(Column(name, backquoted(name), null(of), carried=True) for name, of in {**event, **features, **whole, **valid}.items()),
+        *(Column(name, backquoted(name), null(of), carried=True) for name, of in given.items()),
+        # The last: rows that waited in a checkpoint before it was carried have none (RowCodec).
+        Column("_trace", "`_trace`" if step.before else TRACE, null(HEADERS), carried=True),
     )
 
 

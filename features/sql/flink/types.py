@@ -7,6 +7,9 @@ from features.plan import ColumnType, Plan, Stage, WindowFeature
 
 SQL_TYPES = {"int64": "BIGINT", "float64": "DOUBLE", "string": "STRING", "bool": "BOOLEAN", "timestamp": "BIGINT"}
 
+HEADERS = "MAP<STRING, BYTES>"
+"""The type of a record's headers."""
+
 
 def sql_type(column: ColumnType) -> str:
     """The Flink type of a column, or of a feature."""

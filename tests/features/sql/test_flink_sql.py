@@ -279,8 +279,8 @@ def test_services_of_one_job_each_have_their_columns() -> None:
     assert f"'{one.short_digest}'" in own
     assert "  `_complete_payments_by_card` AND `_complete_payments_by_shop`,\n" in risk
     assert "  `_complete_payments_by_card`,\n" in own
-    assert "  ROW(`_valid_until_payments_card`, `_valid_until_payments_shop`)\n" in risk
-    its_stage = "ROW(`payments_card__sum`),\n  ROW(`_valid_until_payments_card`)\nFROM `payments_by_card`\n"
+    assert "  ROW(`_valid_until_payments_card`, `_valid_until_payments_shop`),\n" in risk
+    its_stage = "ROW(`payments_card__sum`),\n  ROW(`_valid_until_payments_card`),\n  `_trace`\nFROM `payments_by_card`\n"
     assert its_stage in own  # it does not wait for the other's
     assert "ROW(`payments_card__sum`, `payments_shop__sum`),\n" in risk
     assert "FROM `payments_by_shop`\n" in risk

@@ -161,8 +161,12 @@ class Setting:
 
     def dead_letters(self, count: int) -> list[DeadLetter]:
         """This service's dead letters, once there are so many."""
+        return [decode_dead_letter(record.value) for record in self.letters(count)]
+
+    def letters(self, count: int) -> list[Any]:
+        """Their records."""
         ours: Callable[[Any], bool] = lambda r: decode_dead_letter(r.value).origin.topic == self.plan.features_topic  # noqa: E731
-        return [decode_dead_letter(r.value) for r in read(self.bootstrap, DEAD_LETTERS.name, [0], count, ours)]
+        return read(self.bootstrap, DEAD_LETTERS.name, [0], count, ours)
 
 
 def vector(

@@ -142,7 +142,8 @@ def test_a_poll_is_sent_in_order_with_one_wake_up(broker: Broker, monkeypatch: p
     """Over several partitions, and batches that it fills; each record has its future, and is read once."""
     topic = f"sent-{uuid.uuid4().hex[:8]}"
     broker.create_topics({topic: 2})
-    polls = [[Record(b"%d" % n * 50, b"k", n % 10 // 5) for n in range(first, first + 500)] for first in range(0, 2000, 500)]
+    numbers = [range(first, first + 500) for first in range(0, 2000, 500)]
+    polls = [[Record(b"%d" % n * 50, b"k", n % 10 // 5, [("n", b"%d" % n)] * (n % 3)) for n in poll] for poll in numbers]
     with (
         closing(KafkaProducer(bootstrap_servers=broker.bootstrap, kafka_client=SendingClient, batch_size=4096)) as producer,
         closing(
@@ -165,8 +166,8 @@ def test_a_poll_is_sent_in_order_with_one_wake_up(broker: Broker, monkeypatch: p
         assert all(future.get(timeout=20).topic == topic for future in futures)
         found = read(consumer, sum(map(len, polls)))
     for partition in (0, 1):
-        sent = [one.value for poll in polls for one in poll if one.partition == partition]
-        assert [record.value for record in found[TopicPartition(topic, partition)]] == sent
+        sent = [(one.value, list(one.headers)) for poll in polls for one in poll if one.partition == partition]
+        assert [(record.value, record.headers) for record in found[TopicPartition(topic, partition)]] == sent
 
 
 def read(consumer: PollingConsumer, count: int, seconds: float = 20) -> dict[TopicPartition, list[Any]]:

@@ -4,6 +4,8 @@ CREATE TEMPORARY SYSTEM FUNCTION epoch_millis AS 'headrace.formats.EpochMillis';
 
 CREATE TEMPORARY SYSTEM FUNCTION written AS 'headrace.formats.Written';
 
+CREATE TEMPORARY SYSTEM FUNCTION trace_headers AS 'headrace.formats.TraceHeaders';
+
 CREATE TEMPORARY TABLE `transactions` (
   `transaction_id` BIGINT,
   `event_time` BIGINT,
@@ -16,6 +18,7 @@ CREATE TEMPORARY TABLE `transactions` (
   `_partition` INT METADATA FROM 'partition' VIRTUAL,
   `_offset` BIGINT METADATA FROM 'offset' VIRTUAL,
   `_arrived` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  `_headers` MAP<STRING, BYTES> METADATA FROM 'headers' VIRTUAL,
   `_rt` AS TO_TIMESTAMP_LTZ(`event_time`, 3),
   WATERMARK FOR `_rt` AS TO_TIMESTAMP_LTZ(`event_time` - 1, 3)
 ) WITH (
@@ -31,8 +34,8 @@ CREATE TEMPORARY TABLE `transactions` (
   'headrace-event.timestamps' = 'event_time',
   'headrace-event.max-ahead-ms' = '3600000',
   'headrace-event.max-age-ms' = '1576800000000',
-  'headrace-event.value-bytes' = '6283008',
-  'headrace-event.vector-bytes' = '1044729',
+  'headrace-event.value-bytes' = '6281823',
+  'headrace-event.vector-bytes' = '1043151',
   'scan.topic-partition-discovery.interval' = '10000 ms',
   'quiet.timeout' = '10000 ms',
   'quiet.delay' = '0 ms',
@@ -53,6 +56,7 @@ CREATE TEMPORARY TABLE `labels` (
   `_partition` INT METADATA FROM 'partition' VIRTUAL,
   `_offset` BIGINT METADATA FROM 'offset' VIRTUAL,
   `_arrived` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  `_headers` MAP<STRING, BYTES> METADATA FROM 'headers' VIRTUAL,
   `_rt` AS TO_TIMESTAMP_LTZ(`event_time`, 3),
   WATERMARK FOR `_rt` AS TO_TIMESTAMP_LTZ(`event_time` - 1, 3)
 ) WITH (
@@ -68,7 +72,7 @@ CREATE TEMPORARY TABLE `labels` (
   'headrace-event.timestamps' = 'event_time',
   'headrace-event.max-ahead-ms' = '3600000',
   'headrace-event.max-age-ms' = '1576800000000',
-  'headrace-event.value-bytes' = '6283008',
+  'headrace-event.value-bytes' = '6281823',
   'scan.topic-partition-discovery.interval' = '10000 ms',
   'quiet.timeout' = '10000 ms',
   'quiet.delay' = '0 ms',
@@ -87,7 +91,8 @@ CREATE TEMPORARY TABLE `_features_fraud` (
   `complete` BOOLEAN,
   `event` ROW<`transaction_id` BIGINT, `event_time` BIGINT, `customer_id` BIGINT, `terminal_id` BIGINT, `amount` DECIMAL(12, 2)>,
   `features` ROW<`customer_spend__count_1d` BIGINT, `customer_spend__mean_1d` DOUBLE, `customer_spend__count_7d` BIGINT, `customer_spend__mean_7d` DOUBLE, `customer_spend__count_30d` BIGINT, `customer_spend__mean_30d` DOUBLE, `terminal_risk__count_1d` BIGINT, `terminal_risk__mean_1d` DOUBLE, `terminal_risk__count_7d` BIGINT, `terminal_risk__mean_7d` DOUBLE, `terminal_risk__count_30d` BIGINT, `terminal_risk__mean_30d` DOUBLE>,
-  `valid_until` ROW<`customer_spend` BIGINT, `terminal_risk` BIGINT>
+  `valid_until` ROW<`customer_spend` BIGINT, `terminal_risk` BIGINT>,
+  `headers` MAP<STRING, BYTES> METADATA
 ) WITH (
   'connector' = 'kafka',
   'topic' = 'features.fraud',
@@ -108,7 +113,8 @@ CREATE TEMPORARY TABLE `_dead_letters` (
   `detail` STRING,
   `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT>,
   `arrived_at` BIGINT,
-  `value` BYTES
+  `value` BYTES,
+  `headers` MAP<STRING, BYTES> METADATA
 ) WITH (
   'connector' = 'kafka',
   'topic' = 'dead_letters',
@@ -158,6 +164,7 @@ SELECT
   `customer_id`,
   `terminal_id`,
   `amount`,
+  trace_headers(`_headers`, 'traceparent;tracestate;x-request-id', 512) AS `_trace`,
   `_rt`
 FROM `transactions`
 WHERE `_reason` IS NULL;
@@ -172,6 +179,7 @@ SELECT
   `customer_id`,
   `terminal_id`,
   `amount`,
+  `_trace`,
   `customer_spend__count_1d`,
   `customer_spend__mean_1d`,
   `customer_spend__count_7d`,
@@ -184,7 +192,7 @@ SELECT
   `rowtime` AS `_rt`
 FROM sliding_windows(
   r => TABLE `transactions_by_customer_id_rows` PARTITION BY `_key`,
-  spec => '{"mode": "event_time", "retention": 2678400000, "lateness": 86400000, "whole_from": null, "cache": 0, "kept": 67108864, "values": ["_value_amount"], "features": [{"name": "customer_spend__count_1d", "function": "count", "parameter": null, "value": 0, "window": 86400000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_1d", "function": "mean", "parameter": null, "value": 0, "window": 86400000, "fill": 0.0, "view": "customer_spend"}, {"name": "customer_spend__count_7d", "function": "count", "parameter": null, "value": 0, "window": 604800000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_7d", "function": "mean", "parameter": null, "value": 0, "window": 604800000, "fill": 0.0, "view": "customer_spend"}, {"name": "customer_spend__count_30d", "function": "count", "parameter": null, "value": 0, "window": 2592000000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_30d", "function": "mean", "parameter": null, "value": 0, "window": 2592000000, "fill": 0.0, "view": "customer_spend"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount"]}',
+  spec => '{"mode": "event_time", "retention": 2678400000, "lateness": 86400000, "whole_from": null, "cache": 0, "kept": 67108864, "values": ["_value_amount"], "features": [{"name": "customer_spend__count_1d", "function": "count", "parameter": null, "value": 0, "window": 86400000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_1d", "function": "mean", "parameter": null, "value": 0, "window": 86400000, "fill": 0.0, "view": "customer_spend"}, {"name": "customer_spend__count_7d", "function": "count", "parameter": null, "value": 0, "window": 604800000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_7d", "function": "mean", "parameter": null, "value": 0, "window": 604800000, "fill": 0.0, "view": "customer_spend"}, {"name": "customer_spend__count_30d", "function": "count", "parameter": null, "value": 0, "window": 2592000000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_30d", "function": "mean", "parameter": null, "value": 0, "window": 2592000000, "fill": 0.0, "view": "customer_spend"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount", "_trace"]}',
   on_time => DESCRIPTOR(`_rt`),
   uid => 'transactions_by_customer_id'
 );
@@ -212,6 +220,7 @@ SELECT
   `customer_spend__mean_30d`,
   `_complete_transactions_by_customer_id`,
   `_valid_until_customer_spend`,
+  `_trace`,
   `_rt`
 FROM `transactions_by_customer_id`
 WHERE `_late` IS NULL
@@ -238,6 +247,7 @@ SELECT
   CAST(NULL AS DOUBLE) AS `customer_spend__mean_30d`,
   CAST(NULL AS BOOLEAN) AS `_complete_transactions_by_customer_id`,
   CAST(NULL AS BIGINT) AS `_valid_until_customer_spend`,
+  CAST(NULL AS MAP<STRING, BYTES>) AS `_trace`,
   `_rt`
 FROM `labels`
 WHERE `_reason` IS NULL;
@@ -260,6 +270,7 @@ SELECT
   `customer_spend__mean_30d`,
   `_complete_transactions_by_customer_id`,
   `_valid_until_customer_spend`,
+  `_trace`,
   `terminal_risk__count_1d`,
   `terminal_risk__mean_1d`,
   `terminal_risk__count_7d`,
@@ -272,7 +283,7 @@ SELECT
   `rowtime` AS `_rt`
 FROM sliding_windows(
   r => TABLE `labels_by_terminal_id_rows` PARTITION BY `_key`,
-  spec => '{"mode": "event_time", "retention": 2678400000, "lateness": 86400000, "whole_from": null, "cache": 0, "kept": 67108864, "values": ["_value_is_fraud"], "features": [{"name": "terminal_risk__count_1d", "function": "count", "parameter": null, "value": 0, "window": 86400000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_1d", "function": "mean", "parameter": null, "value": 0, "window": 86400000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_7d", "function": "count", "parameter": null, "value": 0, "window": 604800000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_7d", "function": "mean", "parameter": null, "value": 0, "window": 604800000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_30d", "function": "count", "parameter": null, "value": 0, "window": 2592000000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_30d", "function": "mean", "parameter": null, "value": 0, "window": 2592000000, "fill": 0.0, "view": "terminal_risk"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount", "customer_spend__count_1d", "customer_spend__mean_1d", "customer_spend__count_7d", "customer_spend__mean_7d", "customer_spend__count_30d", "customer_spend__mean_30d", "_complete_transactions_by_customer_id", "_valid_until_customer_spend"]}',
+  spec => '{"mode": "event_time", "retention": 2678400000, "lateness": 86400000, "whole_from": null, "cache": 0, "kept": 67108864, "values": ["_value_is_fraud"], "features": [{"name": "terminal_risk__count_1d", "function": "count", "parameter": null, "value": 0, "window": 86400000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_1d", "function": "mean", "parameter": null, "value": 0, "window": 86400000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_7d", "function": "count", "parameter": null, "value": 0, "window": 604800000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_7d", "function": "mean", "parameter": null, "value": 0, "window": 604800000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_30d", "function": "count", "parameter": null, "value": 0, "window": 2592000000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_30d", "function": "mean", "parameter": null, "value": 0, "window": 2592000000, "fill": 0.0, "view": "terminal_risk"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount", "customer_spend__count_1d", "customer_spend__mean_1d", "customer_spend__count_7d", "customer_spend__mean_7d", "customer_spend__count_30d", "customer_spend__mean_30d", "_complete_transactions_by_customer_id", "_valid_until_customer_spend", "_trace"]}',
   on_time => DESCRIPTOR(`_rt`),
   uid => 'labels_by_terminal_id'
 );
@@ -288,7 +299,8 @@ SELECT
   `_complete_transactions_by_customer_id` AND `_complete_labels_by_terminal_id`,
   ROW(`transaction_id`, `event_time`, `customer_id`, `terminal_id`, `amount`),
   ROW(`customer_spend__count_1d`, `customer_spend__mean_1d`, `customer_spend__count_7d`, `customer_spend__mean_7d`, `customer_spend__count_30d`, `customer_spend__mean_30d`, `terminal_risk__count_1d`, `terminal_risk__mean_1d`, `terminal_risk__count_7d`, `terminal_risk__mean_7d`, `terminal_risk__count_30d`, `terminal_risk__mean_30d`),
-  ROW(`_valid_until_customer_spend`, `_valid_until_terminal_risk`)
+  ROW(`_valid_until_customer_spend`, `_valid_until_terminal_risk`),
+  `_trace`
 FROM `labels_by_terminal_id`
 WHERE `_late` IS NULL;
 
@@ -299,7 +311,8 @@ SELECT
   `_detail`,
   ROW('transactions', `_partition`, `_offset`),
   epoch_millis(`_arrived`),
-  `_value`
+  `_value`,
+  trace_headers(`_headers`, 'traceparent;tracestate;x-request-id', 512)
 FROM `transactions`
 WHERE `_reason` IS NOT NULL AND NOT written('transactions', `_partition`, `_offset`, epoch_millis(`_arrived`));
 
@@ -310,7 +323,8 @@ SELECT
   `_detail`,
   ROW('labels', `_partition`, `_offset`),
   epoch_millis(`_arrived`),
-  `_value`
+  `_value`,
+  trace_headers(`_headers`, 'traceparent;tracestate;x-request-id', 512)
 FROM `labels`
 WHERE `_reason` IS NOT NULL AND NOT written('labels', `_partition`, `_offset`, epoch_millis(`_arrived`));
 

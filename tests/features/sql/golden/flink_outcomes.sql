@@ -4,6 +4,8 @@ CREATE TEMPORARY SYSTEM FUNCTION epoch_millis AS 'headrace.formats.EpochMillis';
 
 CREATE TEMPORARY SYSTEM FUNCTION written AS 'headrace.formats.Written';
 
+CREATE TEMPORARY SYSTEM FUNCTION trace_headers AS 'headrace.formats.TraceHeaders';
+
 CREATE TEMPORARY SYSTEM FUNCTION join_labels AS 'headrace.outcomes.JoinLabels';
 
 CREATE TEMPORARY TABLE `_predictions` (
@@ -23,6 +25,7 @@ CREATE TEMPORARY TABLE `_predictions` (
   `_partition` INT METADATA FROM 'partition' VIRTUAL,
   `_offset` BIGINT METADATA FROM 'offset' VIRTUAL,
   `_arrived` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  `_headers` MAP<STRING, BYTES> METADATA FROM 'headers' VIRTUAL,
   `_rt` AS TO_TIMESTAMP_LTZ(`event_time`, 3),
   WATERMARK FOR `_rt` AS TO_TIMESTAMP_LTZ(`event_time` - 1, 3)
 ) WITH (
@@ -38,7 +41,7 @@ CREATE TEMPORARY TABLE `_predictions` (
   'headrace-event.timestamps' = '',
   'headrace-event.max-ahead-ms' = '3600000',
   'headrace-event.max-age-ms' = '4611686018427387904',
-  'headrace-event.value-bytes' = '6283008',
+  'headrace-event.value-bytes' = '6281823',
   'key.format' = 'raw',
   'key.fields' = '_key',
   'value.fields-include' = 'EXCEPT_KEY',
@@ -60,6 +63,7 @@ CREATE TEMPORARY TABLE `_labels` (
   `_partition` INT METADATA FROM 'partition' VIRTUAL,
   `_offset` BIGINT METADATA FROM 'offset' VIRTUAL,
   `_arrived` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  `_headers` MAP<STRING, BYTES> METADATA FROM 'headers' VIRTUAL,
   `_rt` AS TO_TIMESTAMP_LTZ(`event_time`, 3),
   WATERMARK FOR `_rt` AS TO_TIMESTAMP_LTZ(`event_time` - 1, 3)
 ) WITH (
@@ -75,7 +79,7 @@ CREATE TEMPORARY TABLE `_labels` (
   'headrace-event.timestamps' = 'event_time',
   'headrace-event.max-ahead-ms' = '3600000',
   'headrace-event.max-age-ms' = '1576800000000',
-  'headrace-event.value-bytes' = '6283008',
+  'headrace-event.value-bytes' = '6281823',
   'scan.topic-partition-discovery.interval' = '10000 ms',
   'scan.watermark.idle-timeout' = '10000 ms',
   'scan.watermark.alignment.group' = 'outcomes.fraud',
@@ -119,7 +123,8 @@ CREATE TEMPORARY TABLE `_dead_letters` (
   `detail` STRING,
   `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT>,
   `arrived_at` BIGINT,
-  `value` BYTES
+  `value` BYTES,
+  `headers` MAP<STRING, BYTES> METADATA
 ) WITH (
   'connector' = 'kafka',
   'topic' = 'dead_letters',
@@ -202,7 +207,8 @@ SELECT
   `_detail`,
   ROW('predictions.fraud', `_partition`, `_offset`),
   epoch_millis(`_arrived`),
-  `_value`
+  `_value`,
+  trace_headers(`_headers`, 'traceparent;tracestate;x-request-id', 512)
 FROM `_predictions`
 WHERE `_reason` IS NOT NULL AND NOT written('predictions.fraud', `_partition`, `_offset`, epoch_millis(`_arrived`));
 
@@ -213,6 +219,7 @@ SELECT
   `_detail`,
   ROW('labels', `_partition`, `_offset`),
   epoch_millis(`_arrived`),
-  `_value`
+  `_value`,
+  trace_headers(`_headers`, 'traceparent;tracestate;x-request-id', 512)
 FROM `_labels`
 WHERE `_reason` IS NOT NULL AND CHAR_LENGTH(`_reason`) < 0;

@@ -4,6 +4,8 @@ CREATE TEMPORARY SYSTEM FUNCTION epoch_millis AS 'headrace.formats.EpochMillis';
 
 CREATE TEMPORARY SYSTEM FUNCTION written AS 'headrace.formats.Written';
 
+CREATE TEMPORARY SYSTEM FUNCTION trace_headers AS 'headrace.formats.TraceHeaders';
+
 CREATE TEMPORARY TABLE `transactions` (
   `transaction_id` BIGINT,
   `event_time` BIGINT,
@@ -16,6 +18,7 @@ CREATE TEMPORARY TABLE `transactions` (
   `_partition` INT METADATA FROM 'partition' VIRTUAL,
   `_offset` BIGINT METADATA FROM 'offset' VIRTUAL,
   `_arrived` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  `_headers` MAP<STRING, BYTES> METADATA FROM 'headers' VIRTUAL,
   `_rt` AS TO_TIMESTAMP_LTZ(`event_time`, 3),
   WATERMARK FOR `_rt` AS TO_TIMESTAMP_LTZ(`event_time` - 1, 3)
 ) WITH (
@@ -31,8 +34,8 @@ CREATE TEMPORARY TABLE `transactions` (
   'headrace-event.timestamps' = 'event_time',
   'headrace-event.max-ahead-ms' = '3600000',
   'headrace-event.max-age-ms' = '1576800000000',
-  'headrace-event.value-bytes' = '6283008',
-  'headrace-event.vector-bytes' = '1044729',
+  'headrace-event.value-bytes' = '6281823',
+  'headrace-event.vector-bytes' = '1043151',
   'scan.topic-partition-discovery.interval' = '10000 ms',
   'scan.watermark.idle-timeout' = '10000 ms'
 );
@@ -49,6 +52,7 @@ CREATE TEMPORARY TABLE `labels` (
   `_partition` INT METADATA FROM 'partition' VIRTUAL,
   `_offset` BIGINT METADATA FROM 'offset' VIRTUAL,
   `_arrived` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  `_headers` MAP<STRING, BYTES> METADATA FROM 'headers' VIRTUAL,
   `_rt` AS TO_TIMESTAMP_LTZ(`event_time`, 3),
   WATERMARK FOR `_rt` AS TO_TIMESTAMP_LTZ(`event_time` - 1, 3)
 ) WITH (
@@ -64,7 +68,7 @@ CREATE TEMPORARY TABLE `labels` (
   'headrace-event.timestamps' = 'event_time',
   'headrace-event.max-ahead-ms' = '3600000',
   'headrace-event.max-age-ms' = '1576800000000',
-  'headrace-event.value-bytes' = '6283008',
+  'headrace-event.value-bytes' = '6281823',
   'scan.topic-partition-discovery.interval' = '10000 ms',
   'scan.watermark.idle-timeout' = '10000 ms'
 );
@@ -79,7 +83,8 @@ CREATE TEMPORARY TABLE `_features_fraud` (
   `complete` BOOLEAN,
   `event` ROW<`transaction_id` BIGINT, `event_time` BIGINT, `customer_id` BIGINT, `terminal_id` BIGINT, `amount` DECIMAL(12, 2)>,
   `features` ROW<`customer_spend__count_1d` BIGINT, `customer_spend__mean_1d` DOUBLE, `customer_spend__count_7d` BIGINT, `customer_spend__mean_7d` DOUBLE, `customer_spend__count_30d` BIGINT, `customer_spend__mean_30d` DOUBLE, `terminal_risk__count_1d` BIGINT, `terminal_risk__mean_1d` DOUBLE, `terminal_risk__count_7d` BIGINT, `terminal_risk__mean_7d` DOUBLE, `terminal_risk__count_30d` BIGINT, `terminal_risk__mean_30d` DOUBLE>,
-  `valid_until` ROW<`customer_spend` BIGINT, `terminal_risk` BIGINT>
+  `valid_until` ROW<`customer_spend` BIGINT, `terminal_risk` BIGINT>,
+  `headers` MAP<STRING, BYTES> METADATA
 ) WITH (
   'connector' = 'kafka',
   'topic' = 'features.fraud',
@@ -104,7 +109,8 @@ CREATE TEMPORARY TABLE `_features_limits` (
   `complete` BOOLEAN,
   `event` ROW<`transaction_id` BIGINT, `event_time` BIGINT, `customer_id` BIGINT, `terminal_id` BIGINT, `amount` DECIMAL(12, 2)>,
   `features` ROW<`customer_spend__count_1d` BIGINT, `customer_spend__mean_1d` DOUBLE>,
-  `valid_until` ROW<`customer_spend` BIGINT>
+  `valid_until` ROW<`customer_spend` BIGINT>,
+  `headers` MAP<STRING, BYTES> METADATA
 ) WITH (
   'connector' = 'kafka',
   'topic' = 'features.limits',
@@ -125,7 +131,8 @@ CREATE TEMPORARY TABLE `_dead_letters` (
   `detail` STRING,
   `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT>,
   `arrived_at` BIGINT,
-  `value` BYTES
+  `value` BYTES,
+  `headers` MAP<STRING, BYTES> METADATA
 ) WITH (
   'connector' = 'kafka',
   'topic' = 'dead_letters',
@@ -174,7 +181,8 @@ SELECT
   `event_time`,
   `customer_id`,
   `terminal_id`,
-  `amount`
+  `amount`,
+  trace_headers(`_headers`, 'traceparent;tracestate;x-request-id', 512) AS `_trace`
 FROM `transactions`
 WHERE `_reason` IS NULL;
 
@@ -188,6 +196,7 @@ SELECT
   `customer_id`,
   `terminal_id`,
   `amount`,
+  `_trace`,
   `customer_spend__count_1d`,
   `customer_spend__mean_1d`,
   `customer_spend__count_7d`,
@@ -199,7 +208,7 @@ SELECT
   `_late`
 FROM sliding_windows(
   r => TABLE `transactions_by_customer_id_rows` PARTITION BY `_key`,
-  spec => '{"mode": "arrival", "retention": 2764800000, "lateness": 172800000, "whole_from": null, "cache": 0, "kept": 67108864, "values": ["_value_amount"], "features": [{"name": "customer_spend__count_1d", "function": "count", "parameter": null, "value": 0, "window": 86400000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_1d", "function": "mean", "parameter": null, "value": 0, "window": 86400000, "fill": 0.0, "view": "customer_spend"}, {"name": "customer_spend__count_7d", "function": "count", "parameter": null, "value": 0, "window": 604800000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_7d", "function": "mean", "parameter": null, "value": 0, "window": 604800000, "fill": 0.0, "view": "customer_spend"}, {"name": "customer_spend__count_30d", "function": "count", "parameter": null, "value": 0, "window": 2592000000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_30d", "function": "mean", "parameter": null, "value": 0, "window": 2592000000, "fill": 0.0, "view": "customer_spend"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount"]}',
+  spec => '{"mode": "arrival", "retention": 2764800000, "lateness": 172800000, "whole_from": null, "cache": 0, "kept": 67108864, "values": ["_value_amount"], "features": [{"name": "customer_spend__count_1d", "function": "count", "parameter": null, "value": 0, "window": 86400000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_1d", "function": "mean", "parameter": null, "value": 0, "window": 86400000, "fill": 0.0, "view": "customer_spend"}, {"name": "customer_spend__count_7d", "function": "count", "parameter": null, "value": 0, "window": 604800000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_7d", "function": "mean", "parameter": null, "value": 0, "window": 604800000, "fill": 0.0, "view": "customer_spend"}, {"name": "customer_spend__count_30d", "function": "count", "parameter": null, "value": 0, "window": 2592000000, "fill": null, "view": "customer_spend"}, {"name": "customer_spend__mean_30d", "function": "mean", "parameter": null, "value": 0, "window": 2592000000, "fill": 0.0, "view": "customer_spend"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount", "_trace"]}',
   uid => 'transactions_by_customer_id'
 );
 
@@ -225,7 +234,8 @@ SELECT
   `customer_spend__count_30d`,
   `customer_spend__mean_30d`,
   `_complete_transactions_by_customer_id`,
-  `_valid_until_customer_spend`
+  `_valid_until_customer_spend`,
+  `_trace`
 FROM `transactions_by_customer_id`
 WHERE `_late` IS NULL
 UNION ALL
@@ -250,7 +260,8 @@ SELECT
   CAST(NULL AS BIGINT) AS `customer_spend__count_30d`,
   CAST(NULL AS DOUBLE) AS `customer_spend__mean_30d`,
   CAST(NULL AS BOOLEAN) AS `_complete_transactions_by_customer_id`,
-  CAST(NULL AS BIGINT) AS `_valid_until_customer_spend`
+  CAST(NULL AS BIGINT) AS `_valid_until_customer_spend`,
+  CAST(NULL AS MAP<STRING, BYTES>) AS `_trace`
 FROM `labels`
 WHERE `_reason` IS NULL;
 
@@ -272,6 +283,7 @@ SELECT
   `customer_spend__mean_30d`,
   `_complete_transactions_by_customer_id`,
   `_valid_until_customer_spend`,
+  `_trace`,
   `terminal_risk__count_1d`,
   `terminal_risk__mean_1d`,
   `terminal_risk__count_7d`,
@@ -283,7 +295,7 @@ SELECT
   `_late`
 FROM sliding_windows(
   r => TABLE `labels_by_terminal_id_rows` PARTITION BY `_key`,
-  spec => '{"mode": "arrival", "retention": 2764800000, "lateness": 172800000, "whole_from": null, "cache": 0, "kept": 67108864, "values": ["_value_is_fraud"], "features": [{"name": "terminal_risk__count_1d", "function": "count", "parameter": null, "value": 0, "window": 86400000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_1d", "function": "mean", "parameter": null, "value": 0, "window": 86400000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_7d", "function": "count", "parameter": null, "value": 0, "window": 604800000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_7d", "function": "mean", "parameter": null, "value": 0, "window": 604800000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_30d", "function": "count", "parameter": null, "value": 0, "window": 2592000000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_30d", "function": "mean", "parameter": null, "value": 0, "window": 2592000000, "fill": 0.0, "view": "terminal_risk"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount", "customer_spend__count_1d", "customer_spend__mean_1d", "customer_spend__count_7d", "customer_spend__mean_7d", "customer_spend__count_30d", "customer_spend__mean_30d", "_complete_transactions_by_customer_id", "_valid_until_customer_spend"]}',
+  spec => '{"mode": "arrival", "retention": 2764800000, "lateness": 172800000, "whole_from": null, "cache": 0, "kept": 67108864, "values": ["_value_is_fraud"], "features": [{"name": "terminal_risk__count_1d", "function": "count", "parameter": null, "value": 0, "window": 86400000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_1d", "function": "mean", "parameter": null, "value": 0, "window": 86400000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_7d", "function": "count", "parameter": null, "value": 0, "window": 604800000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_7d", "function": "mean", "parameter": null, "value": 0, "window": 604800000, "fill": 0.0, "view": "terminal_risk"}, {"name": "terminal_risk__count_30d", "function": "count", "parameter": null, "value": 0, "window": 2592000000, "fill": null, "view": "terminal_risk"}, {"name": "terminal_risk__mean_30d", "function": "mean", "parameter": null, "value": 0, "window": 2592000000, "fill": 0.0, "view": "terminal_risk"}], "carry": ["_partition", "_offset", "_arrived", "transaction_id", "event_time", "customer_id", "terminal_id", "amount", "customer_spend__count_1d", "customer_spend__mean_1d", "customer_spend__count_7d", "customer_spend__mean_7d", "customer_spend__count_30d", "customer_spend__mean_30d", "_complete_transactions_by_customer_id", "_valid_until_customer_spend", "_trace"]}',
   uid => 'labels_by_terminal_id'
 );
 
@@ -298,7 +310,8 @@ SELECT
   `_complete_transactions_by_customer_id` AND `_complete_labels_by_terminal_id`,
   ROW(`transaction_id`, `event_time`, `customer_id`, `terminal_id`, `amount`),
   ROW(`customer_spend__count_1d`, `customer_spend__mean_1d`, `customer_spend__count_7d`, `customer_spend__mean_7d`, `customer_spend__count_30d`, `customer_spend__mean_30d`, `terminal_risk__count_1d`, `terminal_risk__mean_1d`, `terminal_risk__count_7d`, `terminal_risk__mean_7d`, `terminal_risk__count_30d`, `terminal_risk__mean_30d`),
-  ROW(`_valid_until_customer_spend`, `_valid_until_terminal_risk`)
+  ROW(`_valid_until_customer_spend`, `_valid_until_terminal_risk`),
+  `_trace`
 FROM `labels_by_terminal_id`
 WHERE `_late` IS NULL;
 
@@ -313,7 +326,8 @@ SELECT
   `_complete_transactions_by_customer_id`,
   ROW(`transaction_id`, `event_time`, `customer_id`, `terminal_id`, `amount`),
   ROW(`customer_spend__count_1d`, `customer_spend__mean_1d`),
-  ROW(`_valid_until_customer_spend`)
+  ROW(`_valid_until_customer_spend`),
+  `_trace`
 FROM `transactions_by_customer_id`
 WHERE `_late` IS NULL;
 
@@ -324,7 +338,8 @@ SELECT
   `_detail`,
   ROW('transactions', `_partition`, `_offset`),
   epoch_millis(`_arrived`),
-  `_value`
+  `_value`,
+  trace_headers(`_headers`, 'traceparent;tracestate;x-request-id', 512)
 FROM `transactions`
 WHERE `_reason` IS NOT NULL AND NOT written('transactions', `_partition`, `_offset`, epoch_millis(`_arrived`));
 
@@ -335,7 +350,8 @@ SELECT
   `_detail`,
   ROW('labels', `_partition`, `_offset`),
   epoch_millis(`_arrived`),
-  `_value`
+  `_value`,
+  trace_headers(`_headers`, 'traceparent;tracestate;x-request-id', 512)
 FROM `labels`
 WHERE `_reason` IS NOT NULL AND NOT written('labels', `_partition`, `_offset`, epoch_millis(`_arrived`));
 

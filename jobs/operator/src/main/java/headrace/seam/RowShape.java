@@ -2,6 +2,8 @@ package headrace.seam;
 
 import java.io.Serializable;
 import java.util.List;
+import java.util.Map;
+import org.apache.flink.table.data.GenericMapData;
 import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.TimestampData;
 import org.apache.flink.table.types.logical.RowType;
@@ -14,6 +16,7 @@ import org.apache.flink.table.types.logical.RowType;
  */
 public record RowShape(RowType columns, List<String> metadata) implements Serializable {
     private static final long serialVersionUID = 1L;
+    private static final GenericMapData NO_HEADERS = new GenericMapData(Map.of());
 
     /** The position of the column with a row's partition; -1 where there is none. */
     public int partition() {
@@ -30,6 +33,7 @@ public record RowShape(RowType columns, List<String> metadata) implements Serial
                 case "partition" -> row.setField(width + i, History.PARTITION);
                 case "offset" -> row.setField(width + i, place);
                 case "timestamp" -> row.setField(width + i, TimestampData.fromEpochMillis(0));
+                case "headers" -> row.setField(width + i, NO_HEADERS);
                 default -> throw new IllegalStateException("no row of history has the metadata " + metadata.get(i));
             }
         }

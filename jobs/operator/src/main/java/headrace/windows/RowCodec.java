@@ -8,7 +8,10 @@ import org.apache.flink.core.memory.DataOutputSerializer;
 import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
 
-/** A whole row of a stage as bytes, while it waits: its time, a byte that says whether it contributes and is a query, the rest. */
+/**
+ * A whole row of a stage as bytes, while it waits: its time, a byte that says whether it contributes and is a query, the rest. The
+ * last of the carried columns is not written where it is null: it is rare, and rows that waited before there was one are read.
+ */
 final class RowCodec {
     private static final int CONTRIBUTES = 1;
     private static final int QUERY = 2;
@@ -34,7 +37,9 @@ final class RowCodec {
         for (int i = 0; row.contributes && i < row.words.length; i++) {
             out.writeLong(row.words[i]);
         }
-        for (int i = 0; row.isQuery && i < carried.length; i++) {
+        int last = carried.length - 1;
+        int width = last >= 0 && row.isQuery && row.carry.isNullAt(last) ? last : carried.length;
+        for (int i = 0; row.isQuery && i < width; i++) {
             FieldCodec.write(stage.carryTypes[i], carried[i].getFieldOrNull(row.carry), out);
         }
     }
@@ -55,7 +60,7 @@ final class RowCodec {
             row.words[i] = in.readLong();
         }
         GenericRowData carry = new GenericRowData(carried.length);
-        for (int i = 0; row.isQuery && i < carried.length; i++) {
+        for (int i = 0; row.isQuery && i < carried.length && in.available() > 0; i++) {
             carry.setField(i, FieldCodec.read(stage.carryTypes[i], in));
         }
         row.carry = carry;
