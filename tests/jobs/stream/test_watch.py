@@ -83,8 +83,9 @@ def test_a_job_that_ended_first_never_ran() -> None:
 
 
 @pytest.mark.parametrize("status", ["CREATED", "RUNNING"])
-def test_what_kafka_refuses_is_not_tried_again(status: str) -> None:
+def test_what_kafka_refuses_is_not_tried_again(status: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A right or a login that is missing at the start or later ends the job, in one line with the topic."""
+    monkeypatch.setattr("jobs.stream.watch.WATCH_SECONDS", 0)
     denied = "java.io.IOException: x\nCaused by: a.TopicAuthorizationException: Not authorized to access topics: [orders]\n"
     with flink(replies(status, denied)) as rest:
         watch = Watch(rest, "1", lambda: False)

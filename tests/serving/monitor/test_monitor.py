@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import StackError
@@ -190,6 +190,7 @@ def test_versions_without_a_reference_are_counted_as_such() -> None:
     assert (one.state.without_reference, one.state.versions) == (ROWS, {})
 
 
+@settings(max_examples=settings().max_examples // 5)
 @given(st.randoms(use_true_random=False), st.integers(1, 6))
 def test_any_order_and_split_gives_the_same_state(random: Any, parts: int) -> None:
     """Of the predictions of three days: by partition, by poll."""

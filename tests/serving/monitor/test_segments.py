@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.inputs.bins import number_bins
@@ -171,6 +171,7 @@ def test_few_events_are_kept_and_none_once_a_window_is_closed() -> None:
     assert b"sample" not in msgspec.json.encode(version.closed)
 
 
+@settings(max_examples=settings().max_examples // 5)
 @given(st.randoms(use_true_random=False), st.integers(1, 5))
 def test_any_order_and_split_gives_the_same_state(random: Any, parts: int) -> None:
     """Segments and sampled events too, of more events than are kept."""
