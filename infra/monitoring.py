@@ -97,11 +97,12 @@ def drift_over_history(
 
 def table_columns(table: pa.Table, plan: Plan, reference: Reference) -> dict[str, Any]:
     """The columns of a scored table that the reference has, [n] each: as the receipts of these events would have them."""
-    numbers = [
-        histogram.name for histogram in reference.histograms if histogram.bins.kind == "number" and histogram.name != SCORE
-    ]
+    of_event = {column.name for column in plan.spine_source.columns}
+    inputs = [one.bins for one in reference.histograms if one.name != SCORE and one.name not in of_event]
+    numbers = [bins.name for bins in inputs if bins.kind == "number"]
     x = table_matrix(table, plan, numbers)
     columns: dict[str, Any] = {name: x[:, place] for place, name in enumerate(numbers)}
-    texts = [histogram.name for histogram in reference.histograms if histogram.bins.kind == "text"]
+    texts = [bins.name for bins in inputs if bins.kind == "text"]
     columns |= {name: to_list(pa.chunked_array([column])) for name, column in input_arrays(table, plan, texts).items()}
+    columns |= {one.name: to_list(table[one.name]) for one in reference.histograms if one.name in of_event}
     return columns | {SCORE: table[SCORE].to_numpy()}

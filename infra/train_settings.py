@@ -64,8 +64,9 @@ class TrainSettings(Section):
     leave_out_known_positives: bool = False
     """Whether the test leaves out rows of a group with a positive that is known on the row's day; needs ``group``."""
     segments: tuple[str, ...] = Field(default=(), max_length=3)
-    """The model's inputs by whose values live predictions are watched apart (docs/monitoring.md): at most three; each has up to
-    ten segments of its own, its most frequent values or bins, and one of all others."""
+    """The model's inputs, or columns of the events, by whose values predictions are watched apart (docs/monitoring.md) and
+    measured (docs/outcomes.md): at most three; each has up to ten segments of its own, its most frequent values or bins, and one
+    of all others."""
     horizon: str = Field(default="30d", pattern=r"^[1-9][0-9]{0,4}[smhd]$")
     """How far a label's time may be from its event's, either way, for `headrace outcomes`: `36h`, `30d`. The job that joins the
     stream keeps predictions and labels for so long."""

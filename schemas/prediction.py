@@ -35,6 +35,9 @@ class Receipt(msgspec.Struct, frozen=True):
     """For each batch view without a row to use, why: ``missing``, ``too_old`` (beyond the view's ttl), ``too_new`` (of a time
     after the event's) or ``unread`` (the online store could not be read, and the HTTP service is to score all the same).
     """
+    segments: dict[str, Value] | msgspec.UnsetType = msgspec.UNSET
+    """Columns of the event by which predictions of the version are watched apart, though they are no inputs; of a text the first
+    100 characters. Absent where there are none."""
 
 
 class Prediction(msgspec.Struct, frozen=True):

@@ -8,10 +8,13 @@ with it, so counters are vectors of integers that add over time, partitions and 
     a number   null │ zero │ below │ bin 0 │ bin 1 │ …  │ above
                              < low   low        edges     > high
     a text     null │ new  │ category 0 │ category 1 │ …
+
+A text counts by its first `LONGEST` characters, so that neither a receipt nor an alarm is as long as an event may be.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -23,12 +26,16 @@ import numpy.typing as npt
 
 from features.inputs.matrix import Floats, matrix
 
+OTHERS = "(others)"
+"""The segment of all cells that are none of their own."""
 Counts = npt.NDArray[np.int64]
 """How many values each cell has, [cells]."""
 QUANTILES = 10
 """Bins of a number that have about equally many of the trained values."""
 CATEGORIES = 50
 """Of a text the most frequent values; all others are new."""
+LONGEST = 100
+"""Characters of a text that count."""
 NULL, ZERO, BELOW, NEW = 0, 1, 2, 1
 """Places of cells: of both kinds, of numbers, of numbers, of texts."""
 OF_NUMBER, OF_TEXT = 3, 2
@@ -62,11 +69,11 @@ class Bins(msgspec.Struct, frozen=True):
         ('null', '0', '< 1', '1 to 2', '2 to 5', '> 5')
         >>> Bins("n", "number", (12345.0,), 12344.0, 12346.0).labels
         ('null', '0', '< 12344', '12344 to 12345', '12345 to 12346', '> 12346')
-        >>> Bins("t", "text", categories=("a",)).labels
-        ('null', 'new', 'a')
+        >>> Bins("t", "text", categories=("a", "null")).labels
+        ('null', 'new', 'a', '"null"')
         """
         if self.kind == "text":
-            return ("null", "new", *self.categories)
+            return ("null", "new", *map(_label, self.categories))
         if self.low is None or self.high is None:
             return ("null", "0", "< 0", "none", "> 0")
         marks = _texts((self.low, *self.edges, self.high))
@@ -81,7 +88,9 @@ class Bins(msgspec.Struct, frozen=True):
         """
         if self.kind == "text":
             places = {text: place for place, text in enumerate(self.categories, OF_TEXT)}
-            return np.fromiter((NULL if one is None else places.get(str(one), NEW) for one in values), np.intp, len(values))
+            return np.fromiter(
+                (NULL if one is None else places.get(str(one)[:LONGEST], NEW) for one in values), np.intp, len(values)
+            )
         x: Floats = matrix(values)
         cells = OF_NUMBER + np.searchsorted(np.array(self.edges, np.float32), x, side="left")
         low, high = (0.0, 0.0) if self.low is None or self.high is None else (self.low, self.high)
@@ -114,10 +123,21 @@ class Shares(msgspec.Struct, frozen=True):
     """Texts that training did not have, or too seldom."""
 
 
+def _label(text: str) -> str:
+    """A category on one line, told apart from the cells that are none, and from other categories."""
+    is_plain = text.isprintable() and text == text.strip() and text not in ("", "null", "new", OTHERS) and text[0] != '"'
+    return text if is_plain else json.dumps(text)
+
+
 def _texts(marks: Sequence[float]) -> list[str]:
     """Numbers with as many digits, 4 at least, as tell them apart, since a segment is known by its label; 9 do any float32s."""
     digits = next((n for n in range(4, 9) if len({f"{one:.{n}g}" for one in marks}) == len(set(marks))), 9)
     return [f"{one:.{digits}g}" for one in marks]
+
+
+def shortened(value: Any) -> Any:
+    """A value as it counts: of a text the first `LONGEST` characters."""
+    return value[:LONGEST] if isinstance(value, str) else value
 
 
 def number_bins(name: str, values: Sequence[Any] | npt.NDArray[Any]) -> Bins:
@@ -137,6 +157,6 @@ def number_bins(name: str, values: Sequence[Any] | npt.NDArray[Any]) -> Bins:
 
 def text_bins(name: str, values: Sequence[Any]) -> Bins:
     """Bins of the texts that a model is trained on: the `CATEGORIES` most frequent, those of equal number by their alphabet."""
-    found = Counter(str(value) for value in values if value is not None)
+    found = Counter(str(value)[:LONGEST] for value in values if value is not None)
     known = sorted(found, key=lambda text: (-found[text], text))[:CATEGORIES]
     return Bins(name, "text", categories=tuple(known))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal, get_args
 
 import msgspec
@@ -19,7 +20,7 @@ LENGTH_MS: dict[Length, int] = {"hour": DAY_MS // 24, "day": DAY_MS}
 
 
 class Histogram(msgspec.Struct, frozen=True):
-    """One input, or the score."""
+    """One input, a column of the event by which predictions are watched apart, or the score."""
 
     bins: Bins
     counts: tuple[int, ...]
@@ -29,21 +30,21 @@ class Histogram(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The input's, or `SCORE`."""
+        """The input's, the column's, or `SCORE`."""
         return self.bins.name
 
 
 class Segments(msgspec.Struct, frozen=True):
-    """The rows of training by the cells of one input, and what the other inputs and the score were within each."""
+    """The rows of training by the cells of one histogram, and what the others were within each."""
 
     column: str
-    """The input."""
+    """The input, or the column of the event."""
     names: tuple[str, ...]
     """What the values of each segment are, as `Bins.labels` has it; the last is all others."""
     of_cells: tuple[int, ...]
-    """Which segment each cell of the input is of, [cells]."""
+    """Which segment each cell of the column is of, [cells]."""
     histograms: tuple[tuple[Histogram, ...], ...]
-    """[segments][all but the input itself, in the order of the reference]; without limits where there were too few rows."""
+    """[segments][all but the column itself, in the order of the reference]; without limits where there were too few rows."""
 
     def text(self, number: int) -> str:
         """A segment, for people and in an alarm's id."""
@@ -51,7 +52,10 @@ class Segments(msgspec.Struct, frozen=True):
 
 
 class Reference(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All inputs of a version, in the model's order, and its score. Times are UTC milliseconds, of event time."""
+    """All inputs of a version, in the model's order, the columns of the event that it is watched by, and its score.
+
+    Times are UTC milliseconds, of event time.
+    """
 
     trained_from: int
     trained_until: int
@@ -61,6 +65,10 @@ class Reference(msgspec.Struct, frozen=True, omit_defaults=True):
     histograms: tuple[Histogram, ...]
     segments: tuple[Segments, ...] = ()
     """By the columns that training was told; left out of the bytes where there are none, as before there were any."""
+
+    def of_event(self, inputs: Collection[str]) -> tuple[str, ...]:
+        """The columns of its segments that are none of the ``inputs``: receipts carry them beside those."""
+        return tuple(one.column for one in self.segments if one.column not in inputs)
 
     def segment(self, text: str) -> tuple[Segments, int]:
         """The segment that `Segments.text` calls so: its column's, and its number."""

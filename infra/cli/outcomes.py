@@ -59,7 +59,7 @@ class Found(NamedTuple):
     """The day before which labels are due."""
     performances: list[Performance]
     left_out: list[str]
-    """The segments of ``[train.<service>]`` that none of the predictions has."""
+    """The segments of ``[train.<service>]`` that none of the outcomes has."""
     report: OutcomesReport | None
     """For the page; None without predictions, and of a shadow."""
 
@@ -162,6 +162,7 @@ def _measured(service: str, where: Path, settings: Settings, config: TrainConfig
     horizon_ms = duration_ms("--horizon", wanted.horizon)
     import jobs.training  # noqa: F401 - says which extra is missing, before anything is read
     from features.definitions.load import load  # slow: after all that is quickly refused
+    from features.inputs.columns import input_columns
     from infra.config import with_settings
     from infra.predicted import of_topic_now, predicted
     from jobs.history.rows_file import write
@@ -169,8 +170,10 @@ def _measured(service: str, where: Path, settings: Settings, config: TrainConfig
     from jobs.outcomes.performance import performances
     from jobs.outcomes.report import report
     from jobs.training.keys import key_of
+    from jobs.training.reference import check_segments
 
     of = with_settings(load(where).service(service), settings)
+    check_segments(config.segments, of.plan, input_columns(of.plan, of.plan.inputs))
     key = next(iter(key_of(of.plan, config)), None)
     columns = list(dict.fromkeys(name for name in (key, *wanted.by) if name is not None))
     if_there = [] if wanted.by else [name for name in config.segments if name not in columns]
@@ -212,11 +215,16 @@ def _measured(service: str, where: Path, settings: Settings, config: TrainConfig
 
 def _warn(service: str, wanted: Wanted, found: Found) -> None:
     """Say what makes the numbers few, or odd."""
+    from jobs.outcomes.join import OWN
     from jobs.outcomes.performance import LOWEST_COVERAGE
 
     if found.left_out:
         why = "an outcome that --stream wrote has no inputs" if wanted.joined else "no receipt of these predictions has them"
-        note(f"there is nothing by {', '.join(found.left_out)}, segments of [train.{service}]: {why}")
+        taken = [name for name in found.left_out if name in OWN]
+        others = [name for name in found.left_out if name not in OWN]
+        for names, reason in ((others, why), (taken, "an outcome has columns of its own that are called so")):
+            if names:
+                note(f"there is nothing by {', '.join(names)}, segments of [train.{service}]: {reason}")
     if not found.rows:
         note(f"there are no predictions of {service} to be joined; see 'headrace tail predictions.{service}'")
     elif not found.has_labels:

@@ -107,7 +107,7 @@ def retrained(
     production = registry.deployed(of.name).production
     before = None if production is None else registry.manifest(production.model, production.version)
     check_newer(before, split, of.plan.digest, config.task)
-    check_segments(config.segments, input_columns(of.plan, of.plan.inputs))
+    check_segments(config.segments, of.plan, input_columns(of.plan, of.plan.inputs))
     start = _start(registry, of, config, before) if wanted.warm_start else None
     if wanted.from_served:
         records = predicted(where, settings, of.name, wanted.receipts)

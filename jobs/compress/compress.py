@@ -30,7 +30,7 @@ from jobs.training.config import TrainConfig
 from jobs.training.keys import keys_of
 from jobs.training.metrics import Doubles, main_metric, measure
 from jobs.training.networks import Sequences, sequences_of
-from jobs.training.reference import reference_of, watched
+from jobs.training.reference import known_segments, reference_of, watched
 from jobs.training.rows import Rows, rows_of
 from jobs.training.split import Split, test_rows
 from jobs.training.train import counts, given_rows, golden_rows
@@ -173,7 +173,7 @@ def _reference(
         trained,
         scores_of(opened(onnx, signature), x[later]),
         later,
-        [one for one in segments if one in signature.columns],
+        [one for one in segments if one in known_segments(plan, signature.columns)],
     )
 
 

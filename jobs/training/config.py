@@ -21,6 +21,6 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True):
     trainer: str
     """The name of a file of `jobs.training.trainers`."""
     segments: tuple[str, ...]
-    """The inputs by whose values live rows are watched apart."""
+    """The inputs and columns of the event by whose values live rows are watched apart."""
     parameters: dict[str, int | float]
     """Those that are given, of the trainer's."""

@@ -25,9 +25,11 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from features.errors import SettingError
-from features.inputs.bins import Bins, number_bins
+from features.inputs.arrow import to_list
+from features.inputs.bins import NEW, OTHERS, Bins, number_bins, text_bins
 from features.inputs.columns import features_of
 from features.inputs.drift import PROBABILITIES, Limit, psi_of
+from features.inputs.matrix import matrix
 from features.inputs.reference import LENGTH_MS, LENGTHS, SCORE, Histogram, Length, Reference, Segments
 from features.plan import Plan
 from jobs.training.fitted import Labels
@@ -50,7 +52,6 @@ MOST_SEGMENTS = 10
 """The cells of a column with the most rows of training are segments of their own; all others are one together."""
 LEAST_OF_SEGMENT = 500
 """Rows of training that a cell has, to be a segment of its own."""
-OTHERS = "(others)"
 SEED = 20_240_501
 
 Ints = npt.NDArray[np.int64]
@@ -66,27 +67,31 @@ def watched(rows: Rows, split: Split) -> tuple[Mask, Mask]:
 def reference_of(plan: Plan, rows: Rows, trained: Mask, scores: Labels, scored: Mask, segments: Sequence[str] = ()) -> Reference:
     """The reference of a model that was trained on the days of the rows ``trained``, with ``scores`` of the rows ``scored``.
 
-    The masks are [rows], ``scores`` [scored rows]; ``segments`` are the inputs by whose values rows are watched apart. The same
-    rows give the same reference. Raises `SettingError` as `check_segments` does.
+    The masks are [rows], ``scores`` [scored rows]; ``segments`` are the inputs, and columns of the event, by whose values rows
+    are watched apart. The same rows give the same reference. Raises `SettingError` as `check_segments` does.
     """
-    check_segments(segments, rows.inputs)
+    check_segments(segments, plan, rows.inputs)
     times = rows.table[plan.spine_source.time].to_numpy()
-    x, table = rows.x[trained], rows.table.filter(pa.array(trained))
-    bins = [number_bins(name, x[:, place]) for place, name in enumerate(rows.inputs)]
-    cells = [one.cells(x[:, place]) for place, one in enumerate(bins)]
-    keys = [key_of_input(plan, name) for name in rows.inputs]
+    table = rows.table.filter(pa.array(trained))
+    of_event = [name for name in dict.fromkeys(segments) if name not in rows.inputs]
+    values = [*rows.x.T, *(_of_event(rows.table, plan, name) for name in of_event)]
+    makers = [number_bins if one.dtype != object else text_bins for one in values]
+    names = (*rows.inputs, *of_event)
+    bins = [make(name, own[trained]) for make, name, own in zip(makers, names, values, strict=True)]
+    cells = [one.cells(own[trained]) for one, own in zip(bins, values, strict=True)]
+    keys = [*(key_of_input(plan, name) for name in rows.inputs), *([entity_of(plan)] * len(of_event))]
     limits = _limits_by_key(table, keys, bins, cells, times[trained])
     histograms = [Histogram(one, _counted(one, own), found) for one, own, found in zip(bins, cells, limits, strict=True)]
     of_score = number_bins(SCORE, scores)
     own, later = of_score.cells(scores), rows.table.filter(pa.array(scored))
     found = _limits_by_key(later, [entity_of(plan)], [of_score], [own], times[scored])
     histograms.append(Histogram(of_score, _counted(of_score, own), found[0]))
-    places = [rows.inputs.index(column) for column in dict.fromkeys(segments)]
+    places = [names.index(column) for column in dict.fromkeys(segments)]
     inputs = Part(table, times[trained], keys, bins, cells)
     by_column = []
     for place in places:
         score = Part(later, times[scored], [entity_of(plan)], [of_score], [own])
-        by_column.append(_by_segment(bins[place], place, inputs, score, bins[place].cells(rows.x[scored, place])))
+        by_column.append(_by_segment(bins[place], place, inputs, score, bins[place].cells(values[place][scored])))
     return Reference(*_span(times[trained]), *_span(times[scored]), tuple(histograms), tuple(by_column))
 
 
@@ -102,7 +107,7 @@ class Part(NamedTuple):
     """[inputs][rows]."""
 
     def of(self, rows: Mask, without: int = -1) -> list[Histogram]:
-        """The histograms of some rows, but for one input's; without limits where there are none."""
+        """The histograms of some rows, but for one column's; without limits where there are none."""
         kept = [place for place in range(len(self.bins)) if place != without]
         keys, bins = [self.keys[place] for place in kept], [self.bins[place] for place in kept]
         cells = [self.cells[place][rows] for place in kept]
@@ -112,18 +117,36 @@ class Part(NamedTuple):
         return [Histogram(one, _counted(one, own), limit) for one, own, limit in zip(bins, cells, found, strict=True)]
 
 
-def check_segments(segments: Sequence[str], inputs: Sequence[str]) -> None:
-    """Raises `SettingError` where a segment is no input of the model: receipts have no other columns."""
+def known_segments(plan: Plan, inputs: Sequence[str]) -> tuple[str, ...]:
+    """The columns that a model with these ``inputs`` can be watched by: those, and what tells events apart."""
+    spine = plan.spine_source
+    return (*inputs, *(one.name for one in spine.columns if one.name not in (spine.time, spine.event_id, SCORE)))
+
+
+def check_segments(segments: Sequence[str], plan: Plan, inputs: Sequence[str]) -> None:
+    """Raises `SettingError` where a segment is none of `known_segments`."""
+    known = known_segments(plan, inputs)
     for column in segments:
-        if column not in inputs:
+        if column not in known:
             raise SettingError(
-                f"a model is watched by segments of its inputs; got '{column}' in segments; there are {', '.join(inputs)}"
+                f"a segment is an input of the model, or a column of {plan.spine} but its time and id; got '{column}' in "
+                f"segments; there are {', '.join(known)}"
             )
 
 
+def _of_event(table: pa.Table, plan: Plan, name: str) -> npt.NDArray[Any]:
+    """A column of the events, as receipts have it: objects where it is of texts, else numbers."""
+    values = to_list(table[name])
+    is_text = plan.spine_source.column(name).type.kind == "string"
+    found: npt.NDArray[Any] = np.array(values, object) if is_text else matrix(values)
+    return found
+
+
 def _by_segment(column: Bins, place: int, inputs: Part, score: Part, of_scored: npt.NDArray[np.intp]) -> Segments:
-    """What the others were in each segment of the input at ``place``; ``of_scored`` are its cells of the scored rows."""
+    """What the others were in each segment of the column at ``place``; ``of_scored`` are its cells of the scored rows."""
     counts = np.bincount(inputs.cells[place], minlength=column.size)
+    if column.kind == "text":
+        counts[NEW] = 0  # what training had too seldom is of the others
     most = np.argsort(-counts, kind="stable")[:MOST_SEGMENTS]
     own = sorted(int(cell) for cell in most if counts[cell] >= LEAST_OF_SEGMENT)
     of_cells = np.full(column.size, len(own))

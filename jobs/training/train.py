@@ -104,7 +104,7 @@ def train(
     Raises `SettingError` where the days have no rows or, of a classification, rows of one class only.
     """
     fitting(config, service.plan)  # what it refuses is refused before anything is computed
-    check_segments(config.segments, input_columns(service.plan, service.plan.inputs))
+    check_segments(config.segments, service.plan, input_columns(service.plan, service.plan.inputs))
     rows = rows_of(service, config, split, histories=histories, threads=threads, on_progress=on_progress)
     trained = learn(service, config, split, rows)
     manifest = registered(service, config, split, trained, register=register, name=name, clock=clock)

@@ -48,7 +48,7 @@ class Rows:
     """Decodes requests for the models of one lineup.
 
     A row's ``event`` is the event as it would be published: the columns that the models need have to be there, other than keys
-    they may be null. Its time is now and its id is made where it has none.
+    they may be null. Those that receipts alone carry may be absent. Its time is now and its id is made where it has none.
     """
 
     def __init__(self, plan: Plan, vectors: Vectors, event_times: EventTimes, most: int) -> None:
@@ -58,7 +58,7 @@ class Rows:
         self._digest = plan.short_digest
         free = (spine.event_id, spine.time, *vector_key(plan))
         self._columns = tuple(dict.fromkeys((*vectors.event, *free)))
-        self.needed = tuple(name for name in vectors.event if name != spine.time)
+        self.needed = tuple(name for name in vectors.event if name in vectors.taken and name != spine.time)
         """The columns that a row's event has to have."""
         self.keys = frozenset(plan.required(spine))
         """The columns that may not be null."""
@@ -67,6 +67,7 @@ class Rows:
         self._id, self._time = self._columns.index(spine.event_id), self._columns.index(spine.time)
         self._key = [self._columns.index(name) for name in vector_key(plan)]
         self._width = len(vectors.event)
+        self._carried = [place for place, name in enumerate(vectors.event) if name not in (*self.needed, spine.time)]
         self._converted = [
             (place, name, convert) for place, name in enumerate(self._columns) if (convert := _convert(self.types[name]))
         ]
@@ -118,6 +119,8 @@ class Rows:
                 event_id = uuid.uuid4().hex
             key = [values[place] for place in self._key]
             absent = msgspec.UNSET in key
+            for place in self._carried:
+                values[place] = None if values[place] is msgspec.UNSET else values[place]
             queries.messages.append(Message(event_id, event_time, self._digest, None, now_ms, True))
             queries.event.append(tuple(values[: self._width]))
             queries.features.append(msgspec.structs.astuple(row.features) if self.windows else ())

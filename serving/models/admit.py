@@ -100,6 +100,7 @@ def admit(
         note=note,
         lineage=dict(lineage or {}),
         reference=None if known is None else hashlib.sha256(known).hexdigest(),
+        segments=() if reference is None else reference.of_event(found.columns),
     )
     return Draft(manifest, onnx, content, known)
 

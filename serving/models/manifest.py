@@ -53,6 +53,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Where it came from, in words: the trainer, the source."""
     reference: str | None = None
     """The sha256 of what live inputs and scores are held against (`features.inputs.reference`); None: there is none."""
+    segments: tuple[str, ...] = ()
+    """The columns of the event that its receipts carry, though they are no inputs: its predictions are watched apart by them."""
 
     @property
     def placed(self) -> Placed:

@@ -220,10 +220,10 @@ def _such_as(events: Sequence[int | str]) -> str:
     return f", such as {', '.join(map(str, events))}" if events else ""
 
 
-def columns_of(inputs: Sequence[Mapping[str, Any]], scores: Sequence[float], reference: Reference) -> dict[str, Any]:
-    """The receipts' inputs of some predictions, one mapping each, and their scores as columns of the reference's inputs.
+def columns_of(values: Sequence[Mapping[str, Any]], scores: Sequence[float], reference: Reference) -> dict[str, Any]:
+    """The receipts' values of some predictions, one mapping each, and their scores as columns of the reference's histograms.
 
-    An input that a receipt lacks is null: the version's receipts have them all.
+    A value that a receipt lacks is null: the version's receipts have them all.
     """
-    columns: dict[str, Any] = {p.name: [one.get(p.name) for one in inputs] for p in reference.histograms[:-1]}
+    columns: dict[str, Any] = {p.name: [one.get(p.name) for one in values] for p in reference.histograms[:-1]}
     return columns | {reference.histograms[-1].name: scores}

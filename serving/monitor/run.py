@@ -51,6 +51,12 @@ class _Receipt(msgspec.Struct, gc=False):
     version: int
     inputs: dict[str, float | bool | str | None]
     """A number is a double, however it is written: one that is too large for it is refused."""
+    segments: dict[str, float | bool | str | None] = {}
+
+    @property
+    def values(self) -> dict[str, float | bool | str | None]:
+        """What is counted: the inputs, and the columns of the event that are carried beside them."""
+        return self.inputs | self.segments if self.segments else self.inputs
 
 
 class _Predicted(msgspec.Struct, gc=False):
@@ -208,8 +214,8 @@ class Loop:
             if not some:
                 continue
             times = np.array([one.event_time for one in some], np.int64)
-            inputs, scores = [one.receipt.inputs for one in some], [one.score for one in some]
-            columns = columns_of(inputs, scores, reference) if reference else {}
+            values, scores = [one.receipt.values for one in some], [one.score for one in some]
+            columns = columns_of(values, scores, reference) if reference else {}
             self.monitor.count(model, version, times, columns, [one.event_id for one in some])
             state.newest[place.partition] = max(state.newest.get(place.partition, 0), int(times.max()))
         state.offsets[place.partition] = records[-1].offset + 1
@@ -235,7 +241,7 @@ def _countable(found: list[_Predicted], reference: Reference | None) -> list[_Pr
     """Those that have no text where the reference has a number: no version's receipts do."""
     bins = [histogram.bins for histogram in reference.histograms] if reference else []
     numbers = [one.name for one in bins if one.kind == "number"]
-    return [one for one in found if not any(type(one.receipt.inputs.get(name)) is str for name in numbers)]
+    return [one for one in found if not any(type(one.receipt.values.get(name)) is str for name in numbers)]
 
 
 def _consumer(config: MonitorConfig) -> Any:

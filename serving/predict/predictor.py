@@ -33,11 +33,11 @@ class Predictor:
     def __init__(self, model: LoadedModel, plan: Plan, clock: Clock = time.time) -> None:
         """Raises `SettingError` for a model of another plan, `DefinitionError` for an input that the plan does not give."""
         check_model(model.manifest, plan)
-        self.needed: Needed = needed_by(plan, model.manifest.inputs)
+        self.needed: Needed = needed_by(plan, model.manifest.inputs, model.manifest.segments)
         self.manifest: Manifest = model.manifest
         self._model = model
         self._clock = clock
-        self._inputs = _inputs(self.needed.inputs)
+        self._inputs, self._segments = _values(self.needed.inputs), _values(self.needed.segments)
 
     @property
     def model(self) -> LoadedModel:
@@ -80,6 +80,7 @@ class Predictor:
         batch_as_of, incomplete = events.batch_of(self.needed)
         absent: list[Any] = [msgspec.UNSET] * len(events)
         outputs = found.outputs or absent
+        segments = [self._segments(*row) for row in events.segments(self.needed)] if self.needed.segments else absent
         return [
             encode(
                 Prediction(
@@ -99,25 +100,34 @@ class Predictor:
                         featured_at=featured,
                         scored_at=scored_at,
                         incomplete=reasons,
+                        segments=of_event,
                     ),
                     outputs=others,
                 )
             )
             if math.isfinite(score)
             else UnscorableError(no_score(manifest.name, manifest.version))
-            for message, vector, score, others, as_of, reasons, featured in zip(
-                events.messages, vectors, found.scores, outputs, batch_as_of, incomplete, events.featured_at, strict=True
+            for message, vector, score, others, as_of, reasons, of_event, featured in zip(
+                events.messages,
+                vectors,
+                found.scores,
+                outputs,
+                batch_as_of,
+                incomplete,
+                segments,
+                events.featured_at,
+                strict=True,
             )
         ]
 
 
 @lru_cache(maxsize=256)
-def _inputs(names: tuple[str, ...]) -> Callable[..., Any]:
-    """The struct of a receipt's inputs: written as the dict that it stands for, and three times as fast to make.
+def _values(names: tuple[str, ...]) -> Callable[..., Any]:
+    """The struct of a receipt's values by name: written as the dict that it stands for, and three times as fast to make.
 
     Kept, since a class lives until the collector comes: models that follow one another have the same inputs.
     """
-    return struct("Inputs", dict.fromkeys(names, Any))
+    return struct("Values", dict.fromkeys(names, Any))
 
 
 def _unscorable(error: Exception) -> UnscorableError:

@@ -14,6 +14,7 @@ import msgspec
 from features.feast.online import ReadRows
 from features.inputs import on_demand
 from features.inputs.batch_rows import UNREAD, unusable
+from features.inputs.bins import shortened
 from features.inputs.columns import at, check_inputs, features_of, input_columns, list_columns
 from features.plan import BatchView, OnDemand, Plan
 from features.service import Function
@@ -37,10 +38,15 @@ class Needed(NamedTuple):
     batch: tuple[BatchView, ...]
     of_lists: dict[str, tuple[str, int]]
     """For each input that is a list's column: the feature, and the value's place from its end."""
+    segments: tuple[str, ...]
+    """Columns of the event that receipts alone carry."""
 
 
-def needed_by(plan: Plan, inputs: Sequence[str]) -> Needed:
-    """What a model with these ``inputs`` needs. Raises `DefinitionError` where the plan does not give one of them."""
+def needed_by(plan: Plan, inputs: Sequence[str], segments: tuple[str, ...] = ()) -> Needed:
+    """What a model with these ``inputs``, whose receipts carry the ``segments``, needs.
+
+    Raises `DefinitionError` where the plan does not give one of the inputs.
+    """
     inputs = input_columns(plan, inputs)
     check_inputs(plan, inputs)
     places = list_columns(plan)
@@ -51,7 +57,7 @@ def needed_by(plan: Plan, inputs: Sequence[str]) -> Needed:
     batch = tuple(v for v in plan.batch if not features.isdisjoint(f"{v.view}__{name}" for name in v.features))
     event = [column for v in views for column in v.event_inputs] + [column for v in batch for column in v.key]
     windows = tuple(f.name for f in plan.window_features if f.name in features)
-    return Needed(inputs, windows, tuple(dict.fromkeys(event)), views, batch, of_lists)
+    return Needed(inputs, windows, tuple(dict.fromkeys(event)), views, batch, of_lists, segments)
 
 
 class Vectors:
@@ -62,9 +68,11 @@ class Vectors:
     ) -> None:
         needs = list(needs)
         windows = {name for needed in needs for name in needed.windows}.difference(known._windows if known else ())
-        event = dict.fromkeys(column for needed in needs for column in needed.event)
+        taken = dict.fromkeys(column for needed in needs for column in needed.event)
+        event = taken | dict.fromkeys(column for needed in needs for column in needed.segments)
         self._windows: tuple[str, ...] = tuple(f.name for f in plan.window_features if f.name in windows)
         self._event: tuple[str, ...] = tuple(column for column in event if known is None or column not in known._event)
+        self._taken = frozenset(taken)
         self._functions = functions
         self.decode: Callable[[bytes | None], Any] = decoder(plan, self._event, self._windows)
         """The message with the fields that one of the models needs; raises `UnscorableError`."""
@@ -78,6 +86,11 @@ class Vectors:
     def event(self) -> tuple[str, ...]:
         """The columns of the event that they have, in this order."""
         return self._event
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """Those of them that a model takes: receipts carry the others, null where they are not known."""
+        return self._taken
 
     @property
     def has_fields(self) -> bool:
@@ -181,6 +194,10 @@ class Events:
             as_of = _by_view(views, [self._batch[view].as_of for view in views], len(self))
             self._receipts[views] = as_of, _by_view(views, [self._batch[view].reasons for view in views], len(self))
         return self._receipts[views]
+
+    def segments(self, needed: Needed) -> list[Vector]:
+        """What receipts carry of the events' columns, a row each, in the order of ``needed.segments``."""
+        return list(zip(*(map(shortened, self._event[name]) for name in needed.segments), strict=True))
 
     def some(self, places: Sequence[int]) -> Events:
         """Those at these places, and what is known of them."""

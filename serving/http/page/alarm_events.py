@@ -45,6 +45,11 @@ class _Receipt(msgspec.Struct, gc=False):
     model: str
     version: int
     inputs: dict[str, Value]
+    segments: dict[str, Value] = {}
+
+    def get(self, name: str) -> Value:
+        """An input, or a column of the event."""
+        return self.inputs.get(name, self.segments.get(name))
 
 
 class _Predicted(msgspec.Struct, gc=False):
@@ -175,10 +180,10 @@ class _Found:
             return
         if self._segment is not None:
             segments, number = self._segment
-            if segments.of_cells[self._cell(segments.column, one.receipt.inputs.get(segments.column))] != number:
+            if segments.of_cells[self._cell(segments.column, one.receipt.get(segments.column))] != number:
                 return
         self._in_window += 1
-        value = one.score if alarm.input == SCORE else one.receipt.inputs.get(alarm.input)
+        value = one.score if alarm.input == SCORE else one.receipt.get(alarm.input)
         cell = self._cell(alarm.input, value)
         if cell in self._cells:
             place = record.partition, record.offset

@@ -73,15 +73,18 @@ def test_the_table_says_how_many_labels_are_known(project: Path, said: Callable[
 def test_segments_are_those_that_the_model_is_watched_by(project: Path, said: Callable[..., str]) -> None:
     """`--by` names others. What no prediction has is said, and holds nothing up; without predictions there is nothing to say."""
     settings = project / "headrace.toml"
-    settings.write_text(settings.read_text().replace("[train.num]", '[train.num]\nsegments = ["n", "totals__gone"]'))
+    settings.write_text(settings.read_text().replace("[train.num]", '[train.num]\nsegments = ["n", "c", "totals__sum_v"]'))
     text = " ".join(said().split())
     assert "By n " in text
-    assert "nothing by totals__gone, segments of [train.num]: no receipt of these predictions has them" in text
+    assert "By c " in text
+    assert "nothing by totals__sum_v, segments of [train.num]: no receipt of these predictions has them" in text
     told = json.loads(said("--json", "--by", "k", "--by", "c"))
     columns = [one["column"] for one in told["performances"] if one["kind"] == "segment"]
     assert columns == ["k", "k", "k", "c"]
     (project / "predictions.jsonl").write_text("")
     assert "nothing by" not in said()
+    settings.write_text(settings.read_text().replace("totals__sum_v", "country"))
+    assert "a column of num but its time and id; got 'country' in segments; there are totals__sum_v" in said(code=2)
 
 
 def test_what_was_found_stays_for_the_page(project: Path, said: Callable[..., str]) -> None:

@@ -153,8 +153,10 @@ def test_segments_are_parts_of_training(small: Service, tmp_path: Path) -> None:
     assert all(one.limits == {} for one in flags.histograms[2])
 
 
-def test_a_segment_is_an_input(small: Service) -> None:
-    """Receipts have no other columns; it is refused before anything is computed."""
-    config = msgspec.structs.replace(CONFIG, segments=("country",))
-    with pytest.raises(SettingError, match="by segments of its inputs; got 'country' in segments; there are transaction_amount"):
+@pytest.mark.parametrize("name", ["country", "transaction_id", "event_time"])
+def test_a_segment_is_an_input_or_a_column_of_the_events(small: Service, name: str) -> None:
+    """Not what tells no events apart: their id and time. It is refused before anything is computed."""
+    config = msgspec.structs.replace(CONFIG, segments=("customer_id", name))
+    rule = f"a segment is an input of the model, or a column of transactions but its time and id; got '{name}' in segments"
+    with pytest.raises(SettingError, match=f"{rule}; there are transaction_amount.*, customer_id, terminal_id, amount$"):
         train(small, config, SPLIT, register=lambda *given, **known: None)
