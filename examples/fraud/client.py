@@ -50,7 +50,7 @@ def streamed(
     client: Client, event: Mapping[str, Any], topic: str = "transactions", service: str = "fraud"
 ) -> tuple[str, Prediction]:
     """Publish an event, and find its prediction among all of its service; gives it, and the place to read on from."""
-    published = client.publish(topic, event, wait=1.0)  # as long as http.deadline_ms allows where it is not set
+    published = client.publish(topic, event, wait=1.0, service=service)  # as long as http.deadline_ms allows where it is not set
     for place, prediction in client.predictions(service, start="beginning"):
         if prediction.event_id == event["transaction_id"]:
             assert not isinstance(published, Prediction) or published == prediction  # noqa: S101 - it is the same record

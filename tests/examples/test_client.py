@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from unittest.mock import create_autospec
 
 import pytest
 
@@ -38,6 +39,16 @@ def test_what_is_stored_and_what_is_predicted_on_demand(tutorial: ModuleType, tm
         found = tutorial.on_demand(client, tutorial.new_event())
     assert isinstance(found, Prediction)
     assert found.receipt.inputs["transaction_amount__amount"] == 236.5
+
+
+@pytest.mark.core
+def test_whose_prediction_is_waited_for_is_named(tutorial: ModuleType) -> None:
+    """Where several services predict an event, one that is not named is refused."""
+    event, client = tutorial.new_event(), create_autospec(Client, instance=True)
+    said = SimpleNamespace(event_id=event["transaction_id"])
+    client.predictions.return_value = [("0:1", said)]
+    assert tutorial.streamed(client, event, service="handbook") == ("0:1", said)
+    assert client.publish.call_args.kwargs["service"] == "handbook"
 
 
 @pytest.mark.stack
