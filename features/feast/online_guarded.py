@@ -7,12 +7,13 @@ interrupts.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from features.feast.online import ORDER, ROWS_A_WRITE, database, is_sqlite
+from features.sql.quoting import literal, quoted
 
 ROWS_A_SCRIPT = 200
 """While Redis runs a script it does nothing else: some 2 ms."""
@@ -88,7 +89,7 @@ def _sqlite_writer(store: Any) -> WriteRows:
         connection.execute(f"PRAGMA {pragma}")
 
     def write(table: Any, rows: Sequence[StoredRow]) -> int:
-        name = _quoted(_table_id(config.project, table, config.registry.enable_online_feature_view_versioning))
+        name = quoted(_table_id(config.project, table, config.registry.enable_online_feature_view_versioning))
         by_key = {serialize_entity_key(row.key, config.entity_key_serialization_version): row for row in rows}
         with connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -96,19 +97,24 @@ def _sqlite_writer(store: Any) -> WriteRows:
             new = [
                 (key, row) for key, row in by_key.items() if key not in kept or _place(kept[key]) <= (row.event_time, row.offset)
             ]
-            connection.executemany(
-                f"INSERT INTO {name} (entity_key, feature_name, value, event_ts) VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (entity_key, feature_name) DO UPDATE SET value = excluded.value, event_ts = excluded.event_ts",
-                [
-                    (key, feature, value, seconds)
-                    for key, row in sorted(new, key=itemgetter(0))  # in the order of the index, whose pages are then touched once
-                    for seconds in [_seconds(row.event_time)]
-                    for feature, value in row.values.items()
-                ],
-            )
+            if new:
+                connection.executemany(
+                    _upsert(name, new[0][1].values),
+                    # In the order of the index, whose pages are then touched once.
+                    [(key, _seconds(row.event_time), *row.values.values()) for key, row in sorted(new, key=itemgetter(0))],
+                )
         return len(new)
 
     return write
+
+
+def _upsert(table: str, features: Iterable[str]) -> str:
+    """Writes all features of a key, of which rows have the same in the same order: a statement for each costs twice as much."""
+    rows = ", ".join(f"(?1, {literal(feature)}, ?{at}, ?2)" for at, feature in enumerate(features, 3))
+    return (
+        f"INSERT INTO {table} (entity_key, feature_name, value, event_ts) VALUES {rows} "
+        "ON CONFLICT (entity_key, feature_name) DO UPDATE SET value = excluded.value, event_ts = excluded.event_ts"
+    )
 
 
 def _place(order: bytes) -> tuple[int, int]:
@@ -126,10 +132,6 @@ def _orders(connection: sqlite3.Connection, table: str, keys: Sequence[bytes]) -
 def _seconds(event_time: int) -> int:
     """As Feast 0.67 writes a time: UTC, taken for local time. It reads it back the same way."""
     return int(datetime.fromtimestamp(event_time / 1000, UTC).replace(tzinfo=None).timestamp())
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _redis_writer(store: Any) -> WriteRows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import reduce
 from pathlib import Path
@@ -24,7 +25,7 @@ def write(tables: pa.Table | Iterable[pa.Table], path: Path) -> Size:
     """Write the tables, one or more, as one Parquet file; a reader sees a whole file or none.
 
     The types of a column may differ, as those that a function gives do where it gives whole numbers first: where they do, the
-    file is written twice. One table is in memory at a time.
+    file is written twice. Two tables are in memory at a time: one is written while the next is made.
     """
     with _there(path.parent), tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         parts, schema, rows = _parts([tables] if isinstance(tables, pa.Table) else tables, Path(folder))
@@ -62,20 +63,26 @@ def _there(folder: Path) -> Iterator[None]:
 
 def _parts(tables: Iterable[pa.Table], folder: Path) -> tuple[list[Path], pa.Schema, int]:
     """Files, each of one schema, the schema that all fit, and the number of rows."""
-    parts, schema, rows, writer = list[Path](), None, 0, None
-    try:
-        for table in tables:
-            common = table.schema if schema is None else _common(schema, table.schema)
-            if writer is None or common != schema:
-                if writer:
-                    writer.close()
-                parts.append(folder / str(len(parts)))
-                schema, writer = common, pq.ParquetWriter(parts[-1], common)
-            writer.write_table(_fit(table, common))
-            rows += table.num_rows
-    finally:
-        if writer:
-            writer.close()
+    parts, schema, rows, writer, written = list[Path](), None, 0, None, None
+    with ThreadPoolExecutor(1, "parquet") as thread:
+        try:
+            for table in tables:
+                common = table.schema if schema is None else _common(schema, table.schema)
+                if written:
+                    written.result()
+                if writer is None or common != schema:
+                    if writer:
+                        writer.close()
+                    parts.append(folder / str(len(parts)))
+                    schema, writer = common, pq.ParquetWriter(parts[-1], common)
+                written = thread.submit(writer.write_table, _fit(table, common))
+                rows += table.num_rows
+            if written:
+                written.result()
+        finally:
+            thread.shutdown()
+            if writer:
+                writer.close()
     return parts, schema, rows
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from features.sql.flink import Job, job_sql
 from features.sql.flink.options import CLIENT
 from features.sql.flink.outcomes import outcomes_sql
 from jobs.stream.config import StreamConfig
-from jobs.stream.watch import innermost_cause
+from jobs.stream.watch import POLL_SECONDS, innermost_cause
 
 WARM_UP = "headrace.warm-up-ms"
 """The JVM's property that says how long a task warms up, as the operator's ``WarmUp`` has it."""
@@ -42,11 +43,37 @@ class Places(NamedTuple):
     """The folder of an embedded RocksDB's files."""
 
 
-def submit(job: AnyJob, config: StreamConfig, places: Places, written: Mapping[str, str]) -> Any:
-    """Start the job; gives PyFlink's ``JobClient``. ``written`` is what the job is told of each topic's dead letters."""
-    warm_up_ms = 0 if places.restored else config.warm_up_ms  # events are waiting, and warm it up
+@contextmanager
+def jvm_begun(config: StreamConfig, restored: Path | None) -> Iterator[None]:
+    """Within, the JVM of this process starts beside what else there is to do; after it, PyFlink has it."""
+    warm_up_ms = 0 if restored else config.warm_up_ms  # events are waiting, and warm it up
     # Read when PyFlink starts its JVM.
     os.environ["JVM_ARGS"] = f"{jvm_options(config.jvm_options, config.sql.client)} -D{WARM_UP}={warm_up_ms}"
+    _log_into(config.logs)
+    thread = threading.Thread(target=_begin_jvm, name="jvm")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _begin_jvm() -> None:
+    from pyflink.java_gateway import get_gateway
+
+    with suppress(Exception):  # `execute` asks for it again, and raises what there is to say
+        get_gateway()
+
+
+def _log_into(folder: Path | None) -> None:
+    """Have the JVM that PyFlink starts write its log there."""
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("FLINK_LOG_DIR", str(folder.resolve()))
+
+
+def submit(job: AnyJob, config: StreamConfig, places: Places, written: Mapping[str, str]) -> Any:
+    """Start the job; gives PyFlink's ``JobClient``. ``written`` is what the job is told of each topic's dead letters."""
     configuration = _flink_configuration(job, config, places)
     if written:
         told = (f"headrace.written.{topic}:{records}" for topic, records in written.items())
@@ -60,9 +87,7 @@ def execute(sql: Job, configuration: Mapping[str, str], logs: Path | None) -> An
     from pyflink.common import Configuration
     from pyflink.table import EnvironmentSettings, TableEnvironment
 
-    if logs:
-        logs.mkdir(parents=True, exist_ok=True)
-        os.environ.setdefault("FLINK_LOG_DIR", str(logs.resolve()))  # read when PyFlink starts its JVM
+    _log_into(logs)
     settings = Configuration()
     for key, value in configuration.items():
         settings.set_string(key, value)
@@ -151,6 +176,9 @@ def _flink_configuration(job: AnyJob, config: StreamConfig, places: Places) -> d
         configuration |= ROCKSDB | {"execution.checkpointing.incremental": "true"}
     if config.cluster:
         configuration["execution.target"] = "remote"
+    else:
+        # What its REST API says of a job's tasks may be so old: whether they run is asked as often as this, and waited for.
+        configuration["web.refresh-interval"] = f"{POLL_SECONDS * 1000:.0f} ms"
     if places.rocksdb:
         configuration |= {
             "taskmanager.memory.managed.size": f"{config.rocksdb_memory_mb}m",  # of all slots; RocksDB alone takes it
