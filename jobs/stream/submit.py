@@ -88,6 +88,8 @@ def execute(sql: Job, configuration: Mapping[str, str], logs: Path | None) -> An
     from pyflink.table import EnvironmentSettings, TableEnvironment
 
     _log_into(logs)
+    # No function of ours is Python: without this PyFlink 2.3 starts a server for them here, and imports Apache Beam and pandas.
+    os.environ["_python_worker_execution_mode"] = "process"  # noqa: SIM112 - the name is PyFlink's
     settings = Configuration()
     for key, value in configuration.items():
         settings.set_string(key, value)
