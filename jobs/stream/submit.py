@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,19 +50,17 @@ def jvm_begun(config: StreamConfig, restored: Path | None) -> Iterator[None]:
     # Read when PyFlink starts its JVM.
     os.environ["JVM_ARGS"] = f"{jvm_options(config.jvm_options, config.sql.client)} -D{WARM_UP}={warm_up_ms}"
     _log_into(config.logs)
-    thread = threading.Thread(target=_begin_jvm, name="jvm")
-    thread.start()
-    try:
+    with ThreadPoolExecutor(1, "jvm") as thread:
+        begun = thread.submit(_begin_jvm)
         yield
-    finally:
-        thread.join()
+        with java_errors("Flink's JVM does not start", "see the job's log"):
+            begun.result()
 
 
 def _begin_jvm() -> None:
     from pyflink.java_gateway import get_gateway
 
-    with suppress(Exception):  # `execute` asks for it again, and raises what there is to say
-        get_gateway()
+    get_gateway()
 
 
 def _log_into(folder: Path | None) -> None:
