@@ -18,7 +18,7 @@ import pyflink
 from features.job import job_plan
 from features.plan import Plan, Stage
 from features.sql.flink.stages import Step, spec
-from features.sql.flink.types import sql_type
+from features.sql.flink.types import HEADERS, sql_type
 from infra.local import jars
 from tests.contract.reference import Event
 from tests.support.options import options
@@ -75,6 +75,7 @@ class Stream(msgspec.Struct, frozen=True):
             **OWN,
             **{value: sql_type(source.column(name).type) for value, name in values.items()},
             **{column.name: sql_type(column.type) for column in spine.columns},
+            "_trace": HEADERS,
         }
         rows: list[Any] = []
         for place, item in enumerate(self.items):
@@ -86,7 +87,7 @@ class Stream(msgspec.Struct, frozen=True):
             aggregated = [item.columns[name] if contributes else None for name in values.values()]
             carried = [item.columns[column.name] if is_query else None for column in spine.columns]
             own = [key[0] if len(key) == 1 else key, item.time, contributes, is_query, 0, place, place]
-            rows.append([key, *own, *aggregated, *carried])
+            rows.append([key, *own, *aggregated, *carried, None])  # no headers: the stream job's tests have them
         options = {name: getattr(self.options, name) for name in self.options.__struct_fields__}
         return msgspec.json.encode({"spec": self.spec, "columns": list(types.items()), "rows": rows, **options}) + b"\n"
 

@@ -181,6 +181,7 @@ final class Harness {
             case "DOUBLE" -> DataTypes.DOUBLE();
             case "BOOLEAN" -> DataTypes.BOOLEAN();
             case "STRING" -> DataTypes.STRING();
+            case "MAP<STRING, BYTES>" -> DataTypes.MAP(DataTypes.STRING(), DataTypes.BYTES());
             default -> throw new IllegalArgumentException(name);
         };
     }
