@@ -27,7 +27,10 @@ KINDS: dict[str, tuple[type, Any]] = {
     ),
     "predictions.num": (
         Prediction,
-        {"receipt": {"inputs": {"totals__sum_v": 1.5}, "batch_as_of": {}, "incomplete": {}}, "outputs": {"label": "x"}},
+        {
+            "receipt": {"inputs": {"totals__sum_v": 1.5}, "batch_as_of": {}, "incomplete": {}, "segments": {"channel": "web"}},
+            "outputs": {"label": "x"},
+        },
     ),
     "dead_letters": (DeadLetter, {"reason": "not_json", "value": "AAAA"}),
     "late_rows": (LateRow, {}),
