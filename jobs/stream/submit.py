@@ -46,21 +46,18 @@ class Places(NamedTuple):
 @contextmanager
 def jvm_begun(config: StreamConfig, restored: Path | None) -> Iterator[None]:
     """Within, the JVM of this process starts beside what else there is to do; after it, PyFlink has it."""
+    # Not in the thread: an import has the interpreter for so long that Kafka's clients warn that they could not go on.
+    from pyflink.java_gateway import get_gateway
+
     warm_up_ms = 0 if restored else config.warm_up_ms  # events are waiting, and warm it up
     # Read when PyFlink starts its JVM.
     os.environ["JVM_ARGS"] = f"{jvm_options(config.jvm_options, config.sql.client)} -D{WARM_UP}={warm_up_ms}"
     _log_into(config.logs)
     with ThreadPoolExecutor(1, "jvm") as thread:
-        begun = thread.submit(_begin_jvm)
+        begun = thread.submit(get_gateway)
         yield
         with java_errors("Flink's JVM does not start", "see the job's log"):
             begun.result()
-
-
-def _begin_jvm() -> None:
-    from pyflink.java_gateway import get_gateway
-
-    get_gateway()
 
 
 def _log_into(folder: Path | None) -> None:
