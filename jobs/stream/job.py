@@ -21,7 +21,7 @@ from jobs.stream.beside import as_recorded
 from jobs.stream.config import StreamConfig
 from jobs.stream.files import alone, checkpoint_folder, newest_checkpoint, rocksdb_folder
 from jobs.stream.metrics import metrics_of
-from jobs.stream.submit import Places, java_errors, jvm_begun, submit
+from jobs.stream.submit import Places, java_errors, submit
 from jobs.stream.topics import look
 from jobs.stream.watch import Watch, ended
 from jobs.stream.written import written
@@ -56,10 +56,9 @@ def _run(job: AnyJob, config: StreamConfig, stop: threading.Event) -> None:
     rest = config.cluster or f"127.0.0.1:{_free_port()}"
     services = ",".join(job.services)
     log.info("stream.start", services=services, job=job.short_digest, restored=str(restored or ""), rest=rest)
+    known = written(config.kafka, {source.topic for source in job.sources})
     history = history_of(state, is_restored=restored is not None)
-    with jvm_begun(config, restored):
-        known = written(config.kafka, {source.topic for source in job.sources})
-        sources = look(job, config, state, is_restored=restored is not None, seam=history.seam if history else None)
+    sources = look(job, config, state, is_restored=restored is not None, seam=history.seam if history else None)
     sql = msgspec.structs.replace(
         config.sql,
         whole_after_ms=sources.whole_after_ms,

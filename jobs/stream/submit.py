@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,32 +42,11 @@ class Places(NamedTuple):
     """The folder of an embedded RocksDB's files."""
 
 
-@contextmanager
-def jvm_begun(config: StreamConfig, restored: Path | None) -> Iterator[None]:
-    """Within, the JVM of this process starts beside what else there is to do; after it, PyFlink has it."""
-    # Not in the thread: an import has the interpreter for so long that Kafka's clients warn that they could not go on.
-    from pyflink.java_gateway import get_gateway
-
-    warm_up_ms = 0 if restored else config.warm_up_ms  # events are waiting, and warm it up
-    # Read when PyFlink starts its JVM.
-    os.environ["JVM_ARGS"] = f"{jvm_options(config.jvm_options, config.sql.client)} -D{WARM_UP}={warm_up_ms}"
-    _log_into(config.logs)
-    with ThreadPoolExecutor(1, "jvm") as thread:
-        begun = thread.submit(get_gateway)
-        yield
-        with java_errors("Flink's JVM does not start", "see the job's log"):
-            begun.result()
-
-
-def _log_into(folder: Path | None) -> None:
-    """Have the JVM that PyFlink starts write its log there."""
-    if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-        os.environ.setdefault("FLINK_LOG_DIR", str(folder.resolve()))
-
-
 def submit(job: AnyJob, config: StreamConfig, places: Places, written: Mapping[str, str]) -> Any:
     """Start the job; gives PyFlink's ``JobClient``. ``written`` is what the job is told of each topic's dead letters."""
+    warm_up_ms = 0 if places.restored else config.warm_up_ms  # events are waiting, and warm it up
+    # Read when PyFlink starts its JVM.
+    os.environ["JVM_ARGS"] = f"{jvm_options(config.jvm_options, config.sql.client)} -D{WARM_UP}={warm_up_ms}"
     configuration = _flink_configuration(job, config, places)
     if written:
         told = (f"headrace.written.{topic}:{records}" for topic, records in written.items())
@@ -82,7 +60,9 @@ def execute(sql: Job, configuration: Mapping[str, str], logs: Path | None) -> An
     from pyflink.common import Configuration
     from pyflink.table import EnvironmentSettings, TableEnvironment
 
-    _log_into(logs)
+    if logs:
+        logs.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("FLINK_LOG_DIR", str(logs.resolve()))  # read when PyFlink starts its JVM
     # No function of ours is Python: without this PyFlink 2.3 starts a server for them here, and imports Apache Beam and pandas.
     os.environ["_python_worker_execution_mode"] = "process"  # noqa: SIM112 - the name is PyFlink's
     settings = Configuration()
