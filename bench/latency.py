@@ -10,7 +10,6 @@ own, the reader is this one; times are one machine's clock, Kafka's own ones in 
 
 from __future__ import annotations
 
-import gc
 import os
 import tempfile
 import time
@@ -28,6 +27,7 @@ from bench.common import handbook_data, process, row
 from bench.cpu import compiler_seconds, cores, jvm_of
 from bench.scorer import make_project
 from bench.sender import Sender, Stamps, Transaction, sender
+from features.collector import collector_paused
 from features.plan import Plan
 from infra.local import jars, stack
 from infra.local.broker import Broker
@@ -229,27 +229,13 @@ def _reader(bootstrap: str, topic: str) -> Iterator[KafkaConsumer]:
         yield consumer
 
 
+@collector_paused()
 def _send_and_read(track: Track, count: int, rate: float) -> tuple[Stamps, dict[int, tuple[Any, float]]]:
-    """What was sent, and by event what was read of it and when."""
-    with _collector_paused():
-        return _sent_and_read(track, count, rate)
+    """What was sent, and by event what was read of it and when.
 
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Within, this process, which is the reader, collects no garbage.
-
-    It holds Feast and XGBoost, and all that it reads: a full collection took up to 1.1 s, and it read nothing then.
+    This process, which is the reader, collects no garbage meanwhile: it holds Feast and XGBoost, and all that it reads, and a
+    full collection took up to 1.1 s, in which it read nothing.
     """
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-def _sent_and_read(track: Track, count: int, rate: float) -> tuple[Stamps, dict[int, tuple[Any, float]]]:
     arrived: dict[int, tuple[Any, float]] = {}
     track.sender.send(track.source, count, rate)
     deadline = time.monotonic() + count / rate + PATIENCE_SECONDS

@@ -88,9 +88,8 @@ class Bins(msgspec.Struct, frozen=True):
         """
         if self.kind == "text":
             places = {text: place for place, text in enumerate(self.categories, OF_TEXT)}
-            return np.fromiter(
-                (NULL if one is None else places.get(str(one)[:LONGEST], NEW) for one in values), np.intp, len(values)
-            )
+            of = (NULL if one is None else places.get(shortened(str(one)), NEW) for one in values)
+            return np.fromiter(of, np.intp, len(values))
         x: Floats = matrix(values)
         cells = OF_NUMBER + np.searchsorted(np.array(self.edges, np.float32), x, side="left")
         low, high = (0.0, 0.0) if self.low is None or self.high is None else (self.low, self.high)
@@ -157,6 +156,6 @@ def number_bins(name: str, values: Sequence[Any] | npt.NDArray[Any]) -> Bins:
 
 def text_bins(name: str, values: Sequence[Any]) -> Bins:
     """Bins of the texts that a model is trained on: the `CATEGORIES` most frequent, those of equal number by their alphabet."""
-    found = Counter(str(value)[:LONGEST] for value in values if value is not None)
+    found = Counter(shortened(str(value)) for value in values if value is not None)
     known = sorted(found, key=lambda text: (-found[text], text))[:CATEGORIES]
     return Bins(name, "text", categories=tuple(known))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from features.collector import collector_paused
 from features.errors import StackError
 from features.outcomes import AnyJob, OutcomesPlan
 from features.sql.flink import Job, job_sql
@@ -68,7 +68,9 @@ def execute(sql: Job, configuration: Mapping[str, str], logs: Path | None) -> An
     settings = Configuration()
     for key, value in configuration.items():
         settings.set_string(key, value)
-    with _collector_paused():
+    # A collector that let go of an object in the JVM would do so over the connection of the thread that submits (py4j 0.10),
+    # whose next call then reaches another thread of the JVM; and Flink's planner keeps things by thread.
+    with collector_paused():
         environment = TableEnvironment.create(
             EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(settings).build()
         )
@@ -90,23 +92,6 @@ def java_errors(what: str, fix: str) -> Iterator[None]:
         yield
     except (JavaException, Py4JError) as error:
         raise StackError(f"{what}: {innermost_cause(str(error))}; {fix}") from error
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Within, no thread's garbage collector lets go of an object in the JVM.
-
-    It would do so over the connection of the thread that submits (py4j 0.10), whose next call then reaches another thread of the
-    JVM; and Flink's planner keeps things by thread.
-    """
-    gc.collect()
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def jvm_options(options: str, client: Mapping[str, str]) -> str:
@@ -154,7 +139,7 @@ def _flink_configuration(job: AnyJob, config: StreamConfig, places: Places) -> d
     if config.cluster:
         configuration["execution.target"] = "remote"
     else:
-        # What its REST API says of a job's tasks may be so old: whether they run is asked as often as this, and waited for.
+        # Flink keeps what its REST API says of a job's tasks for so long: as often as the watch polls until they run.
         configuration["web.refresh-interval"] = f"{POLL_SECONDS * 1000:.0f} ms"
     if places.rocksdb:
         configuration |= {

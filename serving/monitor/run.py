@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -241,7 +241,11 @@ def _countable(found: list[_Predicted], reference: Reference | None) -> list[_Pr
     """Those that have no text where the reference has a number: no version's receipts do."""
     bins = [histogram.bins for histogram in reference.histograms] if reference else []
     numbers = [one.name for one in bins if one.kind == "number"]
-    return [one for one in found if not any(type(one.receipt.values.get(name)) is str for name in numbers)]
+    return [one for one in found if not _has_text(one.receipt.values, numbers)]
+
+
+def _has_text(values: Mapping[str, Any], numbers: Sequence[str]) -> bool:
+    return any(type(values.get(name)) is str for name in numbers)
 
 
 def _consumer(config: MonitorConfig) -> Any:
