@@ -264,7 +264,7 @@ def log_plainly() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s [%(levelname)s] %(name)s %(message)s")
     logging.getLogger("kafka").setLevel(logging.WARNING)
     for handler in logging.getLogger().handlers:
-        handler.addFilter(_is_not_py4j)
+        handler.addFilter(_is_of_use)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -274,9 +274,14 @@ def log_plainly() -> None:
     )
 
 
-def _is_not_py4j(record: logging.LogRecord) -> bool:
-    """Its errors reach us as exceptions. By its file: it logs to the root too, and PyFlink sets its loggers' levels."""
-    return Path(record.pathname).parent.name != "py4j"
+def _is_of_use(record: logging.LogRecord) -> bool:
+    """Not what is for a library's own developers.
+
+    py4j's errors reach us as exceptions; by its file, since it logs to the root too and PyFlink sets its loggers' levels. And
+    kafka-python takes any of its steps of over 0.1 s for a loop that blocks, on a busy machine too.
+    """
+    is_slow_step = record.name == "kafka.net.selector" and "blocking the event loop" in record.getMessage()
+    return Path(record.pathname).parent.name != "py4j" and not is_slow_step
 
 
 def _show_steps(rows: Sequence[takeover.Row]) -> None:
