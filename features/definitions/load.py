@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+import features.feast.typechecks  # noqa: F401 - before Feast
+
 with warnings.catch_warnings():  # stream and batch views are "experimental" in Feast 0.67; a user can do nothing about it
     warnings.simplefilter("ignore")
     from feast import Entity, FeatureService, Field, FileSource, KafkaSource, RequestSource, StreamFeatureView
