@@ -24,7 +24,7 @@ from infra.settings import Settings, load_settings, run_folder
 from jobs.ingest.event_files import Feed
 from jobs.ingest.publish import Event, at_rate, feed, merged, publish
 from schemas.codec import decode_features, decode_prediction
-from tests.support.metrics import read_metrics
+from tests.support.metrics import Samples, read_metrics
 from tests.support.models import register, stumps
 from tests.support.streams import records
 from tests.support.waits import wait_until
@@ -44,13 +44,16 @@ def project(small_copy: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -
     register(small_copy / "models", plan, stumps([0.01 * i for i in range(len(plan.inputs))]))
     monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP", broker.bootstrap)
     monkeypatch.setenv("HEADRACE_SERVICES", SERVICE)
-    monkeypatch.setenv("HEADRACE_STREAM__CHECKPOINT_INTERVAL_MS", "1000")
+    monkeypatch.setenv("HEADRACE_STREAM__CHECKPOINT_INTERVAL_MS", "5000")
     monkeypatch.setenv("HEADRACE_STREAM__METRICS_PORT", "0")
     return small_copy
 
 
-def test_every_event_has_one_prediction_after_kills(project: Path, broker: Broker) -> None:
-    """The scorer, then the Flink job, are killed in mid-stream and started again: nothing is lost and nothing is twice."""
+def test_every_event_has_one_prediction_after_kills(project: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scorer, then the Flink job, are killed in mid-stream and started again: nothing is lost and nothing is twice.
+
+    The job is killed when it has written vectors since its last checkpoint, and long before its next one.
+    """
     settings = load_settings(project)
     try:
         stack.up(project, settings)
@@ -68,9 +71,15 @@ def test_every_event_has_one_prediction_after_kills(project: Path, broker: Broke
         _kill(project, settings, f"scorer-{SERVICE}")
         stack.up(project, settings)
         wait_until(lambda: _count(broker, plan.predictions_topic) > events // 3)
+        before = _checkpoints(project, settings)
+        wait_until(lambda: _checkpoints(project, settings) > before)
+        written = _count(broker, plan.features_topic)
+        wait_until(lambda: _count(broker, plan.features_topic) > written)
         _kill(project, settings, f"stream-{SERVICE}")
         assert publisher.is_alive(), "the kills are in mid-stream"
         killed.set()
+        monkeypatch.setenv("HEADRACE_STREAM__CHECKPOINT_INTERVAL_MS", "1000")
+        settings = load_settings(project)
         stack.up(project, settings)
         publisher.join(60)
         wait_until(lambda: _count(broker, plan.predictions_topic) >= events)
@@ -111,10 +120,20 @@ def _kill(project: Path, settings: Settings, name: str) -> None:
     psutil.wait_procs(family, 10)
 
 
+def _metrics(project: Path, settings: Settings) -> Samples:
+    """What the stream job says of itself."""
+    said = ready(stack.Folders(run_folder(project, settings)), f"stream-{SERVICE}")
+    return read_metrics(said.metrics if said else None)
+
+
+def _checkpoints(project: Path, settings: Settings) -> float:
+    """How many the stream job has completed since it started."""
+    return _metrics(project, settings).get(("headrace_stream_checkpoints_total", SERVICE, "completed"), 0)
+
+
 def _lag(project: Path, settings: Settings) -> float:
     """What the metrics of the stream job say that it has not read, beside what else they have to say of it."""
-    said = ready(stack.Folders(run_folder(project, settings)), f"stream-{SERVICE}")
-    found = read_metrics(said.metrics if said else None)
+    found = _metrics(project, settings)
     assert found["headrace_stream_restarts_total", SERVICE] == 0
     assert found["headrace_stream_checkpoints_total", SERVICE, "completed"] >= 1
     assert found["headrace_stream_checkpoint_bytes", SERVICE] > 0
