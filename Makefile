@@ -21,7 +21,7 @@ test: setup lint .venv-mlflow/.stamp ## Everything: linters, types, the operator
 	@$(MAKE) --no-print-directory -j2 test-infra test-stream test-core
 
 test-infra: ## Of the tests: stacks, walks of the docs, scorers. It mostly waits for JVMs.
-	$(VENV)/pytest -m stack tests/infra tests/serving
+	$(VENV)/pytest -m stack $(RERUNS) tests/infra tests/serving
 
 test-stream: ## Of the tests: what runs on the tests' one Flink cluster, in one process.
 	$(VENV)/pytest -m stack --ignore tests/infra --ignore tests/serving
