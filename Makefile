@@ -9,7 +9,7 @@ VENV := .venv/bin
 MVN := mvn -q -B -f jobs/operator/pom.xml
 SOURCES := schemas features jobs serving infra tests bench examples
 
-.PHONY: help run test test-infra test-stream test-core check lint bench pictures setup wheel clean
+.PHONY: help run test test-cli test-stacks test-stream test-core check lint bench pictures setup wheel clean
 
 help: ## What there is to make.
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -18,10 +18,13 @@ run: setup ## The end-to-end run: history, model, Kafka, stream job, scorer, a r
 	@$(VENV)/headrace run --project examples/fraud
 
 test: setup lint .venv-mlflow/.stamp ## Everything: linters, types, the operator's tests, all of pytest.
-	@$(MAKE) --no-print-directory -j2 test-infra test-stream test-core
+	@$(MAKE) --no-print-directory -j4 test-cli test-stacks test-stream test-core
 
-test-infra: ## Of the tests: stacks, walks of the docs, scorers. It mostly waits for JVMs.
-	$(VENV)/pytest -m stack $(RERUNS) tests/infra tests/serving
+test-cli: ## Of the tests: commands, walks of the docs, scorers, HTTP. They mostly wait, as the next ones do: for JVMs.
+	$(VENV)/pytest -m stack $(RERUNS) tests/infra/cli tests/serving
+
+test-stacks: ## Of the tests: whole stacks, end-to-end runs, takeovers, a secured Kafka.
+	$(VENV)/pytest -m stack $(RERUNS) tests/infra --ignore tests/infra/cli
 
 test-stream: ## Of the tests: what runs on the tests' one Flink cluster, in one process.
 	$(VENV)/pytest -m stack --ignore tests/infra --ignore tests/serving
