@@ -47,9 +47,10 @@ class _Receipt(msgspec.Struct, gc=False):
     inputs: dict[str, Value]
     segments: dict[str, Value] = {}
 
-    def get(self, name: str) -> Value:
-        """An input, or a column of the event."""
-        return self.inputs.get(name, self.segments.get(name))
+    @property
+    def values(self) -> dict[str, Value]:
+        """The inputs, and the columns of the event that are carried beside them."""
+        return self.inputs | self.segments
 
 
 class _Predicted(msgspec.Struct, gc=False):
@@ -178,12 +179,15 @@ class _Found:
             return
         if (one.receipt.model, one.receipt.version) != (alarm.model, alarm.version):
             return
+        values = {**one.receipt.values, SCORE: one.score}
         if self._segment is not None:
             segments, number = self._segment
-            if segments.of_cells[self._cell(segments.column, one.receipt.get(segments.column))] != number:
+            if segments.column not in values or segments.of_cells[self._cell(segments.column, values[segments.column])] != number:
                 return
+        if alarm.input not in values:  # as the monitor does not count it
+            return
         self._in_window += 1
-        value = one.score if alarm.input == SCORE else one.receipt.get(alarm.input)
+        value = values[alarm.input]
         cell = self._cell(alarm.input, value)
         if cell in self._cells:
             place = record.partition, record.offset
