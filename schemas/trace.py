@@ -13,9 +13,10 @@ BYTES = sum(len(name) + LONGEST + 3 for name in NAMES)
 
 
 def carried(headers: Iterable[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
-    """Those of a record's headers that go on with what is made of it.
+    """Those of a record's headers that go on with what is made of it; of several of one name the last, as the stream job has it.
 
     >>> carried([("traceparent", b"00-4bf9-00f0-01"), ("schema", b"7"), ("x-request-id", None)])
     [('traceparent', b'00-4bf9-00f0-01')]
     """
-    return [(name, value) for name, value in headers if name in NAMES and value is not None and len(value) <= LONGEST]
+    last = dict(headers)
+    return [(name, value) for name, value in last.items() if name in NAMES and value is not None and len(value) <= LONGEST]

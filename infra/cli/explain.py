@@ -98,7 +98,7 @@ def _print_stage(explained: Explanation, stage: Windows, rows: int) -> None:
     shown = stage_rows(explained, stage, rows)
     columns = stage_columns(stage)
     right = ("before the event", *stage.columns)
-    show.table(stage_title(stage), columns, [tuple(map(show.escape, row)) for row in shown], right=right)
+    show.table(show.escape(stage_title(stage)), columns, [tuple(map(show.escape, row)) for row in shown], right=right)
 
 
 def _batch(explained: Explanation) -> Iterator[str]:

@@ -19,8 +19,6 @@ Line = Callable[[Any], Text | str]
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)
 """What decoding raises of a record that is of another kind, has bytes that are no text, is too deep, or has no value."""
-CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}") | {ord(one): " " for one in "\n\r\t"}
-"""What a text may hold and a line must not: ends of lines, and what a screen obeys."""
 BAR = 10
 """Characters of a score's bar."""
 REMEMBERED = 100_000
@@ -35,7 +33,7 @@ def line_of(topic: str) -> Line:
 
     def line(record: Any) -> Text:
         text = shown(record)
-        text.plain = text.plain.translate(CONTROLS)
+        text.plain = text.plain.translate(show.CONTROLS)
         return text
 
     return line

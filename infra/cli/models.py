@@ -101,7 +101,7 @@ def show_version(registry: Registry, manifest: Manifest, as_json: bool) -> None:
     show.out.print(f"[dim]sha256[/] {manifest.sha256}\n")
     told = [*_facts({k: v for k, v in msgspec.to_builtins(manifest).items() if k not in SHOWN | LONG})]
     if told:
-        show.table("Lineage", ("what", "value"), told)
+        show.table("Lineage", ("what", "value"), [(what, show.escape(value)) for what, value in told])
         show.out.print()
     metrics = [(name.replace("_", " "), rounded(value)) for name, value in manifest.metrics.items()]
     show.table("Metrics on the test days", ("metric", "value"), metrics, right=("value",))
@@ -110,7 +110,7 @@ def show_version(registry: Registry, manifest: Manifest, as_json: bool) -> None:
     changes = [entry for entry in registry.entries(manifest.service) if _is_about(entry, manifest)]
     if changes:
         show.out.print()
-        rows = [(moment_text(entry.at), change_text(entry), entry.who, entry.why) for entry in changes]
+        rows = [tuple(map(show.escape, (moment_text(one.at), change_text(one), one.who, one.why))) for one in changes]
         show.table("Deployments", ("when", "change", "who", "why"), rows)
 
 
@@ -184,8 +184,8 @@ def _facts(fields: dict[str, Any]) -> list[tuple[str, str]]:
     for name, value in fields.items():
         if isinstance(value, dict):
             found += _facts(value)
-        elif value not in (None, ""):
-            found.append((name.replace("_", " "), str(value)))
+        elif value not in (None, "", ()):
+            found.append((name.replace("_", " "), ", ".join(value) if isinstance(value, tuple) else str(value)))
     return found
 
 

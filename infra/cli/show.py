@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+from rich import markup
 from rich.console import Console, RenderableType
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.status import Status
 from rich.table import Table
@@ -20,8 +20,16 @@ from features.times import clock_text, elapsed_text
 
 __all__ = ["Steps", "err", "escape", "json", "out", "progress", "sending", "steps", "table"]
 
+CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}") | {ord(one): " " for one in "\n\r\t"}
+"""What a text may hold and a line must not: ends of lines, and what a screen obeys."""
+
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False)
+
+
+def escape(text: str) -> str:
+    """A text of anybody's as part of a line: as it is, without what a screen or rich obeys."""
+    return markup.escape(text.translate(CONTROLS))
 
 
 def json(value: Any) -> None:

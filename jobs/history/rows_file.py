@@ -64,8 +64,8 @@ def _there(folder: Path) -> Iterator[None]:
 def _parts(tables: Iterable[pa.Table], folder: Path) -> tuple[list[Path], pa.Schema, int]:
     """Files, each of one schema, the schema that all fit, and the number of rows."""
     parts, schema, rows, writer, written = list[Path](), None, 0, None, None
-    try:
-        with ThreadPoolExecutor(1, "parquet") as thread:
+    with ThreadPoolExecutor(1, "parquet") as thread:
+        try:
             for table in tables:
                 common = table.schema if schema is None else _common(schema, table.schema)
                 if written:
@@ -79,9 +79,9 @@ def _parts(tables: Iterable[pa.Table], folder: Path) -> tuple[list[Path], pa.Sch
                 rows += table.num_rows
             if written:
                 written.result()
-    finally:
-        if writer:
-            writer.close()
+        finally:
+            if writer:  # there, behind the table in hand: a second Ctrl-C does not wait, and both at once abort the process
+                thread.submit(writer.close).result()
     return parts, schema, rows
 
 

@@ -209,7 +209,7 @@ def _add_spine(
         return
     files = [File(history_of(spine, service.folder, histories))]
     create_table(connection, spine, files, {spine.event_id, spine.time}, ALWAYS, service.event_times)
-    values = ", ".join(f"arg_max({quoted(name)}, _arrival) AS {quoted(name)}" for name in columns)
+    values = ", ".join(f"arg_max_null({quoted(name)}, _arrival) AS {quoted(name)}" for name in columns)
     connection.execute(f"CREATE TABLE _spine AS SELECT {event_id}, {values} FROM {quoted(spine.name)} GROUP BY ALL")
 
 

@@ -145,7 +145,7 @@ class Events:
         lines = request.headers.get("content-type", "").partition(";")[0].strip().lower() in NDJSON
         is_many = lines or is_array(body)
         events = entrance.rules.many(body, lines=lines) if is_many else [entrance.rules.one(body)]
-        headers = _headers(request)
+        headers = record_headers(request)
         return [self._publish(topic, event, headers) for event in events], is_many
 
     def _publish(self, topic: str, event: Event | Refusal, headers: Headers) -> Row:
@@ -220,12 +220,16 @@ async def _until(futures: Iterable[asyncio.Future[Any]], when: float) -> None:
         await asyncio.wait(open_ones, timeout=left)
 
 
-def _headers(request: Request) -> Headers:
-    """What the event's record has beside it: of which request it is, and of which trace, where it is of one."""
+def record_headers(request: Request) -> Headers:
+    """What the event's record has beside it: of which request it is, and of which trace, where it is of one.
+
+    A ``tracestate`` in several headers is one list (W3C's trace context, 3.3.1).
+    """
     found = [("x-request-id", request.scope["request_id"].encode())]
-    trace, state = request.headers.get("traceparent", ""), request.headers.get("tracestate", "")
+    trace = request.headers.get("traceparent", "")
+    state = b",".join(value for name, value in request.headers.raw if name == b"tracestate")
     if TRACE.fullmatch(trace):
         found.append(("traceparent", trace.encode()))
         if 0 < len(state) <= LONGEST:
-            found.append(("tracestate", state.encode()))
+            found.append(("tracestate", state))
     return found

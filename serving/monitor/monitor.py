@@ -223,7 +223,10 @@ def _such_as(events: Sequence[int | str]) -> str:
 def columns_of(values: Sequence[Mapping[str, Any]], scores: Sequence[float], reference: Reference) -> dict[str, Any]:
     """The receipts' values of some predictions, one mapping each, and their scores as columns of the reference's histograms.
 
-    A value that a receipt lacks is null: the version's receipts have them all.
+    A value that a receipt lacks is null: the version's receipts have them all. A column of the event that none of them has is
+    left out: they are of a scorer of an older Headrace, whose receipts do not carry any.
     """
-    columns: dict[str, Any] = {p.name: [one.get(p.name) for one in values] for p in reference.histograms[:-1]}
+    lacking = reference.of_event(set().union(*values)) if reference.segments else ()
+    names = [p.name for p in reference.histograms[:-1] if p.name not in lacking]
+    columns: dict[str, Any] = {name: [one.get(name) for one in values] for name in names}
     return columns | {reference.histograms[-1].name: scores}

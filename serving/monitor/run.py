@@ -199,15 +199,16 @@ class Loop:
 
     def _count(self, place: TopicPartition, records: Sequence[Any]) -> None:
         state = self.monitor.state
-        by_version: dict[tuple[str, int], list[_Predicted]] = defaultdict(list)
+        by_version: dict[tuple[str, int, bool], list[_Predicted]] = defaultdict(list)
         for record in records:
             try:
                 found = _decode(record.value or b"")
             except (msgspec.DecodeError, UnicodeDecodeError):
                 state.unreadable += 1
                 continue
-            by_version[found.receipt.model, found.receipt.version].append(found)
-        for (model, version), all_of_it in by_version.items():
+            receipt = found.receipt
+            by_version[receipt.model, receipt.version, bool(receipt.segments)].append(found)  # scorers of two versions of ours
+        for (model, version, _), all_of_it in by_version.items():
             reference = self.monitor.reference(model, version)
             some = _countable(all_of_it, reference)
             state.unreadable += len(all_of_it) - len(some)

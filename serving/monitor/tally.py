@@ -87,7 +87,7 @@ def events_behind(reference: Reference, window: Window, finding: Finding) -> lis
     if finding.segment:
         segments, number = reference.segment(finding.segment)
         column = names.index(segments.column)
-        sample = [one for one in sample if segments.of_cells[one[2][column]] == number]
+        sample = [one for one in sample if one[2][column] >= 0 and segments.of_cells[one[2][column]] == number]
     before, after = np.array(histogram.counts, np.float64), np.array(found, np.float64)
     order = np.argsort(-psi_terms(before, after), kind="stable").tolist()
     grown = [cell for cell in order if after[cell] * before.sum() > before[cell] * after.sum()]

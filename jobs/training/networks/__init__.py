@@ -27,12 +27,12 @@ def check_extra(what: str) -> None:
 
 
 def sequences_of(plan: Plan, inputs: Sequence[str]) -> Sequences:
-    """The lists among a model's ``inputs``, its columns, as a convolution takes them.
+    """The lists among a model's ``inputs``, its columns, as a convolution takes them: those that it has whole.
 
     Raises `SettingError` where there is none, or they are of several lengths.
     """
     places = {name: place for place, name in enumerate(inputs)}
-    lists = {name: columns for name, columns in columns_of(plan).items() if columns[0] in places}
+    lists = {name: columns for name, columns in columns_of(plan).items() if places.keys() >= set(columns)}
     if not lists:
         raise SettingError(
             f"a convolution takes lists; service '{plan.service}' has none; add a feature last_<n> (docs/definitions.md), or "

@@ -47,9 +47,10 @@ class _Receipt(msgspec.Struct, gc=False):
     inputs: dict[str, Value]
     segments: dict[str, Value] = {}
 
-    def get(self, name: str) -> Value:
-        """An input, or a column of the event."""
-        return self.inputs.get(name, self.segments.get(name))
+    @property
+    def values(self) -> dict[str, Value]:
+        """The inputs, and the columns of the event that are carried beside them."""
+        return self.inputs | self.segments
 
 
 class _Predicted(msgspec.Struct, gc=False):
@@ -178,20 +179,30 @@ class _Found:
             return
         if (one.receipt.model, one.receipt.version) != (alarm.model, alarm.version):
             return
+        values = {**one.receipt.values, SCORE: one.score}
         if self._segment is not None:
             segments, number = self._segment
-            if segments.of_cells[self._cell(segments.column, one.receipt.get(segments.column))] != number:
+            of_segments = self._cell(segments.column, values)
+            if of_segments is None or segments.of_cells[of_segments] != number:
                 return
+        cell = self._cell(alarm.input, values)
+        if cell is None:
+            return
         self._in_window += 1
-        value = one.score if alarm.input == SCORE else one.receipt.get(alarm.input)
-        cell = self._cell(alarm.input, value)
         if cell in self._cells:
             place = record.partition, record.offset
-            text = msgspec.json.encode(value).decode()
+            text = msgspec.json.encode(values[alarm.input]).decode()
             self._events.append(Event(str(one.event_id), one.event_time, text, alarm.cells[cell], one.score, *place))
 
-    def _cell(self, name: str, value: Value) -> int:
-        return int(self._known[name].cells([value])[0])
+    def _cell(self, name: str, values: dict[str, Value]) -> int | None:
+        """None where the monitor counts nothing: the receipt has no such value, or one that no receipt of the version has."""
+        bins = self._known[name]
+        if name not in values or (bins.kind == "number" and isinstance(values[name], str)):
+            return None
+        try:
+            return int(bins.cells([values[name]])[0])
+        except OverflowError:  # of a whole number that no double holds
+            return None
 
     def told(self) -> Behind:
         """All of it."""

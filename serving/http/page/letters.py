@@ -130,9 +130,10 @@ def replay(sources: Sources, service: str, places: Sequence[tuple[int, int]]) ->
     if plan is None or sources.reader is None or sources.client is None:
         raise StackError("a replay publishes to Kafka; it is not known where that is; start it with 'headrace up'")
     with closing(Tail(sources.reader)) as tail:
-        letters = [_whole(record) for record in tail.at(DEAD_LETTERS.name, places)]
+        found = list(tail.at(DEAD_LETTERS.name, places))
+        letters = [_whole(record) for record in found]
         first = _first(tail, topics_of(plan), letters)
-    wanted = [_record(plan, letter, first) for letter in letters]
+    wanted = [_record(plan, letter, _headers(record), first) for letter, record in zip(letters, found, strict=True)]
     try:
         producer = open_producer({**sources.client, **PRODUCER})
     except KafkaError as error:
@@ -164,8 +165,15 @@ def _first(tail: Tail, topics: set[str], letters: Sequence[DeadLetter | None]) -
     return found
 
 
-def _record(plan: Plan, letter: DeadLetter | None, of_origins: Mapping[Origin, Any]) -> dict[str, Any] | str:
-    """What a producer is given for the record behind a dead letter, or why there is none."""
+def _headers(record: Any) -> list[tuple[str, bytes]]:
+    """Those of a record that kafka-python 3.0.12 sends: with a value."""
+    return [] if record is None else [(name, value) for name, value in record.headers if value is not None]
+
+
+def _record(
+    plan: Plan, letter: DeadLetter | None, trace: list[tuple[str, bytes]], of_origins: Mapping[Origin, Any]
+) -> dict[str, Any] | str:
+    """What a producer is given for the record behind a dead letter, or why there is none; ``trace`` are the letter's headers."""
     if letter is None:
         return f"{DEAD_LETTERS.name} has no dead letter there any more; look again"
     origin = letter.origin
@@ -174,10 +182,10 @@ def _record(plan: Plan, letter: DeadLetter | None, of_origins: Mapping[Origin, A
     first = of_origins[origin]
     to = {"topic": origin.topic, "partition": origin.partition}
     if first is not None:
-        return {**to, "value": first.value, "key": first.key, "headers": list(first.headers)}
+        return {**to, "value": first.value, "key": first.key, "headers": _headers(first)}
     if letter.value is None:
         return f"neither {origin.topic} nor its dead letter has the record any more; publish the event anew"
-    return {**to, "value": letter.value}
+    return {**to, "value": letter.value, "headers": trace}
 
 
 def _sent(producer: Any, wanted: dict[str, Any] | str, until: float) -> Any:

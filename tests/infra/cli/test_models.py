@@ -188,11 +188,12 @@ def test_the_log_has_the_offsets_at_which_scorers_took_a_change(project: Path, s
 @pytest.mark.usefixtures("project")
 def test_a_version_is_shown_with_its_deployments(said: Said) -> None:
     """Those that put it in service, and those that took it out."""
-    said("promote", "num", "3", "--force", "--why", "better")
+    said("promote", "num", "3", "--force", "--why", "better [/bold]")
     text = said("show", "num", "--version", "1")
     assert "production: nothing → num v1" in text
     assert "production: num v1 → num v3" in text
-    assert "better" in text
+    assert "better [/bold]" in text
+    assert "segments" not in text  # it has none
     assert "staging: nothing → num v2" not in text
     assert "production, staging" in said("show", "num", "--version", "3").splitlines()[0]
 

@@ -6,14 +6,16 @@ import json
 import shutil
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import msgspec
 import numpy as np
 import pytest
+from kafka import TopicPartition
 
 from features.definitions.load import load
-from features.inputs.bins import LONGEST
+from features.inputs.bins import LONGEST, NULL
 from features.inputs.reference import SCORE
 from features.times import DAY_MS, day_ms
 from infra.cli import run
@@ -26,8 +28,10 @@ from jobs.history.compute import compute
 from jobs.training.split import Split
 from jobs.training.train import train
 from schemas import Prediction
+from schemas.codec import decode_prediction, encode
 from serving.models.registry import Registry
 from serving.monitor.monitor import Monitor, columns_of
+from serving.monitor.run import Loop
 from serving.monitor.state import State
 from serving.predict.lineup import no_rows
 from tests.support.streamed import streamed
@@ -112,6 +116,28 @@ def test_receipts_count_as_history_does(project: Path) -> None:
     live.advance(2**62)
     (verdict,) = live.state.versions["handbook/1"].closed
     assert verdict == of_history.verdicts[0]
+
+
+def test_receipts_of_an_older_scorer_say_nothing_of_them(project: Path) -> None:
+    """They carry no column of the events, which is not that it was null: they are counted by all but those."""
+    service, model = load(project).service("handbook"), Registry(project / "models").get("handbook", 1)
+    start = day_ms(date(2018, 5, 4))
+    rows = compute(service, start_ms=start, end_ms=start + DAY_MS).to_pylist()
+    made = [encode(one) for one in streamed(model, service.plan, rows, service.functions, no_rows) if isinstance(one, Prediction)]
+    old = [msgspec.json.decode(one) for one in made[::2]]
+    for one in old:
+        del one["receipt"]["segments"]
+    monitor = Monitor(State("handbook", "day"), monitor_rules(MonitorSettings()), references(Registry(project / "models")))
+    loop = Loop(monitor, None, None, None)  # type: ignore[arg-type]
+    values = [value for pair in zip(map(msgspec.json.encode, old), made[1::2], strict=False) for value in pair]
+    loop._count(TopicPartition("t", 0), [SimpleNamespace(value=value, offset=at) for at, value in enumerate(values)])
+    (window,) = monitor.state.versions["handbook/1"].windows.values()
+    assert window.rows == sum(window.counts[AMOUNT]) == len(values) > 100
+    carried = [decode_prediction(one).receipt.segments for one in made[1::2]]
+    nulls = sum(msgspec.to_builtins(one)["channel"] is None for one in carried[: len(values) // 2])
+    assert (sum(window.counts["channel"]), window.counts["channel"][NULL]) == (len(values) // 2, nulls)
+    assert sum(window.segments["channel"][AMOUNT]) == len(values) // 2
+    assert sum(window.segments[AMOUNT]["kind"]) == len(values) // 2
 
 
 def test_a_model_without_them_carries_nothing(project: Path, tmp_path: Path) -> None:

@@ -152,6 +152,22 @@ def test_a_segment_is_a_column_of_the_events_or_an_input(service: Service, tmp_p
         joined(service, tmp_path, [], records, columns=["colour"])
 
 
+def test_of_an_event_that_history_has_twice_the_last_row_is_read_whole(service: Service, tmp_path: Path) -> None:
+    """Its nulls too: a value of the row before it would be of another event than the other columns are."""
+    place, rows = tmp_path / "num.parquet", pq.read_table(service.folder / "data" / "num.parquet").slice(0, 20)
+    again = rows.slice(7, 1).set_column(rows.schema.get_field_index("n"), "n", pa.array([None], rows.schema.field("n").type))
+    again = again.set_column(again.schema.get_field_index("k"), "k", pa.array(["another"], again.schema.field("k").type))
+    pq.write_table(pa.concat_tables([rows, again]), place)
+    (event,) = rows["id"].slice(7, 1).to_pylist()
+    assert rows["n"][7].as_py() is not None
+    options: dict[str, Any] = {"columns": ["k", "n"], "histories": {"num": str(place)}}
+    for found in (
+        join(service, [predicted(event, T)], "outcomes.bad", HORIZON, **options),
+        already_joined(service, [written(event)], **options),
+    ):
+        assert [(row["k"], row["n"]) for row in found.table.to_pylist()] == [("another", None)]
+
+
 def test_what_is_no_prediction_is_refused(service: Service, tmp_path: Path) -> None:
     """By its place."""
     with pytest.raises(SettingError, match=r"line 3: it is no prediction, docs/messages\.md"):

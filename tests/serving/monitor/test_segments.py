@@ -160,6 +160,22 @@ def test_an_alarm_names_events_behind_it() -> None:
     assert {int(str(event).removeprefix("2-")) % 8 for event in of_all.events} == {0}
 
 
+def test_an_alarm_of_a_segment_names_no_event_whose_segment_is_not_known() -> None:
+    """Predictions whose receipts do not say it are of none, though their values lie in the cells that have grown."""
+    made, of = rules(), reference()
+    (kinds,) = of.segments
+    of = msgspec.structs.replace(of, segments=(msgspec.structs.replace(kinds, of_cells=(*kinds.of_cells[:-1], 2)),))
+    one = Monitor(State("shop", made.window), made, lambda model, version: of, clock=lambda: 7.0)
+    for day in range(4):
+        count(one, day, in_third)
+        found, _ = rows_of(day + 9)
+        times = np.full(ROWS, DAY + day * DAY_MS, np.int64)
+        one.count("shop", 1, times, {INPUT: found, SCORE: found / 10}, [f"unknown {day}-{row}" for row in range(ROWS)])
+    alarm = next(one for one in one.advance(DAY + 4 * DAY_MS) if one.segment == IN_SEGMENT and one.input == INPUT)
+    assert len(alarm.events) == NAMED
+    assert not [event for event in alarm.events if str(event).startswith("unknown")]
+
+
 def test_few_events_are_kept_and_none_once_a_window_is_closed() -> None:
     """However many there are."""
     one = monitor()

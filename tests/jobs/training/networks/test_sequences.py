@@ -28,6 +28,17 @@ def test_lists_are_found_by_their_columns_oldest_first() -> None:
     assert all(len(one) == 20 for one in found)
 
 
+def test_a_part_of_a_list_is_no_list() -> None:
+    """A model may take some of its columns, the oldest or the newest: a convolution has the lists that are whole."""
+    plan = load(ROOT / "examples" / "fraud").service("card_history").plan
+    inputs = input_columns(plan, plan.inputs)
+    amounts = [name for name in inputs if name.startswith("customer_amounts__amounts_30d_")]
+    for gone in (amounts[0], amounts[-1]):
+        some = tuple(name for name in inputs if name != gone)
+        (found,) = sequences_of(plan, some)
+        assert [some[place] for place in found] == [f"terminal_labels__known_30d_{number}" for number in range(1, 21)]
+
+
 def test_a_service_without_lists_has_nothing_to_convolve() -> None:
     """It is refused before its rows are computed."""
     project = ROOT / "examples" / "fraud"

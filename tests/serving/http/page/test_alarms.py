@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -130,6 +132,23 @@ def test_events_without_kafka_and_of_an_alarm_that_is_over(
         expect(dialog).to_contain_text("Kafka is down since 20", timeout=15_000)
         expect(dialog).to_contain_text("'headrace status' says what runs")
         opened.panel("alarms")
+
+
+@core
+@pytest.mark.parametrize(
+    ("value", "counted"),
+    [(None, 1), (10, 1), ("10.5", 0), (10**400, 0), (msgspec.UNSET, 0)],
+    ids=("null", "number", "text", "beyond doubles", "absent"),
+)
+def test_what_the_monitor_does_not_count_is_behind_no_alarm(monitor: Monitor, value: Any, counted: int) -> None:
+    """A text where the model has a number, a number beyond doubles, a receipt without the value."""
+    alarm, reference = alarm_of(monitor, PRICE), monitor.reference("orders", 1)
+    assert reference is not None
+    one = msgspec.to_builtins(_predicted(1, 4, "book"))
+    one["receipt"]["inputs"] = {KIND: "book"} if value is msgspec.UNSET else {PRICE: value, KIND: "book"}
+    found = alarm_events._Found(alarm, reference)
+    found.take(SimpleNamespace(value=json.dumps(one).encode(), partition=0, offset=0))
+    assert found.told().in_window == counted
 
 
 def _predicted(number: int, day: int, kind: str | None, **changes: Any) -> Prediction:

@@ -130,6 +130,20 @@ def test_a_replay_says_of_each_what_became_of_it(broker: Broker, on_kafka: Sourc
     assert sorted(one.value for one in records(broker, topic)) == [b"kept", b"whole", b"whole"]
 
 
+@pytest.mark.core
+def test_what_is_replayed_has_its_headers() -> None:
+    """Those with a value, as kafka-python sends no other; of a record that Kafka has deleted, the trace of its letter."""
+    spine = SimpleNamespace(topic="orders")
+    plan: Any = SimpleNamespace(service="orders", sources=(spine,), spine_source=spine, features_topic="features.orders")
+    letter, trace = dead_letter("orders", 1, 5, b"kept"), [("traceparent", b"00")]
+    first = SimpleNamespace(value=b"whole", key=b"k", headers=[("empty", b""), ("none", None), ("own", b"\xff")])
+    for of_origins, expected in (
+        ({letter.origin: first}, {"value": b"whole", "key": b"k", "headers": [("empty", b""), ("own", b"\xff")]}),
+        ({letter.origin: None}, {"value": b"kept", "headers": trace}),
+    ):
+        assert letters._record(plan, letter, trace, of_origins) == {"topic": "orders", "partition": 1, **expected}
+
+
 @pytest.mark.stack
 def test_a_replay_that_kafka_does_not_confirm_is_over_in_time_and_says_that_it_may_be_there(
     on_kafka: Sources, monkeypatch: pytest.MonkeyPatch

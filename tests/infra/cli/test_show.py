@@ -1,0 +1,37 @@
+"""What commands show of texts that anybody may have written: a line each, which neither rich nor a screen obeys."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from infra.cli import explain, show
+from tests.jobs.audit.test_pictures import explained
+
+pytestmark = pytest.mark.core
+
+EVIL = "[/bold] [red]a\x1b[31mb\x9b2Jc\r\nerror: forged"
+
+
+def test_a_text_is_shown_as_it_is() -> None:
+    """But for what a screen obeys, ends of lines too."""
+    with show.out.capture() as said:
+        show.out.print(f"[bold]{show.escape(EVIL)}[/]")
+    assert said.get() == "[/bold] [red]a\N{REPLACEMENT CHARACTER}[31mb\N{REPLACEMENT CHARACTER}2Jc  error: forged\n"
+
+
+def test_an_event_is_explained_whatever_its_texts_are() -> None:
+    """Its columns, its key, and the headers that whoever published it gave its record."""
+    event = explained()
+    (windows,) = event.windows
+    hostile = msgspec.structs.replace(
+        event,
+        event={"id": 4, "text": EVIL},
+        headers={EVIL: EVIL},
+        windows=[msgspec.structs.replace(windows, key={"key": EVIL})],
+    )
+    with show.out.capture() as said:
+        explain._print(hostile, 12)
+    assert not {"\x1b", "\x9b", "\r"} & set(said.get())
+    assert not [line for line in said.get().splitlines() if line.startswith("error: forged")]
+    assert said.get().count("[/bold] [red]a") >= 4

@@ -1,0 +1,33 @@
+"""The rows of a request, of a model whose receipts carry columns of the event that it does not take."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from features.definitions.load import load
+from features.times import EventTimes
+from serving.http.problems import ProblemError
+from serving.http.rows import Rows
+from serving.predict.vector import Vectors, needed_by
+from tests.test_layers import ROOT
+
+pytestmark = pytest.mark.core
+
+NOW = 1_714_550_400_000
+
+
+def test_a_column_that_receipts_alone_carry_may_be_left_out() -> None:
+    """Then it is null, one that is a key too; what the model takes has to be there, and a wrong type is one."""
+    plan = load(ROOT / "examples" / "fraud").service("handbook").plan
+    needed = needed_by(plan, ("transaction_amount__amount",), ("terminal_id", "customer_id"))
+    vectors = Vectors(plan, [needed], {})
+    rows = Rows(plan, vectors, EventTimes(3_600_000, 18_250), 10)
+    given = [{"amount": 1.5}, {"amount": 1.5, "customer_id": 7}, {"terminal_id": 8, "customer_id": 7, "amount": 1.5}]
+    found = rows.decode(msgspec.json.encode({"rows": [{"event": event} for event in given]}), NOW)
+    events = vectors.of_rows(found.messages, [NOW] * len(given), found.features, found.event)
+    assert events.segments(needed) == [(None, None), (None, 7), (8, 7)]
+    assert found.keys[1:] == [b"7", b"7"]
+    for event in ({"customer_id": 7}, {"amount": 1.5, "terminal_id": "8"}):
+        with pytest.raises(ProblemError, match="a request is"):
+            rows.decode(msgspec.json.encode({"rows": [{"event": event}]}), NOW)
