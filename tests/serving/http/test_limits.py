@@ -206,10 +206,11 @@ def test_metrics_tell_what_was_done(running: Running) -> None:
 
 def test_what_was_taken_is_finished_before_the_end(fraud: Service, tmp_path: Path) -> None:
     """Requests that are being scored when the service is told to stop."""
-    slow_model(fraud, tmp_path)
+    slow_model(fraud, tmp_path, products=600)
     with serving([fraud], tmp_path, deadline_ms=30_000) as running, ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(running.predict, event()) for _ in range(3)]
         while "headrace_http_requests_in_work 3.0" not in running.request("GET", "/metrics").body.decode():
+            assert not any(one.done() for one in waiting), "a model that is slow enough has all three in work"
             time.sleep(0.005)
         running.stop()
         assert [one.result().status for one in waiting] == [200] * 3
