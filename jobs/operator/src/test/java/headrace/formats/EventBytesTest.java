@@ -5,8 +5,11 @@ import static headrace.formats.EventDecoderTest.assertGood;
 import static headrace.formats.EventDecoderTest.decoder;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.charset.Charset;
+import java.time.Duration;
 import java.util.List;
 import java.util.Random;
 import org.apache.flink.table.data.GenericRowData;
@@ -69,5 +72,38 @@ class EventBytesTest {
             }
         }
         assertTrue(bad > 5_000, bad + " bad ones");
+    }
+
+    /** A record without a value is empty. */
+    @Test
+    void noValueIsEmpty() {
+        assertBad("empty", DECODER.decode(null), "no value");
+        assertBad("empty", DECODER.decode(new byte[0]), "no value");
+    }
+
+    /** Bytes that are not UTF-8 are not JSON, wherever they stand. */
+    @Test
+    void invalidUtf8IsNotJson() {
+        byte[] value = "{\"id\": 7, \"at\": 1, \"shop\": \"A??\"}".getBytes(UTF_8);
+        value[value.length - 4] = (byte) 0xc3;
+        value[value.length - 3] = (byte) 0x28;
+        assertBad("not_json", DECODER.decode(value), "");
+        assertBad("not_json", DECODER.decode(new byte[] {(byte) 0xff, (byte) 0xfe, (byte) 0xfd}), "");
+        for (String other : new String[] {"UTF-16", "UTF-16LE", "UTF-16BE", "UTF-32", "UTF-32LE", "UTF-32BE"}) {
+            assertBad("not_json", DECODER.decode("{\"id\": 7, \"at\": 1, \"shop\": \"A\"}".getBytes(Charset.forName(other))), "");
+        }
+    }
+
+    /** A megabyte of random bytes is refused at once, and comes back whole. */
+    @Test
+    void aMegabyteOfNoiseIsNotJson() {
+        for (int seed = 0; seed < 5; seed++) {
+            byte[] value = new byte[1_000_000];
+            new Random(seed).nextBytes(value);
+            GenericRowData row = assertTimeoutPreemptively(Duration.ofSeconds(5), () -> DECODER.decode(value));
+            assertBad("not_json", row, "");
+            assertArrayEquals(value, row.getBinary(EventDecoderTest.VALUE));
+            assertTrue(row.getString(EventDecoderTest.DETAIL).toString().length() <= 201, "one line for a person");
+        }
     }
 }
