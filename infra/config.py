@@ -197,7 +197,8 @@ def http_config(section: HttpSettings, project: Path) -> HttpConfig:
 
     names = ("tls_certificate_file", "tls_key_file")
     files = {name: (project / getattr(section, name)).absolute() if getattr(section, name) else None for name in names}
-    return _filled(HttpConfig, section, **files)
+    allowed = tuple(host.lower() for host in section.allowed_hosts)
+    return _filled(HttpConfig, section, allowed_hosts=allowed, **files)
 
 
 def kafka_config(section: KafkaSettings, bootstrap: str, plans: Sequence[Plan], others: Sequence[Plan] = ()) -> KafkaConfig:

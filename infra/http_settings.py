@@ -20,6 +20,9 @@ class HttpSettings(Section):
     """The address to listen on; another than this machine's loopback needs tokens and TLS."""
     port: int = Field(default=8080, ge=0, le=65_535)
     """The port to listen on; 0: a free one."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names by which a service without tokens may be called, beside this machine's loopback: that of a proxy before it, say. A
+    request with another `Host` is refused (421), and what a page of another site sends (403)."""
     tokens: SecretStr | None = None
     """Bearer tokens, a secret: `TOKEN SCOPE[,SCOPE]`, several with semicolons, of the scopes read, predict and publish. It
     is read from the environment only."""

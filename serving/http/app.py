@@ -99,7 +99,8 @@ def application(
         Guarded("GET", "/docs/{file}", None, docs.asset),
     )
     routes = (*routes, *(pages if config.docs else ()))
-    return Edge(Router([_route(gate, one) for one in routes], redirect_slashes=False), metrics, access_log=config.access_log)
+    router = Router([_route(gate, one) for one in routes], redirect_slashes=False)
+    return Edge(router, gate, metrics, access_log=config.access_log)
 
 
 def _route(gate: Gate, one: Guarded) -> Route:

@@ -25,6 +25,8 @@ class HttpConfig(msgspec.Struct, frozen=True):
 
     host: str
     port: int
+    allowed_hosts: tuple[str, ...]
+    """Names of the service beside this machine's loopback, where it has no tokens."""
     tls_certificate_file: Path | None
     tls_key_file: Path | None
     max_body_bytes: int

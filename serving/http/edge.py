@@ -1,4 +1,4 @@
-"""What every request passes: its id, its metrics, and what becomes of an error."""
+"""What every request passes: its id, its metrics, whether it is of another site, and what becomes of an error."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from starlette.exceptions import HTTPException
 
+from serving.http.gate import Gate
 from serving.http.metrics import Metrics
 from serving.http.problems import PROBLEM, ProblemError, problem_body
 
@@ -24,8 +25,9 @@ log = structlog.get_logger()
 class Edge:
     """An ASGI application around another one."""
 
-    def __init__(self, app: Any, metrics: Metrics, *, access_log: bool) -> None:
+    def __init__(self, app: Any, gate: Gate, metrics: Metrics, *, access_log: bool) -> None:
         self._app = app
+        self._gate = gate
         self._metrics = metrics
         self._access_log = access_log
         self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
@@ -48,6 +50,7 @@ class Edge:
             await send(message)
 
         try:
+            self._gate.check_site(scope["headers"])
             await self._app(scope, receive, send_on)
         except ProblemError as error:
             await _respond(scope, send_on, error.status, error.detail, error.headers)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from starlette.requests import ClientDisconnect, Request
 
+from serving.http import hosts
 from serving.http.config import HttpConfig
 from serving.http.metrics import Metrics
 from serving.http.problems import ProblemError
@@ -27,6 +28,11 @@ class Gate:
     def has_tokens(self) -> bool:
         """Whether requests need one."""
         return bool(self._tokens)
+
+    def check_site(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Raise `ProblemError` for what a page of another site sends, where a token would not keep it out."""
+        if not self._tokens:
+            hosts.check(headers, self._config.allowed_hosts)
 
     def authorize(self, request: Request, scope: Scope) -> None:
         """Raise `ProblemError` where the request bears no token with the scope: 401 without a known one, 403 with another."""

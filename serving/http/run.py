@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import ipaddress
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from serving.http.config import HttpConfig, KafkaConfig
 from serving.http.connection import Connection
 from serving.http.events import Events, entrances
 from serving.http.gate import Gate
+from serving.http.hosts import is_loopback
 from serving.http.metrics import Metrics
 from serving.http.page.page import Page
 from serving.http.page.sources import Sources
@@ -47,18 +47,6 @@ def check(config: HttpConfig, tokens: Tokens) -> None:
         f"http.host other than this machine's loopback needs tokens and TLS; got {config.host} without {missing}; set "
         "http.tokens_file and http.tls_certificate_file, or listen on 127.0.0.1 behind a proxy"
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody beyond this machine can reach it.
-
-    >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "example.org")]
-    [True, True, True, False, False]
-    """
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def run(
