@@ -162,7 +162,7 @@ def test_a_reader_who_takes_nothing_is_disconnected(running: Running, live: Live
     with socket.create_connection(("127.0.0.1", int(running.address.rpartition(":")[2])), 10) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         path = f"/v1/stream/{live.plan.service}?from=beginning"
-        slow.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        slow.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         await_readers(running, live, 1)
         write(live, 400, size=20_000)
         await_readers(running, live, 0)
