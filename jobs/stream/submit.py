@@ -20,6 +20,9 @@ from jobs.stream.watch import POLL_SECONDS, innermost_cause
 WARM_UP = "headrace.warm-up-ms"
 """The JVM's property that says how long a task warms up, as the operator's ``WarmUp`` has it."""
 
+OWN_REQUESTS = "headrace.rest.own-requests"
+"""What Flink's configuration has where its REST API is not for pages of other sites, as the operator's ``OwnRequests`` has it."""
+
 ROCKSDB = {
     "state.backend.type": "rocksdb",
     "state.backend.rocksdb.timer-service.factory": "HEAP",  # one timer a key; in RocksDB each is an iterator
@@ -141,6 +144,12 @@ def _flink_configuration(job: AnyJob, config: StreamConfig, places: Places) -> d
     else:
         # Flink keeps what its REST API says of a job's tasks for so long: as often as the watch polls until they run.
         configuration["web.refresh-interval"] = f"{POLL_SECONDS * 1000:.0f} ms"
+        # The API takes any job, and its default lets every page read what it says.
+        configuration |= {
+            OWN_REQUESTS: "true",
+            "web.submit.enable": "false",
+            "web.access-control-allow-origin": f"http://{places.rest}",
+        }
     if places.rocksdb:
         configuration |= {
             "taskmanager.memory.managed.size": f"{config.rocksdb_memory_mb}m",  # of all slots; RocksDB alone takes it

@@ -36,6 +36,8 @@ from tests.support.odd_models import register_odd, slow
 
 pytestmark = pytest.mark.core
 
+POST = b"POST /v1/predict/fraud HTTP/1.1\r\nHost: localhost\r\n"
+
 READ, PREDICT, BOTH = "r" * 16, "p" * 16, "b" * 16
 TOKENS = f"{READ} read; {PREDICT} predict; {BOTH} read,predict"
 
@@ -95,10 +97,10 @@ def test_what_is_too_long_is_refused(fraud: Service, models: Path) -> None:
         long = b" " * 2001
         assert running.request("POST", "/v1/predict/fraud", raw=long).status == 413
         with socket.create_connection(("127.0.0.1", int(running.address.rpartition(":")[2])), 10) as connection:
-            connection.sendall(b"POST /v1/predict/fraud HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n7d1\r\n" + long)
+            connection.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n7d1\r\n" + long)
             assert connection.recv(100).startswith(b"HTTP/1.1 413")
         with socket.create_connection(("127.0.0.1", int(running.address.rpartition(":")[2])), 10) as connection:
-            connection.sendall(b"POST /v1/predict/fraud HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999999\r\n\r\n")
+            connection.sendall(POST + b"Content-Length: 9999999999\r\n\r\n")
             assert connection.recv(100).startswith(b"HTTP/1.1 413")  # at once
         assert running.predict(*[event()] * 4).status == 413
         assert running.predict(*[event()] * 3).status == 200
@@ -108,7 +110,7 @@ def test_a_body_that_does_not_come_holds_nobody_up(fraud: Service, models: Path)
     """408, and its place is free again."""
     with serving([fraud], models, deadline_ms=200, max_concurrency=1) as running:
         with socket.create_connection(("127.0.0.1", int(running.address.rpartition(":")[2])), 10) as connection:
-            connection.sendall(b"POST /v1/predict/fraud HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
+            connection.sendall(POST + b"Content-Length: 10\r\n\r\n{")
             assert connection.recv(100).startswith(b"HTTP/1.1 408")
         assert running.predict(event()).status == 200
 
