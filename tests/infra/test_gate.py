@@ -23,6 +23,7 @@ from schemas.deployment import Placed
 from schemas.prediction import Receipt
 from schemas.topics import predictions
 from serving.models.registry import Registry
+from serving.models.reports import Report, Serving
 from tests.support.models import register, stumps
 from tests.support.orders import PLAN
 
@@ -101,6 +102,17 @@ def test_what_falls_short_is_said_by_check(tried: Tried) -> None:
         "distribution of scores",
         "p99 from features to score",
     ]
+
+
+def test_events_without_a_score_are_a_share_of_those_that_scorers_report(tried: Tried) -> None:
+    """A week in a shadow has more errors than the last hour may have, and as many more events."""
+    tried.predict("production", 1, noise, 5)
+    tried.predict("staging", 2, lambda event: noise(event) + 0.001, 9)
+    service = tried.plan.service
+    for instance, events, errors in (("0", 1_500_000, 700), ("1", 500_000, 300)):
+        serving = Serving("staging", service, 2, None, "serving", None, 1, 2, events=events, errors=errors)
+        tried.registry.report(service, instance, Report(instance, 1, [serving]))
+    assert tried.judged().checks[1][1:] == ("0.05%", "at most 0.10%", True)
 
 
 def test_a_version_that_was_not_tried_falls_short(tried: Tried) -> None:
