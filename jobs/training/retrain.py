@@ -15,7 +15,7 @@ from features.service import Service
 from jobs.history.compute import Progress
 from jobs.training.bootstrap import Doubles, Interval, bootstrap, paired
 from jobs.training.config import TrainConfig
-from jobs.training.keys import drawn_whole, keys_of
+from jobs.training.keys import drawn_text, drawn_whole, keys_of
 from jobs.training.metrics import main_metric, measure
 from jobs.training.rows import Rows
 from jobs.training.split import Split, test_rows
@@ -39,6 +39,8 @@ class Retrained(msgspec.Struct, frozen=True):
     production_metrics: dict[str, float]
     rows: int
     """The test rows that both scored."""
+    drawn: str
+    """What the intervals were drawn by: ``keys and days``, say."""
 
     def meets(self, needs: Needs) -> bool:
         """Whether it is not clearly worse (the interval of the difference reaches 0), or clearly better (it lies beyond).
@@ -91,6 +93,7 @@ def retrain(
         apart,
         measure(test, scores, config),
         len(test),
+        drawn_text(keys, kinds),
     )
 
 

@@ -13,12 +13,14 @@ import pytest
 from features.definitions.load import load
 from features.inputs.arrow import floats
 from features.inputs.columns import input_columns
+from infra import gate
 from infra.cli import run
 from infra.models import registry_of
-from infra.settings import load_settings
+from infra.settings import Settings, load_settings
 from jobs.history.compute import compute
 from schemas import Prediction, Receipt
 from schemas.codec import encode
+from schemas.deployment import Placed
 from serving.models.registry import Registry
 from tests.support.models import register, stumps
 from tests.support.num import num_project
@@ -182,3 +184,22 @@ def test_lists_are_not_learnt_from_as_served(retrain: Retrain, tmp_path: Path) -
     """It is refused, and says what to leave out."""
     (tmp_path / "none.jsonl").write_text("")
     assert "leave out --from-served" in retrain("--from-served", "--receipts", str(tmp_path / "none.jsonl"), code=2)
+
+
+def test_what_came_to_production_while_it_waited_for_the_gate_stays(
+    project: Path, retrain: Retrain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was held against another version. With one of another plan it is not compared at all, and the gate would let it pass."""
+
+    def overtaken(where: Path, settings: Settings, registry: Registry, candidate: Placed) -> gate.Judged:
+        if registry.deployed("num").production == Placed("num", 1):
+            put_in_production(project, 0.3, digest="1" * 64)
+        return judged(where, settings, registry, candidate)
+
+    judged = gate.judged
+    monkeypatch.setattr(gate, "judged", overtaken)
+    monkeypatch.setattr("infra.cli.retrain._require_kafka", lambda *given: None)
+    said = retrain("--wait", "1", code=2)
+    assert "num v2 was held against num v1, and num v3 came to production since" in said
+    assert registry_at(project).deployed("num").production == Placed("num", 3)
+    assert registry_at(project).aliases("num")["staging"] == 2
