@@ -88,7 +88,9 @@ def onnx_of(source: str, model: Any, folder: Path) -> bytes:
     named = model.flavors["onnx"].get("data")
     file = (folder / str(named)).resolve()
     if not isinstance(named, str) or not file.is_relative_to(folder.resolve()):
-        raise SettingError(f"a model's file is in its folder; {source} names {named!r:.80}; log it again with mlflow.onnx.log_model")
+        raise SettingError(
+            f"a model's file is in its folder; {source} names {named!r:.80}; log it again with mlflow.onnx.log_model"
+        )
     if file.is_dir():  # external data lie beside the graph
         raise SettingError(f"a model is one ONNX file; {source} has external data; log it with save_as_external_data=False")
     onnx: bytes = file.read_bytes()
