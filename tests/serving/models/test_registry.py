@@ -113,6 +113,8 @@ def test_what_is_absent_is_said_with_what_there_is(tmp_path: Path) -> None:
         registry.get("other", 1)
     with pytest.raises(SettingError, match="an alias is lower-case"):
         registry.set_alias("fraud", "Production", 1)
+    with pytest.raises(SettingError, match="64 at most; got 'ssss"):  # no topic and no file could be called so
+        registry.set_alias("fraud", "s" * 250, 1)
 
 
 def test_a_manifest_is_plain_json(tmp_path: Path) -> None:
