@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import typer
 
 from features.errors import SettingError
-from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible
+from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible, warn
 from infra.cli.batch_rows import warn_of_batch_rows
 from infra.cli.options import HistoryOption, ServiceArgument, day, histories, train_config
 from infra.cli.services import SettingsOption, settings_of
@@ -186,6 +186,8 @@ def _print(request: Request, look: Look | None, result: Result, promoted: bool |
         if manifest is not None:
             show.out.print(_place_text(manifest, wanted, promoted))
     warn_of_batch_rows(result.trained.batch, request.of.name)
+    if result.before is not None and result.before.trained_until is None:
+        warn(f"nobody said on which days {result.before.placed} was trained; a test that has some of them flatters it")
 
 
 def _print_look(look: Look | None, as_json: bool) -> None:

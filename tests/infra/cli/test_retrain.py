@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from features.definitions.load import load
@@ -147,6 +148,29 @@ def test_another_task_is_refused(project: Path, retrain: Retrain) -> None:
     settings = project / "headrace.toml"
     settings.write_text(settings.read_text().replace('label = "outcomes.bad"', 'label = "outcomes.bad"\ntask = "regression"'))
     assert "num v1 is of a classification, and the settings are of a regression" in " ".join(retrain(code=2).split())
+
+
+def test_another_label_is_refused(project: Path, retrain: Retrain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that learnt something else is worse at this, which says nothing of either."""
+    retrain()
+    assert run(["models", "promote", "num", "2", "--force", "--why", "a test", "--project", str(project)]) == 0
+    monkeypatch.setenv("HEADRACE_TRAIN__NUM__LABEL", "num.n")
+    monkeypatch.setenv("HEADRACE_TRAIN__NUM__TASK", "classification")
+    said = " ".join(retrain(code=2).split())
+    assert "num v2 learnt outcomes.bad, and the settings say num.n; train with 'headrace train'" in said
+
+
+def test_it_says_where_production_may_know_the_test(project: Path, retrain: Retrain, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a version that was trained elsewhere nobody said on which days: it may have learnt from the test's."""
+    run(["retrain", "num", *DAYS, "--dry-run", "--project", str(project)])
+    assert "nobody said" not in capsys.readouterr().err
+    manifest = project / "models" / "num" / "1" / "manifest.json"
+    found = msgspec.json.decode(manifest.read_bytes())
+    manifest.write_bytes(msgspec.json.encode(found | {"trained_from": None, "trained_until": None}))
+    run(["retrain", "num", *DAYS, "--dry-run", "--project", str(project)])
+    assert "nobody said on which days num v1 was trained; a test that has some of them flatters it" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 def test_waiting_for_the_gate_needs_a_kafka(project: Path, retrain: Retrain) -> None:
