@@ -33,7 +33,18 @@ from features.errors import SettingError
 from schemas.deployment import Placed
 from serving.models.lifecycle import PRODUCTION, Change, Deployed, Entry, check_alias, entry_of
 from serving.models.log import Log, user
-from serving.models.manifest import GOLDEN, MANIFEST, ONNX, REFERENCE, Draft, Manifest, Model, read_manifest, read_onnx
+from serving.models.manifest import (
+    GOLDEN,
+    MANIFEST,
+    ONNX,
+    REFERENCE,
+    Draft,
+    Manifest,
+    Model,
+    read_golden,
+    read_manifest,
+    read_onnx,
+)
 from serving.models.reports import Report, Taken
 from serving.models.store import Store, open_store
 from serving.models.tuned import TUNED, Machine, Tuned, path_of
@@ -182,7 +193,7 @@ class Registry:
             )
         entry = entry_of(deployed, change, at=round(self._clock() * 1000), id=token)
         if entry.placed and entry.placed != entry.before and entry.action != "remove":
-            self.get(entry.placed.model, entry.placed.version)
+            read_golden(self.get(entry.placed.model, entry.placed.version))  # nobody loads it without
         return entry
 
     def set_alias(self, name: str, alias: str, version: int, *, who: str | None = None) -> None:
