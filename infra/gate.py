@@ -56,7 +56,8 @@ def judged(project: Path, settings: Settings, registry: Registry, candidate: Pla
     if production is None:
         return Judged((), f"{service} has no version in production yet: there is nothing to compare with")
     if registry.manifest(production.model, production.version).plan != manifest.plan:
-        return Judged((), f"{production} is of another plan, and cannot score what {candidate} does: there is nothing to compare")
+        note = f"{production} is of another plan, and cannot score what {candidate} does: there is nothing to compare"
+        return Judged((_plan(project, settings, service, manifest.plan),), note)
     shadows = [alias for alias, placed in deployed.aliases.items() if placed == candidate]
     config = msgspec.convert(settings.gate, GateConfig, from_attributes=True)
     if not shadows:
@@ -72,6 +73,14 @@ def judged(project: Path, settings: Settings, registry: Registry, candidate: Pla
     window = settings.gate.window_minutes
     note = f"{candidate} in {shadows[0]} beside {production} in production, the last {window} minutes"
     return Judged(judge(_traffic(found, known, said), config, metric), note)
+
+
+def _plan(project: Path, settings: Settings, service: str, plan: str) -> Check:
+    """Whether a version is of the plan that the project has: no scorer of it would load another."""
+    from features.definitions.load import load  # slow
+
+    wanted = with_settings(load(project).service(service), settings).plan.digest
+    return Check("plan", plan[:12], f"that of definitions.py, {wanted[:12]}", plan == wanted)
 
 
 def _pairs(project: Path, settings: Settings, service: str, production: Placed, candidate: Placed, alias: str) -> list[Pair]:
