@@ -152,7 +152,7 @@ class GateSettings(Section):
     max_latency_ms: float = Field(default=50, ge=0)
     """How much longer the 99th percentile from feature vector to score may be than production's."""
     max_error_share: float = Field(default=0.001, ge=0, le=1)
-    """The share of events that the version gave no score for, at most."""
+    """The share of events that the version gave no score for since it is in its shadow, at most."""
 
 
 class RunSettings(Section):

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from features.errors import SettingError
+from features.errors import DefinitionError, SettingError
 from features.times import moment_text
 from infra.cli.app import HERE, JsonOption, ProjectOption
 from infra.cli.models import NameArgument, models_app, registry_at, rounded
 
 if TYPE_CHECKING:
     from serving.models.manifest import Manifest, Model
+    from serving.models.session import LoadedModel
 
 BINS = 9
 """Of the histogram: an odd number, so that no difference is in the middle of one."""
@@ -109,9 +110,20 @@ def _agreement(models: Sequence[Model]) -> Agreement:
     raise SettingError("two versions are compared where one has all inputs of the other; each has some that the other lacks")
 
 
-def _scores(loaded: Any, rows: Sequence[dict[str, Any]]) -> list[float]:
-    found: list[float] = loaded.score([tuple(row[name] for name in loaded.manifest.inputs) for row in rows]).scores
-    return found
+def _scores(loaded: LoadedModel, rows: Sequence[dict[str, Any]]) -> list[float]:
+    """NaN for a row that the version does not hold: a null for an int64 input, say."""
+    taken = [tuple(row[name] for name in loaded.manifest.inputs) for row in rows]
+    try:
+        return loaded.score(taken).scores
+    except DefinitionError:
+        return [score for row in taken for score in _score(loaded, row)]
+
+
+def _score(loaded: LoadedModel, row: tuple[Any, ...]) -> list[float]:
+    try:
+        return loaded.score([row]).scores
+    except DefinitionError:
+        return [math.nan]
 
 
 def _metrics(manifests: Sequence[Manifest]) -> list[tuple[str, ...]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import typer
 
 from features.errors import SettingError
-from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible
+from infra.cli.app import HERE, JsonOption, ProjectOption, app, folder, interruptible, warn
 from infra.cli.batch_rows import warn_of_batch_rows
 from infra.cli.options import HistoryOption, ServiceArgument, day, histories, train_config
 from infra.cli.services import SettingsOption, settings_of
@@ -186,6 +186,8 @@ def _print(request: Request, look: Look | None, result: Result, promoted: bool |
         if manifest is not None:
             show.out.print(_place_text(manifest, wanted, promoted))
     warn_of_batch_rows(result.trained.batch, request.of.name)
+    if result.before is not None and result.before.trained_until is None:
+        warn(f"nobody said on which days {result.before.placed} was trained; a test that has some of them flatters it")
 
 
 def _print_look(look: Look | None, as_json: bool) -> None:
@@ -231,7 +233,7 @@ def _promoted(request: Request, result: Result, manifest: Manifest) -> bool:
     if result.before is None:
         found = judged(request.where, request.settings, request.registry, manifest.placed)
     elif request.wanted.wait_minutes:
-        found = _awaited(request, manifest.placed)
+        found = _awaited(request, manifest.placed, result.before.placed)
     else:
         return False
     if not found.passed:
@@ -243,8 +245,11 @@ def _promoted(request: Request, result: Result, manifest: Manifest) -> bool:
     return True
 
 
-def _awaited(request: Request, placed: Placed) -> Judged:
-    """What the gate says once it lets the version pass, or when the time is over."""
+def _awaited(request: Request, placed: Placed, before: Placed) -> Judged:
+    """What the gate says once it lets the version pass, or when the time is over.
+
+    Raises `SettingError` where production is no longer ``before``, which the version was held against.
+    """
     from infra.cli import show
     from infra.gate import judged
 
@@ -252,6 +257,12 @@ def _awaited(request: Request, placed: Placed) -> Judged:
     with interruptible(lambda: f"{placed} stays in its shadow"), show.progress() as on_progress:
         while True:
             found = judged(request.where, request.settings, request.registry, placed)
+            now = request.registry.deployed(request.of.name).production
+            if now != before:
+                raise SettingError(
+                    f"what goes to production was held against what is there; {placed} was held against {before}, and {now} came "
+                    f"to production since; 'headrace models promote {placed.model} {placed.version}' asks the gate"
+                )
             passed = round(time.monotonic() - begin)
             on_progress("waiting for the gate, seconds", min(passed, total), total)
             if found.passed or passed >= total:
@@ -304,5 +315,5 @@ def _print_comparison(result: Result) -> None:
             f"95 % interval {apart.low:+.4f} to {apart.high:+.4f}" if apart.is_known else "no interval (too little to draw from)"
         )
         show.out.print(
-            f"\n{found.metric}: difference {apart.value:+.4f}, {interval}, {found.rows:,} rows, drawn by whole keys and days"
+            f"\n{found.metric}: difference {apart.value:+.4f}, {interval}, {found.rows:,} rows, drawn by whole {found.drawn}"
         )

@@ -14,8 +14,12 @@ from infra.cli.models import show_version
 from infra.cli.options import ServiceArgument, day, train_config
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from features.service import Service
+    from infra.settings import Settings
     from jobs.training.split import Split
+    from schemas.deployment import Placed
     from serving.models.registry import Registry
 
 
@@ -106,20 +110,47 @@ def train(
             on_progress=on_progress,
         )
         if promote:
-            registry.set_alias(result.manifest.name, promote, result.manifest.version)
+            _put_in_service(where, settings, registry, of, result.manifest.placed, promote)
     show_version(registry, result.manifest, as_json)
     warn_of_batch_rows(result.batch, service)
 
 
+def _put_in_service(where: Path, settings: Settings, registry: Registry, of: Service, placed: Placed, alias: str) -> None:
+    """Give a version its alias. Raises `SettingError` where another one came to production while this one was trained."""
+    from infra.deploy import deploy
+    from serving.models.lifecycle import PRODUCTION, Change
+    from serving.models.log import user
+
+    change = Change(action="alias", model=placed.model, version=placed.version, who=user(), alias=alias)
+    if alias == PRODUCTION:
+        production = _held_against(registry, of)
+        if production is not None:
+            raise SettingError(
+                f"a version is tried on live traffic before it replaces one in production; {production} came to production while "
+                f"{placed} was trained, which is registered; 'headrace models promote {placed.model} {placed.version} staging' "
+                "tries it"
+            )
+        change = Change(action="promote", model=placed.model, version=placed.version, who=user())
+    deploy(where, settings, registry, of.name, change)
+
+
 def _refuse_beside_production(registry: Registry, service: Service) -> None:
     """Raises `SettingError` where a version that scores the same vectors is in production: another one passes the gate first."""
-    production = registry.deployed(service.name).production
-    if production is None or registry.manifest(production.model, production.version).plan != service.plan.digest:
+    production = _held_against(registry, service)
+    if production is None:
         return
     raise SettingError(
         f"a version is tried on live traffic before it replaces one in production, which is {production}; got --promote "
         "production; write --promote staging, and then 'headrace models promote'"
     )
+
+
+def _held_against(registry: Registry, service: Service) -> Placed | None:
+    """The version in production that a new one can be held against; None: there is none, or it is of another plan."""
+    production = registry.deployed(service.name).production
+    if production is None or registry.manifest(production.model, production.version).plan != service.plan.digest:
+        return None
+    return production
 
 
 def _registered(registry: Registry, name: str, before: tuple[int, ...]) -> str:

@@ -59,12 +59,13 @@ def tune(
         else:
             show.out.print(f"{name} v{manifest.version} runs with the defaults on {machine.text}", markup=False)
         return
-    content, kept = read_onnx(found), golden.read(read_golden(found))
+    content, kept, sizes = read_onnx(found), golden.read(read_golden(found)), tuple(batch or SIZES)
     fed = feeds(manifest.signature.inputs, kept.rows)
 
     def agrees(onnx: Onnx) -> None:
         try:
             golden.replay(onnx, kept, manifest.onnxruntime)
+            golden.replay_in_batches(onnx, kept, sizes, manifest.golden, manifest.onnxruntime)
         except SettingError as error:
             raise SettingError(str(error).partition(" (ONNX Runtime")[0]) from None
 
@@ -74,7 +75,7 @@ def tune(
             manifest.signature,
             fed,
             cores=threads or machine.cores,
-            sizes=tuple(batch or SIZES),
+            sizes=sizes,
             rounds=rounds,
             check=agrees,
             on_progress=on_progress,

@@ -106,7 +106,7 @@ def retrained(
     split = split or newest(of, config, wanted)
     production = registry.deployed(of.name).production
     before = None if production is None else registry.manifest(production.model, production.version)
-    check_newer(before, split, of.plan.digest, config.task)
+    check_newer(before, split, of.plan.digest, config)
     check_segments(config.segments, of.plan, input_columns(of.plan, of.plan.inputs))
     start = _start(registry, of, config, before) if wanted.warm_start else None
     if wanted.from_served:
@@ -179,7 +179,7 @@ def learnt_until(split: Split) -> int:
     return (split.first_day + split.days) * DAY_MS
 
 
-def check_newer(production: Manifest | None, split: Split, plan: str, task: str) -> None:
+def check_newer(production: Manifest | None, split: Split, plan: str, config: TrainConfig) -> None:
     """Raises `SettingError` where there is nothing newer to learn, or the two could not score the same rows."""
     if production is None:
         return
@@ -188,10 +188,16 @@ def check_newer(production: Manifest | None, split: Split, plan: str, task: str)
             f"a retrained model is compared with production on the same features; {production.placed} is of another plan; "
             "train with 'headrace train', and let 'headrace up' put the new plan in service"
         )
-    if production.task != task:
+    if production.task != config.task:
         raise SettingError(
             f"a retrained model is compared with production by one metric; {production.placed} is of a {production.task}, and "
-            f"the settings are of a {task}; train with 'headrace train'"
+            f"the settings are of a {config.task}; train with 'headrace train'"
+        )
+    learnt = production.lineage.get("label", config.label)
+    if learnt != config.label:
+        raise SettingError(
+            f"a retrained model is compared with production on what both learnt; {production.placed} learnt {learnt}, and the "
+            f"settings say {config.label}; train with 'headrace train'"
         )
     until = learnt_until(split)
     if production.trained_until is not None and production.trained_until >= until:

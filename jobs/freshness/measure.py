@@ -111,7 +111,7 @@ class Freshness(msgspec.Struct, frozen=True):
     @property
     def recommendation(self) -> str:
         """In one sentence, by the rule of `longest`."""
-        accepted = f"{self.tolerance:.0%} of the {self.metric} ({self.accepted:.4f})"
+        accepted = f"{100 * self.tolerance:g}% of the {self.metric} ({self.accepted:.4f})"
         if self.longest == self.ages[-1].age:
             return (
                 f"Retrain every {self.longest} days or less often: even data {self.longest} days older lose at most "
@@ -222,11 +222,18 @@ def rows_learnt(
 
 
 def rows_tested(rows: Rows, config: TrainConfig, wanted: Comparison, cut: int) -> npt.NDArray[np.int64]:
-    """The places of a cut-off's test rows. Raises `SettingError` where these are of one class."""
+    """The places of a cut-off's test rows. Raises `SettingError` where these are of one class.
+
+    Labels of the training days of age 0 are those known by then, as `jobs.training.labels.outcomes` has them: they say which
+    positives were known.
+    """
     first = cut - wanted.delay_days - wanted.days
     split = Split(_day(first), wanted.days, wanted.delay_days, wanted.test_days)
     there = np.flatnonzero(rows.frame["day"].between(first, cut + wanted.test_days, inclusive="left"))
-    tested = there[rows_to_test(rows.frame.iloc[there], split, config).to_numpy()]
+    frame = rows.frame.iloc[there]
+    then = labels_known(frame["event_id"], rows.known, cut * DAY_MS)
+    frame = frame.assign(label=np.where(frame["day"] < first + wanted.days, then, frame["label"]))
+    tested = there[rows_to_test(frame, split, config).to_numpy()]
     if config.task == "classification" and len(np.unique(rows.frame["label"].to_numpy()[tested])) < 2:
         raise SettingError(
             f"a test has rows labelled 0 and rows labelled 1; got {len(tested)} rows of one class from {split.train_from} + "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -31,6 +33,11 @@ def keys_of(plan: Plan, table: pa.Table, config: TrainConfig) -> Blocks | None:
         return None
     columns = {name: table[name].to_numpy(zero_copy_only=False) for name in key}
     return pd.DataFrame(columns).groupby(list(key), sort=False, dropna=False).ngroup().to_numpy().astype(np.int64)
+
+
+def drawn_text(keys: Blocks | None, kinds: Sequence[Blocks]) -> str:
+    """What `drawn_whole` takes, for people."""
+    return "days" if keys is None else "keys and days" if len(kinds) > 1 else "keys"
 
 
 def drawn_whole(keys: Blocks | None, days: Blocks) -> list[Blocks]:

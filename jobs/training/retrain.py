@@ -15,12 +15,12 @@ from features.service import Service
 from jobs.history.compute import Progress
 from jobs.training.bootstrap import Doubles, Interval, bootstrap, paired
 from jobs.training.config import TrainConfig
-from jobs.training.keys import drawn_whole, keys_of
-from jobs.training.metrics import Numbers, main_metric, measure
+from jobs.training.keys import drawn_text, drawn_whole, keys_of
+from jobs.training.metrics import main_metric, measure
 from jobs.training.rows import Rows
 from jobs.training.split import Split, test_rows
 from jobs.training.train import Trained, learn
-from jobs.training.weighted import Metric, Ranking, mean_of
+from jobs.training.weighted import weighted_main
 
 Needs = Literal["not-worse", "better"]
 """What a newer model has to be on the test days: not clearly worse than production, or clearly better."""
@@ -39,6 +39,8 @@ class Retrained(msgspec.Struct, frozen=True):
     production_metrics: dict[str, float]
     rows: int
     """The test rows that both scored."""
+    drawn: str
+    """What the intervals were drawn by: ``keys and days``, say."""
 
     def meets(self, needs: Needs) -> bool:
         """Whether it is not clearly worse (the interval of the difference reaches 0), or clearly better (it lies beyond).
@@ -76,7 +78,7 @@ def retrain(
     scores = scored(production, rows)
     test = test_rows(rows.frame, split, config)
     labels = test["label"].to_numpy()
-    one, other = (_weighted(labels, values, config) for values in (scores, trained.scores))
+    one, other = (weighted_main(config.task, labels, values) for values in (scores, trained.scores))
     keys = keys_of(service.plan, rows.table.filter(pa.array(rows.test)), config)
     kinds = drawn_whole(keys, test["day"].to_numpy(np.int64))
     told = (lambda done, total: on_progress("drawing", done, total)) if on_progress else None
@@ -91,6 +93,7 @@ def retrain(
         apart,
         measure(test, scores, config),
         len(test),
+        drawn_text(keys, kinds),
     )
 
 
@@ -104,8 +107,3 @@ def scored(model: Callable[[pa.Table], ScoredTable], rows: Rows) -> Doubles:
             f"{why}; use 'headrace train'"
         )
     return np.asarray(given.scores.to_numpy(zero_copy_only=False), np.float64)
-
-
-def _weighted(labels: Numbers, scores: Numbers, config: TrainConfig) -> Metric:
-    """`main_metric` of rows that are drawn several times."""
-    return mean_of(np.abs(scores - labels)) if config.task == "regression" else Ranking(labels, scores).average_precision

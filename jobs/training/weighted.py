@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from features.inputs.signature import Task
 from jobs.training.metrics import Numbers
 
 Doubles = npt.NDArray[np.float64]
@@ -54,6 +55,11 @@ class Ranking:
         """The weight of the positive rows, and of all, at each score or above, the highest score first."""
         sorted_weights = weights[self._order]
         return np.cumsum(sorted_weights * self._positive)[self._ends], np.cumsum(sorted_weights)[self._ends]
+
+
+def weighted_main(task: Task, labels: Numbers, scores: Numbers) -> Metric:
+    """`jobs.training.metrics.main_metric` of rows that are drawn several times."""
+    return mean_of(np.abs(scores - labels)) if task == "regression" else Ranking(labels, scores).average_precision
 
 
 def mean_of(values: Numbers) -> Metric:

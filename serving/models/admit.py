@@ -77,9 +77,14 @@ def admit(
     given = give(columns) if give else Given(())
     found = _signature(session, taken, given.rows, score)
     model = Onnx(session, found)
-    rows = golden.given_rows(model, given.rows) or golden.made_rows(taken)
+    rows = golden.given_rows(model, given.rows) if give else golden.made_rows(taken)
     if given.scores is not None:
         golden.check_scores(model, given.rows, given.scores)
+    if not rows:
+        raise SettingError(
+            f"a golden batch is of given rows that can be kept; of {len(given.rows)} none has finite inputs, and a score where "
+            "some are null; give rows that the model scores, or none (without --golden they are made)"
+        )
     content, kept = golden.make(model, rows)
     known = None if reference is None else encode_reference(reference)
     manifest = Manifest(

@@ -60,7 +60,7 @@ def fetch(uri: str, name: str, version_or_alias: str) -> Fetched:
         source = f"models:/{name}/{found.version}"
         downloaded = Path(download_artifacts(source, dst_path=folder, tracking_uri=uri, registry_uri=uri))
         model = Model.load(str(downloaded))
-        onnx = _onnx(source, model, downloaded)
+        onnx = onnx_of(source, model, downloaded)
         metrics = dict(client.get_run(found.run_id).data.metrics) if found.run_id else {}
     lineage = {"source": "mlflow", "uri": uri, "model": source, "run": found.run_id or ""}
     return Fetched(onnx, _columns(source, model), metrics, found.description or "", lineage)
@@ -77,14 +77,20 @@ def _version(client: Any, name: str, version_or_alias: str) -> Any:
     return client.get_model_version_by_alias(name, version_or_alias)
 
 
-def _onnx(source: str, model: Any, folder: Path) -> bytes:
+def onnx_of(source: str, model: Any, folder: Path) -> bytes:
+    """The ONNX file of a model that lies in a folder. Raises `SettingError` where it has none there, or more than one file."""
     if "onnx" not in model.flavors:
         flavors = ", ".join(sorted(model.flavors)) or "none"
         raise SettingError(
             f"a model is imported as ONNX; {source} has the flavors {flavors}; log it with mlflow.onnx.log_model: what is "
             "pickled is not loaded here"
         )
-    file = folder / model.flavors["onnx"]["data"]
+    named = model.flavors["onnx"].get("data")
+    file = (folder / str(named)).resolve()
+    if not isinstance(named, str) or not file.is_relative_to(folder.resolve()):
+        raise SettingError(
+            f"a model's file is in its folder; {source} names {named!r:.80}; log it again with mlflow.onnx.log_model"
+        )
     if file.is_dir():  # external data lie beside the graph
         raise SettingError(f"a model is one ONNX file; {source} has external data; log it with save_as_external_data=False")
     onnx: bytes = file.read_bytes()

@@ -16,10 +16,9 @@ import numpy.typing as npt
 from features.inputs.drift import psi
 
 Numbers = npt.NDArray[np.float64]
+Keys = npt.NDArray[np.int64]
 
 BINS = 10
-RESAMPLES = 200
-INTERVAL = (2.5, 97.5)
 
 
 class GateConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,18 +43,28 @@ class Traffic(NamedTuple):
     candidate_ms: Numbers
     labels: Numbers
     """NaN where none has arrived."""
-    keys: npt.NDArray[np.int64]
+    keys: Keys
     """Which entity an event is of, as any number: rows of one entity are drawn together."""
     errors: int
-    """Events that the candidate gave no score."""
+    """Events that the candidate gave no score since it is in its shadow, by what its scorers report."""
+    scored: int
+    """Those that it gave one, since then too: more than there are here, which are of the last minutes."""
+
+
+class Difference(NamedTuple):
+    """The candidate's metric less production's, and its 95 % interval: NaN where there is too little to draw from."""
+
+    value: float
+    low: float
+    high: float
 
 
 class Metric(NamedTuple):
     """How good scores are."""
 
     name: str
-    measure: Callable[[Numbers, Numbers], float]
-    """(labels, scores) → the metric."""
+    difference: Callable[[Numbers, Numbers, Numbers, Keys], Difference]
+    """Of labels, the scores of production and of the candidate, and entities, [n] each, of events whose label has arrived."""
     higher_is_better: bool
 
 
@@ -72,7 +81,7 @@ def judge(traffic: Traffic, config: GateConfig, metric: Metric | None) -> list[C
     """Every check of the gate, in the order in which a person reads them. ``metric``: None where none can be computed."""
     events = len(traffic.candidate)
     enough = Check("events scored by both", f"{events:,}", f"at least {config.min_events:,}", events >= config.min_events)
-    share = traffic.errors / max(1, events + traffic.errors)
+    share = traffic.errors / max(1, traffic.scored + traffic.errors)
     errors = Check(
         "events without a score", f"{share:.2%}", f"at most {config.max_error_share:.2%}", share <= config.max_error_share
     )
@@ -110,26 +119,6 @@ def population_stability(expected: Numbers, found: Numbers) -> float:
     return psi(_counted(expected, edges), _counted(found, edges))
 
 
-def difference(traffic: Traffic, metric: Metric, seed: int = 0) -> tuple[float, float, float]:
-    """The candidate's metric less production's on the labelled events, and its 95 % interval.
-
-    A bootstrap that draws entities, not events (the events of one are not independent), with the same draw for both versions.
-    """
-    known = ~np.isnan(traffic.labels)
-    labels, one, other = traffic.labels[known], traffic.production[known], traffic.candidate[known]
-    _, entities = np.unique(traffic.keys[known], return_inverse=True)
-    order = np.argsort(entities, kind="stable")
-    rows = np.split(order, np.cumsum(np.bincount(entities))[:-1])
-    random = np.random.default_rng(seed)
-    draws = []
-    for _ in range(RESAMPLES):
-        drawn = np.concatenate([rows[place] for place in random.integers(len(rows), size=len(rows))])
-        if np.unique(labels[drawn]).size > 1:
-            draws.append(metric.measure(labels[drawn], other[drawn]) - metric.measure(labels[drawn], one[drawn]))
-    low, high = np.percentile(draws, INTERVAL) if draws else (np.nan, np.nan)
-    return metric.measure(labels, other) - metric.measure(labels, one), float(low), float(high)
-
-
 def _agreement(traffic: Traffic, config: GateConfig) -> Check:
     found = rank_correlation(traffic.production, traffic.candidate)
     wanted = f"rank correlation at least {config.min_agreement:g}"
@@ -149,18 +138,18 @@ def _latency(traffic: Traffic, config: GateConfig) -> Check:
 
 
 def _metric(traffic: Traffic, metric: Metric | None) -> Check:
-    known = int((~np.isnan(traffic.labels)).sum())
     if metric is None:
         return Check("metric", "not measured", "the service has no [train] section, or the extra 'train' is not installed", True)
-    labels = traffic.labels[~np.isnan(traffic.labels)]
+    known = ~np.isnan(traffic.labels)
+    labels, count = traffic.labels[known], int(known.sum())
     wanted = "not clearly worse: 0 within the interval of the difference, or better"
     if np.unique(labels).size < 2:
-        return Check(metric.name, f"not measured: {known:,} labels have arrived", wanted, True)
-    found, low, high = difference(traffic, metric)
+        return Check(metric.name, f"not measured: {count:,} labels have arrived", wanted, True)
+    found, low, high = metric.difference(labels, traffic.production[known], traffic.candidate[known], traffic.keys[known])
     if np.isnan(low):
         return Check(metric.name, f"{found:+.4f}; too few labels for an interval", wanted, True)
     passed = high >= 0 if metric.higher_is_better else low <= 0
-    return Check(metric.name, f"{found:+.4f} [{low:+.4f}, {high:+.4f}] on {known:,} labels", wanted, passed)
+    return Check(metric.name, f"{found:+.4f} [{low:+.4f}, {high:+.4f}] on {count:,} labels", wanted, passed)
 
 
 def _ranks(values: Numbers) -> Numbers:

@@ -119,6 +119,21 @@ def replay(onnx: Onnx, batch: Batch, made_by: str) -> None:
             raise SettingError(_differs(f"got {again} for {first} in row {row}", made_by))
 
 
+def replay_in_batches(onnx: Onnx, batch: Batch, sizes: Sequence[int], golden: Golden, made_by: str) -> None:
+    """The same of its rows in batches of these sizes, over and over where they are more: a session may compute otherwise there.
+
+    A row's scores may be as far apart as they were between batches when it was added, too.
+    """
+    least = max(golden.spread, SMALLEST * max(1.0, *map(abs, batch.scores)))
+    for size in sizes:
+        places = [place % len(batch.rows) for place in range(max(size, len(batch.rows)))]
+        found = _in_batches(onnx, [batch.rows[place] for place in places], size)
+        for row, now in zip(places, found, strict=True):
+            if not math.isclose(batch.scores[row], now, rel_tol=TOLERANCE, abs_tol=least):
+                came = f"got score {now} for {batch.scores[row]} in row {row}, in a batch of {size}"
+                raise SettingError(_differs(came, made_by))
+
+
 def _differs(came: str, made_by: str) -> str:
     return (
         f"a model predicts its golden batch everywhere as it did where it was added; {came} (ONNX Runtime {made_by} there, "

@@ -15,7 +15,8 @@ from features.errors import SettingError
 from schemas.deployment import Action, LogEntry, Placed
 
 PRODUCTION, CANARY = "production", "canary"
-ALIAS = re.compile(r"[a-z][a-z0-9_-]*")
+ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+"""Short enough for the name of a topic and of a file."""
 
 
 class Canary(msgspec.Struct, frozen=True):
@@ -127,7 +128,9 @@ def replay(service: str, entries: Iterable[Entry]) -> Deployed:
 def check_alias(alias: str) -> None:
     """Raise `SettingError` where this is no name of an environment."""
     if not ALIAS.fullmatch(alias):
-        raise SettingError(f"an alias is lower-case letters, digits, _ and -, a letter first; got '{alias}'; try 'staging'")
+        raise SettingError(
+            f"an alias is lower-case letters, digits, _ and -, a letter first, 64 at most; got '{alias:.80}'; try 'staging'"
+        )
     if alias == CANARY:
         raise SettingError("a canary is a share of production, and no alias; got 'canary'; use 'headrace models canary'")
 

@@ -33,7 +33,18 @@ from features.errors import SettingError
 from schemas.deployment import Placed
 from serving.models.lifecycle import PRODUCTION, Change, Deployed, Entry, check_alias, entry_of
 from serving.models.log import Log, user
-from serving.models.manifest import GOLDEN, MANIFEST, ONNX, REFERENCE, Draft, Manifest, Model, read_manifest, read_onnx
+from serving.models.manifest import (
+    GOLDEN,
+    MANIFEST,
+    ONNX,
+    REFERENCE,
+    Draft,
+    Manifest,
+    Model,
+    read_golden,
+    read_manifest,
+    read_onnx,
+)
 from serving.models.reports import Report, Taken
 from serving.models.store import Store, open_store
 from serving.models.tuned import TUNED, Machine, Tuned, path_of
@@ -121,13 +132,16 @@ class Registry:
 
     def manifests(self) -> list[Manifest]:
         """What every version of every model is, by name and number, the bytes of the models unread."""
-        found = []
-        for path in self._store.paths():
-            name, version, file = (*path.split("/"), "", "")[:3]
-            if name != DEPLOYMENTS and version.isdecimal() and file == MANIFEST:
-                found.append((name, int(version), path))
-        paths = [path for _, _, path in sorted(found)]
-        return [read_manifest(content, path) for path, content in zip(paths, self._store.read_all(paths), strict=True)]
+        paths = self._manifests()
+        while True:
+            try:
+                contents = self._store.read_all(paths)
+            except FileNotFoundError:  # a version was removed since the listing
+                before, paths = paths, self._manifests()
+                if paths == before:
+                    raise
+            else:
+                return [read_manifest(content, path) for path, content in zip(paths, contents, strict=True)]
 
     def service_of(self, name: str) -> str:
         """The service that a model is for. Raises `SettingError` where there is no such model."""
@@ -179,7 +193,7 @@ class Registry:
             )
         entry = entry_of(deployed, change, at=round(self._clock() * 1000), id=token)
         if entry.placed and entry.placed != entry.before and entry.action != "remove":
-            self.get(entry.placed.model, entry.placed.version)
+            read_golden(self.get(entry.placed.model, entry.placed.version))  # nobody loads it without
         return entry
 
     def set_alias(self, name: str, alias: str, version: int, *, who: str | None = None) -> None:
@@ -238,6 +252,15 @@ class Registry:
     def taken(self, service: str) -> list[Taken]:
         """How the scorers of a service took the entries of its log: what each said first, of a failure and of a success."""
         return self._written(f"{DEPLOYMENTS}/{_checked(service)}/{TAKEN}", _taken)
+
+    def _manifests(self) -> list[str]:
+        """Where the manifests are, by name and number."""
+        found = []
+        for path in self._store.paths():
+            name, version, file = (*path.split("/"), "", "")[:3]
+            if name != DEPLOYMENTS and version.isdecimal() and file == MANIFEST:
+                found.append((name, int(version), path))
+        return [path for _, _, path in sorted(found)]
 
     def _written(self, folder: str, decode: Callable[[bytes], T]) -> list[T]:
         """What scorers wrote in a folder."""

@@ -12,6 +12,8 @@ import msgspec
 import pytest
 from kafka import KafkaProducer
 
+from features.definitions.load import load
+from features.inputs.columns import input_columns
 from features.plan import Plan
 from infra.gate import Judged, judged
 from infra.local.broker import Broker
@@ -22,8 +24,11 @@ from schemas.codec import encode
 from schemas.deployment import Placed
 from schemas.prediction import Receipt
 from schemas.topics import predictions
+from serving.models.gate import Check
 from serving.models.registry import Registry
+from serving.models.reports import Report, Serving
 from tests.support.models import register, stumps
+from tests.support.num import num_project
 from tests.support.orders import PLAN
 
 pytestmark = pytest.mark.stack
@@ -103,11 +108,37 @@ def test_what_falls_short_is_said_by_check(tried: Tried) -> None:
     ]
 
 
+def test_events_without_a_score_are_a_share_of_those_that_scorers_report(tried: Tried) -> None:
+    """A week in a shadow has more errors than the last hour may have, and as many more events."""
+    tried.predict("production", 1, noise, 5)
+    tried.predict("staging", 2, lambda event: noise(event) + 0.001, 9)
+    service = tried.plan.service
+    for instance, events, errors in (("0", 1_500_000, 700), ("1", 500_000, 300)):
+        serving = Serving("staging", service, 2, None, "serving", None, 1, 2, events=events, errors=errors)
+        tried.registry.report(service, instance, Report(instance, 1, [serving]))
+    assert tried.judged().checks[1][1:] == ("0.05%", "at most 0.10%", True)
+
+
 def test_a_version_that_was_not_tried_falls_short(tried: Tried) -> None:
-    """It is told how to try it; the first version of a service, and one of another plan, have nothing to be held against."""
+    """It is told how to try it."""
     made = register(tried.folder / "models", tried.plan, stumps([0.2] * 5), alias=None)
     found = tried.judged(made.version)
     assert not found.passed
     assert f"'headrace models promote {tried.plan.service} {made.version} staging' tries it first" in found.note
-    other = register(tried.folder / "models", tried.plan, stumps([0.2] * 5), alias=None, digest="1" * 64)
-    assert tried.judged(other.version) == Judged((), tried.judged(other.version).note)
+
+
+@pytest.mark.parametrize(("before", "candidate", "passed"), [("1" * 64, None, True), (None, "1" * 64, False)])
+def test_where_there_is_nothing_to_compare_a_version_is_of_the_projects_plan(
+    tmp_path: Path, before: str | None, candidate: str | None, passed: bool
+) -> None:
+    """The first of a new plan passes; one of a plan that definitions.py no longer has would be served by nobody."""
+    project = num_project(tmp_path / "num")
+    settings, plan = load_settings(project), load(project).service("num").plan
+    inputs = input_columns(plan, plan.inputs)
+    for alias, digest in (("production", before), (None, candidate)):
+        register(project / "models", plan, stumps([0.1] * len(inputs)), inputs=inputs, alias=alias, digest=digest)
+    found = judged(project, settings, registry_of(project, settings), Placed("num", 3))
+    assert found.passed == passed
+    assert found.note == "num v2 is of another plan, and cannot score what num v3 does: there is nothing to compare"
+    given = candidate or plan.digest
+    assert found.checks == (Check("plan", given[:12], f"that of definitions.py, {plan.digest[:12]}", passed),)

@@ -6,15 +6,19 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from features.inputs.columns import input_columns
 from infra.cli import run
 from infra.models import registry_of
 from infra.settings import load_settings
+from serving.models.admit import Given, admit
 from serving.models.registry import Registry
 from serving.models.reports import Report, Serving
+from tests.serving.models.test_refused import model as one_input
 from tests.support.models import register, stumps
 from tests.support.num import num_project
 
@@ -29,7 +33,6 @@ FORCED = ("--force", "--why", "a test")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose model has three versions, the first in production."""
     from features.definitions.load import load
-    from features.inputs.columns import input_columns
 
     folder = num_project(tmp_path_factory.mktemp("models") / "the project")
     plan = load(folder).service("num").plan
@@ -212,6 +215,24 @@ def test_two_versions_are_compared_by_metrics_inputs_and_scores(said: Said) -> N
     assert [one["version"] for one in found["versions"]] == [1, 3]
     assert "all are equal" in said("diff", "num", "2", "2")
     assert "no version 9" in said("diff", "num", "1", "9", code=2)
+
+
+@pytest.mark.core
+def test_a_row_that_one_version_does_not_hold_has_no_difference(project: Path, said: Said) -> None:
+    """An int64 input takes no null: such a golden row of the other version is left out, and the rest is compared."""
+    from features.definitions.load import load
+
+    plan = load(project).service("num").plan
+    inputs = input_columns(plan, plan.inputs)
+    whole = one_input([("totals__sum_n", "int64", [None, 1])]).SerializeToString()
+    place = inputs.index("totals__sum_n")
+    rows = [[None if at == place and number % 2 else number for at, _ in enumerate(inputs)] for number in range(10)]
+    for onnx, given, of in ((stumps([0.1] * len(inputs)), rows, inputs), (whole, [[1]], None)):
+        give = partial(lambda given, columns: Given(given), given)
+        Registry(project / "models").register(admit(onnx, plan, name="num", created_at=2, inputs=of, give=give))
+    found = json.loads(said("diff", "num", "4", "5", "--json"))["scores"]
+    assert [score is None for score in found["second"]] == [False, True] * 5
+    assert sum(one["rows"] for one in found["histogram"]) == 5
 
 
 def test_a_registry_on_an_object_store_works_as_one_in_a_folder(

@@ -8,17 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from features.definitions.load import load
 from features.inputs.arrow import floats
 from features.inputs.columns import input_columns
+from infra import gate
 from infra.cli import run
 from infra.models import registry_of
-from infra.settings import load_settings
+from infra.settings import Settings, load_settings
 from jobs.history.compute import compute
 from schemas import Prediction, Receipt
 from schemas.codec import encode
+from schemas.deployment import Placed
 from serving.models.registry import Registry
 from tests.support.models import register, stumps
 from tests.support.num import num_project
@@ -147,6 +150,29 @@ def test_another_task_is_refused(project: Path, retrain: Retrain) -> None:
     assert "num v1 is of a classification, and the settings are of a regression" in " ".join(retrain(code=2).split())
 
 
+def test_another_label_is_refused(project: Path, retrain: Retrain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that learnt something else is worse at this, which says nothing of either."""
+    retrain()
+    assert run(["models", "promote", "num", "2", "--force", "--why", "a test", "--project", str(project)]) == 0
+    monkeypatch.setenv("HEADRACE_TRAIN__NUM__LABEL", "num.n")
+    monkeypatch.setenv("HEADRACE_TRAIN__NUM__TASK", "classification")
+    said = " ".join(retrain(code=2).split())
+    assert "num v2 learnt outcomes.bad, and the settings say num.n; train with 'headrace train'" in said
+
+
+def test_it_says_where_production_may_know_the_test(project: Path, retrain: Retrain, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a version that was trained elsewhere nobody said on which days: it may have learnt from the test's."""
+    run(["retrain", "num", *DAYS, "--dry-run", "--project", str(project)])
+    assert "nobody said" not in capsys.readouterr().err
+    manifest = project / "models" / "num" / "1" / "manifest.json"
+    found = msgspec.json.decode(manifest.read_bytes())
+    manifest.write_bytes(msgspec.json.encode(found | {"trained_from": None, "trained_until": None}))
+    run(["retrain", "num", *DAYS, "--dry-run", "--project", str(project)])
+    assert "nobody said on which days num v1 was trained; a test that has some of them flatters it" in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
 def test_waiting_for_the_gate_needs_a_kafka(project: Path, retrain: Retrain) -> None:
     """It is said before anything is trained; nothing listens in this project."""
     assert "Kafka" in retrain("--wait", "1", code=2)
@@ -182,3 +208,22 @@ def test_lists_are_not_learnt_from_as_served(retrain: Retrain, tmp_path: Path) -
     """It is refused, and says what to leave out."""
     (tmp_path / "none.jsonl").write_text("")
     assert "leave out --from-served" in retrain("--from-served", "--receipts", str(tmp_path / "none.jsonl"), code=2)
+
+
+def test_what_came_to_production_while_it_waited_for_the_gate_stays(
+    project: Path, retrain: Retrain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was held against another version. With one of another plan it is not compared at all, and the gate would let it pass."""
+
+    def overtaken(where: Path, settings: Settings, registry: Registry, candidate: Placed) -> gate.Judged:
+        if registry.deployed("num").production == Placed("num", 1):
+            put_in_production(project, 0.3, digest="1" * 64)
+        return judged(where, settings, registry, candidate)
+
+    judged = gate.judged
+    monkeypatch.setattr(gate, "judged", overtaken)
+    monkeypatch.setattr("infra.cli.retrain._require_kafka", lambda *given: None)
+    said = retrain("--wait", "1", code=2)
+    assert "num v2 was held against num v1, and num v3 came to production since" in said
+    assert registry_at(project).deployed("num").production == Placed("num", 3)
+    assert registry_at(project).aliases("num")["staging"] == 2

@@ -1,52 +1,68 @@
-"""What is refused before anything is computed: options and settings of training that do not fit."""
+"""`headrace train --promote`: the new version comes to its environment as any other does."""
 
 from __future__ import annotations
 
+import uuid
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from kafka import KafkaConsumer
 
 from infra.cli import run
+from infra.local.broker import Broker
+from infra.models import registry_of
+from infra.settings import load_settings
+from jobs.training import train
+from schemas.deployment import Placed
+from schemas.topics import predictions
+from serving.models.registry import Registry
 from tests.support.num import num_project
-
-pytestmark = pytest.mark.core
 
 DAYS = ("--from", "2024-05-01", "--days", "1", "--delay", "1", "--test-days", "1")
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project."""
-    return num_project(tmp_path_factory.mktemp("a train") / "num")
+def trained(project: Path, alias: str) -> int:
+    """The exit code of a training that puts its version there."""
+    return run(["train", "num", *DAYS, "--promote", alias, "--project", str(project)])
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (("--trees", "0"), "command line: train.num.trees: input should be greater than or equal to 1; got 0; fix its value"),
-        (("--trainer", "logistic"), "trainer 'logistic' takes regularization; got trees; leave it out"),
-        (("--trainer", "logit"), "a trainer is one of cnn, lightgbm, linear, logistic, mlp, random_forest, xgboost; got 'logit'"),
-        (("--regularization", "2"), "trainer 'xgboost' takes trees, depth, learning_rate, seed; got regularization"),
-    ],
-)
-def test_an_option_that_does_not_fit_is_one_line(
-    options: tuple[str, ...], said: str, project: Path, capsys: pytest.CaptureFixture[str]
+def registry_at(project: Path) -> Registry:
+    """The project's."""
+    return registry_of(project, load_settings(project))
+
+
+@pytest.mark.stack
+def test_a_shadow_has_its_topic(broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it no scorer takes the version: the log would have a shadow that has failed until somebody made the topic."""
+    project, alias = num_project(tmp_path / "num"), f"tried-{uuid.uuid4().hex[:8]}"
+    monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP", broker.bootstrap)
+    broker.create_topics({predictions("num").name: 2})
+    assert trained(project, alias) == 0
+    assert registry_at(project).aliases("num")[alias] == 2
+    with closing(KafkaConsumer(bootstrap_servers=broker.bootstrap)) as consumer:
+        assert len(consumer.partitions_for_topic(predictions("num", alias).name) or ()) == len(
+            consumer.partitions_for_topic(predictions("num").name) or ()
+        )
+
+
+@pytest.mark.core
+def test_what_came_to_production_while_it_trained_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The trainer's own parameters, and the settings' bounds, hold for the command line."""
-    assert run(["train", "num", *DAYS, *options, "--project", str(project)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert said in line
+    """The gate is not passed by: what may go to production at the beginning of a training may not at its end."""
+    project = num_project(tmp_path / "num")
+    (project / "models" / "deployments" / "num" / "00000001.json").unlink()
+    learn = train.train
 
+    def overtaken(*given: Any, **known: Any) -> Any:
+        registry_at(project).set_alias("num", "production", 1)
+        return learn(*given, **known)
 
-def test_an_input_beyond_float32_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It names the input and counts its rows; the libraries would say that something is infinite."""
-    folder = num_project(tmp_path / "a num")
-    history = folder / "data" / "num.parquet"
-    table = pq.read_table(history)
-    large = pa.array([1e300, *table["d"].to_pylist()[1:]], pa.float64())
-    pq.write_table(table.set_column(table.column_names.index("d"), "d", large), history)
-    assert run(["train", "num", *DAYS, "--project", str(folder)]) == 2
-    message = "a model's inputs are numbers that a float32 can hold, up to 3.4e38; got "
-    assert message in capsys.readouterr().err.splitlines()[-1]
+    monkeypatch.setattr(train, "train", overtaken)
+    assert trained(project, "production") == 2
+    assert registry_at(project).deployed("num").production == Placed("num", 1)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "num v1 came to production while num v2 was trained" in said
+    assert "'headrace models promote num 2 staging'" in said

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from features.inputs import running
 from features.inputs.session import Execution
 from infra.cli import run
 from jobs.compress.tune import Measured, Ratio, Result
@@ -46,6 +47,23 @@ def test_a_model_is_measured_with_the_batches_that_are_given(project: Path, caps
     assert all(second > 0 for one in said["settings"] for second in one["seconds"].values())
     assert "fixed shapes" in said["untried"]
     assert (kept(project) is None) == (said["execution"] is None)
+
+
+def test_a_setting_that_predicts_otherwise_at_a_size_is_not_measured(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where that is not the golden batch's own: a session may compute another way where there are more or fewer rows."""
+    joined = running._joined
+
+    def otherwise(parts: tuple[Any, ...]) -> Any:
+        found = joined(parts)
+        return found + found.dtype.type(1) if len(found) == 300 else found
+
+    monkeypatch.setattr(running, "_joined", otherwise)
+    assert run(["tune", "num", "--batch", "256", "--batch", "300", "--rounds", "8", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert "got score 1." in said["untried"]["64 rows at once"]
+    assert "64 rows at once" not in {one["name"] for one in said["settings"]}
 
 
 def test_what_won_is_kept_and_forgotten(

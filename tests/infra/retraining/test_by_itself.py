@@ -85,7 +85,7 @@ def test_an_alarm_is_a_reason(project: Path, look: Look) -> None:
     with_alarm(project)
     said = look("--when", "drift")
     assert "for drift: alarm num/num/1/totals__sum_v/0" in said
-    assert ", no interval (too little to draw from), 12 rows, drawn by whole keys and days" in said
+    assert ", no interval (too little to draw from), 12 rows, drawn by whole keys" in said
     assert "num v2 is in staging" in said
     (entry,) = entries(project)
     assert (entry.action, entry.alias, entry.version) == ("alias", "staging", 2)

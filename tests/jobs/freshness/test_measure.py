@@ -9,17 +9,20 @@ from types import SimpleNamespace
 import msgspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from features.errors import SettingError
 from features.service import Service
+from features.times import DAY_MS
 from infra.models import registering
 from infra.train_settings import TrainSettings
 from jobs.freshness import measure
-from jobs.freshness.measure import Age, Comparison, Freshness, ages_of, freshness
+from jobs.freshness.measure import Age, Comparison, Freshness, ages_of, freshness, rows_tested
 from jobs.freshness.picture import draw
 from jobs.training.bootstrap import Interval
+from jobs.training.rows import Rows
 from jobs.training.split import Split
 from jobs.training.train import train
 from serving.models.registry import Registry
@@ -63,6 +66,17 @@ def test_age_0_is_what_training_measures(small: Service, tmp_path: Path) -> None
     page = (tmp_path / "picture.html").read_text()
     assert found.recommendation in page
     assert "<svg" in page
+
+
+def test_a_positive_that_was_not_known_at_the_cut_off_leaves_no_group_out() -> None:
+    """As in training: a label of a training day that came only after the test had begun is none of what was known by then."""
+    days = measure.day_ms(date(2018, 4, 9)) // DAY_MS + np.array([0, 0, 14, 14, 14])
+    frame = pd.DataFrame({"event_id": range(5), "day": days, "group": list("abacb"), "label": [1.0, 1.0, 0.0, 1.0, 0.0]})
+    times = (days[0] + np.array([20, 3, 21, 21, 21])) * DAY_MS
+    known = pa.table({"event_id": frame["event_id"], "label": frame["label"], "known_at": times})
+    rows = Rows(pa.table({}), frame, known, (), np.empty((5, 0), np.float32), days < 0, days < 0)
+    tested = rows_tested(rows, CONFIG, WANTED, int(days[2]))
+    assert [frame["event_id"][place] for place in tested] == [2, 3]  # b's positive was known on the fourth day, a's was not
 
 
 def test_no_model_learns_from_a_label_that_was_not_known_by_then(small: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +130,11 @@ def test_the_recommendation_is_the_highest_age_that_surely_loses_little(
     found = of(lost)
     assert found.longest == longest
     assert found.recommendation.startswith(said)
+
+
+def test_what_is_accepted_is_said_as_it_was_given() -> None:
+    """Not rounded to whole percents."""
+    assert "more than 1.5% of the average precision (0.0075)" in of([(0, 0), (0.01, 0.02)], tolerance=0.015).recommendation
 
 
 def test_too_few_cut_offs_are_refused(small: Service) -> None:

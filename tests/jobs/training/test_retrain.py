@@ -77,5 +77,5 @@ def test_what_is_worse_depends_on_the_interval_and_on_the_metric(
 ) -> None:
     """An error is better where it is lower; without an interval the difference itself decides."""
     none = Interval(0.0, 0.0, 0.0, 9)
-    found = Retrained(None, "m", higher, none, none, Interval(*difference, 9), {}, 1)  # type: ignore[arg-type]
+    found = Retrained(None, "m", higher, none, none, Interval(*difference, 9), {}, 1, "keys")  # type: ignore[arg-type]
     assert (found.meets("not-worse"), found.meets("better")) == (not_worse, better)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, log_loss, mean_pinball_loss, roc_auc_score
 
-from jobs.training.weighted import Ranking, calibration_error, log_losses, mean_of, quantile_losses
+from features.inputs.signature import Task
+from jobs.training.metrics import main_metric
+from jobs.training.weighted import Ranking, calibration_error, log_losses, mean_of, quantile_losses, weighted_main
 
 pytestmark = pytest.mark.core
 
@@ -19,6 +23,15 @@ ROWS = st.lists(st.tuples(st.integers(0, 1), SCORES, st.integers(0, 3)), min_siz
 def _columns(rows: list[tuple[int, float, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     labels, scores, weights = (np.array(column, np.float64) for column in zip(*rows, strict=True))
     return labels, scores, weights
+
+
+@pytest.mark.parametrize("task", get_args(Task))
+def test_what_models_are_compared_by_is_the_metric_that_is_reported(task: Task) -> None:
+    """Of rows that are there once each, the gate and a retrain draw the number that a manifest has."""
+    random = np.random.default_rng(0)
+    labels, scores = (random.random(200) < 0.3).astype(float), random.random(200).round(1)
+    expected = main_metric(task).measure(labels, scores)
+    assert weighted_main(task, labels, scores)(np.ones(200)) == pytest.approx(expected)
 
 
 @settings(max_examples=40)

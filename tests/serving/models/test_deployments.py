@@ -113,6 +113,20 @@ def test_a_change_is_refused_that_names_no_whole_version_of_the_service(tmp_path
     assert registry.entries("orders") == []
 
 
+@pytest.mark.core
+def test_a_change_is_refused_whose_version_nobody_could_load(tmp_path: Path) -> None:
+    """Without its golden batch no scorer puts it in service: the log would say that it serves."""
+    registry = orders(tmp_path, 2)
+    registry.change("orders", Change(action="promote", model="orders", version=1))
+    (tmp_path / "orders" / "2" / "golden").write_bytes(b"another")
+    (tmp_path / "orders" / "1" / "golden").unlink()
+    with pytest.raises(SettingError, match="its golden has"):
+        registry.change("orders", Change(action="promote", model="orders", version=2))
+    with pytest.raises(SettingError, match="'orders' 1 has no golden"):
+        registry.change("orders", Change(action="alias", model="orders", version=1, alias="staging"))
+    registry.remove("orders", 2, who="who cleans up")
+
+
 def test_a_removed_version_is_gone_and_its_number_is_not_used_again(root: Path | str) -> None:
     """Its manifest stays beside the place, so that what it predicted can be traced; what serves is not removed."""
     registry = orders(root, 3)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from serving.models.gate import GateConfig, Metric, Numbers, Traffic, difference, judge, population_stability, rank_correlation
+from infra.gate import difference
+from serving.models.gate import GateConfig, Metric, Traffic, judge, population_stability, rank_correlation
 
 pytestmark = pytest.mark.core
 
@@ -14,12 +17,8 @@ CONFIG = GateConfig(min_events=1000, min_agreement=0.8, max_psi=0.25, max_latenc
 EVENTS = 2000
 
 
-def correlation(labels: Numbers, scores: Numbers) -> float:
-    """The metric of these tests: quick, and the higher the better."""
-    return 0.0 if scores.std() == 0 else float(np.corrcoef(labels, scores)[0, 1])
-
-
-METRIC = Metric("correlation", correlation, higher_is_better=True)
+METRIC = Metric("average precision", partial(difference, "classification"), higher_is_better=True)
+ERROR = Metric("mean absolute error", partial(difference, "regression"), higher_is_better=False)
 
 
 def traffic(**changed: object) -> Traffic:
@@ -35,6 +34,7 @@ def traffic(**changed: object) -> Traffic:
         "labels": labels,
         "keys": random.integers(400, size=EVENTS),
         "errors": 0,
+        "scored": EVENTS,
     }
     return Traffic(**{**given, **changed})  # type: ignore[arg-type]
 
@@ -42,6 +42,11 @@ def traffic(**changed: object) -> Traffic:
 def short(given: Traffic, metric: Metric | None = METRIC) -> list[str]:
     """The names of the checks that fall short."""
     return [check.name for check in judge(given, CONFIG, metric) if not check.passed]
+
+
+def apart(given: Traffic) -> tuple[float, float, float]:
+    """The difference of average precision, and its interval."""
+    return METRIC.difference(given.labels, given.production, given.candidate, given.keys)
 
 
 def test_a_version_that_agrees_passes() -> None:
@@ -53,7 +58,7 @@ def test_a_version_that_agrees_passes() -> None:
         "agreement with production",
         "distribution of scores",
         "p99 from features to score",
-        "correlation",
+        "average precision",
     ]
     assert all(check.passed for check in checks)
 
@@ -65,19 +70,20 @@ def test_each_fault_falls_short_of_its_own_check() -> None:
     assert short(traffic(candidate=fine.production + 2)) == ["distribution of scores"]
     assert short(traffic(candidate_ms=np.full(EVENTS, 60.0))) == ["p99 from features to score"]
     assert short(traffic(errors=50)) == ["events without a score"]
-    assert short(traffic(candidate=random.permutation(fine.production))) == ["agreement with production", "correlation"]
+    assert short(traffic(candidate=random.permutation(fine.production))) == ["agreement with production", "average precision"]
     assert short(traffic(candidate=np.full(EVENTS, 0.5))) == [
         "agreement with production",
         "distribution of scores",
-        "correlation",
+        "average precision",
     ]
 
 
 def test_too_little_traffic_falls_short() -> None:
     """A version that was not tried is not promoted, and without any event nothing else is said of it."""
     few = traffic()
-    assert short(Traffic(*(values[:10] for values in few[:6]), errors=0)) == ["events scored by both"]  # type: ignore[arg-type]
-    none = Traffic(*(values[:0] for values in few[:6]), errors=0)  # type: ignore[arg-type]
+    some = Traffic(*(values[:10] for values in few[:6]), errors=0, scored=10)  # type: ignore[arg-type]
+    assert short(some) == ["events scored by both"]
+    none = Traffic(*(values[:0] for values in few[:6]), errors=0, scored=0)  # type: ignore[arg-type]
     assert [check.name for check in judge(none, CONFIG, METRIC)] == ["events scored by both", "events without a score"]
 
 
@@ -88,14 +94,19 @@ def test_labels_that_have_not_arrived_stop_nothing() -> None:
     assert judge(traffic(), CONFIG, None)[-1].passed
 
 
+def test_events_without_a_score_are_a_share_of_all_that_the_version_had() -> None:
+    """Both are of the time in its shadow: of what it failed at in a week, the events of the last hour are no whole."""
+    errors = judge(traffic(errors=1_000, scored=2_000_000), CONFIG, METRIC)[1]
+    assert (errors.found, errors.passed) == ("0.05%", True)
+
+
 def test_a_slightly_worse_metric_is_within_the_interval() -> None:
     """What noise explains is no reason to stop a version; what it does not is one, for errors too, where lower is better."""
     given = traffic()
-    found, low, high = difference(given, METRIC)
+    found, low, high = apart(given)
     assert low <= found <= high
-    error = Metric("mean absolute error", lambda labels, scores: float(np.abs(labels - scores).mean()), higher_is_better=False)
-    assert short(traffic(candidate=given.production * 3), error)[-1] == "mean absolute error"
-    assert "mean absolute error" not in short(traffic(candidate=given.labels), error)
+    assert short(traffic(candidate=given.production * 3), ERROR)[-1] == "mean absolute error"
+    assert "mean absolute error" not in short(traffic(candidate=given.labels), ERROR)
 
 
 def test_entities_are_drawn_whole() -> None:
@@ -103,9 +114,23 @@ def test_entities_are_drawn_whole() -> None:
     given = traffic(candidate=traffic().production + np.random.default_rng(2).normal(size=EVENTS))
     entities = np.random.default_rng(3).normal(size=8)[np.arange(EVENTS) % 8]
     alike = given._replace(keys=np.arange(EVENTS) % 8, candidate=given.production + entities * given.labels)
-    apart = alike._replace(keys=np.arange(EVENTS))
-    (_, low, high), (_, lower, higher) = difference(apart, METRIC), difference(alike, METRIC)
+    (_, low, high), (_, lower, higher) = apart(alike._replace(keys=np.arange(EVENTS))), apart(alike)
     assert higher - lower > 1.5 * (high - low)
+
+
+def test_one_entity_says_nothing_of_others() -> None:
+    """However many events it has, every draw of it is the same: an interval without width would stop what is worse by a hair."""
+    given = traffic(candidate=traffic().production + 0.01, keys=np.zeros(EVENTS, np.int64))
+    check = judge(given, CONFIG, ERROR)[-1]
+    assert (check.name, check.passed) == ("mean absolute error", True)
+    assert check.found.endswith("; too few labels for an interval")
+
+
+def test_labels_that_most_draws_lack_give_no_interval() -> None:
+    """Where one entity of 400 has all positives, a third of the draws has none: the others are odd draws."""
+    given = traffic(candidate=-traffic().production)
+    rare = given._replace(labels=(given.keys == 7).astype(float))
+    assert judge(rare, CONFIG, METRIC)[-1].found.endswith("; too few labels for an interval")
 
 
 def test_rank_correlation_is_spearmans() -> None:

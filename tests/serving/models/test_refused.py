@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,9 @@ def test_numbers_that_are_not_finite() -> None:
     with pytest.raises(SettingError, match=rf"finite numbers for its golden batch; got score = -inf for {{'{SUM}': 0.0}}"):
         add(made, give=lambda columns: Given([(1.0,), (0.0,)]))
     assert add(made, give=lambda columns: Given([(1.0,), (None,), (2.0,)])).manifest.golden.rows == 2
+    for rows in ([(None,), (math.inf,)], []):  # made ones would say nothing of how the model does on rows as it knows them
+        with pytest.raises(SettingError, match=rf"a golden batch is of given rows that can be kept; of {len(rows)} none has"):
+            add(made, give=lambda columns, rows=rows: Given(rows))
 
 
 def test_whole_numbers_that_float32_does_not_hold() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from features.errors import SettingError
 from features.inputs.signature import Output, Signature, Tensor
 from serving.models.manifest import Draft, Golden, Manifest
 from serving.models.registry import Registry
+from serving.models.store import FolderStore
 
 pytestmark = pytest.mark.core
 
@@ -111,9 +113,32 @@ def test_what_is_absent_is_said_with_what_there_is(tmp_path: Path) -> None:
         registry.get("other", 1)
     with pytest.raises(SettingError, match="an alias is lower-case"):
         registry.set_alias("fraud", "Production", 1)
+    with pytest.raises(SettingError, match="64 at most; got 'ssss"):  # no topic and no file could be called so
+        registry.set_alias("fraud", "s" * 250, 1)
 
 
 def test_a_manifest_is_plain_json(tmp_path: Path) -> None:
     """Anyone can read which model this is without our code."""
     register(Registry(tmp_path))
     assert json.loads((tmp_path / "fraud" / "1" / "manifest.json").read_text())["signature"]["score"] == ["score", 0]
+
+
+def test_a_version_that_is_removed_while_all_are_read_is_none(tmp_path: Path) -> None:
+    """A list of versions beside a removal has those that stay; a manifest that is listed and not there is no such case."""
+    registry = Registry(tmp_path)
+    register(registry, b"one")
+    register(registry, b"two")
+
+    class Removing(FolderStore):
+        """Another process removes the first version between a listing and its reading."""
+
+        def read_all(self, paths: Sequence[str]) -> list[bytes]:
+            if registry.versions("fraud") == (1, 2):
+                registry.remove("fraud", 1, who="another")
+            return super().read_all(paths)
+
+    assert [one.version for one in Registry(Removing(tmp_path)).manifests()] == [2]
+    (tmp_path / "fraud" / "2" / "manifest.json").unlink()
+    (tmp_path / "fraud" / "2" / "manifest.json").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError):
+        registry.manifests()

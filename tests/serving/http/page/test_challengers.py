@@ -18,11 +18,11 @@ from jobs.training.metrics import main_metric
 from serving.http.page import challengers as panel_of
 from serving.http.page.challengers import challengers, compared
 from serving.http.page.sources import Sources
-from serving.models.gate import Metric, judge
+from serving.models.gate import judge
 from serving.models.lifecycle import Change
 from serving.models.registry import Registry
 from tests.serving.http.page.support import PHONE, Opened, fits, made_model, page_of
-from tests.serving.models.test_gate import CONFIG, traffic
+from tests.serving.models.test_gate import CONFIG, METRIC, traffic
 from tests.support.num import num_project
 
 pytestmark = pytest.mark.core
@@ -130,7 +130,7 @@ def test_the_words_of_the_gate_are_read_back(registry: Registry) -> None:
     registry.set_alias("orders", "production", 1)
     metric = main_metric("classification")
     given = traffic()
-    checks = judge(given, CONFIG, Metric(metric.name, metric.measure, metric.higher_is_better))
+    checks = judge(given, CONFIG, METRIC)
     why = f"retrain: as it is; gate: {', '.join(f'{check.name} {check.found}' for check in checks)}"
     registry.change("orders", Change(action="promote", model="orders", version=2, why=why))
     (pair,) = compared("orders", registry.entries("orders"))
