@@ -110,7 +110,7 @@ class Arrivals:
                 return
             service, topic = self._services[record.topic]
             name = Name(topic, _decode_id(record.value or b"").event_id)
-        except (msgspec.DecodeError, UnicodeDecodeError):  # what is no message of ours is of nobody
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # what is no message of ours is of nobody
             return
         if self._ledger.has(name):
             yield name, service, record.value
