@@ -163,6 +163,19 @@ def test_requests_past_their_deadline_do_not_pile_up(fraud: Service, tmp_path: P
     assert found == [503, 503, 429]
 
 
+def test_nor_do_those_of_the_inference_protocol(fraud: Service, tmp_path: Path) -> None:
+    """What a model still runs is in work, whether or not somebody waits for it."""
+    slow_model(fraud, tmp_path, products=1500)
+    with serving([fraud], tmp_path, deadline_ms=20, max_concurrency=1) as running:
+        made = [
+            {"name": one["name"], "datatype": one["datatype"], "shape": [1, *one["shape"][1:]], "data": [1.0] * one["shape"][1]}
+            for one in running.request("GET", "/v2/models/fraud").json["inputs"]
+        ]
+        found = [running.request("POST", "/v2/models/fraud/infer", {"inputs": made}) for _ in range(3)]
+    assert [one.status for one in found] == [503, 429, 429]
+    assert {one.headers["retry-after"] for one in found} == {"1"}
+
+
 def test_what_is_scored_after_the_end_is_of_nobody() -> None:
     """A batch that was in hand as the service ended: its thread ends as it should."""
     loop = asyncio.new_event_loop()
@@ -206,7 +219,7 @@ def test_metrics_tell_what_was_done(running: Running) -> None:
 
 def test_what_was_taken_is_finished_before_the_end(fraud: Service, tmp_path: Path) -> None:
     """Requests that are being scored when the service is told to stop."""
-    slow_model(fraud, tmp_path)
+    slow_model(fraud, tmp_path, products=600)  # long enough to be seen in work, all three
     with serving([fraud], tmp_path, deadline_ms=30_000) as running, ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(running.predict, event()) for _ in range(3)]
         while "headrace_http_requests_in_work 3.0" not in running.request("GET", "/metrics").body.decode():
