@@ -21,6 +21,7 @@ from features.errors import SettingError
 from features.feast.keys import Definition, Key, definition, tables
 from features.plan import BatchView
 from features.service import Service
+from features.times import to_ms
 from schemas.features import Value
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _read(store: Any, of: Definition, view: BatchView, keys: Sequence[Key]) -> A
 def _row(features: Sequence[str], as_of: Any, values: Any) -> Row | None:
     if values is None:
         return None
-    return Row(int(_utc(as_of).timestamp() * 1000), tuple(_python(values.get(name)) for name in features))
+    return Row(to_ms(as_of), tuple(_python(values.get(name)) for name in features))
 
 
 def _python(value: Any) -> Any:
