@@ -20,6 +20,9 @@ from serving.predict.vector import Vectors
 Moment = Int64 | Annotated[datetime, msgspec.Meta(tz=True)]
 """UTC milliseconds, or ISO 8601 with an offset, as events on a topic have it."""
 
+EXACT = 2**53
+"""From here on the next whole number may be no double."""
+
 
 class Message(msgspec.Struct, gc=False):
     """What a receipt says of a row, in place of a feature vector's message."""
@@ -159,6 +162,8 @@ def _whole(value: int | float) -> int:
         return value
     if value != value // 1 or not -(2**63) <= value < 2**63:
         raise ValueError("a whole number of 64 bits")
+    if abs(value) >= EXACT:
+        raise ValueError("a whole number of 2**53 or more is written without a point or an exponent, which may round it")
     return int(value)
 
 
