@@ -123,6 +123,11 @@ def test_tokens_come_from_the_environment_and_from_a_file(tmp_path: Path, monkey
     (tmp_path / "tokens").write_text("\n")
     with pytest.raises(SettingError, match="has none"):
         tokens_of(tmp_path, load_settings(tmp_path))
+    (tmp_path / "headrace.toml").write_text("")
+    for nothing in ("", " ; ", "# none"):  # a secret that is not there opens no door
+        monkeypatch.setenv("HEADRACE_HTTP__TOKENS", nothing)
+        with pytest.raises(SettingError, match="got none"):
+            tokens_of(tmp_path, load_settings(tmp_path))
     (tmp_path / "headrace.toml").write_text(f'[http]\ntokens = "{READ} read"\n')
     with pytest.raises(SettingError, match="is a secret") as caught:
         load_settings(tmp_path)
