@@ -130,10 +130,14 @@ def test_or_it_is_filled_and_said(redis: Redis, stored: Service) -> None:
         whole = running.predict(event(1)).json
         redis.process.send_signal(signal.SIGSTOP)
         down = running.predict(event(7)).json
-        cached = running.predict(event(1)).json
+        cached, mixed = running.predict(event(1)).json, running.predict(event(7), event(1)).json
         redis.process.send_signal(signal.SIGCONT)
     assert (whole["degraded"], down["degraded"], cached["degraded"]) == (False, True, False)
     receipt = down["predictions"][0]["receipt"]
     assert receipt["inputs"]["customer_profile__mean_amount"] is None
     assert (receipt["incomplete"], receipt["complete"]) == ({"customer_profile": "unread"}, False)
     assert cached["predictions"][0]["receipt"]["inputs"]["customer_profile__mean_amount"] == 10.5
+    receipts = [one["receipt"] for one in mixed["predictions"]]
+    assert mixed["degraded"]
+    assert [one["incomplete"] for one in receipts] == [{"customer_profile": "unread"}, {}]
+    assert [one["inputs"]["customer_profile__mean_amount"] for one in receipts] == [None, 10.5]
