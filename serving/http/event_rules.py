@@ -165,11 +165,14 @@ def _check(kind: ColumnType) -> Callable[[str], Any] | None:
 
 
 def _moment(text: str) -> int:
-    if not text.startswith('"'):
-        return _whole(text)
+    return moment(text[1:-1]) if text.startswith('"') else _whole(text)
+
+
+def moment(text: str) -> int:
+    """A time in ISO 8601 as the stream reads it, UTC milliseconds. Raises `ValueError`, the rule, for another text."""
     try:
-        if MOMENT.fullmatch(text[1:-1]):
-            return to_ms(datetime.fromisoformat(text[1:-1].upper()))
+        if MOMENT.fullmatch(text):
+            return to_ms(datetime.fromisoformat(text.upper()))
     except (ValueError, OverflowError):  # the 30th of February, say
         pass
     raise ValueError("UTC milliseconds or ISO 8601 with its offset")
