@@ -29,6 +29,9 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "outcome": Outcome,
 }
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding a record raises that is no message, whoever wrote it; the last is of JSON that is nested too deep."""
+
 encode = msgspec.json.Encoder().encode
 decode_features = msgspec.json.Decoder(FeatureVector).decode
 decode_prediction = msgspec.json.Decoder(Prediction).decode

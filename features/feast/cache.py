@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from features.feast.keys import Key
 from features.feast.online import ReadRows, Row
 from features.plan import BatchView
+
+EXPIRED: tuple[float, Row | None] = (-math.inf, None)
+
+
+class Kept(NamedTuple):
+    """What a cache has of a key."""
+
+    is_known: bool
+    row: Row | None
+    """None too where it is known that there is none."""
+
+
+KeptRows = Callable[[BatchView, Sequence[Key]], Sequence[Kept]]
+
+
+def nothing_kept(view: BatchView, keys: Sequence[Key]) -> Sequence[Kept]:
+    """Of no cache."""
+    return [Kept(is_known=False, row=None)] * len(keys)
 
 
 class Cached:
@@ -40,3 +60,9 @@ class Cached:
         while len(cache) > self._size:
             cache.popitem(last=False)
         return rows
+
+    def kept(self, view: BatchView, keys: Sequence[Key]) -> Sequence[Kept]:
+        """What is cached of each key, in the keys' order; nothing is read."""
+        now, cache = self._clock(), self._views.get(view.view) or OrderedDict[Key, tuple[float, Row | None]]()
+        found = [cache.get(key, EXPIRED) for key in keys]
+        return [Kept(until > now, row if until > now else None) for until, row in found]

@@ -9,18 +9,19 @@ from __future__ import annotations
 import copy
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock
 
-from features.errors import SettingError
-from features.feast.keys import Definition, Key, definition, tables
+from features.errors import HeadraceError, SettingError, StackError
+from features.feast.keys import Definition, Key, UnheldKeyError, definition, tables
 from features.plan import BatchView
 from features.service import Service
+from features.times import to_ms
 from schemas.features import Value
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def open_for_writing(service: Service) -> WriteRows:
     def write(view: BatchView, rows: pa.Table) -> int:
         written = 0
         for first in range(0, rows.num_rows, ROWS_A_WRITE):
-            written += _write(store, definitions[view.view], view, rows.slice(first, ROWS_A_WRITE))
+            with telling(service.folder):
+                written += _write(store, definitions[view.view], view, rows.slice(first, ROWS_A_WRITE))
         return written
 
     return write
@@ -114,7 +116,7 @@ def _read(store: Any, of: Definition, view: BatchView, keys: Sequence[Key]) -> A
 def _row(features: Sequence[str], as_of: Any, values: Any) -> Row | None:
     if values is None:
         return None
-    return Row(int(_utc(as_of).timestamp() * 1000), tuple(_python(values.get(name)) for name in features))
+    return Row(to_ms(as_of), tuple(_python(values.get(name)) for name in features))
 
 
 def _python(value: Any) -> Any:
@@ -159,6 +161,20 @@ def open_store(folder: Path) -> Any:
         raise SettingError(
             f"{folder / 'feature_store.yaml'} describes the online store; Feast says: {type(error).__name__}: {error}; fix it"
         ) from None
+
+
+@contextmanager
+def telling(folder: Path) -> Iterator[None]:
+    """Within, the project's store is written to; what it raises is a `StackError` with what to do."""
+    try:
+        yield
+    except (HeadraceError, UnheldKeyError):
+        raise
+    except Exception as error:  # each online store has errors of its own
+        raise StackError(
+            f"rows go to the online store of {folder / 'feature_store.yaml'}; it said: {type(error).__name__}: {error}; fix that "
+            "and run the command again: what was written stays, and nothing newer is overwritten"
+        ) from error
 
 
 def applied_store(service: Service) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from features.errors import SettingError
 from features.feast.keys import Key, UnheldKeyError, entity_keys
-from features.feast.online import ORDER, let_readers_read, open_store
+from features.feast.online import ORDER, let_readers_read, open_store, telling
 from features.feast.online_guarded import StoredRow, guarded_writer, order_of
 from features.plan import Plan
 from features.service import Service
@@ -31,7 +31,8 @@ ReadPredictions = Callable[[Sequence[Key]], Sequence[StoredPrediction | None]]
 def open_predictions_for_writing(service: Service) -> WritePredictions:
     """Stores the predictions of a service's entities, none over a newer one.
 
-    Raises `SettingError` where feature_store.yaml describes no store that can be written, and for a service without keys.
+    Raises `SettingError` where feature_store.yaml describes no store that can be written, and for a service without keys;
+    what it gives raises `StackError` where the store fails.
     """
     from feast.protos.feast.types.Value_pb2 import Value
 
@@ -50,7 +51,9 @@ def open_predictions_for_writing(service: Service) -> WritePredictions:
             before = newest.get(key)
             if before is None or _place(before) <= _place(prediction):
                 newest[key] = prediction
-        return write(table, [row(*one) for one in newest.items()])
+        rows = [row(*one) for one in newest.items()]
+        with telling(service.folder):
+            return write(table, rows)
 
     return write_predictions
 

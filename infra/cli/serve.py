@@ -104,8 +104,10 @@ def tokens_of(project: Path, settings: Settings) -> Tokens:
     from serving.http.tokens import Tokens, parse
 
     found = []
-    if settings.http.tokens:
+    if settings.http.tokens is not None:
         found.append(parse(settings.http.tokens.get_secret_value(), TOKENS))
+        if not found[-1]:
+            raise SettingError(f"{TOKENS} has a token or more; got none; make one with 'openssl rand -hex 32', or unset it")
     if settings.http.tokens_file:
         file = project / settings.http.tokens_file
         try:

@@ -130,9 +130,8 @@ class Client:
     ) -> Prediction | Accepted:
         """Publish an event, and wait up to ``wait`` seconds for its prediction; ``service`` is whose, where there are several."""
         response = self._request("POST", _path("v1", "events", topic) + _query(wait, service), event)
-        if response.status == HTTPStatus.OK:
-            return msgspec.json.decode(response.data, type=Prediction)
-        return msgspec.json.decode(response.data, type=Accepted)
+        kind: type[Prediction | Accepted] = Prediction if response.status == HTTPStatus.OK else Accepted
+        return _decoded(response, kind)
 
     def publish_all(
         self, topic: str, events: Sequence[Mapping[str, Any]], *, wait: float = 0.0, service: str | None = None
@@ -175,7 +174,7 @@ class Client:
             response.close()
 
     def _json(self, kind: type[T], method: str, path: str, body: Any = None) -> T:
-        return msgspec.json.decode(self._request(method, path, body).data, type=kind)
+        return _decoded(self._request(method, path, body), kind)
 
     def _request(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, *, is_stream: bool = False
@@ -194,9 +193,17 @@ class Client:
             )
         except urllib3.exceptions.HTTPError as error:
             raise UnavailableError(f"{self._url} gave no response, after {self._retries} retries: {error}") from error
-        if response.status >= HTTPStatus.BAD_REQUEST:
+        if response.status >= HTTPStatus.MULTIPLE_CHOICES:  # it redirects nobody: a proxy does
             raise error_of(response.status, response.data)
         return response
+
+
+def _decoded(response: urllib3.BaseHTTPResponse, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(response.data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        said = f"the response of status {response.status} is none of the service's: {error}; look at what is at this address"
+        raise UnavailableError(said, response.status) from error
 
 
 def _path(*parts: str) -> str:

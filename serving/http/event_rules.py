@@ -131,7 +131,7 @@ class EventRules:
             what = f"{self.source.time} {out_of_bounds(when, possible, now_ms)}"
             return Refusal(400, values[self._id], f"an event time is in UTC milliseconds; {what}; got {when}")
         key = None if self._key is None else str(values[self._key]).encode()
-        return Event(values[self._id], key, value, hash(tuple(values)))
+        return Event(values[self._id], key, value, hash(tuple(map(_told_apart, values))))
 
     def _missing(self, name: str) -> str:
         if name == self.source.event_id:
@@ -165,11 +165,14 @@ def _check(kind: ColumnType) -> Callable[[str], Any] | None:
 
 
 def _moment(text: str) -> int:
-    if not text.startswith('"'):
-        return _whole(text)
+    return moment(text[1:-1]) if text.startswith('"') else _whole(text)
+
+
+def moment(text: str) -> int:
+    """A time in ISO 8601 as the stream reads it, UTC milliseconds. Raises `ValueError`, the rule, for another text."""
     try:
-        if MOMENT.fullmatch(text[1:-1]):
-            return to_ms(datetime.fromisoformat(text[1:-1].upper()))
+        if MOMENT.fullmatch(text):
+            return to_ms(datetime.fromisoformat(text.upper()))
     except (ValueError, OverflowError):  # the 30th of February, say
         pass
     raise ValueError("UTC milliseconds or ISO 8601 with its offset")
@@ -208,6 +211,13 @@ def _number(text: str) -> Decimal | None:
         return Decimal(text) if text[0] in "-0123456789" else None
     except InvalidOperation:
         return None
+
+
+def _told_apart(value: Any) -> Any:
+    """A value by whose hash it is known: Python's hashes of -1 and -2 are one, and so are those of 0 and 2**61 - 1."""
+    if isinstance(value, Decimal):
+        return str(value.as_integer_ratio())
+    return str(value) if type(value) in (int, float) else value
 
 
 def _brief(text: str) -> str:

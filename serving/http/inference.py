@@ -6,8 +6,11 @@ It is the model alone: no batch features, no functions. The models are the versi
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -19,7 +22,7 @@ from starlette.responses import Response
 from features.inputs.signature import Tensor
 from serving.http import tensors
 from serving.http.config import HttpConfig
-from serving.http.gate import RETRY_SECONDS, Gate
+from serving.http.gate import RETRY_SECONDS, Gate, too_many
 from serving.http.media import BINARY, JSON, json_response
 from serving.http.problems import ProblemError
 from serving.http.served import Served, all_ready
@@ -28,6 +31,7 @@ from serving.predict.lineup import Lane
 
 HEADER = "inference-header-content-length"
 """How long the JSON is that stands before the binary tensors."""
+LENGTH = re.compile("[0-9]{1,18}")
 
 
 class Input(msgspec.Struct):
@@ -64,6 +68,9 @@ class Inference:
 
     def __init__(self, served: Mapping[str, Served], config: HttpConfig, gate: Gate) -> None:
         self._served, self._config, self._gate = served, config, gate
+        self._threads = ThreadPoolExecutor(thread_name_prefix="infer")
+        self._running = 0
+        """Requests with the threads, those included for which nobody waits any more."""
 
     async def server(self, request: Request) -> Response:
         """``GET /v2``."""
@@ -179,13 +186,34 @@ class Inference:
     ) -> list[tensors.Array]:
         if not rows:
             return [_empty(*model.outputs[name]) for name in names]
+        if self._running >= self._config.max_concurrency:
+            raise too_many(self._config.max_concurrency)
+        loop = asyncio.get_running_loop()
+        running = self._threads.submit(_run_before, until, model, fed, names)
+        self._running += 1
+        running.add_done_callback(lambda _: self._ended(loop))
         try:
             async with asyncio.timeout(until - time.monotonic()):
-                return await asyncio.to_thread(model.run, fed, names)
+                return await asyncio.shield(asyncio.wrap_future(running))
         except TimeoutError:
             raise ProblemError(503, "the model gave nothing within the request's time", retry_after=RETRY_SECONDS) from None
         except Exception as error:  # ONNX Runtime's errors have no common type
             raise ProblemError(422, f"the model failed: {type(error).__name__}: {error}") from None
+
+    def _ended(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A run has; called on its thread."""
+
+        def count() -> None:
+            self._running -= 1
+
+        with suppress(RuntimeError):  # the loop has ended: nobody counts
+            loop.call_soon_threadsafe(count)
+
+
+def _run_before(until: float, model: LoadedModel, fed: Mapping[str, tensors.Array], names: Sequence[str]) -> list[tensors.Array]:
+    if time.monotonic() >= until:  # nobody waits for it any more
+        raise TimeoutError
+    return model.run(fed, names)
 
 
 def _width(one: Tensor) -> list[int]:
@@ -203,7 +231,7 @@ def _rows(given: Input, wanted: Tensor) -> int:
 
 def _parted(body: bytes, length: str | None) -> tuple[Infer, bytes]:
     """The JSON of a body, decoded, and the bytes behind it."""
-    if length is not None and not (length.isascii() and length.isdecimal() and int(length[:18]) <= len(body)):
+    if length is not None and not (LENGTH.fullmatch(length) and int(length) <= len(body)):
         raise ProblemError(400, f"{HEADER} is the length of the JSON before the bytes; got {length:.40} of {len(body)}")
     end = len(body) if length is None else int(length)
     try:

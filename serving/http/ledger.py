@@ -62,11 +62,13 @@ class Sent:
 
 
 class Ledger:
-    """The last ``most`` events. The event loop's thread has it, but for `has`."""
+    """The last ``most`` events that Kafka has, and those that wait for it. The event loop's thread has it, but for `has`."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._sent: dict[Name, Sent] = {}
+        self._in_kafka: dict[Name, None] = {}
+        """Those of them that may be forgotten, the oldest first: a repeat of one that waits would be published beside it."""
         self._sizes: dict[Name, int] = {}
         self._kept_bytes = self._pending = self._pending_bytes = 0
 
@@ -91,7 +93,6 @@ class Ledger:
             return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, event.id, what)
         made = self._sent[name] = Sent(event)
         self._pending, self._pending_bytes = self._pending + 1, self._pending_bytes + made.size
-        self._forget_oldest()
         return made, True
 
     def published(self, name: Name, sent: Sent, result: Origin | Refusal) -> None:
@@ -99,10 +100,11 @@ class Ledger:
         self._pending, self._pending_bytes = self._pending - 1, self._pending_bytes - sent.size
         if isinstance(result, Refusal):
             sent.end(result)
-            if self._sent.get(name) is sent:
-                self._forget(name)
-        elif not sent.published.done():
+            self._forget(name)
+        else:
             sent.published.set_result(result)
+            self._in_kafka[name] = None
+            self._forget_oldest()
 
     def arrived(self, outcomes: Iterable[tuple[Name, str, Outcome]]) -> None:
         """What services have made of events, by their names."""
@@ -117,12 +119,13 @@ class Ledger:
         self._forget_oldest()
 
     def _forget_oldest(self) -> None:
-        while self._sent and (len(self._sent) > self._most or self._kept_bytes > KEPT_BYTES):
-            self._forget(next(iter(self._sent)))
+        while self._in_kafka and (len(self._in_kafka) > self._most or self._kept_bytes > KEPT_BYTES):
+            self._forget(next(iter(self._in_kafka)))
 
     def _forget(self, name: Name) -> None:
         """What waits for it goes on waiting: an event is forgotten long after."""
         del self._sent[name]
+        self._in_kafka.pop(name, None)
         self._kept_bytes -= self._sizes.pop(name, 0)
 
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from features.inputs.columns import window_types
 from features.plan import ColumnType, Plan
 from features.sql.flink.sizes import vector_key
-from features.times import EventTimes, out_of_bounds, to_ms
+from features.times import EventTimes, out_of_bounds
+from serving.http.event_rules import moment
 from serving.http.problems import ProblemError
 from serving.predict.message import Int64, feature_type, struct, value_type
 from serving.predict.vector import Vectors
 
-Moment = Int64 | Annotated[datetime, msgspec.Meta(tz=True)]
-"""UTC milliseconds, or ISO 8601 with an offset, as events on a topic have it."""
+EXACT = 2**53
+"""From here on the next whole number may be no double."""
 
 
 class Message(msgspec.Struct, gc=False):
@@ -139,14 +139,14 @@ class Rows:
 def _type(kind: ColumnType) -> Any:
     """What a column is decoded as, before it is converted."""
     if kind.kind == "timestamp":
-        return Moment
+        return Int64 | float | str
     return Int64 | float if kind.kind == "int64" else value_type(kind)
 
 
 def _convert(kind: ColumnType) -> Callable[[Any], Any] | None:
     """Makes of a value what the stream has of it; raises `ValueError` where the stream would refuse it."""
     if kind.kind == "timestamp":
-        return lambda value: value if type(value) is int else to_ms(value)
+        return lambda value: moment(value) if type(value) is str else _whole(value)
     if kind.kind == "int64":
         return _whole
     if kind.kind == "decimal":
@@ -159,6 +159,8 @@ def _whole(value: int | float) -> int:
         return value
     if value != value // 1 or not -(2**63) <= value < 2**63:
         raise ValueError("a whole number of 64 bits")
+    if abs(value) >= EXACT:
+        raise ValueError("a whole number of 2**53 or more is written without a point or an exponent, which may round it")
     return int(value)
 
 

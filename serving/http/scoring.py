@@ -35,7 +35,7 @@ class Scored(NamedTuple):
 
     results: Sequence[Result]
     degraded: bool
-    """Whether they were scored without the online store."""
+    """Whether they were scored without the online store, with what of it was cached."""
 
 
 Outcome = Scored | Exception
@@ -109,14 +109,18 @@ class Scoring:
     def _batch(self, jobs: Sequence[Job]) -> list[tuple[Job, Outcome]]:
         began = time.perf_counter()
         try:
-            found: list[tuple[Job, Outcome]] = list(zip(jobs, self._scored(jobs), strict=True))
-        except StoreDownError as error:
-            found = [(job, self._without_store(job, error)) for job in jobs]
+            found = self._outcomes(jobs)
         except Exception as error:  # ours: what a model or a function raises is a row's result
             log.exception("requests were not scored", service=self._service)
             return [(job, error) for job in jobs]
         self._observe(sum(len(job.queries.messages) for job in jobs), time.perf_counter() - began)
         return found
+
+    def _outcomes(self, jobs: Sequence[Job]) -> list[tuple[Job, Outcome]]:
+        try:
+            return list(zip(jobs, self._scored(jobs), strict=True))
+        except StoreDownError as error:
+            return [(job, self._without_store(job, error)) for job in jobs]
 
     def _without_store(self, job: Job, error: StoreDownError) -> Outcome:
         """Of a job whose batch had keys for the store. Its own may all be in the cache."""
@@ -135,8 +139,7 @@ class Scoring:
             _chained(job.queries.event for job in jobs),
         )
         if leave_out:
-            for lane in lineup.lanes:
-                events.leave_out(lane.predictor.needed)
+            lineup.leave_out(events)
         results = iter(lineup.predict(events, _chained(job.queries.keys for job in jobs)))
         return [Scored(list(islice(results, len(job.queries.messages))), leave_out) for job in jobs]
 

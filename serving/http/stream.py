@@ -108,7 +108,8 @@ class Stream:
             async with asyncio.timeout(self._config.deadline_ms / 1000):
                 consumer, offsets, until = await asyncio.shield(asyncio.wrap_future(opening))
         except (KafkaError, TimeoutError) as error:
-            opening.add_done_callback(_close_when_open)
+            if not opening.cancel():  # it is begun: else it would be in the queue of the threads that others need
+                opening.add_done_callback(_close_when_open)
             detail = f"Kafka did not reply within {self._config.deadline_ms} ms ({type(error).__name__}); try again"
             raise ProblemError(503, detail, retry_after=RETRY_SECONDS) from None
         work = partial(asyncio.get_running_loop().run_in_executor, self._threads)

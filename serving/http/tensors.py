@@ -99,7 +99,7 @@ def converted(name: str, given: Array, kind: Kind) -> Array:
         if not np.isin(given, (0, 1)).all():
             raise _unfit(name, kind, given)
         return given.astype(np.bool_)
-    if given.size and (given.dtype.kind in "uf") and not (float(given.min()) >= -(2.0**63) and float(given.max()) < 2.0**63):
+    if given.size and not -(2**63) <= int(given.min()) <= int(given.max()) < 2**63:
         raise _unfit(name, kind, given)
     return given.astype(np.int64)
 

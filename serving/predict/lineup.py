@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 
 from features.errors import DefinitionError
+from features.feast.cache import KeptRows, nothing_kept
 from features.feast.keys import Key, UnheldKeyError
 from features.feast.online import ReadRows
 from features.plan import BatchView, Plan
@@ -99,14 +100,19 @@ class Lineup:
         *,
         rows: ReadRows = no_rows,
         shadow_rows: ReadRows = no_rows,
+        kept: KeptRows = nothing_kept,
     ) -> None:
-        """``rows`` reads batch views for production and canary, ``shadow_rows`` for shadows: each is of one thread."""
+        """``rows`` reads batch views for production and canary, ``shadow_rows`` for shadows: each is of one thread.
+
+        ``kept`` gives what is cached of the former.
+        """
         self.production = production
         self.canary = canary
         self.shadows = tuple(shadows)
         self.vectors = Vectors(plan, [lane.predictor.needed for lane in self.lanes if lane not in self.shadows], functions)
         self._extra = Vectors(plan, [lane.predictor.needed for lane in self.shadows], functions, self.vectors)
         self._rows = rows
+        self._kept = kept
         self._shadow_rows = shadow_rows
 
     @property
@@ -130,6 +136,11 @@ class Lineup:
             for place, result in zip(places, _score(lane, events.some(places), self._rows), strict=True):
                 results[place] = result
         return results
+
+    def leave_out(self, events: Events) -> None:
+        """Go on without the online store: with the rows that are cached, and null for the others."""
+        for lane in (self.production, *((self.canary,) if self.canary else ())):
+            events.leave_out(lane.predictor.needed, self._kept)
 
     def for_shadows(self, events: Events, records: Sequence[Any]) -> tuple[Events, Sequence[Any]]:
         """The events, and their records, with what only shadows take of them. It is decoded here, so that production neither

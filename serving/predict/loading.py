@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from features.errors import HeadraceError, SettingError
-from features.feast.cache import Cached
+from features.feast.cache import Cached, KeptRows, nothing_kept
 from features.feast.online import ReadRows, open_online_store
 from features.plan import BatchView
 from features.service import Service
@@ -96,10 +96,9 @@ class Loader:
             if alias != PRODUCTION and (lane := self._lane_or_old(alias, placed, None, lanes, failed)):
                 shadows.append(lane)
         plan, functions = self._service.plan, self._service.functions
-        rows, shadow_rows = self._store.read, self._shadow_store.read
-        return Loaded(
-            deployed, Lineup(plan, functions, production, canary, shadows, rows=rows, shadow_rows=shadow_rows), tuple(failed)
-        )
+        store, shadow_rows = self._store, self._shadow_store.read
+        lineup = Lineup(plan, functions, production, canary, shadows, rows=store.read, shadow_rows=shadow_rows, kept=store.kept)
+        return Loaded(deployed, lineup, tuple(failed))
 
     def _lane_or_old(
         self, alias: str, placed: Placed, share: float | None, lanes: dict[str, Lane], failed: list[Failed]
@@ -142,6 +141,7 @@ class Store:
         self._open = open_store
         self._views: tuple[BatchView, ...] = ()
         self.read: ReadRows = no_rows
+        self.kept: KeptRows = nothing_kept
 
     def cover(self, views: Iterable[BatchView]) -> None:
         """Read these views too. Raises `SettingError` where the store has one of them not."""
@@ -149,7 +149,8 @@ class Store:
         if not new:
             return
         every = (*self._views, *new)
-        self.read = Cached(self._open(self._service.folder, self._service.objects, every), *self._cache)
+        cached = Cached(self._open(self._service.folder, self._service.objects, every), *self._cache)
+        self.read, self.kept = cached, cached.kept
         self._views = every
 
 

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from features.feast.online import ReadRows
+from features.feast.cache import KeptRows
+from features.feast.keys import Key
+from features.feast.online import ReadRows, Row
 from features.inputs import on_demand
 from features.inputs.batch_rows import UNREAD, unusable
 from features.inputs.bins import shortened
@@ -161,21 +163,17 @@ class Events:
         for view in needed.batch:
             if view.view in self._batch:
                 continue
-            found = rows(view, list(zip(*(self._event[column] for column in view.key), strict=True)))
-            absent = (None,) * len(view.features)
-            as_of = [None if row is None else row.as_of for row in found]
-            reasons = [unusable(view, m.event_time, time) for m, time in zip(self.messages, as_of, strict=True)]
-            used = [absent if row is None or why else row.values for row, why in zip(found, reasons, strict=True)]
-            self._columns |= _columns([f"{view.view}__{name}" for name in view.features], used)
-            self._batch[view.view] = OfBatch(as_of, reasons)
+            self._take(view, rows(view, self._keys(view)))
 
-    def leave_out(self, needed: Needed) -> None:
-        """Go on without the rows of the views that could not be looked up: null, and the receipts say why."""
+    def leave_out(self, needed: Needed, kept: KeptRows) -> None:
+        """Go on without the rows that cannot be looked up and are not ``kept``: null, and the receipts say why."""
         for view in needed.batch:
             if view.view not in self._batch:
-                absent = [None] * len(self)
-                self._columns |= {f"{view.view}__{name}": absent for name in view.features}
-                self._batch[view.view] = OfBatch(absent, [UNREAD] * len(self))
+                found = kept(view, self._keys(view))
+                self._take(view, [one.row for one in found])
+                of = self._batch[view.view]
+                reasons = [why if one.is_known else UNREAD for one, why in zip(found, of.reasons, strict=True)]
+                self._batch[view.view] = of._replace(reasons=reasons)
 
     def vectors(self, needed: Needed) -> list[Vector]:
         """The input vectors of a model, a row each, once its batch views are looked up.
@@ -213,6 +211,18 @@ class Events:
             {view: OfBatch(pick(found.as_of), pick(found.reasons)) for view, found in self._batch.items()},
             self._functions,
         )
+
+    def _keys(self, view: BatchView) -> list[Key]:
+        return list(zip(*(self._event[column] for column in view.key), strict=True))
+
+    def _take(self, view: BatchView, found: Sequence[Row | None]) -> None:
+        """The row of a view that each event has."""
+        absent = (None,) * len(view.features)
+        as_of = [None if row is None else row.as_of for row in found]
+        reasons = [unusable(view, m.event_time, time) for m, time in zip(self.messages, as_of, strict=True)]
+        used = [absent if row is None or why else row.values for row, why in zip(found, reasons, strict=True)]
+        self._columns |= _columns([f"{view.view}__{name}" for name in view.features], used)
+        self._batch[view.view] = OfBatch(as_of, reasons)
 
     def _complete(self, needed: Needed) -> None:
         columns = self._columns

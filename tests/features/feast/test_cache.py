@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from features.feast.cache import Cached
+from features.feast.cache import Cached, Kept
 from features.feast.keys import Key
 from features.feast.online import Row
 from features.plan import BatchView
@@ -31,6 +31,17 @@ def test_cache_reads_each_distinct_key_once_until_it_expires() -> None:
     now[0] = 10.0
     cached(VIEW, [(1,), (2,)])
     assert read == [[(1,), (0,)], [(2,)], [(1,), (2,)]]
+
+
+def test_what_is_cached_is_told_without_a_store() -> None:
+    """Until it expires; an absent row is known too, and a view of which nothing was wanted has nothing."""
+    now = [0.0]
+    cached = Cached(lambda view, keys: [Row(1, key) if key[0] else None for key in keys], 10, 100, lambda: now[0])
+    assert cached.kept(VIEW, [(1,)]) == [Kept(is_known=False, row=None)]
+    cached(VIEW, [(1,), (0,)])
+    assert cached.kept(VIEW, [(0,), (2,), (1,)]) == [Kept(True, None), Kept(False, None), Kept(True, Row(1, (1,)))]
+    now[0] = 10.0
+    assert cached.kept(VIEW, [(1,)]) == [Kept(is_known=False, row=None)]
 
 
 def test_cache_keeps_what_was_wanted_last() -> None:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from features.definitions.load import load
-from features.errors import SettingError
+from features.errors import SettingError, StackError
 from features.feast.online import clear_online
 from features.feast.predictions import open_predictions, open_predictions_for_writing
 from features.service import Service
@@ -44,6 +44,14 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
         monkeypatch.setattr(online_guarded, "is_sqlite", lambda config: False)
     return load(make_shop(tmp_path / "a shop", text)).service("shop")
+
+
+def test_a_store_that_is_away_is_one_line_of_advice(tmp_path: Path) -> None:
+    """Where it fails while it is written to, too."""
+    service = load(make_shop(tmp_path, REDIS.format(kind="redis", port=1))).service("shop")
+    write = open_predictions_for_writing(service)
+    with pytest.raises(StackError, match=r"feature_store.yaml; it said: ConnectionError: .*run the command again"):
+        write([(KEY, prediction(NOON))])
 
 
 def prediction(as_of: int, computed_at: int = NOON, score: float = 0.1) -> StoredPrediction:

@@ -165,7 +165,8 @@ def test_a_store_that_fails_for_a_while_is_tried_again(tmp_path: Path) -> None:
         "valid_until": {"account_orders": 15, "product_orders": None, "account_gifts": 25},
     }
     writer = Writer(RowsOf(service), write)
-    writer.write([encode(message), encode({**message, "plan": "other"}), b"not json", None], threading.Event())
+    others = [encode({**message, "plan": "other"}), b"not json", b'{"a": ' + b"[" * 100_000, None]
+    writer.write([encode(message), *others], threading.Event())
     assert written["account_gifts"] == [WindowRow((7,), 5, 9, 25, (2,))]
     assert written["product_orders"] == [WindowRow(("a", 3), 5, 9, None, (None, None))]
-    assert writer.counts == Counts(vectors=4, written=3, other_plan=1, unreadable=2)
+    assert writer.counts == Counts(vectors=5, written=3, other_plan=1, unreadable=3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -106,6 +107,24 @@ def test_a_busy_service_is_tried_again_when_it_says() -> None:
         assert time.monotonic() - began > 1
     assert [(one.method, one.path) for one in seen] == [("POST", "/v1/events/orders?wait=50ms")] * 3
     assert {one.body for one in seen} == {'{"id":"é","price":1.10}'.encode()}
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (Reply(302, b"", (("location", "/login"),)), RefusedError),
+        (Reply(200, b"<html>"), UnavailableError),
+        (Reply(), UnavailableError),
+    ],
+)
+def test_what_something_else_responds_is_an_error_of_the_client(reply: Reply, kind: type[Exception]) -> None:
+    """A proxy before the service, or another service, by whatever call; nothing is sent again."""
+    with scripted(reply) as (url, seen), Client(url) as client:
+        for call in (partial(client.fetch, "fraud", 1), partial(client.predict, "fraud", [{}]), partial(client.publish, "t", {})):
+            with pytest.raises(kind) as caught:
+                call()
+            assert caught.value.status == reply.status  # type: ignore[attr-defined]
+    assert len(seen) == 3
 
 
 def test_it_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:

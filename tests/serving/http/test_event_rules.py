@@ -109,6 +109,17 @@ def test_one_event_written_in_two_ways_has_one_content(rules: EventRules) -> Non
     assert one.content == other.content != third.content
 
 
+@pytest.mark.parametrize("column", ["v", "n", "d", "since"])
+def test_other_values_have_another_content(rules: EventRules, column: str) -> None:
+    """Numbers too whose hashes are one in Python."""
+    contents = set()
+    for value in ("-1", "-2", "0", "1") if column != "n" else ("-1", "-2", "0", str(2**61 - 1)):
+        event = rules.one(with_value(column, value))
+        assert isinstance(event, Event)
+        contents.add(event.content)
+    assert len(contents) == 4
+
+
 def test_many_are_taken_one_by_one(rules: EventRules) -> None:
     """Of an array and of lines; more than may be in a request are refused together."""
     good, bad = encoded("one"), b'{"id": "two"}'

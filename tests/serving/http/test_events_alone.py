@@ -89,6 +89,21 @@ def test_no_event_is_published_before_its_prediction_would_be_seen(live: Live, m
     assert (response.status, response.body) == (200, prediction)
 
 
+def test_a_record_that_nobody_can_read_is_of_nobody(live: Live) -> None:
+    """On a topic of predictions: JSON nested beyond what a decoder goes along with. The prediction behind it is seen."""
+    one = event()
+    prediction = msgspec.json.encode({"event_id": one["transaction_id"], "score": 0.5})
+    with live.serving(deadline_ms=10_000) as running:
+        assert post(running, live, event(), "").status == 202  # from now on predictions are decoded
+        with ThreadPoolExecutor(1) as pool, closing(KafkaProducer(bootstrap_servers=live.broker.bootstrap)) as producer:
+            waiting = pool.submit(post, running, live, one, "wait=5s")
+            wait_until(lambda: one["transaction_id"] in published(live), 8)
+            for value in (b'{"more": ' + b"[" * 100_000, prediction):
+                producer.send(live.plan.predictions_topic, value=value, partition=0)
+            response = waiting.result()
+    assert (response.status, response.body) == (200, prediction)
+
+
 def test_the_memory_of_what_was_published_is_bounded(live: Live) -> None:
     """A repeat beyond `http.remembered_events` is published again: the scorer knows it, and windows do not."""
     first, second = event(), event()

@@ -132,6 +132,15 @@ def test_a_float_takes_every_number(client: Any, kind: str, binary: bool) -> Non
     assert client.infer("orders", given).as_numpy("same_recent__sum_price").tolist() == [[1.0]]
 
 
+@pytest.mark.parametrize("binary", [True, False])
+def test_a_whole_number_takes_all_that_it_holds(client: Any, binary: bool) -> None:
+    """Of a type without a sign too, up to the last."""
+    given = inputs(binary=True, rows=1)
+    given[1] = triton.InferInput("recent__last_size", [1, 1], "UINT64")
+    given[1].set_data_from_numpy(np.array([[2**63 - 1]], np.uint64), binary_data=binary)
+    assert client.infer("orders", given).as_numpy("same_recent__last_size").tolist() == [[2**63 - 1]]
+
+
 def body(**changes: Any) -> dict[str, Any]:
     """A request of one row in JSON; ``changes`` are laid over the input that they name."""
     values: dict[str, Any] = {
@@ -161,6 +170,8 @@ def body(**changes: Any) -> dict[str, Any]:
         ({"last_size": {"data": [None]}}, "values of INT64"),
         ({"last_size": {"datatype": "INT8", "data": [128]}}, "values of INT8"),
         ({"last_size": {"datatype": "UINT64", "data": [2**64 - 1]}}, "cannot hold"),
+        ({"last_size": {"datatype": "UINT64", "data": [2**63]}}, "cannot hold"),
+        ({"last_size": {"datatype": "FP64", "data": [2.0**63]}}, "cannot hold"),
         ({"last_size": {"datatype": "FP32", "data": [None]}}, "cannot hold"),
         ({"last_size": {"datatype": "FP32", "data": [0.5]}}, "cannot hold"),
         ({"last_web": {"data": [2]}}, "values of BOOL"),
@@ -195,6 +206,7 @@ def test_a_null_is_a_float_that_is_none(echoing: Running) -> None:
         ("-1", b"{}"),
         ("2", b"{}"),
         ("9" * 5000, b"{}"),
+        ("0" * 5000, b"{}"),
     ],
 )
 def test_a_header_that_lies_is_refused(echoing: Running, length: str, raw: bytes) -> None:

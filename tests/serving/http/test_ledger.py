@@ -70,6 +70,22 @@ def test_what_kafka_did_not_take_may_be_sent_again() -> None:
     within_a_loop(test)
 
 
+def test_what_waits_for_kafka_is_not_forgotten() -> None:
+    """However many come after it: a repeat is the same event, and is not published beside it."""
+
+    def test() -> None:
+        ledger = Ledger(most=2)
+        waiting, _ = taken(ledger, event(0))
+        for number in range(1, 5):
+            sent, _ = taken(ledger, event(number))
+            ledger.published(Name("events", number), sent, HERE)
+        assert taken(ledger, event(0)) == (waiting, False)
+        ledger.published(Name("events", 0), waiting, HERE)
+        assert [ledger.has(Name("events", number)) for number in range(5)] == [True, False, False, False, True]
+
+    within_a_loop(test)
+
+
 def test_what_waits_for_kafka_is_bounded() -> None:
     """In bytes: 503 beyond that, until Kafka has taken some."""
 

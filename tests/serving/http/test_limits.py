@@ -125,6 +125,11 @@ def test_tokens_come_from_the_environment_and_from_a_file(tmp_path: Path, monkey
     (tmp_path / "tokens").write_text("\n")
     with pytest.raises(SettingError, match="has none"):
         tokens_of(tmp_path, load_settings(tmp_path))
+    (tmp_path / "headrace.toml").write_text("")
+    for nothing in ("", " ; ", "# none"):  # a secret that is not there opens no door
+        monkeypatch.setenv("HEADRACE_HTTP__TOKENS", nothing)
+        with pytest.raises(SettingError, match="got none"):
+            tokens_of(tmp_path, load_settings(tmp_path))
     (tmp_path / "headrace.toml").write_text(f'[http]\ntokens = "{READ} read"\n')
     with pytest.raises(SettingError, match="is a secret") as caught:
         load_settings(tmp_path)
@@ -163,6 +168,19 @@ def test_requests_past_their_deadline_do_not_pile_up(fraud: Service, tmp_path: P
     with serving([fraud], tmp_path, deadline_ms=20, max_concurrency=1) as running:
         found = [running.predict(event()).status for _ in range(3)]
     assert found == [503, 503, 429]
+
+
+def test_nor_do_those_of_the_inference_protocol(fraud: Service, tmp_path: Path) -> None:
+    """What a model still runs is in work, whether or not somebody waits for it."""
+    slow_model(fraud, tmp_path, products=1500)
+    with serving([fraud], tmp_path, deadline_ms=20, max_concurrency=1) as running:
+        made = [
+            {"name": one["name"], "datatype": one["datatype"], "shape": [1, *one["shape"][1:]], "data": [1.0] * one["shape"][1]}
+            for one in running.request("GET", "/v2/models/fraud").json["inputs"]
+        ]
+        found = [running.request("POST", "/v2/models/fraud/infer", {"inputs": made}) for _ in range(3)]
+    assert [one.status for one in found] == [503, 429, 429]
+    assert {one.headers["retry-after"] for one in found} == {"1"}
 
 
 def test_what_is_scored_after_the_end_is_of_nobody() -> None:

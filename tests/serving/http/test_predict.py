@@ -80,7 +80,7 @@ def test_window_features_come_with_the_request(running: Running, project: Any) -
         ({"customer_id": 1.5, "amount": 1}, "a whole number"),
         ({"customer_id": 1, "amount": 1.234}, "decimal(12,2)"),
         ({"customer_id": 1, "amount": 1e10}, "decimal(12,2)"),
-        ({"customer_id": 1, "amount": 1, "event_time": "2018-07-30T12:00:00"}, "timezone"),
+        ({"customer_id": 1, "amount": 1, "event_time": "2018-07-30T12:00:00"}, "ISO 8601 with its offset"),
         ({"customer_id": 1, "amount": 1, "event_time": 1_532_952_000}, "looks like seconds"),
         ({"customer_id": 1, "amount": 1, "event_time": 10**17}, "ahead of the clock"),
     ],

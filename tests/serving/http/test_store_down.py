@@ -8,15 +8,16 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from features.definitions.load import load
-from features.feast.online import open_for_writing
+from features.feast.online import open_for_writing, open_online_store
 from features.service import Service
+from features.times import EPOCH
 from tests.serving.http.support import INPUTS, event, serving
 from tests.serving.kafka.support import ROOT
 from tests.support.models import register, stumps
@@ -81,10 +82,19 @@ def stored(redis: Redis, tmp_path: Path) -> Service:
     return service
 
 
-def write(service: Service) -> None:
-    """The row of customer 1."""
-    row = {"customer_id": [1], "day": [datetime(2018, 7, 31, tzinfo=UTC)], "mean_amount": [10.5], "transactions_per_day": [1.0]}
+def write(service: Service, time: datetime = datetime(2018, 7, 31, tzinfo=UTC), customer: int = 1) -> None:
+    """The row of customer 1, or another."""
+    row = {"customer_id": [customer], "day": [time], "mean_amount": [10.5], "transactions_per_day": [1.0]}
     open_for_writing(service)(service.plan.batch[0], pa.table(row))
+
+
+def test_a_row_has_its_time_to_the_millisecond(stored: Service) -> None:
+    """One earlier, it might be of an event's future."""
+    time_ms = 1_099_480_942_922
+    write(stored, EPOCH + timedelta(milliseconds=time_ms), customer=9)
+    (row,) = open_online_store(stored.folder, stored.objects, stored.plan.batch)(stored.plan.batch[0], [(9,)])
+    assert row is not None
+    assert row.as_of == time_ms
 
 
 @pytest.mark.parametrize("how", ["frozen", "killed"])
@@ -120,10 +130,14 @@ def test_or_it_is_filled_and_said(redis: Redis, stored: Service) -> None:
         whole = running.predict(event(1)).json
         redis.process.send_signal(signal.SIGSTOP)
         down = running.predict(event(7)).json
-        cached = running.predict(event(1)).json
+        cached, mixed = running.predict(event(1)).json, running.predict(event(7), event(1)).json
         redis.process.send_signal(signal.SIGCONT)
     assert (whole["degraded"], down["degraded"], cached["degraded"]) == (False, True, False)
     receipt = down["predictions"][0]["receipt"]
     assert receipt["inputs"]["customer_profile__mean_amount"] is None
     assert (receipt["incomplete"], receipt["complete"]) == ({"customer_profile": "unread"}, False)
     assert cached["predictions"][0]["receipt"]["inputs"]["customer_profile__mean_amount"] == 10.5
+    receipts = [one["receipt"] for one in mixed["predictions"]]
+    assert mixed["degraded"]
+    assert [one["incomplete"] for one in receipts] == [{"customer_profile": "unread"}, {}]
+    assert [one["inputs"]["customer_profile__mean_amount"] for one in receipts] == [None, 10.5]

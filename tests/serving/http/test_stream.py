@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 from features.definitions.load import Project
 from infra.local.broker import Broker
@@ -241,6 +242,24 @@ def test_a_reader_that_opened_too_late_is_closed_on_its_own_thread(live: Live, m
         assert (response.status, response.headers["retry-after"]) == (503, "1")
         wait_until(lambda: bool(closed_by), 5)
     assert closed_by[0].startswith("stream_")
+
+
+def test_readers_that_nobody_waits_for_are_not_opened(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While Kafka does not reply, who comes and goes leaves nothing behind that is to be done once it does."""
+    away, opened = threading.Event(), list[float]()
+
+    def late(*_: object) -> tuple[object, None, None]:
+        opened.append(time.monotonic())
+        away.wait(10)
+        raise KafkaTimeoutError
+
+    monkeypatch.setattr("serving.http.stream._open", late)
+    with live.serving(deadline_ms=50, max_streams=2) as running:
+        for _ in range(8):
+            assert running.request("GET", f"/v1/stream/{live.plan.service}").status == 503
+        away.set()
+        time.sleep(0.5)
+        assert len(opened) == 2
 
 
 def test_scopes_open_their_own(live: Live) -> None:

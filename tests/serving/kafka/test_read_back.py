@@ -54,6 +54,17 @@ def test_marks_of_transactions_do_not_keep_it_waiting(broker: Broker, isolation_
     assert {number for number in range(1, 6) if not predicted.first_time(number)} == known
 
 
+def test_what_is_no_prediction_is_passed_over(broker: Broker) -> None:
+    """Bytes that are no text, and JSON nested beyond what a decoder goes along with."""
+    topic = new_topic(broker)
+    with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
+        for one in (b'{"event_id": "\xff"}', b'{"more": ' + b"[" * 100_000, value(7)):
+            producer.send(topic, value=one, partition=0)
+        producer.flush()
+    predicted = read(broker, topic, 10)
+    assert (len(predicted), predicted.first_time(7)) == (1, False)
+
+
 def new_topic(broker: Broker) -> str:
     """A topic of two partitions."""
     topic = f"read-back-{uuid.uuid4().hex[:8]}"

@@ -195,7 +195,7 @@ def _until_alarms_are_there(watched: Watched) -> None:
 
 
 def test_records_that_cannot_be_counted_are_passed_over(watched: Watched) -> None:
-    """A text where the model has a number, a number no double holds, a time that is none: the others are counted."""
+    """A text for a number, a number no double holds, a time that is none, lists without end: the others are counted."""
     receipt = {"model": "shop", "version": 1, "inputs": {INPUT: 1.0}}
     hostile = [
         {"event_time": DAY, "score": 1.0, "receipt": {**receipt, "inputs": {INPUT: "1.5"}}},
@@ -203,14 +203,15 @@ def test_records_that_cannot_be_counted_are_passed_over(watched: Watched) -> Non
         {"event_time": 10**30, "score": 1.0, "receipt": receipt},
         {"event_time": -1, "score": 1.0, "receipt": receipt},
     ]
+    records = [*(json.dumps(one).encode() for one in hostile), b'{"more": ' + b"[" * 100_000]
     with closing(KafkaProducer(bootstrap_servers=watched.bootstrap)) as producer:
-        for one in hostile:
-            producer.send(predictions(watched.service).name, json.dumps(one).encode(), partition=0)
+        for one in records:
+            producer.send(predictions(watched.service).name, one, partition=0)
         producer.flush()
     watched.send(0, values(0))
     with watching(watched):
         wait_until(lambda: watched.state().events == ROWS)
-    assert watched.state().unreadable == len(hostile)
+    assert watched.state().unreadable == len(records)
 
 
 @pytest.mark.parametrize("window", ["day", "hour"])

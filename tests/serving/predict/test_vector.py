@@ -223,6 +223,7 @@ def test_part_of_what_is_known_is_the_same_rows() -> None:
         (b"", "truncated"),
         (b"\xff\xfe", "malformed"),
         (b"[]", "Expected `object`"),
+        (b'{"more": ' + b"[" * 100_000, "recursion"),
         (message(plan="0123456789ab"), "computed by plan '0123456789ab'"),
         (b'{"plan":"0123456789ab"}', "computed by plan '0123456789ab'"),
         (message(features={"by-shop__count": "3"}), "by-shop__count"),
