@@ -158,7 +158,9 @@ def send(
 def _records(reader: dict[str, Any], topic: str, from_beginning: bool) -> Iterator[Any]:
     from contextlib import closing
 
-    from kafka import KafkaConsumer, TopicPartition
+    from kafka import TopicPartition
+
+    from schemas.kafka.consumer import KafkaConsumer
 
     with closing(KafkaConsumer(**reader, enable_auto_commit=False)) as consumer:
         consumer.assign([TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()])

@@ -7,11 +7,12 @@ from contextlib import closing, suppress
 from typing import Any
 
 import msgspec
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 
 from features.inputs.batch_rows import STALE_MS
 from features.plan import BatchView, Plan
 from features.times import duration_text, short_duration_text
+from schemas.kafka.consumer import KafkaConsumer
 
 NEWEST = 1000
 """Predictions that are looked at, of all partitions together."""

@@ -12,11 +12,12 @@ from itertools import chain
 from typing import Any, TypeVar
 
 import msgspec
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 
 from features.errors import StackError
 from jobs.history.json_lines import UNREADABLE
 from schemas import Origin
+from schemas.kafka.consumer import KafkaConsumer
 
 READER: dict[str, Any] = {
     "enable_auto_commit": False,

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 import structlog
-from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
 from schemas import Origin
+from schemas.kafka.consumer import KafkaConsumer
 from schemas.kafka.newest import newest_letters
 
 SECONDS = 20.0

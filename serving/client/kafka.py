@@ -7,10 +7,11 @@ from contextlib import closing
 from typing import Any, Literal
 
 import msgspec
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer, TopicPartition
 
 from schemas import topics
 from schemas.codec import decode_prediction
+from schemas.kafka.consumer import KafkaConsumer
 from schemas.places import offsets_of, place_text
 from serving.client.received import Received
 

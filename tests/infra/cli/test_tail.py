@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from kafka import KafkaProducer
 
 from infra.cli import run
 from infra.local.broker import Broker
+from tests.support.headers import NoText
 from tests.support.transactions import write
 
 pytestmark = pytest.mark.stack
@@ -33,3 +36,17 @@ def test_what_was_aborted_is_not_shown(
         monkeypatch.setenv("HEADRACE_KAFKA__ISOLATION_LEVEL", isolation_level)
     assert run(["tail", topic, "--from-beginning", "--limit", "2", "--json", "--project", str(tmp_path)]) == 0
     assert [json.loads(line)["value"] for line in capsys.readouterr().out.splitlines()] == shown
+
+
+def test_a_header_whose_name_is_no_text_ends_no_tail(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Kafka takes such a record, so somebody may write one."""
+    topic = f"tail-{uuid.uuid4().hex[:8]}"
+    broker.create_topics({topic: 1})
+    with closing(KafkaProducer(bootstrap_servers=broker.bootstrap, linger_ms=200)) as producer:
+        for number in range(3):
+            producer.send(topic, b"%d" % number, headers=[(NoText("x"), b"")])
+    monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP", broker.bootstrap)
+    assert run(["tail", topic, "--from-beginning", "--limit", "3", "--json", "--project", str(tmp_path)]) == 0
+    assert [json.loads(line)["value"] for line in capsys.readouterr().out.splitlines()] == [0, 1, 2]

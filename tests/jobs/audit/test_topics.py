@@ -12,6 +12,7 @@ from infra.local.broker import Broker
 from jobs.audit import topics
 from jobs.audit.find import headers_of
 from schemas import Origin
+from tests.support.headers import NoText
 
 pytestmark = pytest.mark.stack
 
@@ -101,3 +102,15 @@ def test_an_events_record_has_the_trace_that_it_was_published_by(broker: Broker,
         "other": "\N{REPLACEMENT CHARACTER}",
     }
     assert headers_of(client, Origin(topic, 0, 0)) == headers_of(client, Origin(topic, 0, 2)) == {}
+
+
+def test_a_header_whose_name_is_no_text_hides_no_record(broker: Broker) -> None:
+    """Kafka takes it, and the stream reads it: its record and those behind it in the batch are read here, too."""
+    topic = f"{TOPIC}-no-text"
+    broker.create_topics({topic: 1})
+    with closing(KafkaProducer(bootstrap_servers=broker.bootstrap, linger_ms=200)) as producer:
+        for number, name in enumerate(["a", NoText("x"), "b"]):
+            producer.send(topic, str(number).encode(), headers=[(name, b"1")], partition=0)
+    client = {"bootstrap_servers": broker.bootstrap}
+    assert [record.value for record in topics.read(client, topic)] == [b"0", b"1", b"2"]
+    assert headers_of(client, Origin(topic, 0, 1)) == {"a\ufffd": "1"}
