@@ -29,6 +29,9 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "outcome": Outcome,
 }
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises: of what is no JSON or another message, no UTF-8, or too deep. Anybody may write to a topic."""
+
 encode = msgspec.json.Encoder().encode
 decode_features = msgspec.json.Decoder(FeatureVector).decode
 decode_prediction = msgspec.json.Decoder(Prediction).decode

@@ -15,8 +15,8 @@ import msgspec
 from kafka import TopicPartition
 
 from features.errors import StackError
-from jobs.history.json_lines import UNREADABLE
 from schemas import Origin
+from schemas.codec import UNREADABLE
 from schemas.kafka.consumer import KafkaConsumer
 
 READER: dict[str, Any] = {

@@ -62,7 +62,7 @@ class RowsOf:
     def add(self, value: bytes | None, rows: Mapping[str, list[WindowRow]]) -> None:
         """Append a message's row of each view.
 
-        Raises `OtherPlanError`, or `msgspec.DecodeError` and `UnicodeDecodeError` for what is no feature vector.
+        Raises `OtherPlanError`, or one of `schemas.codec.UNREADABLE` for what is no feature vector.
         """
         message = self._decode(value or b"")
         if message.plan != self._plan:

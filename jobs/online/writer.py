@@ -22,6 +22,7 @@ from features.feast.online_windows import WriteWindows, open_windows_for_writing
 from features.service import Service
 from features.signals import stopped_by_signals
 from jobs.online.vectors import OtherPlanError, RowsOf
+from schemas.codec import UNREADABLE
 from schemas.kafka.group import group_consumer
 
 POLL_MS = 500
@@ -104,7 +105,7 @@ class Writer:
                 if not counts.other_plan:
                     log.warning("feature vectors of another plan are not written", error=str(error))
                 counts.other_plan += 1
-            except (msgspec.DecodeError, UnicodeDecodeError):  # the scorer makes a dead letter of it
+            except UNREADABLE:  # the scorer makes a dead letter of it
                 counts.unreadable += 1
         for view, some in rows.items():
             if some:

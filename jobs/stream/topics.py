@@ -30,6 +30,7 @@ from features.seam import Seam
 from features.times import EventTimes, to_ms
 from jobs.stream.config import StreamConfig
 from jobs.stream.files import keep, kept, sources_file
+from schemas.codec import UNREADABLE
 from schemas.kafka.consumer import KafkaConsumer
 
 SAMPLE = 1000
@@ -237,7 +238,7 @@ def event_time(value: bytes | None, column: str) -> int | None:
     try:
         at = msgspec.json.decode(value or b"")[column]
         moment = datetime.fromisoformat(at) if isinstance(at, str) else None
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, LookupError, TypeError):
+    except (*UNREADABLE, ValueError, LookupError, TypeError):
         return None
     if moment is not None:
         return to_ms(moment) if moment.tzinfo else None

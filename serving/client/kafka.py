@@ -36,7 +36,8 @@ class KafkaClient:
         ``key`` is the column by which a topic with several partitions is parted (docs/messages.md).
         """
         count, sent = 0, list[Any]()
-        with closing(KafkaProducer(acks="all", enable_idempotence=True, linger_ms=5, **self._settings)) as producer:
+        options = {"acks": "all", "enable_idempotence": True, "linger_ms": 5, "max_request_size": topics.LONGEST_BYTES}
+        with closing(KafkaProducer(**{**options, **self._settings})) as producer:
             for event in events:
                 count += 1
                 name = None if key is None else str(event[key]).encode()

@@ -15,7 +15,7 @@ import structlog
 
 from features.plan import Plan
 from schemas import DeadLetter
-from schemas.codec import decode_dead_letter
+from schemas.codec import UNREADABLE, decode_dead_letter
 from schemas.topics import DEAD_LETTERS
 from serving.http.event_rules import EventId, Refusal
 from serving.http.ledger import Ledger, Name, Outcome
@@ -110,7 +110,7 @@ class Arrivals:
                 return
             service, topic = self._services[record.topic]
             name = Name(topic, _decode_id(record.value or b"").event_id)
-        except (msgspec.DecodeError, UnicodeDecodeError):  # what is no message of ours is of nobody
+        except UNREADABLE:  # what is no message of ours is of nobody
             return
         if self._ledger.has(name):
             yield name, service, record.value

@@ -10,6 +10,7 @@ import structlog
 from kafka.errors import KafkaError
 
 from schemas import DeadLetter, Origin
+from schemas.codec import UNREADABLE
 from schemas.kafka.newest import LETTERS, newest_letters
 from schemas.topics import DETAIL_LENGTH, dead_letter_value_bytes
 from serving.kafka.predicted import EventId
@@ -58,7 +59,7 @@ class DeadLetters:
             log.warning("dead letters may be repeated: they cannot be read", error=repr(error))
 
     def _note(self, value: bytes | None) -> None:
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # what is no dead letter is of no record
+        with suppress(*UNREADABLE):  # what is no dead letter is of no record
             letter = _decode_written(value or b"")
             if letter.origin.topic == self._topic:
                 self._first_time(letter.origin, letter.arrived_at, letter.value)
@@ -75,7 +76,7 @@ class DeadLetters:
 
     def _first_time(self, origin: Origin, arrived_at: int, value: bytes | None) -> bool:
         names: list[object] = [(origin.partition, origin.offset, arrived_at)]
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        with suppress(*UNREADABLE):
             names.append(_decode_id(value or b"").event_id)
         known = any(name in self._written for name in names)
         self._written.update(dict.fromkeys(names))

@@ -14,6 +14,8 @@ import msgspec
 import numpy as np
 from kafka import TopicPartition
 
+from schemas.codec import UNREADABLE
+
 EventId = int | str
 POLL_MS = 500
 DIGEST_BYTES = 16
@@ -99,7 +101,7 @@ def read_back(consumer: Any, topic: str, partitions: Iterable[int], window: int)
     while any(consumer.position(place) < end for place, end in ends.items()):
         for record in chain.from_iterable(consumer.poll(timeout_ms=POLL_MS).values()):
             if record.offset < ends[TopicPartition(topic, record.partition)]:
-                with suppress(msgspec.DecodeError):  # what is no prediction is of no event
+                with suppress(*UNREADABLE):  # what is no prediction is of no event
                     kept.append(_kept(decode(record.value or b"").event_id))
                     times.append(record.timestamp)
     predicted = Predicted(window)

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 from kafka import TopicPartition
 
+from schemas.codec import UNREADABLE
+
 POLL_MS = 500
 
 EventId = int | str
@@ -73,7 +75,7 @@ def _predictions(consumer: Any, wanted: Version, since_ms: int, most: int) -> It
     for record in _records(consumer, wanted.topic, since_ms, most):
         try:
             prediction = _decode(record.value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError):  # what is no prediction is of no version
+        except UNREADABLE:  # what is no prediction is of no version
             continue
         if (prediction.receipt.model, prediction.receipt.version) == (wanted.model, wanted.version):
             yield record.key or str(prediction.event_id).encode(), prediction

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import msgspec
 import structlog
 from kafka import TopicPartition
 
 from features.errors import StackError
 from schemas.alarm import Alarm
-from schemas.codec import decode_alarm, encode
+from schemas.codec import UNREADABLE, decode_alarm, encode
 from schemas.topics import ALARMS
 from serving.monitor.state import State
 
@@ -66,7 +65,7 @@ class Outbox:
                 raise StackError(f"alarms are written once; {ALARMS.name} could not be read back; start the monitor again")
             for records in self._consumer.poll(timeout_ms=POLL_MS).values():
                 for record in records:
-                    with suppress(msgspec.DecodeError, UnicodeDecodeError):  # nobody else's is one of ours
+                    with suppress(*UNREADABLE):  # nobody else's is one of ours
                         alarm: Alarm = decode_alarm(record.value or b"")
                         found.add((alarm.id, alarm.state))
         self._consumer.unsubscribe()

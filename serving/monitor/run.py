@@ -27,6 +27,7 @@ from kafka.errors import KafkaError
 from features.errors import StackError
 from features.inputs.reference import Reference
 from features.signals import stopped_by_signals
+from schemas.codec import UNREADABLE
 from schemas.kafka.group import group_consumer
 from schemas.topics import predictions
 from serving.log_lines import log_as_json
@@ -203,7 +204,7 @@ class Loop:
         for record in records:
             try:
                 found = _decode(record.value or b"")
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except UNREADABLE:
                 state.unreadable += 1
                 continue
             receipt = found.receipt

@@ -10,6 +10,7 @@ import msgspec
 from features.inputs.columns import window_types
 from features.plan import ColumnType, Plan
 from schemas import Reason
+from schemas.codec import UNREADABLE
 
 # Bounded, so that a number which neither JSON's other readers nor an entity key can hold is refused as it comes in.
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -61,7 +62,7 @@ def decoder(plan: Plan, event: Sequence[str], windows: Sequence[str]) -> Callabl
             raise UnscorableError("the record has no value")
         try:
             message = decode_json(value)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise _of_other_plan(value, ours) or UnscorableError(str(error)) from None
         if message.plan != ours:
             raise OtherPlanError(message.plan, ours)
@@ -108,6 +109,6 @@ def _of_other_plan(value: bytes, ours: str) -> OtherPlanError | None:
     """Why a record of another plan cannot be scored; None where the plan is ours, or not to be read."""
     try:
         theirs = msgspec.json.decode(value, type=_PlanOnly).plan
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
     return OtherPlanError(theirs, ours) if theirs != ours else None
