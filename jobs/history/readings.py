@@ -94,7 +94,10 @@ def _stored_whole(name: str, wanted: ColumnType, found: str) -> Reading | None:
     rule = "is a whole number of 64 bits"
     if found in FLOATS:
         whole = f"{name} = trunc({name}) AND abs({name}) < {FLOATS[found]}"
-        return Reading(f"CASE WHEN {whole} THEN CAST({name} AS BIGINT) END", f"{rule}; a {found.lower()} holds them below 2^53")
+        bits = FLOATS[found].bit_length() - 1
+        return Reading(
+            f"CASE WHEN {whole} THEN CAST({name} AS BIGINT) END", f"{rule}; a {found.lower()} holds them below 2^{bits}"
+        )
     if found in {"UBIGINT", "HUGEINT", "UHUGEINT"}:
         return Reading(f"TRY_CAST({name} AS BIGINT)", rule)
     if found.startswith("DECIMAL"):

@@ -120,6 +120,20 @@ def test_what_pandas_writes_is_read(tmp_path: Path) -> None:
         assert history(NUM, tmp_path / f"num.{suffix}") == expected
 
 
+@pytest.mark.parametrize(("kind", "least"), [(pa.float32(), 24), (pa.float64(), 53)])
+def test_whole_numbers_in_floats_are_read_as_far_as_these_count(tmp_path: Path, kind: pa.DataType, least: int) -> None:
+    """Up to there each is told from the next; the error says how far that is."""
+    path = tmp_path / "num.parquet"
+    for number, good in ((2**least - 1, True), (2**least, False)):
+        pq.write_table(pa.table({"id": [1], "at": [NOW], "k": ["a"], "n": pa.array([number], kind)}), path)
+        source = source_of("id long, at timestamp, k string, n long", "num")
+        if good:
+            assert history(source, path)[0]["n"] == number
+        else:
+            with pytest.raises(SettingError, match=rf"column 'n' is a whole number .* holds them below 2\^{least}; got"):
+                history(source, path)
+
+
 def test_a_file_without_rows_has_none(tmp_path: Path) -> None:
     """Whatever types its columns have."""
     pd.DataFrame(columns=[*ROW]).to_parquet(tmp_path / "num.parquet")
