@@ -59,11 +59,12 @@ def _text(given: bytes) -> str:
 
 
 def _value(given: bytes) -> msgspec.Raw | str:
+    text = _text(given)
     try:
-        msgspec.json.decode(given)
+        msgspec.json.decode(given, type=msgspec.Raw)  # which takes a number that no double holds
         return msgspec.Raw(msgspec.json.format(given, indent=-1))  # in one line
     except (msgspec.DecodeError, RecursionError):
-        return _text(given)
+        return text
 
 
 def without_repeats(dead_letters: Iterable[Any]) -> Iterator[Any]:

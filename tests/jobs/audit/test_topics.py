@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import closing
 
@@ -40,6 +41,13 @@ def test_a_topic_is_read_from_a_time_on(client: dict[str, str]) -> None:
     assert sorted(int(record.value) for record in topics.read(client, TOPIC, WRITTEN_MS + 54_500)) == [55, 56, 57, 58, 59]
     assert list(topics.read(client, TOPIC, WRITTEN_MS + 10**9)) == []
     assert list(topics.read(client, "no-such-topic", 5)) == []
+
+
+def test_an_event_has_its_key_to_the_last_digit() -> None:
+    """However it is written, and whatever else the producer has written beside it."""
+    written = b'{"k": 9.007199254740993e15, "n": -3.0, "d": 0.5, "more": [1e400, 1e99999999999999999999]}'
+    event = topics.decoded(topics.decode_event, written)
+    assert event == {"k": 9_007_199_254_740_993, "n": -3, "d": 0.5, "more": [math.inf, math.inf]}
 
 
 def test_a_topic_is_read_from_the_newest_back(client: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
