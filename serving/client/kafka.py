@@ -10,10 +10,9 @@ import msgspec
 from kafka import KafkaProducer, TopicPartition
 
 from schemas import topics
-from schemas.codec import decode_prediction
 from schemas.kafka.consumer import KafkaConsumer
 from schemas.places import offsets_of, place_text
-from serving.client.received import Received
+from serving.client.received import Received, received
 
 POLL_MS = 500
 RECORDS = 1000
@@ -72,7 +71,7 @@ class KafkaClient:
                     for record in records:
                         offsets[part.partition] = record.offset + 1
                         if record.value is not None:
-                            yield Received(place_text(offsets), decode_prediction(record.value))
+                            yield from received(place_text(offsets), record.value)
 
 
 def _wait(sent: list[Any]) -> None:
