@@ -84,8 +84,7 @@ def _plan(project: Path, settings: Settings, service: str, plan: str) -> Check:
 
 
 def _pairs(project: Path, settings: Settings, service: str, production: Placed, candidate: Placed, alias: str) -> list[Pair]:
-    from kafka import KafkaConsumer
-
+    from schemas.kafka.consumer import KafkaConsumer
     from serving.kafka.traffic import Version, pairs
 
     one = Version(predictions(service).name, production.model, production.version)

@@ -30,7 +30,7 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
 }
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding a record raises that is no message, whoever wrote it; the last is of JSON that is nested too deep."""
+"""What decoding raises: of what is no JSON or another message, no UTF-8, or too deep. Anybody may write to a topic."""
 
 encode = msgspec.json.Encoder().encode
 decode_features = msgspec.json.Decoder(FeatureVector).decode

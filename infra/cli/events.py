@@ -158,9 +158,12 @@ def send(
 def _records(reader: dict[str, Any], topic: str, from_beginning: bool) -> Iterator[Any]:
     from contextlib import closing
 
-    from kafka import KafkaConsumer, TopicPartition
+    from kafka import TopicPartition
 
-    with closing(KafkaConsumer(**reader, enable_auto_commit=False)) as consumer:
+    from schemas.kafka.consumer import KafkaConsumer
+
+    # earliest: what retention deletes while it is read is passed over, and not all up to the end
+    with closing(KafkaConsumer(**reader, enable_auto_commit=False, auto_offset_reset="earliest")) as consumer:
         consumer.assign([TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()])
         (consumer.seek_to_beginning if from_beginning else consumer.seek_to_end)()
         while True:

@@ -12,13 +12,13 @@ from rich.text import Text
 
 from features.times import moment_text, short_duration_text
 from infra.cli import show
-from schemas.codec import decode_dead_letter, decode_features, decode_late_row, decode_prediction
+from schemas.codec import UNREADABLE, decode_dead_letter, decode_features, decode_late_row, decode_prediction
 from schemas.topics import DEAD_LETTERS, FEATURES, LATE_ROWS, PREDICTIONS
 
 Line = Callable[[Any], Text | str]
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)
-"""What decoding raises of a record that is of another kind, has bytes that are no text, is too deep, or has no value."""
+OTHERS = (*UNREADABLE, TypeError)
+"""What decoding raises of a record that is of another kind, or has no value."""
 BAR = 10
 """Characters of a score's bar."""
 REMEMBERED = 100_000
@@ -59,11 +59,12 @@ def _text(given: bytes) -> str:
 
 
 def _value(given: bytes) -> msgspec.Raw | str:
+    text = _text(given)
     try:
-        msgspec.json.decode(given)
+        msgspec.json.decode(given, type=msgspec.Raw)  # which takes a number that no double holds
         return msgspec.Raw(msgspec.json.format(given, indent=-1))  # in one line
     except (msgspec.DecodeError, RecursionError):
-        return _text(given)
+        return text
 
 
 def without_repeats(dead_letters: Iterable[Any]) -> Iterator[Any]:
@@ -90,7 +91,7 @@ def _prediction(record: Any) -> Text:
     """Event time, event id, score as a bar, model and version, and the milliseconds from the event to its prediction."""
     try:
         prediction = decode_prediction(record.value)
-    except UNREADABLE:
+    except OTHERS:
         return _plain(record)
     colour = "red" if prediction.score >= 0.5 else "yellow" if prediction.score >= 0.1 else "green"
     filled = round(max(0.0, min(1.0, prediction.score)) * BAR)
@@ -113,7 +114,7 @@ def _reasons(incomplete: Mapping[str, str]) -> str:
 def _features(record: Any) -> Text:
     try:
         vector = decode_features(record.value)
-    except UNREADABLE:
+    except OTHERS:
         return _plain(record)
     views: dict[str, list[str]] = {}
     for name, value in vector.features.items():
@@ -129,7 +130,7 @@ def _features(record: Any) -> Text:
 def _dead_letter(record: Any) -> Text:
     try:
         letter = decode_dead_letter(record.value)
-    except UNREADABLE:
+    except OTHERS:
         return _plain(record)
     origin = f"{letter.origin.topic}/{letter.origin.partition}@{letter.origin.offset}"
     value = "" if letter.value is None else letter.value[:120].decode(errors="replace")
@@ -146,7 +147,7 @@ def _late_row(record: Any) -> Text:
     """Event time, view, how late, what it would have changed, and where the row lies."""
     try:
         row = decode_late_row(record.value)
-    except UNREADABLE:
+    except OTHERS:
         return _plain(record)
     return Text.assemble(
         (f"{moment_text(row.event_time)}  ", "dim"),

@@ -59,7 +59,9 @@ def of_topic(client: Mapping[str, Any], topic: str) -> Look:
 
 
 def _newest(client: Mapping[str, Any], topic: str) -> Iterator[Any]:
-    from kafka import KafkaConsumer, TopicPartition
+    from kafka import TopicPartition
+
+    from schemas.kafka.consumer import KafkaConsumer
 
     with closing(KafkaConsumer(**client, enable_auto_commit=False)) as consumer:
         places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]

@@ -40,7 +40,7 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
             if not self._token or self._clock() >= self._until:
                 began, reply = self._clock(), self._ask()
                 self._token = reply["access_token"]
-                self._until = began + FRESH * float(reply.get("expires_in", 0))
+                self._until = began + FRESH * float(reply.get("expires_in") or 0)
             return self._token
 
     def _ask(self) -> dict[str, Any]:
@@ -53,6 +53,6 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
                 reply: dict[str, Any] = json.load(response)
         except (OSError, ValueError) as error:
             raise SaslAuthenticationFailedError(f"kafka.oauth_token_url, {self._url}, gave no token: {error}") from None
-        if "access_token" not in reply:
+        if not isinstance(reply, dict) or not reply.get("access_token"):
             raise SaslAuthenticationFailedError(f"kafka.oauth_token_url, {self._url}, gave no access_token")
         return reply

@@ -7,11 +7,13 @@ from contextlib import closing, suppress
 from typing import Any
 
 import msgspec
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 
 from features.inputs.batch_rows import STALE_MS
 from features.plan import BatchView, Plan
 from features.times import duration_text, short_duration_text
+from schemas.codec import UNREADABLE
+from schemas.kafka.consumer import KafkaConsumer
 
 NEWEST = 1000
 """Predictions that are looked at, of all partitions together."""
@@ -49,7 +51,7 @@ def newest(client: Mapping[str, Any], topic: str, count: int = NEWEST) -> list[T
             if not polled:
                 break
             for record in (record for records in polled.values() for record in records):
-                with suppress(msgspec.DecodeError):  # no prediction
+                with suppress(*UNREADABLE):  # no prediction
                     found.append(decode(record.value or b""))
     return found
 

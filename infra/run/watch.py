@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, TopicPartition
 
 from features.errors import StackError
 from features.plan import Plan
@@ -20,6 +20,7 @@ from jobs.audit.topics import READER, between, rows_of
 from jobs.stream.topics import committed
 from schemas import FeatureVector
 from schemas.codec import decode_features, decode_late_row
+from schemas.kafka.consumer import KafkaConsumer
 from schemas.topics import DEAD_LETTERS, LATE_ROWS
 
 RECENT = 5_000

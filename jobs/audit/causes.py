@@ -19,7 +19,7 @@ from jobs.audit.beginning import Beginning
 from jobs.audit.comparison import BEGAN_EMPTY, CAUSES, UNEXPLAINED, Cause
 from jobs.audit.ledger import Ledger, Place
 from jobs.audit.served import Served
-from jobs.audit.values import Difference, kinds_of
+from jobs.audit.values import Difference, in_json, kinds_of
 
 LedgerOf = Callable[[set[Place]], Ledger]
 """Gives the ledger of some places: there may be more of it than memory."""
@@ -129,7 +129,7 @@ class _Span:
             cause = min(causes, key=CAUSES.index)
             return BEGAN_EMPTY if cause == UNEXPLAINED and self._beginning.gives(event.served, one.feature) else cause
         given = {name: value for name, value in served.items() if value is not None}
-        if self._again(event, view, given)[one.feature] != [one.ours]:
+        if in_json(self._again(event, view, given)[one.feature]) != [one.ours]:
             return UNEXPLAINED
         return max(causes, key=CAUSES.index, default=None)
 

@@ -64,7 +64,8 @@ class History(msgspec.Struct, frozen=True):
         source, spine = plan.source(stage.source), plan.spine_source
         at, own = event[spine.time], event[spine.event_id]
         found = self._of_key(source, stage, event, Span(at - 2 * stage.longest_ms, at + stage.longest_ms // 4 + 1))
-        if source.name == spine.name and own not in [row[0] for row in found]:
+        if source.name == spine.name and (own, at) not in [row[:2] for row in found]:
+            found = [row for row in found if row[0] != own]  # of another time: the event is counted once
             mine = (own, at, *(event.get(name) for name in stage.columns))  # history lacks it: it is its newest row
             place = sum(row[1] <= at for row in found)
             found.insert(place, mine)

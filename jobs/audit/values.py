@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -24,9 +25,18 @@ def kinds_of(plan: Plan) -> dict[str, Kind]:
 
 
 def true_values(table: pa.Table, plan: Plan, names: Sequence[str]) -> dict[str, list[Any]]:
-    """History's values of features, or of a list's columns, as the scorer has them."""
+    """History's values of features, or of a list's columns, as a receipt has them."""
     arrays = input_arrays(table, plan, names) if names else {}
-    return {name: to_list(pa.chunked_array([array])) for name, array in arrays.items()}
+    return {name: in_json(to_list(pa.chunked_array([array]))) for name, array in arrays.items()}
+
+
+def in_json(values: Sequence[Any]) -> list[Any]:
+    """Values as JSON has them: null for NaN and infinities, which an on-demand function may give.
+
+    >>> in_json([1, 0.5, None, math.nan, math.inf])
+    [1, 0.5, None, None, None]
+    """
+    return [None if isinstance(value, float) and not math.isfinite(value) else value for value in values]
 
 
 class Difference(NamedTuple):

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import duckdb
 
@@ -48,7 +48,7 @@ def address(written: Written) -> Address:
     parts = urlsplit(str(written))
     if parts.scheme not in DRIVERS:
         raise SettingError(f"a table is of {', '.join(DRIVERS)}; got {shown(written)}; export it to Parquet")
-    if parts.password is not None or "password" in dict(parse_qsl(parts.query, keep_blank_values=True)):
+    if parts.password is not None or shown(written) != str(written):
         raise SettingError(f"a password is in the environment alone; got one in {shown(written)}; set PGPASSWORD instead")
     if not parts.fragment:
         raise SettingError(f"a table is named after '#'; got {shown(written)}; write {shown(written)}#orders, say")

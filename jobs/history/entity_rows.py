@@ -15,6 +15,8 @@ from features.plan import ColumnType
 EVENT_TIMESTAMP = "event_timestamp"
 """Feast's name of the column with the time of a row."""
 PER_MS = {"us": 1_000, "ns": 1_000_000}
+NUMBERS = {"integer", "floating", "decimal", "boolean", "integer-na", "mixed-integer", "mixed-integer-float"}
+"""As pandas calls the types of a column's values: it would take them for nanoseconds."""
 
 
 def time_column(frame: pd.DataFrame) -> str:
@@ -35,6 +37,12 @@ def times(frame: pd.DataFrame, name: str) -> pa.Array:
     """A column of times, of any zone and unit, as UTC milliseconds, finer digits cut off; without a zone it is UTC."""
     column = frame[name]
     if not pd.api.types.is_datetime64_any_dtype(column):
+        kind = pd.api.types.infer_dtype(column)
+        if kind in NUMBERS and not column.isna().all():
+            raise SettingError(
+                f"entity rows: column '{name}' has times; got {kind} numbers, which could be of any unit; "
+                f"make times of it, with pandas.to_datetime({name}, unit='ms', utc=True), say"
+            )
         try:
             column = pd.to_datetime(column, utc=True)
         except (TypeError, ValueError) as error:

@@ -24,6 +24,7 @@ from features.times import ALWAYS, Span, out_of_bounds
 from jobs.history.json_lines import FAULT
 from jobs.history.places import Place, Written, place
 from jobs.history.readings import (
+    FINITE_TIME,
     FLOATS,
     INTEGERS,
     NUMBER,
@@ -269,7 +270,7 @@ def _reading(source: Source, column: Column, types: Mapping[str, str], there: Pl
 
 def _as_it_is(name: str, found: str) -> Reading:
     if found in TIMES:
-        return Reading(milliseconds(quoted(name), found))
+        return Reading(milliseconds(quoted(name), found), FINITE_TIME)
     if found == "DATE":
         return Reading(f"epoch_ms({quoted(name)})")
     if found in FLOATS:

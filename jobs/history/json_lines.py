@@ -15,11 +15,10 @@ import pyarrow.compute as pc
 
 from features.plan import Column
 from jobs.history.places import opened
+from schemas.codec import UNREADABLE
 
 BATCH = 8192
 TEXT, LINE, FAULT, FILE = "_text", "_line", "_fault", "_file"
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding a line raises: of what is no JSON, no UTF-8, or too deep."""
 
 
 class JsonLines:

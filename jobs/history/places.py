@@ -69,9 +69,13 @@ def kind_of(written: Written) -> Kind:
 
 
 def shown(written: Written) -> str:
-    """``written`` without the password that a URL may hold."""
-    without = re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:…@", str(written))
-    return re.sub(r"([?&]password=)[^&#]*", r"\1…", without)
+    """``written`` without the password that a URL may hold, whatever characters it has.
+
+    >>> shown("postgresql://me:a/b@c@host:5432/x?sslpassword=d#y")
+    'postgresql://me:…@host:5432/x?sslpassword=…#y'
+    """
+    without = re.sub(r"(://[^/@:]*):.*@", r"\1:…@", str(written))
+    return re.sub(r"([?&](?:ssl)?password=)[^&#]*", r"\1…", without)
 
 
 def place(written: Written, what: str) -> Place:

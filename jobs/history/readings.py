@@ -40,6 +40,8 @@ ISO = (
     r"(Z|[+-](0[0-9]|1[0-7]):[0-5][0-9](:[0-5][0-9])?|[+-]18:00)"
 )
 """A time with its offset, in capitals."""
+FINITE_TIME = "is a time, and none without end"
+"""PostgreSQL has infinite times; to DuckDB the last number of 64 bits is one."""
 LARGEST = 400
 """Digits that a number may have written out: more than any column has room for."""
 
@@ -94,7 +96,10 @@ def _stored_whole(name: str, wanted: ColumnType, found: str) -> Reading | None:
     rule = "is a whole number of 64 bits"
     if found in FLOATS:
         whole = f"{name} = trunc({name}) AND abs({name}) < {FLOATS[found]}"
-        return Reading(f"CASE WHEN {whole} THEN CAST({name} AS BIGINT) END", f"{rule}; a {found.lower()} holds them below 2^53")
+        bits = FLOATS[found].bit_length() - 1
+        return Reading(
+            f"CASE WHEN {whole} THEN CAST({name} AS BIGINT) END", f"{rule}; a {found.lower()} holds them below 2^{bits}"
+        )
     if found in {"UBIGINT", "HUGEINT", "UHUGEINT"}:
         return Reading(f"TRY_CAST({name} AS BIGINT)", rule)
     if found.startswith("DECIMAL"):
@@ -122,7 +127,7 @@ def _stored_decimal(name: str, wanted: ColumnType, found: str) -> Reading | None
 
 
 def _stored_time(name: str, wanted: ColumnType, found: str) -> Reading | None:
-    return Reading(milliseconds(name, found)) if found in TIMES else _stored_whole(name, wanted, found)
+    return Reading(milliseconds(name, found), FINITE_TIME) if found in TIMES else _stored_whole(name, wanted, found)
 
 
 def _stored_as(kind: str) -> Callable[[str, ColumnType, str], Reading | None]:

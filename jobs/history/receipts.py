@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from features.errors import SettingError
-from jobs.history.json_lines import UNREADABLE
 from jobs.history.places import Written, opened, place
 from jobs.history.served import Record
+from schemas.codec import UNREADABLE
 
 
 class _Line(msgspec.Struct):

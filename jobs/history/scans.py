@@ -20,6 +20,8 @@ CSV_OPTIONS = (
     "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false"
 )
 """One dialect, and nothing is guessed: an empty field is null, a text that is empty has its quotes."""
+SAID = 200
+"""Characters of a line of what DuckDB says."""
 
 
 def misfit(path: str, what: str, rule: str, got: str, advice: str) -> SettingError:
@@ -36,7 +38,8 @@ def readable(there: Place) -> Iterator[None]:
         raise
     except (duckdb.Error, OSError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise SettingError(f"{there.text} cannot be read: {', '.join(lines[:4])}; fix or replace it") from None
+        said = [line if len(line) <= SAID else f"{line[:SAID]}…" for line in lines[:4]]  # the line of a CSV may be of any length
+        raise SettingError(f"{there.text} cannot be read: {', '.join(said)}; fix or replace it") from None
 
 
 @contextmanager

@@ -37,7 +37,7 @@ from jobs.history.queries import (
 from jobs.history.scans import within_memory
 from jobs.history.tables import create_table
 from schemas import Prediction
-from schemas.codec import decode_prediction, encode
+from schemas.codec import UNREADABLE, decode_prediction, encode
 
 AT_ONCE = 20_000
 """Rows of a table that are in Python's memory at once."""
@@ -174,7 +174,7 @@ def _add_receipts(connection: duckdb.DuckDBPyConnection, plan: Plan, records: It
 def _prediction(record: Record, rule: str) -> Prediction:
     try:
         return decode_prediction(record.value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise SettingError(f"{record.where}: {rule}, docs/messages.md; got {error}; leave it out") from None
 
 

@@ -28,6 +28,7 @@ from features.times import ALWAYS, EVENT_TIMES, EventTimes, Span
 from jobs.history.files import RESOURCES
 from jobs.history.places import Written, located
 from jobs.ingest.event_files import Feed, read
+from schemas.topics import LONGEST_BYTES
 
 WINDOW = 20_000
 """Events sent and not yet acknowledged: kafka-python 3.0 has no buffer_memory to hold a producer back."""
@@ -145,7 +146,8 @@ def publish(
     """
     linger = 0 if due else 20  # ms
     # acks="all" and idempotence, kafka-python's default, keep order over retries; measured, they cost nothing here.
-    producer = KafkaProducer(**client, acks="all", linger_ms=linger, batch_size=BATCH_BYTES, partitioner=KeyPartitioner())
+    options = {"acks": "all", "linger_ms": linger, "batch_size": BATCH_BYTES, "max_request_size": LONGEST_BYTES}
+    producer = KafkaProducer(**client, **options, partitioner=KeyPartitioner())
     sending = _Sending(producer, on_progress, skipped)
     began = time.monotonic()
     with closing(producer):

@@ -40,7 +40,7 @@ from jobs.history.scans import within_memory
 from jobs.history.served import Record, add_predictions, fill_table
 from jobs.history.tables import File, create_table
 from schemas import Prediction
-from schemas.codec import decode_outcome, encode
+from schemas.codec import UNREADABLE, decode_outcome, encode
 
 PREDICTED, WRITTEN = "_predicted", "_written"
 SAID = {
@@ -173,7 +173,7 @@ def _add_outcomes(connection: duckdb.DuckDBPyConnection, records: Iterable[Recor
 def _written(number: int, record: Record) -> dict[str, Any]:
     try:
         outcome = decode_outcome(record.value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise SettingError(f"{record.where}: it is no outcome, docs/messages.md; got {error}; leave it out") from None
     return {"_number": number, **msgspec.structs.asdict(outcome), "event_id": str(outcome.event_id)}
 

@@ -7,13 +7,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 
 from features.plan import Plan, Source
 from features.times import EventTimes
 from jobs.stream.backfill import recorded
 from jobs.stream.files import kept
 from jobs.stream.topics import SAMPLE, Partitions, Sources
+from schemas.kafka.consumer import KafkaConsumer
 
 
 def began_empty(checkpoints: Path, plan: Plan) -> bool:

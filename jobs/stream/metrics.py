@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import structlog
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -22,6 +22,7 @@ from features.exposition import exposed
 from features.outcomes import AnyJob
 from jobs.stream.config import StreamConfig
 from jobs.stream.watch import Watch
+from schemas.kafka.consumer import KafkaConsumer
 
 log = structlog.get_logger()
 

@@ -19,9 +19,9 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource
-from kafka.errors import CorruptRecordError, KafkaError
+from kafka.errors import KafkaError
 
 from features.errors import StackError
 from features.outcomes import AnyJob
@@ -30,6 +30,8 @@ from features.seam import Seam
 from features.times import EventTimes, to_ms
 from jobs.stream.config import StreamConfig
 from jobs.stream.files import keep, kept, sources_file
+from schemas.codec import UNREADABLE
+from schemas.kafka.consumer import KafkaConsumer
 
 SAMPLE = 1000
 """Records at an end of a partition that say what time it is there, and how far out of order."""
@@ -222,12 +224,7 @@ class Partitions:
         self._consumer.assign([place])
         self._consumer.seek(place, begin)
         while self._consumer.position(place) < end:
-            try:
-                polled = self._consumer.poll(timeout_ms=POLL_MS)
-            except CorruptRecordError:  # to kafka-python 3.0.12 a header's name that is no UTF-8; Flink reads the record
-                self._consumer.seek(place, self._consumer.position(place) + 1)
-                continue
-            for record in polled.get(place, ()):
+            for record in self._consumer.poll(timeout_ms=POLL_MS).get(place, ()):
                 if record.offset < end:
                     yield record.value
 
@@ -241,7 +238,7 @@ def event_time(value: bytes | None, column: str) -> int | None:
     try:
         at = msgspec.json.decode(value or b"")[column]
         moment = datetime.fromisoformat(at) if isinstance(at, str) else None
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, LookupError, TypeError):
+    except (*UNREADABLE, ValueError, LookupError, TypeError):
         return None
     if moment is not None:
         return to_ms(moment) if moment.tzinfo else None

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 import structlog
-from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
 from schemas import Origin
+from schemas.codec import UNREADABLE
+from schemas.kafka.consumer import KafkaConsumer
 from schemas.kafka.newest import newest_letters
 
 SECONDS = 20.0
@@ -48,5 +49,5 @@ def _letters(client: Mapping[str, Any]) -> Iterator[_Letter]:
     decode = msgspec.json.Decoder(_Letter).decode
     with closing(KafkaConsumer(**client, enable_auto_commit=False)) as consumer:
         for value in newest_letters(consumer, SECONDS):
-            with suppress(msgspec.DecodeError, UnicodeDecodeError):  # what is no dead letter is of no record
+            with suppress(*UNREADABLE):  # what is no dead letter is of no record
                 yield decode(value or b"")

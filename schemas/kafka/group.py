@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kafka import KafkaConsumer
+from schemas.kafka.consumer import KafkaConsumer
 
 
 def group_consumer(

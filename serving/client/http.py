@@ -17,7 +17,7 @@ import urllib3
 from schemas import FetchedPrediction, Origin, Prediction
 from serving.client import sse
 from serving.client.errors import UnavailableError, error_of
-from serving.client.received import Received
+from serving.client.received import Received, received
 
 BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 PAUSE, LONGEST_PAUSE = 0.2, 5.0
@@ -156,7 +156,7 @@ class Client:
                     after = event.id
                     if event.data:
                         failed = 0
-                        yield Received(event.id, msgspec.json.decode(event.data, type=Prediction))
+                        yield from received(event.id, event.data)
                 if until_end:
                     return
             except urllib3.exceptions.HTTPError as error:

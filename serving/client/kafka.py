@@ -7,12 +7,12 @@ from contextlib import closing
 from typing import Any, Literal
 
 import msgspec
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer, TopicPartition
 
 from schemas import topics
-from schemas.codec import decode_prediction
+from schemas.kafka.consumer import KafkaConsumer
 from schemas.places import offsets_of, place_text
-from serving.client.received import Received
+from serving.client.received import Received, received
 
 POLL_MS = 500
 RECORDS = 1000
@@ -35,7 +35,8 @@ class KafkaClient:
         ``key`` is the column by which a topic with several partitions is parted (docs/messages.md).
         """
         count, sent = 0, list[Any]()
-        with closing(KafkaProducer(acks="all", enable_idempotence=True, linger_ms=5, **self._settings)) as producer:
+        options = {"acks": "all", "enable_idempotence": True, "linger_ms": 5, "max_request_size": topics.LONGEST_BYTES}
+        with closing(KafkaProducer(**{**options, **self._settings})) as producer:
             for event in events:
                 count += 1
                 name = None if key is None else str(event[key]).encode()
@@ -70,7 +71,7 @@ class KafkaClient:
                     for record in records:
                         offsets[part.partition] = record.offset + 1
                         if record.value is not None:
-                            yield Received(place_text(offsets), decode_prediction(record.value))
+                            yield from received(place_text(offsets), record.value)
 
 
 def _wait(sent: list[Any]) -> None:

@@ -13,10 +13,11 @@ from threading import Thread
 from typing import Any, NamedTuple
 
 import structlog
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaProducer
 from kafka.errors import AuthorizationError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from schemas import Origin
+from schemas.kafka.consumer import KafkaConsumer
 from schemas.kafka.newest import newest
 from serving.http.config import KafkaConfig
 from serving.http.event_rules import Event, EventRules, Refusal

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from kafka import KafkaConsumer
 from kafka.net.compat import KafkaNetClient
 
+from schemas.kafka.consumer import KafkaConsumer
 from serving.kafka.loop import FITS, CallersLoop, Loop
 
 LOOK_SECONDS = 0.02

@@ -100,6 +100,9 @@ class Delivery:
             try:
                 if self._lease.is_lost:
                     raise LostError
+                if not self._done:  # to commit nothing is no request, and so says nothing
+                    self._lease.lose()
+                    raise LostError
                 self._consumer.commit(_commits(self._done))
                 self._lease.renew(sent)
             except FencedInstanceIdError:

@@ -9,13 +9,14 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any, NamedTuple
 
 import structlog
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaProducer
 from kafka.errors import FencedInstanceIdError, KafkaError, KafkaTimeoutError
 
 from features.errors import StackError
 from features.plan import Plan
 from features.service import Service
 from features.signals import stopped_by_signals
+from schemas.kafka.consumer import KafkaConsumer
 from serving.kafka.clients import PollingConsumer, SendingClient, attend
 from serving.kafka.config import SENDER, ScorerConfig
 from serving.kafka.lease import Lease, LostError

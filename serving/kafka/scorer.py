@@ -26,7 +26,7 @@ from kafka import TopicPartition
 
 from features.errors import SettingError, StackError
 from features.plan import Plan
-from schemas.codec import encode
+from schemas.codec import UNREADABLE, encode
 from schemas.topics import DEAD_LETTERS, predictions, room
 from schemas.trace import carried
 from serving.kafka.batches import Batches, Record, prediction_of
@@ -62,7 +62,7 @@ class _Place(msgspec.Struct, gc=False):
     offset: int
 
 
-_place_of = msgspec.json.Decoder(_Place).decode
+_decode_place = msgspec.json.Decoder(_Place).decode
 
 
 class Scorer:
@@ -249,18 +249,24 @@ class Scorer:
             for record in of_one:
                 try:
                     message = decode(record.value)
+                    is_ours = turn is None or turn.has(*_place_of(message))
                 except UnscorableError as reason:
                     if not (isinstance(reason, OtherPlanError) and reason.plan in self._turns.others):
                         bad.append((record, reason))
                     continue
-                if turn is not None:
-                    event = _place_of(message.origin)
-                    if not turn.has(event.partition, event.offset):
-                        continue
-                if first_time(message.event_id):
+                if is_ours and first_time(message.event_id):
                     records.append(record)
                     messages.append(message)
         return records, messages, bad
+
+
+def _place_of(message: Any) -> tuple[int, int]:
+    """Partition and offset of the event. Raises `UnscorableError` where the message does not say."""
+    try:
+        place = _decode_place(message.origin)
+    except UNREADABLE as error:
+        raise UnscorableError(f"origin: {error}") from None
+    return place.partition, place.offset
 
 
 def _key(record: Any, message: Any) -> bytes:

@@ -139,11 +139,12 @@ class Watch:
         return bool(loaded and loaded.failed)
 
     def _hear(self) -> bool:
-        """Take note of what the loop has taken since, and tell it to the topic."""
+        """Take note of what the loop has taken since, and tell it to the topic; what cannot be told now is told later."""
         heard = False
         while self._news:
-            loaded, offsets = self._news.popleft()
+            loaded, offsets = self._news[0]
             self._note(loaded, {place.partition: offset for place, offset in offsets.items()})
+            self._news.popleft()
             heard = True
         return heard
 
@@ -159,9 +160,9 @@ class Watch:
                 places[lane.alias] = Place(lane.placed, lane.share, at, self._newest(lane.alias, seq), offsets)
         self._places = places
         told = [entry for entry in self._untold if entry.seq <= seq]
-        self._untold = [entry for entry in self._untold if entry.seq > seq]
         for entry in told:
             self._tell(entry, told, offsets, at)
+            self._untold.remove(entry)
 
     def _tell(self, entry: Entry, told: Sequence[Entry], offsets: dict[int, int], at: int) -> None:
         error = self._error_of(entry, told)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, TopicPartition
 
 from features.job import JobPlan
 from features.sql.flink.options import job_group
@@ -18,6 +18,7 @@ from infra.run.takeover.begin import state_of
 from infra.run.watch import reached
 from jobs.stream import beside
 from jobs.stream.topics import committed
+from schemas.kafka.consumer import KafkaConsumer
 
 LOOK_SECONDS = 0.25
 STUCK_SECONDS = 120.0

@@ -21,6 +21,7 @@ from features.errors import StackError
 from features.inputs.drift import psi_terms
 from features.inputs.reference import SCORE, Reference
 from schemas.alarm import Alarm
+from schemas.codec import UNREADABLE
 from schemas.features import Value
 from schemas.topics import predictions
 from serving.http.page import tail
@@ -215,5 +216,5 @@ def _predicted(value: bytes | None) -> _Predicted | None:
     """None for what is no prediction."""
     try:
         return _decode(value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None

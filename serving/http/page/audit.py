@@ -10,6 +10,7 @@ import msgspec
 
 from features.errors import StackError
 from schemas.audit_report import AuditReport
+from schemas.codec import UNREADABLE
 from schemas.late_row import LateRow
 from schemas.topics import LATE_ROWS
 from serving.http.page.kept import Kept
@@ -89,7 +90,7 @@ class AuditPanel:
         try:
             for record in self._tail.newest(LATE_ROWS.name, LOOKED_AT):
                 seen += 1
-                with suppress(msgspec.DecodeError, UnicodeDecodeError):  # no late row
+                with suppress(*UNREADABLE):  # no late row
                     row = _decode(record.value or b"")
                     if (row.source, row.view) in found:
                         found[row.source, row.view].append((row, record.timestamp))

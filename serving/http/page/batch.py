@@ -9,6 +9,7 @@ from contextlib import suppress
 import msgspec
 
 from features.plan import BatchView
+from schemas.codec import UNREADABLE
 from serving.http.page.panel import Empty, Panel
 from serving.http.page.sources import Sources
 from serving.http.page.tail import NO_KAFKA, Tail
@@ -75,7 +76,7 @@ class BatchPanel:
         self._tail = self._tail or Tail(sources.reader)
         found = []
         for record in self._tail.newest(plan.predictions_topic, LOOKED_AT):
-            with suppress(msgspec.DecodeError, UnicodeDecodeError):  # no prediction
+            with suppress(*UNREADABLE):  # no prediction
                 found.append(_decode(record.value or b""))
         if not found:
             return Empty(f"{plan.predictions_topic} has no prediction yet, and so none that used a batch row: publish events.")

@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 
 import msgspec
 
-from schemas.codec import decode_prediction
+from schemas.codec import UNREADABLE, decode_prediction
 from schemas.prediction import Prediction
 from serving.http.page.details import Detail, Parameters, whole
 from serving.http.page.panel import Empty, Panel
@@ -62,7 +62,7 @@ class FeedPanel:
         self._tail = self._tail or Tail(sources.reader)
         found = []
         for record in self._tail.newest(plan.predictions_topic, MOST):
-            with suppress(msgspec.DecodeError, UnicodeDecodeError):  # no prediction
+            with suppress(*UNREADABLE):  # no prediction
                 found.append(_seen(decode_prediction(record.value or b""), record.partition, record.offset))
         if not found:
             topic = plan.spine_source.topic
@@ -107,7 +107,7 @@ def receipt(sources: Sources, service: str, parameters: Parameters) -> Whole | E
         record = next(iter(tail.at(plan.predictions_topic, [place])), None)
     try:
         found = decode_prediction((record.value if record else None) or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return Empty(f"{plan.predictions_topic} does not have that prediction any more.")
     return Whole(found, {name: msgspec.json.encode(value).decode() for name, value in found.receipt.inputs.items()})
 

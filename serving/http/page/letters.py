@@ -19,6 +19,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 
 from features.errors import StackError
 from features.plan import Plan
+from schemas.codec import UNREADABLE
 from schemas.dead_letter import DeadLetter
 from schemas.features import Origin
 from schemas.topics import DEAD_LETTERS
@@ -113,7 +114,7 @@ def _letter(record: Any) -> Letter | None:
     """None for what is no dead letter."""
     try:
         found = _decode(record.value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
     value = found.value
     preview = "" if value is None else value[:PREVIEW].decode(errors="replace")
@@ -151,7 +152,7 @@ def _whole(record: Any) -> DeadLetter | None:
     """None for what is no dead letter."""
     try:
         return None if record is None else _decode(record.value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from features.errors import StackError
 from schemas.alarm import Alarm
+from schemas.codec import UNREADABLE
 from schemas.topics import ALARMS
 from serving.http.page.panel import Empty, Panel
 from serving.http.page.sources import Sources
@@ -100,7 +101,7 @@ class TimelinePanel:
         found: dict[str, Raised] = {}
         try:
             for record in sorted(self._tail.newest(ALARMS.name, LOOKED_AT), key=lambda one: one.offset):
-                with suppress(msgspec.DecodeError, UnicodeDecodeError):  # no alarm
+                with suppress(*UNREADABLE):  # no alarm
                     alarm = _decode(record.value or b"")
                     if alarm.service == service:
                         found[alarm.id] = _raised(alarm, found.get(alarm.id))

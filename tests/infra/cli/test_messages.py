@@ -111,6 +111,11 @@ def test_any_record_is_one_line_of_json(value: bytes | None) -> None:
         assert found["value"] in (value.decode(), json_of(value))
 
 
+def test_a_number_that_no_double_holds_is_json_all_the_same() -> None:
+    """The value is as it was written."""
+    assert messages.as_json(record(b'{"a": [1e999]}')).endswith('"value":{"a":[1e999]}}')
+
+
 @given(st.binary(max_size=50))
 def test_random_bytes_come_back(value: bytes) -> None:
     """From the key, of which nothing is taken for JSON."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka.errors import SaslAuthenticationFailedError
@@ -45,3 +46,21 @@ def test_an_endpoint_that_gives_none_is_named(endpoint: Tokens, secret: str, the
     with pytest.raises(SaslAuthenticationFailedError, match=rf"oauth_token_url, {url}, gave no token: .*{reason}") as caught:
         ClientCredentials(url, "me", secret).token()
     assert secret not in str(caught.value).replace(url, "")
+
+
+@pytest.mark.parametrize("reply", [{"access_token": "t", "expires_in": None}, {"access_token": "t"}])
+def test_a_token_without_a_life_is_used_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reply: Any) -> None:
+    """An endpoint need not say how long it holds."""
+    monkeypatch.setattr(Tokens, "reply", lambda tokens, login: reply)
+    tokens = Tokens(tmp_path, {})
+    with tokens.served():
+        assert ClientCredentials(tokens.url, "me", "mine").token() == "t"
+
+
+@pytest.mark.parametrize("reply", [{"access_token": ""}, ["t"]])
+def test_a_reply_without_a_token_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reply: Any) -> None:
+    """Whatever else it is."""
+    monkeypatch.setattr(Tokens, "reply", lambda tokens, login: reply)
+    tokens = Tokens(tmp_path, {})
+    with tokens.served(), pytest.raises(SaslAuthenticationFailedError, match="gave no access_token"):
+        ClientCredentials(tokens.url, "me", "mine").token()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -129,6 +130,20 @@ def test_an_on_demand_value_of_inputs_within_rule_7_does_not_differ() -> None:
     """A mean of doubles may be an ulp off, and what is made of it is off by what the function makes of that."""
     mean = 0.5 + 2**-52
     assert _causes(_served(values={MEAN: mean, RATIO: 12.0 + mean})) == {}
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_what_json_has_no_number_for_is_null_in_a_receipt(number: float) -> None:
+    """A function may give NaN or an infinity: that a receipt has null for it is no difference, and a value is one."""
+    functions = {"derived": lambda given: {"ratio": [number if n == 3 else 1.0 for n in given["n"]]}}
+    table = _table(1).set_column(_table(1).column_names.index(RATIO), RATIO, pa.array([number]))
+    for values, ledger, causes in (
+        ({RATIO: None}, {}, {}),
+        ({RATIO: 1.0}, {}, {RATIO: "unexplained"}),
+        ({RISK: 2, RATIO: 1.0}, _late(), {RISK: "late_row", RATIO: "late_row"}),
+    ):
+        found = Tally(PLAN, functions).add(table, [_served(values=values)], lambda places, ledger=ledger: ledger)
+        assert {difference.feature: cause for difference, cause in found} == causes
 
 
 def test_an_input_that_the_model_does_not_have_may_explain() -> None:

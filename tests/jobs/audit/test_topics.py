@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import closing
 
@@ -12,6 +13,7 @@ from infra.local.broker import Broker
 from jobs.audit import topics
 from jobs.audit.find import headers_of
 from schemas import Origin
+from tests.support.headers import NoText
 
 pytestmark = pytest.mark.stack
 
@@ -39,6 +41,13 @@ def test_a_topic_is_read_from_a_time_on(client: dict[str, str]) -> None:
     assert sorted(int(record.value) for record in topics.read(client, TOPIC, WRITTEN_MS + 54_500)) == [55, 56, 57, 58, 59]
     assert list(topics.read(client, TOPIC, WRITTEN_MS + 10**9)) == []
     assert list(topics.read(client, "no-such-topic", 5)) == []
+
+
+def test_an_event_has_its_key_to_the_last_digit() -> None:
+    """However it is written, and whatever else the producer has written beside it."""
+    written = b'{"k": 9.007199254740993e15, "n": -3.0, "d": 0.5, "more": [1e400, 1e99999999999999999999]}'
+    event = topics.decoded(topics.decode_event, written)
+    assert event == {"k": 9_007_199_254_740_993, "n": -3, "d": 0.5, "more": [math.inf, math.inf]}
 
 
 def test_a_topic_is_read_from_the_newest_back(client: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,3 +110,15 @@ def test_an_events_record_has_the_trace_that_it_was_published_by(broker: Broker,
         "other": "\N{REPLACEMENT CHARACTER}",
     }
     assert headers_of(client, Origin(topic, 0, 0)) == headers_of(client, Origin(topic, 0, 2)) == {}
+
+
+def test_a_header_whose_name_is_no_text_hides_no_record(broker: Broker) -> None:
+    """Kafka takes it, and the stream reads it: its record and those behind it in the batch are read here, too."""
+    topic = f"{TOPIC}-no-text"
+    broker.create_topics({topic: 1})
+    with closing(KafkaProducer(bootstrap_servers=broker.bootstrap, linger_ms=200)) as producer:
+        for number, name in enumerate(["a", NoText("x"), "b"]):
+            producer.send(topic, str(number).encode(), headers=[(name, b"1")], partition=0)
+    client = {"bootstrap_servers": broker.bootstrap}
+    assert [record.value for record in topics.read(client, topic)] == [b"0", b"1", b"2"]
+    assert headers_of(client, Origin(topic, 0, 1)) == {"a\ufffd": "1"}

@@ -225,6 +225,8 @@ def test_rows_by_sql(store: FeatureStore) -> None:
         (rows(NOON).drop(columns="buyer_id"), ["spend:count"], "got no column 'buyer_id'.*'spend'"),
         (rows(NOON, buyer_id="1"), ["spend:count"], "the key 'buyer_id' of 'spend' is int64; got string"),
         (rows(NOON, buyer_id=1.5), ["spend:count"], "the key 'buyer_id' of 'spend' is int64; got double"),
+        (rows(1_714_550_400_000), ["spend:count"], "column 'event_timestamp' has times; got integer numbers.*unit='ms'"),
+        (rows(1_714_550_400_000, "2024-05-01T08:00:00Z"), ["spend:count"], "'event_timestamp' has times; got mixed-integer"),
         (rows("yesterday"), ["spend:count"], "column 'event_timestamp' has times; got object"),
         ("SELECT 1 AS buyer_id, now() AS event_timestamp", ["rhythm:pause"], "columns of its request source; got no 'at'"),
         (rows(NOON), ["habits:orders"], "habits.parquet; got no such file.*headrace batch-views"),

@@ -120,6 +120,43 @@ def test_what_pandas_writes_is_read(tmp_path: Path) -> None:
         assert history(NUM, tmp_path / f"num.{suffix}") == expected
 
 
+@pytest.mark.parametrize(("kind", "least"), [(pa.float32(), 24), (pa.float64(), 53)])
+def test_whole_numbers_in_floats_are_read_as_far_as_these_count(tmp_path: Path, kind: pa.DataType, least: int) -> None:
+    """Up to there each is told from the next; the error says how far that is."""
+    path = tmp_path / "num.parquet"
+    for number, good in ((2**least - 1, True), (2**least, False)):
+        pq.write_table(pa.table({"id": [1], "at": [NOW], "k": ["a"], "n": pa.array([number], kind)}), path)
+        source = source_of("id long, at timestamp, k string, n long", "num")
+        if good:
+            assert history(source, path)[0]["n"] == number
+        else:
+            with pytest.raises(SettingError, match=rf"column 'n' is a whole number .* holds them below 2\^{least}; got"):
+                history(source, path)
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.timestamp("ns"), pa.timestamp("ns", "UTC")])
+@pytest.mark.parametrize("number", [2**63 - 1, -(2**63) + 1])
+def test_a_time_without_end_is_refused(tmp_path: Path, kind: pa.DataType, number: int) -> None:
+    """It would be null, though a value stands there; of a topic that no service reads, too."""
+    path = tmp_path / "num.parquet"
+    pq.write_table(pa.table({"id": [1], "at": [NOW], "k": ["a"], "since": pa.array([number], kind)}), path)
+    source = source_of("id long, at timestamp, k string, since timestamp", "num")
+    for reader in (history, published):
+        with pytest.raises(SettingError, match=r"row 1: column 'since' is a time, and none without end; got .*infinity"):
+            reader(source, path)
+    with pytest.raises(SettingError, match="column 'since' is a time, and none without end"):
+        list(read(Feed(path, "topic")))
+
+
+def test_what_duckdb_says_of_a_line_is_cut(tmp_path: Path) -> None:
+    """It shows the line, however long that is."""
+    path = tmp_path / "num.csv"
+    path.write_text(f"{','.join(ROW)}\n1,{'x' * 3_000_000}\n")
+    with pytest.raises(SettingError, match="cannot be read") as told:
+        history(NUM, path)
+    assert len(str(told.value)) < 1500
+
+
 def test_a_file_without_rows_has_none(tmp_path: Path) -> None:
     """Whatever types its columns have."""
     pd.DataFrame(columns=[*ROW]).to_parquet(tmp_path / "num.parquet")

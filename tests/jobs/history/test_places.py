@@ -209,6 +209,13 @@ def test_windows_of_queries_read_tables_too(shop: Path) -> None:
         ("sqlite://shop.db#x", r"an SQLite file has three slashes before its path; got sqlite://shop.db#x"),
         ("postgresql://me:hidden@127.0.0.1:1/x#y", r"a password is in the environment alone; got one in postgresql://me:…@127"),
         ("postgresql://me@h/x?password=hidden&a=b#y", r"a password is in the environment alone; got .*password=…&a=b#y; set PG"),
+        (
+            "postgresql://me:hidden/hidden@127.0.0.1:1/x#y",
+            r"a password is in the environment alone; got .*://me:…@127.0.0.1:1/x#y;",
+        ),
+        ("postgresql://me:hidden@hidden@h/x#y", r"a password is in the environment alone; got one in postgresql://me:…@h/x#y;"),
+        ("postgresql://me:hidden#hidden@h/x#y", r"a password is in the environment alone; got one in postgresql://me:…@h/x#y;"),
+        ("postgresql://me@h/x?sslpassword=hidden#y", r"a password is in the environment alone; got .*sslpassword=…#y; set PG"),
         ("postgresql://me@127.0.0.1:1/x#y", r"postgresql://me@127.0.0.1:1/x#y cannot be read: .*refused"),
     ],
 )

@@ -19,7 +19,7 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from kafka.partitioner.default import murmur2
 
-from features.errors import SettingError
+from features.errors import SettingError, StackError
 from features.plan import Column, ColumnType, Plan, Source, Stage, WindowFeature
 from features.times import Span
 from infra.local.broker import Broker
@@ -88,6 +88,17 @@ def test_a_key_stays_in_one_partition_and_in_order(broker: Broker, tmp_path: Pat
     for key, places in seen.items():
         assert {partition for partition, _ in places} == {(murmur2(key) & 0x7FFFFFFF) % 2}
         assert [number for _, number in places] == list(range(int(key), 3000, 3))
+
+
+@pytest.mark.stack
+def test_an_event_is_as_long_as_its_topic_takes(broker: Broker) -> None:
+    """More than kafka-python's own limit of 1 MiB, where the topic was made for it."""
+    broker.create_topics({"long": 1}, {"max.message.bytes": "2000000"})
+    client, long = {"bootstrap_servers": broker.bootstrap}, b'"%s"' % (b"x" * 1_500_000)
+    assert publish([Event(0, "long", None, long)], client).events == 1
+    assert consumed(broker, "long", 1)[0].value == long
+    with pytest.raises(StackError, match=r"MessageSizeTooLarge.*no event was sent"):
+        publish([Event(0, "long", None, long + long)], client)
 
 
 @pytest.mark.stack

@@ -19,6 +19,7 @@ from infra.config import GROUP
 from infra.local.broker import Broker
 from jobs.stream.topics import committed
 from tests.support.flink import Cluster
+from tests.support.headers import NoText
 from tests.support.streams import (
     PARTITIONS,
     await_checkpoint,
@@ -94,7 +95,7 @@ def test_the_newest_events_of_a_silent_stream_have_vectors(
 
 
 def test_a_header_whose_name_is_no_text_stops_no_job(broker: Broker, cluster: Cluster, small: Service, tmp_path: Path) -> None:
-    """Kafka takes such a record and Flink reads it, but kafka-python does not: a job that has read one starts again, too."""
+    """Kafka takes such a record and Flink reads it, so a job that has read one starts again."""
     plan = own_topics(broker, small.plan, mode="event_time")
     send(broker, plan, [(0, 0, T)])
     with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
@@ -108,16 +109,6 @@ def test_a_header_whose_name_is_no_text_stops_no_job(broker: Broker, cluster: Cl
         send(broker, plan, [(0, 3, T + 3)])
         await_vectors(broker, plan, 4, seconds=60)
     assert {v.event_id: v.features[COUNT] for v in vectors(broker, plan)} == {0: 1, 1: 2, 2: 3, 3: 4}
-
-
-class NoText(str):
-    """A name whose bytes are no UTF-8."""
-
-    __slots__ = ()
-
-    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
-        """As a producer asks for them."""
-        return b"\xff"
 
 
 def test_windows_whose_rows_kafka_deleted_unread_are_not_complete(

@@ -58,5 +58,8 @@ def test_predictions_are_read_on_from_any_place(broker: Broker) -> None:
     assert place is not None
     assert offsets_of(place) == {0: 50, 1: 50}
     assert list(client.predictions(service, until_end=True)) == []
+    with closing(KafkaProducer(bootstrap_servers=[broker.bootstrap])) as producer:
+        for value in (b"", b"{", b'{"event_id":"\xff"}', b"[" * 5000 + b"]" * 5000):  # no prediction: it is passed over
+            producer.send(f"predictions.{service}", value, partition=0)
     predict(100, 102)
     assert {one.prediction.event_id for one in islice(client.predictions(service, after=place), 2)} == {100, 101}

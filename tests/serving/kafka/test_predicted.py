@@ -190,3 +190,15 @@ def test_without_a_lease_kafka_is_asked_whose_the_partitions_are() -> None:
     wire.refusal = None
     with pytest.raises(LostError):
         delivery.check()
+
+
+def test_a_lease_that_ends_before_the_first_offset_is_known_is_lost() -> None:
+    """A scorer that was frozen as it was given its partitions has nothing to commit, and so cannot know that they are its own."""
+    wire = Wire()
+    delivery = wire.delivery()
+    wire.commit = lambda offsets: None  # type: ignore[method-assign]  # kafka-python's, of no offsets
+    wire.lease.renew(0.0)
+    wire.now = 9.0
+    with pytest.raises(LostError):
+        delivery.check()
+    assert not wire.lease.holds

@@ -54,15 +54,16 @@ def test_marks_of_transactions_do_not_keep_it_waiting(broker: Broker, isolation_
     assert {number for number in range(1, 6) if not predicted.first_time(number)} == known
 
 
-def test_what_is_no_prediction_is_passed_over(broker: Broker) -> None:
-    """Bytes that are no text, and JSON nested beyond what a decoder goes along with."""
+def test_what_is_no_prediction_keeps_no_scorer_from_starting(broker: Broker) -> None:
+    """Whatever its bytes are: anybody may write to a topic, and a scorer reads it back at every start."""
     topic = new_topic(broker)
+    deep = b'{"event_id":2,"x":' + b"[" * 2000 + b"]" * 2000 + b"}"
     with closing(KafkaProducer(bootstrap_servers=broker.bootstrap)) as producer:
-        for one in (b'{"event_id": "\xff"}', b'{"more": ' + b"[" * 100_000, value(7)):
-            producer.send(topic, value=one, partition=0)
-        producer.flush()
-    predicted = read(broker, topic, 10)
-    assert (len(predicted), predicted.first_time(7)) == (1, False)
+        for written in (b"", None, b'{"event_id":"\xff"}', deep, value(3)):
+            producer.send(topic, value=written, key=b"k", partition=0)
+    predicted = read(broker, topic, 1000)
+    assert len(predicted) == 1
+    assert not predicted.first_time(3)
 
 
 def new_topic(broker: Broker) -> str:

@@ -18,10 +18,12 @@ from features.feast.keys import Key, definition
 from features.plan import BatchView
 from infra.config import scorer_config
 from infra.local.broker import Broker
+from infra.local.stack.turns import write_turns
 from infra.settings import ScorerSettings
 from schemas import Origin
 from schemas.topics import DEAD_LETTERS, KAFKA_BYTES, dead_letter_value_bytes
 from serving.kafka.run import load
+from serving.kafka.turns import Turn, Turns
 from serving.models.admit import admit
 from serving.models.registry import Registry
 from serving.models.session import load_model
@@ -52,12 +54,13 @@ def test_bad_record_goes_to_dead_letters_and_its_neighbours_are_scored(handbook:
         "float": vector(plan, 102, event_columns={"amount": "much"}),
         "TypeError": vector(plan, 103, event_columns={"amount": None}),  # the on-demand function refuses null
         "Int64": vector(plan, 104, event_columns={"event_time": 2**63}),
+        "too deep": vector(plan, 105)[:-1] + b',"x":' + b"[" * 2000 + b"]" * 2000 + b"}",
     }
-    good = [vector(plan, event) for event in range(8)]
+    good = [vector(plan, event) for event in range(9)]
     woven = [value for pair in zip(good, [*bad.values(), None], strict=True) for value in pair][:-1]
     handbook.send([(0, value) for value in woven])
     with scoring(handbook):
-        predicted_once(handbook, range(8))
+        predicted_once(handbook, range(9))
         letters = sorted(handbook.dead_letters(len(bad)), key=lambda letter: letter.origin.offset)
     assert [(letter.reason, letter.origin, letter.value) for letter in letters] == [
         ("unscorable", Origin(plan.features_topic, 0, 2 * i + 1), value) for i, value in enumerate(bad.values())
@@ -70,6 +73,21 @@ def test_bad_record_goes_to_dead_letters_and_its_neighbours_are_scored(handbook:
     assert "float" in details[4]
     assert "TypeError" in details[5]
     assert "int" in details[6]
+    assert "recursion" in details[7]
+
+
+@pytest.mark.stack
+def test_vector_without_a_place_is_a_dead_letter_where_plans_take_turns(handbook: Setting, tmp_path: Path) -> None:
+    """Whose turn an event is cannot be told without it."""
+    plan = handbook.plan
+    write_turns(tmp_path, plan.service, Turns((Turn(plan.short_digest, "g", begins={0: 0}),)))
+    nowhere = vector(plan, 100).replace(b'"partition":0', b'"partition":"0"')
+    handbook.send([(0, nowhere), (0, vector(plan, 0))])
+    with scoring(handbook, msgspec.structs.replace(handbook.config(), turns=tmp_path)):
+        predicted_once(handbook, [0])
+        (letter,) = handbook.dead_letters(1)
+    assert (letter.reason, letter.value) == ("unscorable", nowhere)
+    assert "origin" in letter.detail
 
 
 @pytest.mark.stack
