@@ -36,6 +36,16 @@ PARTITIONS = 2
 END_SECONDS = 240
 
 
+class NoText(str):
+    """A name whose bytes are no UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        """As a producer asks for them."""
+        return b"\xff"
+
+
 def own_topics(
     broker: Broker,
     plan: Plan,

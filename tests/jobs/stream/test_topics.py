@@ -21,6 +21,7 @@ from jobs.stream.topics import committed
 from tests.support.flink import Cluster
 from tests.support.streams import (
     PARTITIONS,
+    NoText,
     await_checkpoint,
     await_vectors,
     late_rows,
@@ -108,16 +109,6 @@ def test_a_header_whose_name_is_no_text_stops_no_job(broker: Broker, cluster: Cl
         send(broker, plan, [(0, 3, T + 3)])
         await_vectors(broker, plan, 4, seconds=60)
     assert {v.event_id: v.features[COUNT] for v in vectors(broker, plan)} == {0: 1, 1: 2, 2: 3, 3: 4}
-
-
-class NoText(str):
-    """A name whose bytes are no UTF-8."""
-
-    __slots__ = ()
-
-    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
-        """As a producer asks for them."""
-        return b"\xff"
 
 
 def test_windows_whose_rows_kafka_deleted_unread_are_not_complete(
