@@ -143,17 +143,21 @@ class Processes:
         return bool(members)
 
     def rename(self, name: str, to: str) -> None:
-        """Have what was started as ``name`` be called ``to``, and so its log. What was called so is stopped."""
-        process = self.recorded(name)
+        """Have what was started as ``name`` be called ``to``, and so its log. What was called so is stopped.
+
+        Where a call was killed in between, the same call again does the rest: both names may be this process's by then.
+        """
+        process, other = self.recorded(name), self.recorded(to)
         if process is None:
             return
-        self.stop(to)
-        log, old = self.logs / f"{to}.log", Path(process.log)
-        if log.is_file():
-            log.replace(log.with_suffix(".before.log"))
-        if old.is_file():
-            old.replace(log)
-        self._record(msgspec.structs.replace(process, name=to, log=str(log)))
+        if other is None or other.mark != process.mark:
+            self.stop(to)
+            log, old = self.logs / f"{to}.log", Path(process.log)
+            if old.is_file():
+                if log.is_file():
+                    log.replace(log.with_suffix(".before.log"))
+                old.replace(log)
+            self._record(msgspec.structs.replace(process, name=to, log=str(log)))
         self.forget(name)
 
     def forget(self, name: str) -> None:

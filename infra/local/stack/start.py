@@ -115,6 +115,15 @@ def begin_kafka(project: Path, settings: Settings, on_step: OnStep = lambda step
             _launch(call, broker)
 
 
+def kafka(call: Call, before: Stack | None) -> str:
+    """Where Kafka is; the local one is started where it does not run."""
+    broker, address = _kafka(call, before)
+    if broker and not call.processes.running(KAFKA):
+        jars.ensure(call.on_step)
+        _start_broker(call, broker)
+    return address
+
+
 def look(
     project: Path, settings: Settings, services: Sequence[str], on_step: OnStep, *, replace: bool = False
 ) -> tuple[Call, Todo]:

@@ -15,12 +15,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from features.errors import StackError
-from infra.local.stack.record import BESIDE, role_of
+from features.plan import Plan
+from infra.local.stack.record import BESIDE, role_of, scorer_name
 from infra.local.stack.todo import Call
 from infra.local.stack.turns import hand_over
-from infra.run.takeover.offsets import Offsets, Reader
+from infra.run.takeover.offsets import Offsets, Reader, until_read
 from infra.run.takeover.pending import Pending
-from serving.kafka.turns import held_file, hold_file, read_turns
+from serving.kafka.turns import Turn, held_file, hold_file, read_turns
 
 HOLD_SECONDS = 15.0
 """For scorers to stand still: longer than one takes for a poll."""
@@ -57,6 +58,21 @@ def running_scorers(call: Call, service: str) -> Mapping[str, int]:
         for name, (role, of, number) in found.items()
         if role == "scorer" and of == service and call.processes.running(name)
     }
+
+
+def turn_of(call: Call, plan: Plan) -> Turn:
+    """The turn of a plan that is taken over from, which `up` noted before it began."""
+    return next(turn for turn in reversed(read_turns(call.folders.turns, plan.service).turns) if turn.plan == plan.short_digest)
+
+
+def until_predicted(call: Call, reader: Reader, plan: Plan) -> int:
+    """Wait until the scorers of a plan that is taken over from have read all vectors that there are now; gives what is left.
+
+    Where none runs any more, what they have not read is left.
+    """
+    group, vectors = turn_of(call, plan).group, {plan.features_topic: reader.ends(plan.features_topic)}
+    names = running_scorers(call, plan.service) or (scorer_name(plan.service),)
+    return max(until_read(call, reader, group, vectors, name) for name in names)
 
 
 @contextmanager

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 
 import msgspec
 
+from features.plan import Plan
 from infra.local.files import read_json, write_whole
 from infra.local.stack import Stack
 from infra.local.stack.definitions import GONE
 from infra.local.stack.record import HTTP, stream_name, writer_name
-from infra.local.stack.start import start
+from infra.local.stack.start import kafka, start
 from infra.local.stack.todo import Call, readers
 from infra.local.stack.turns import hand_over
 from infra.run.takeover.begin import state_of
-from infra.run.takeover.cut import offsets_of, running_scorers
+from infra.run.takeover.cut import offsets_of, running_scorers, turn_of, until_predicted
 from infra.run.takeover.offsets import READ_BACK, Offsets, Reader, group_of, nearest, reading, until_read
 from infra.run.takeover.pending import Pending, Taken, beside, note, taken_file, write_pending, write_taken
-from serving.kafka.turns import read_turns
 
 
 def finish(call: Call, before: Stack | None, pending: Pending) -> Stack | None:
@@ -41,11 +40,12 @@ def _record(call: Call, pending: Pending) -> None:
 
 def _end(call: Call, before: Stack | None, pending: Pending) -> None:
     old = stream_name(pending.running.services)
-    left: Mapping[str, Offsets] = pending.reads_from
-    if before and call.processes.running(old):
-        call.on_step("waiting until the plan before has predicted what is its own")
-        with reading(call, before) as reader:
+    with reading(call, kafka(call, before)) as reader:
+        if call.processes.running(old):
+            call.on_step("waiting until the plan before has predicted what is its own")
             left = _drain(call, pending, reader, old)
+        else:
+            left = {plan.service: _reads_again(call, pending, reader, plan) for plan, _ in pending.changed}
     ending = [*(plan.service for plan, _ in pending.changed), *pending.gone]
     for name in [*(name for service in ending for name in running_scorers(call, service)), old]:
         call.on_step(f"stopping {name}")
@@ -62,21 +62,23 @@ def _drain(call: Call, pending: Pending, reader: Reader, old: str) -> dict[str, 
     and in event-time mode all, as the newest events still wait.
     """
     topic, group = pending.running.spine_source.topic, group_of(call, pending.running)
-    most = int(READ_BACK * call.settings.scorer.dedupe_window)
     # Services that keep their plan have no turns: their vectors are this job's up to where those of the jobs beside begin.
     ends = reader.ends(topic) if pending.running.mode == "event_time" else pending.vectors_from  # in event time, vectors wait
     until_read(call, reader, group, {topic: ends}, old)
     found = {}
     for plan, _ in pending.changed:
-        turns = read_turns(call.folders.turns, plan.service).turns
-        turn = next(one for one in reversed(turns) if one.plan == plan.short_digest)
-        left = until_read(call, reader, group, {topic: turn.ends or {}}, old)
-        written = reader.ends(plan.features_topic)  # Flink commits an offset once all vectors before it are written
-        scorers = running_scorers(call, plan.service)
-        left += sum(until_read(call, reader, turn.group, {plan.features_topic: written}, name) for name in scorers)
-        if left or not turn.ends or pending.running.mode == "event_time":
-            found[plan.service] = nearest(pending.reads_from[plan.service], written, most)
+        ends = turn_of(call, plan).ends or {}
+        left = until_read(call, reader, group, {topic: ends}, old)
+        left += until_predicted(call, reader, plan)  # Flink commits an offset once all vectors before it are written
+        if left or not ends or pending.running.mode == "event_time":
+            found[plan.service] = _reads_again(call, pending, reader, plan)
     return found
+
+
+def _reads_again(call: Call, pending: Pending, reader: Reader, plan: Plan) -> Offsets:
+    """Where the new plan of a service reads on: from its first vector on, but no more than its scorers remember."""
+    most = int(READ_BACK * call.settings.scorer.dedupe_window)
+    return nearest(pending.reads_from[plan.service], reader.ends(plan.features_topic), most)
 
 
 def _promote(call: Call, before: Stack | None, pending: Pending) -> Stack | None:
@@ -86,10 +88,10 @@ def _promote(call: Call, before: Stack | None, pending: Pending) -> Stack | None
             write_whole(folders.plan(plan.service), msgspec.json.encode(plan))
             folders.plan(plan.service, beside(job)).unlink(missing_ok=True)
         for name in [name for name in processes.names() if beside(job) in name]:
-            processes.rename(name, name.replace(beside(job), ""))
-            ready, now = folders.ready(name), folders.ready(name.replace(beside(job), ""))
-            if ready.is_file():
-                ready.replace(now)
+            now = name.replace(beside(job), "")
+            if folders.ready(name).is_file():  # before the name: of what has another name already, the next call would not know
+                folders.ready(name).replace(folders.ready(now))
+            processes.rename(name, now)
     stack = before and _stack(before, pending)
     if stack:
         write_whole(folders.stack, msgspec.json.encode(stack))

@@ -12,7 +12,6 @@ from kafka import KafkaAdminClient, TopicPartition
 from features.job import JobPlan
 from features.sql.flink.options import job_group
 from infra.config import GROUP
-from infra.local.stack import Stack
 from infra.local.stack.todo import Call
 from infra.run.takeover.begin import state_of
 from infra.run.watch import reached
@@ -22,7 +21,8 @@ from schemas.kafka.consumer import KafkaConsumer
 
 LOOK_SECONDS = 0.25
 STUCK_SECONDS = 120.0
-"""How long who has something to read may read nothing of it."""
+"""How long who has something to read may read nothing of it, beside the time between two checkpoints: a job says then how far it
+has read."""
 READ_BACK = 0.8
 """So much of the events that a scorer remembers may be looked at again when the plan before has ended."""
 
@@ -65,10 +65,10 @@ class Reader:
 
 
 @contextmanager
-def reading(call: Call, stack: Stack) -> Iterator[Reader]:
-    """Within, offsets of the stack's Kafka can be looked up."""
+def reading(call: Call, address: str) -> Iterator[Reader]:
+    """Within, offsets of the Kafka at ``address`` can be looked up."""
     settings = call.settings.kafka
-    client = settings.client(stack.bootstrap)
+    client = settings.client(address)
     with (
         closing(KafkaConsumer(**client, enable_auto_commit=False, isolation_level=settings.isolation_level)) as consumer,
         closing(KafkaAdminClient(**client)) as admin,
@@ -92,6 +92,11 @@ def group_of(call: Call, job: JobPlan) -> str:
     return job_group(GROUP, job, is_beside=beside.recorded(state_of(call, job)) is not None)
 
 
+def stuck_seconds(call: Call) -> float:
+    """How long what a group has read may stay as it is."""
+    return STUCK_SECONDS + 2 * call.settings.stream.checkpoint_interval_ms / 1000
+
+
 def until_read(call: Call, reader: Reader, group: str, topics: Mapping[str, Offsets], name: str) -> int:
     """Wait until a group has read topics up to these offsets, as long as its process runs and gets on; gives what is left."""
     least, since = None, time.monotonic()
@@ -99,7 +104,7 @@ def until_read(call: Call, reader: Reader, group: str, topics: Mapping[str, Offs
         left = sum(reader.left(group, topic, ends) for topic, ends in topics.items())
         if least is None or left < least:
             least, since = left, time.monotonic()
-        if call.processes.running(name) is None or time.monotonic() - since > STUCK_SECONDS:
+        if call.processes.running(name) is None or time.monotonic() - since > stuck_seconds(call):
             return left
         time.sleep(LOOK_SECONDS)
     return 0

@@ -20,9 +20,9 @@ from infra.local.stack.todo import Call, Job, Todo
 from infra.local.stack.turns import write_turns
 from infra.run.backfill import load_one
 from infra.run.takeover.begin import Beginning, Wanted, beginning, check_histories, state_of
-from infra.run.takeover.cut import cut, running_scorers
+from infra.run.takeover.cut import cut, running_scorers, until_predicted
 from infra.run.takeover.finish import finish
-from infra.run.takeover.offsets import READ_BACK, STUCK_SECONDS, Offsets, Reader, group_of, nearest, reading, until_read
+from infra.run.takeover.offsets import READ_BACK, Offsets, Reader, group_of, nearest, reading, stuck_seconds, until_read
 from infra.run.takeover.pending import (
     Pending,
     beside,
@@ -57,9 +57,7 @@ class TakeOver:
             return finish(call, before, pending)
         now = {plan.service: call.now.plan(plan.service) for plan in pending.before if plan.service in call.now.services}
         if replace or before is None or tuple(now.values()) != pending.plans:
-            call.on_step("taking back an unfinished takeover")
-            take_back(call, pending)
-            note(call.folders, "taken back", pending)
+            _take_back(call, pending)
         return before
 
     def check(self, call: Call, work: Todo) -> None:
@@ -74,12 +72,23 @@ class TakeOver:
             _load(call, job, how, self._wanted)
 
     def __call__(self, call: Call, stack: Stack, work: Todo) -> Stack:
-        """Put the new plans in the place of those that run, a job after the other."""
+        """Put the new plans in the place of those that run, a job after the other.
+
+        What an earlier call began comes first, or is taken back where this one is for other services.
+        """
         pending = read_pending(call.folders)
         begun = pending.running.services if pending else ()
-        for services in sorted(work.over, key=lambda job: set(job) != set(begun)):  # what is begun already comes first
+        if pending and not any(set(job) == set(begun) for job in work.over):
+            _take_back(call, pending)
+        for services in sorted(work.over, key=lambda job: set(job) != set(begun)):
             stack = _take_over(call, stack, services, self._wanted)
         return stack
+
+
+def _take_back(call: Call, pending: Pending) -> None:
+    call.on_step("taking back an unfinished takeover")
+    take_back(call, pending)
+    note(call.folders, "taken back", pending)
 
 
 def plans_of(call: Call, services: Job) -> tuple[tuple[Plan, ...], tuple[Plan, ...]]:
@@ -129,7 +138,7 @@ def _newest_seam(call: Call, job: JobPlan) -> Seam | None:
 
 
 def _take_over(call: Call, stack: Stack, services: Job, wanted: Wanted) -> Stack:
-    with reading(call, stack) as reader:
+    with reading(call, stack.bootstrap) as reader:
         create_topics(call, stack.bootstrap, plans_of(call, services)[1])
         how = beginnings(call, services, stack.bootstrap, wanted)
         pending = read_pending(call.folders) or _begin(call, services, reader)
@@ -139,6 +148,7 @@ def _take_over(call: Call, stack: Stack, services: Job, wanted: Wanted) -> Stack
             pending = _start_jobs(call, pending, how, reader, wanted)
             _await_live(call, pending, reader)
             _start_scorers(call, pending)
+            _await_before(call, pending, reader)
             call.on_step("choosing the offset at which it takes over")
             cut(call, pending, reader)
         except BaseException as error:
@@ -233,7 +243,7 @@ def _await_live(call: Call, pending: Pending, reader: Reader) -> None:
         must_run(call, name)
         if left:
             raise StackError(
-                f"{name} read nothing of its topics for {STUCK_SECONDS:.0f} s, and {left} records are left; see its log"
+                f"{name} read nothing of its topics for {stuck_seconds(call):.0f} s, and {left} records are left; see its log"
             )
 
 
@@ -250,3 +260,20 @@ def _start_scorers(call: Call, pending: Pending) -> None:
     for name in names:
         call.on_step(f"waiting for {name}")
         wait(call, name, None)
+
+
+def _await_before(call: Call, pending: Pending, reader: Reader) -> None:
+    """Return when the plans before have predicted all events that the jobs beside give no vectors to.
+
+    Of these nobody else could: from the moment that the offsets are chosen, what runs may die or be stopped.
+    """
+    old, spine = stream_name(pending.running.services), pending.running.spine_source
+    call.on_step(f"waiting until {old} has come to where its successor began")
+    left = until_read(call, reader, group_of(call, pending.running), {spine.topic: pending.vectors_from}, old)
+    for plan, _ in pending.changed:
+        left += until_predicted(call, reader, plan)
+    if left:
+        raise StackError(
+            f"a plan takes over from one that has predicted what came before; {left} records are left to {old} and its scorers; "
+            "see their logs, and run 'headrace up' again once they have caught up"
+        )

@@ -195,6 +195,31 @@ def test_a_stale_record_is_cleaned(processes: Processes) -> None:
     assert processes.recorded("short") is None
 
 
+@pytest.mark.parametrize("step", ["_record", "forget"])
+def test_a_rename_that_was_killed_is_done_by_the_next(
+    processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Before or after the new record was written: the process runs on, and its log is whole and of the new name."""
+    begun = processes.start("one~new", (sys.executable, "-c", "print('new'); import time; time.sleep(600)"))
+    processes.logs.joinpath("one.log").write_text("old")
+    wait_for(lambda: Path(begun.log).read_text())
+
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as within:
+        within.setattr(processes, step, killed if step == "_record" else lambda name: name == "one" or killed())
+        with pytest.raises(SystemExit):
+            processes.rename("one~new", "one")
+    Processes(tmp_path).rename("one~new", "one")
+    assert processes.names() == ["one"]
+    running = processes.running("one")
+    assert running is not None
+    assert running.pid == begun.pid
+    assert Path(running.log).read_text() == "new\n"
+    assert (processes.logs / "one.before.log").read_text() == "old"
+
+
 def test_a_second_command_does_not_race(processes: Processes, tmp_path: Path) -> None:
     """While one holds the folder another is refused at once."""
     with processes.lock(), pytest.raises(StackError, match="one command at a time"), Processes(tmp_path).lock():
