@@ -13,6 +13,8 @@ from features.plan import Plan
 from features.seam import seam_at
 from infra.config import resources_of
 from infra.local import stack
+from infra.local.processes import Processes
+from infra.local.stack.owner import refuse_others
 from infra.settings import Settings, run_folder
 from jobs.history.backfill import write_history
 from jobs.history.places import Written
@@ -41,8 +43,23 @@ def load_history(
 ) -> list[Loaded]:
     """Put the history of ``plans`` before ``until_ms`` where their stream jobs, which do not run yet, find it when they start.
 
-    Raises `StackError` where a service runs, or has a checkpoint of this plan; `SettingError` for a file that does not fit.
+    Raises `StackError` where a service runs, or has a checkpoint of this plan, another command changes the stack, or it is that of
+    another project; `SettingError` for a file that does not fit.
     """
+    folders = stack.Folders(run_folder(project, settings))
+    refuse_others(project, folders)
+    with Processes(folders.run).lock():
+        return _load(project, settings, plans, until_ms, histories, on_step)
+
+
+def _load(
+    project: Path,
+    settings: Settings,
+    plans: Sequence[Plan],
+    until_ms: int,
+    histories: Mapping[str, Written] | None,
+    on_step: Callable[[str], None],
+) -> list[Loaded]:
     running = {one.service for one in stack.running(project, settings)} & {plan.service for plan in plans}
     if running:
         raise StackError(
@@ -68,18 +85,22 @@ def load_one(
     histories: Mapping[str, Written] | None,
     on_step: Callable[[str], None],
 ) -> Loaded:
-    """Put the history of one job where it finds it when it starts with the checkpoints in ``state``."""
+    """Put the history of one job where it finds it when it starts with the checkpoints in ``state``; nothing where that fails."""
     forget(state)
     seam = seam_at(job, until_ms, settings.stream.parallelism)
-    rows = write_history(
-        job,
-        seam,
-        project,
-        history_folder(state),
-        histories=histories,
-        times=settings.stream.event_times,
-        resources=resources_of(settings.history, project),
-        on_source=lambda name: on_step(f"reading the history of {name}"),
-    )
-    record(state, seam)
+    try:
+        rows = write_history(
+            job,
+            seam,
+            project,
+            history_folder(state),
+            histories=histories,
+            times=settings.stream.event_times,
+            resources=resources_of(settings.history, project),
+            on_source=lambda name: on_step(f"reading the history of {name}"),
+        )
+        record(state, seam)
+    except BaseException:
+        forget(state)
+        raise
     return Loaded(job.services, min(seam.from_ms.values()), until_ms, rows)

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import shutil
 import threading
@@ -52,11 +53,14 @@ def recorded(state: Path) -> Seam | None:
 
 
 def history_of(state: Path, *, is_restored: bool) -> History | None:
-    """What the job is told of its history; None where it has none. Raises `StackError` where the history's files are gone."""
-    seam = recorded(state)
+    """What the job is told of its history; None where it has none. Raises `StackError` where the history's files are gone.
+
+    Files without a seam are of a load that was killed, and are deleted.
+    """
+    seam, folder = recorded(state), history_folder(state)
     if seam is None:
+        shutil.rmtree(folder, ignore_errors=True)
         return None
-    folder = history_folder(state)
     found = len(list(folder.glob("*.rows")))
     if not is_restored and found < len(seam.from_ms) * seam.files:
         raise StackError(
@@ -92,8 +96,8 @@ def _request_checkpoint(job: str) -> None:
     try:
         with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - http to the job's own address
             pass
-    except OSError as error:
-        log.info("stream.checkpoint", note="none was begun now; the next one does as well", error=str(error))
+    except (OSError, http.client.HTTPException) as error:
+        log.info("stream.checkpoint", note="none was begun now; the next one does as well", error=repr(error))
 
 
 def _file(state: Path) -> Path:

@@ -80,9 +80,9 @@ def _run(job: AnyJob, config: StreamConfig, stop: threading.Event) -> None:
                 log.info("stream.running", services=services, job=watch.id)
                 with (
                     metrics_of(job, config, watch) as metrics,
-                    _at_seam(history, f"http://{rest}/jobs/{watch.id}", partial(_say_ready, config, rest, watch.id, metrics)),
+                    _at_seam(history, watch.url, partial(_say_ready, config, rest, watch.id, metrics)) as seam,
                 ):
-                    watch.until_end(stop)
+                    watch.until_end(stop, seam)
         finally:
             if config.cluster:
                 watch.cancel()
@@ -109,17 +109,30 @@ def _say_ready(config: StreamConfig, rest: str, job: str, metrics: str | None) -
 
 
 @contextmanager
-def _at_seam(history: History | None, job: str, then: Callable[[], None]) -> Iterator[None]:
-    """Within, ``then`` is called once the job reads its topics: at once where it was not backfilled."""
+def _at_seam(history: History | None, job: str, then: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """Within, ``then`` is called once the job reads its topics: at once where it was not backfilled.
+
+    Gives what raises where that failed: nobody would ever hear that the job is ready.
+    """
+    is_over, failures = threading.Event(), list[Exception]()
+
+    def wait() -> None:
+        try:
+            if history:
+                await_seam(history, job, is_over, then)
+        except Exception as failure:  # raised again in the thread that watches the job
+            failures.append(failure)
+
+    def check() -> None:
+        if failures:
+            raise failures[0]
+
     if history is None:
         then()
-        yield
-        return
-    is_over = threading.Event()
-    thread = threading.Thread(target=await_seam, args=(history, job, is_over, then), name="seam", daemon=True)
+    thread = threading.Thread(target=wait, name="seam", daemon=True)
     thread.start()
     try:
-        yield
+        yield check
     finally:
         is_over.set()
         thread.join()

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from itertools import accumulate
@@ -51,6 +51,8 @@ class Sources(msgspec.Struct, frozen=True):
     """The offset that each partition of a topic began with when the job last started."""
     whole_after_ms: dict[str, int] = {}
     """By source: events that the job could not read are of this time or before. Absent: it has read all there were."""
+    groups: tuple[str, ...] = ()
+    """The consumer groups that it has had: a job that takes over once more has another than at first."""
     newest_ms: dict[str, int] = {}
     """By source, in event-time mode: the time of the newest event before those that the job goes on with."""
 
@@ -72,7 +74,8 @@ def look(job: AnyJob, config: StreamConfig, state: Path, *, is_restored: bool, s
         ):
             ids = _topic_ids(admin, job)
             _refuse_others(before.topic_ids, ids, state)
-            read = _read(admin, config.sql.group_of(job), before) if is_restored else {}
+            groups = tuple(dict.fromkeys((*before.groups, config.sql.group_of(job))))
+            read = _read(admin, groups, before) if is_restored else {}
             compacted = _compacted(admin, job)
             partitions = Partitions(consumer, EventTimes(config.sql.max_ahead_ms, config.sql.max_age_days))
             begins = {source.topic: partitions.begins(source.topic) for source in job.sources}
@@ -91,7 +94,7 @@ def look(job: AnyJob, config: StreamConfig, state: Path, *, is_restored: bool, s
     bounds = _times_of(whole)
     if config.whole_from_ms is not None:
         bounds = dict.fromkeys(bounds, config.whole_from_ms - 1)
-    sources = Sources(before.topic_ids | ids, begins, bounds, _times_of(newest))
+    sources = Sources(before.topic_ids | ids, begins, bounds, groups, _times_of(newest))
     for name, at in sources.whole_after_ms.items():
         log.warning("stream.incomplete", source=name, whole_after_ms=at, note="older records were deleted before they were read")
     keep(sources_file(state), sources)
@@ -118,14 +121,15 @@ def _refuse_others(before: Mapping[str, str], now: Mapping[str, str], state: Pat
             )
 
 
-def _read(admin: Any, group: str, before: Sources) -> dict[TopicPartition, int]:
-    """How far a job that goes on has read: its group's offsets are those of its newest checkpoint, or of one before.
+def _read(admin: Any, groups: Iterable[str], before: Sources) -> dict[TopicPartition, int]:
+    """How far a job that goes on has read: its groups' offsets are those of its newest checkpoint, or of one before.
 
     It commits none for a partition in which there was nothing: it has read that as far as to where it began.
     """
     read = {TopicPartition(topic, n): begin for topic, begins in before.begins.items() for n, begin in begins.items()}
-    for place, offset in committed(admin, group).items():
-        read[place] = max(offset, read.get(place, 0))
+    for group in groups:
+        for place, offset in committed(admin, group).items():
+            read[place] = max(offset, read.get(place, 0))
     return read
 
 

@@ -36,7 +36,7 @@ class Watch:
         self.id = job
         self.restarts = 0
         self.ended = False
-        self._url = f"http://{rest}/jobs/{job}"
+        self.url = f"http://{rest}/jobs/{job}"
         self._done = done
         self._failures = 0
         self.checkpoints: dict[str, Any] = {}
@@ -63,10 +63,14 @@ class Watch:
         self.ended = self._done()
         return False
 
-    def until_end(self, stop: threading.Event) -> None:
-        """Return when the job ends or ``stop`` is set; log each restart; raise `StackError` when it fails for good."""
+    def until_end(self, stop: threading.Event, check: Callable[[], None] = lambda: None) -> None:
+        """Return when the job ends or ``stop`` is set; log each restart; raise `StackError` when it fails for good.
+
+        ``check`` is called all along, and may raise what else is wrong.
+        """
         looked = time.monotonic()
         while not self._done() and not stop.wait(POLL_SECONDS):
+            check()
             if time.monotonic() < looked + WATCH_SECONDS:
                 continue
             looked = time.monotonic()
@@ -80,13 +84,13 @@ class Watch:
         """End the job on its cluster; one that has ended stays as it is."""
         if self.ended:
             return
-        request = urllib.request.Request(f"{self._url}?mode=cancel", method="PATCH")  # noqa: S310
+        request = urllib.request.Request(f"{self.url}?mode=cancel", method="PATCH")  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - http to the job's own address
                 log.info("stream.cancelled", job=self.id)
         except OSError as error:
             if not self._done():
-                raise StackError(f"Flink did not cancel {self._url}: {error}; cancel the job on the cluster") from error
+                raise StackError(f"Flink did not cancel {self.url}: {error}; cancel the job on the cluster") from error
 
     def _count_restarts(self) -> None:
         """From what Flink has at hand: for its metrics it would collect all of them, and events would wait for that."""
@@ -119,7 +123,7 @@ class Watch:
     def _get(self, path: str, seconds: float = 5) -> Any:
         """What the API replies; None where it is gone because the job has come to its end, or soon does."""
         try:
-            return _json(self._url + path)
+            return _json(self.url + path)
         except StackError:
             deadline = time.monotonic() + seconds
             while not self._done():

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from features.errors import SettingError
+from features.errors import SettingError, StackError
 from features.job import job_plan
+from infra.local.processes import Processes
 from infra.run.backfill import load_history
 from infra.settings import load_settings
-from jobs.stream.backfill import history_of
+from jobs.stream.backfill import history_folder, history_of
 from jobs.stream.files import state_folder
 from tests.support.orders import PLAN
 
@@ -35,3 +36,20 @@ def test_a_load_that_fails_leaves_no_history_of_an_earlier_one(tmp_path: Path) -
     with pytest.raises(SettingError):
         load_history(tmp_path, settings, [PLAN], UNTIL_MS + 1, {"orders": tmp_path / "none.jsonl"})
     assert history_of(state, is_restored=False) is None
+    assert not history_folder(state).exists()
+
+
+def test_a_load_waits_for_no_other_command(tmp_path: Path) -> None:
+    """A job that `up` starts meanwhile would find the seam of a history that it has not read."""
+    settings = load_settings(tmp_path)
+    with Processes(tmp_path / ".headrace").lock(), pytest.raises(StackError, match="one command at a time"):
+        load_history(tmp_path, settings, [PLAN], UNTIL_MS)
+
+
+def test_files_of_a_load_that_was_killed_are_deleted(tmp_path: Path) -> None:
+    """By the next start of a job, which has no use for them."""
+    folder = history_folder(tmp_path)
+    folder.mkdir()
+    (folder / "orders-0.rows").write_bytes(b"")
+    assert history_of(tmp_path, is_restored=False) is None
+    assert not folder.exists()

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
-from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.structs import OffsetAndMetadata
 
 from features.job import job_plan
 from features.plan import Plan
@@ -126,6 +128,21 @@ def test_a_topic_of_which_nothing_is_left_is_whole_from_now_on(broker: Broker, s
     bound = found.whole_after_ms[plan.spine]
     assert before <= bound - StreamSettings().max_ahead_ms <= time.time() * 1000
     assert looked(broker, plan, tmp_path, is_restored=True) == found, "it is known by then"
+
+
+@pytest.mark.stack
+def test_what_a_job_read_before_it_was_beside_another_is_read(broker: Broker, small: Service, tmp_path: Path) -> None:
+    """It has a consumer group of its own then, in which nothing is committed yet."""
+    plan = own_topics(broker, small.plan)
+    send(broker, plan, [T, T + HOUR])
+    config = stream_config(StreamSettings(), bootstrap=broker.bootstrap, checkpoints=tmp_path)
+    job = job_plan([plan])
+    look(job, config, tmp_path, is_restored=False)
+    with closing(KafkaConsumer(bootstrap_servers=broker.bootstrap, group_id=config.sql.group_of(job))) as consumer:
+        consumer.commit({TopicPartition(plan.spine_source.topic, 0): OffsetAndMetadata(1, "", -1)})
+    delete_before(broker, plan, 1)
+    beside = msgspec.structs.replace(config, sql=msgspec.structs.replace(config.sql, vectors_from={0: 2}))
+    assert look(job, beside, tmp_path, is_restored=True).whole_after_ms == {}
 
 
 @pytest.mark.stack
