@@ -43,8 +43,8 @@ def load_history(
 ) -> list[Loaded]:
     """Put the history of ``plans`` before ``until_ms`` where their stream jobs, which do not run yet, find it when they start.
 
-    Raises `StackError` where a service runs, or has a checkpoint of this plan, another command changes the stack, or it is that of
-    another project; `SettingError` for a file that does not fit.
+    Raises `StackError` where a service runs, or has a checkpoint of this plan, another command changes the stack, or it is
+    that of another project; `SettingError` for a file that does not fit.
     """
     folders = stack.Folders(run_folder(project, settings))
     refuse_others(project, folders)
