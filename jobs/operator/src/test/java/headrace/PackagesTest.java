@@ -24,7 +24,8 @@ class PackagesTest {
                     "kafka", Set.of("seam"),
                     "files", Set.of("seam"),
                     "seam", Set.of(),
-                    "warmup", Set.of());
+                    "warmup", Set.of(),
+                    "rest", Set.of());
 
     /** Imports point one way: windows need state, state needs no windows; topics, files and windows need what a history is; a warm-up nothing. */
     @Test
