@@ -16,6 +16,8 @@ from http import HTTPStatus
 
 import msgspec
 
+from schemas.codec import UNREADABLE
+
 
 class _Problem(msgspec.Struct):
     """Problem details (RFC 9457)."""
@@ -68,7 +70,7 @@ def error_of(status: int, body: bytes) -> ClientError:
     """The error that a response is, of whatever body: a proxy has its own."""
     try:
         problem = msgspec.json.decode(body, type=_Problem)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         problem = _Problem()
     at_fault = UnavailableError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else RefusedError
     kind = KINDS.get(status, at_fault)

@@ -15,6 +15,7 @@ import msgspec
 import urllib3
 
 from schemas import FetchedPrediction, Origin, Prediction
+from schemas.codec import UNREADABLE
 from serving.client import sse
 from serving.client.errors import UnavailableError, error_of
 from serving.client.received import Received, received
@@ -201,7 +202,7 @@ class Client:
 def _decoded(response: urllib3.BaseHTTPResponse, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(response.data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         said = f"the response of status {response.status} is none of the service's: {error}; look at what is at this address"
         raise UnavailableError(said, response.status) from error
 

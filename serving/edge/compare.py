@@ -12,7 +12,7 @@ import msgspec
 
 from features.errors import SettingError
 from schemas import Prediction
-from schemas.codec import decode_prediction
+from schemas.codec import UNREADABLE, decode_prediction
 from serving.edge.headrace_edge.events import OWN
 from serving.models.golden import SMALLEST, TOLERANCE
 
@@ -98,7 +98,7 @@ def compare(outbox: Iterable[Path], cloud: Iterable[bytes]) -> Compared:
     for record in cloud:
         try:
             theirs = decode_prediction(record)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             unreadable += 1
             continue
         ours = edge.get(theirs.event_id)
@@ -139,7 +139,7 @@ def _edge(files: Iterable[Path]) -> tuple[dict[int | str, Prediction], int]:
     for path, number, line in _lines(files):
         try:
             prediction = decode(line).own.prediction
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise SettingError(
                 f"an outbox has events with a field '{OWN}'; {path}, line {number}: {error}; name other files"
             ) from None

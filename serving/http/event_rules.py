@@ -18,6 +18,7 @@ import msgspec
 from features.plan import ColumnType
 from features.taken import Taken
 from features.times import EventTimes, Span, out_of_bounds, to_ms
+from schemas.codec import UNREADABLE
 from serving.http.problems import ProblemError
 from serving.predict.message import Int64
 
@@ -93,7 +94,7 @@ class EventRules:
         else:
             try:
                 parts = _many(body)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            except UNREADABLE as error:
                 raise ProblemError(400, f"a body is an event as JSON, an array of them, or a line for each; {error}") from None
         if len(parts) > self._most:
             raise ProblemError(413, f"a request has at most {self._most} rows (http.max_rows); got {len(parts)}; send several")
@@ -105,7 +106,7 @@ class EventRules:
         """The id in the bytes of an event, good or bad."""
         try:
             found: EventId | None = self._decode_id(value).id
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return None
         return found
 
@@ -115,7 +116,7 @@ class EventRules:
             values = list(msgspec.structs.astuple(self._decode(value)))
             if len(value) > LONGEST_NAME and max(map(len, _all(value))) > LONGEST_NAME:
                 raise msgspec.DecodeError(f"a name has at most {LONGEST_NAME} characters")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             return Refusal(400, self.id_of(value), f"an event is one JSON object, as it is published to '{self._topic}'; {error}")
         for place, name, check in self._checks:
             text = bytes(values[place]).decode()

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from features.inputs.signature import Tensor
+from schemas.codec import UNREADABLE
 from serving.http import tensors
 from serving.http.config import HttpConfig
 from serving.http.gate import RETRY_SECONDS, Gate, too_many
@@ -236,7 +237,7 @@ def _parted(body: bytes, length: str | None) -> tuple[Infer, bytes]:
     end = len(body) if length is None else int(length)
     try:
         return _decode(body[:end]), body[end:]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ProblemError(400, f"a request is JSON as the Open Inference Protocol has it; {error}") from None
 
 

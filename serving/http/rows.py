@@ -12,6 +12,7 @@ from features.inputs.columns import window_types
 from features.plan import ColumnType, Plan
 from features.sql.flink.sizes import vector_key
 from features.times import EventTimes, out_of_bounds
+from schemas.codec import UNREADABLE
 from serving.http.event_rules import moment
 from serving.http.problems import ProblemError
 from serving.predict.message import Int64, feature_type, struct, value_type
@@ -91,7 +92,7 @@ class Rows:
         """The rows of a request. Raises `ProblemError`: 400 for what is no such request, 413 for too many rows."""
         try:
             rows = self._decode(body).rows
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise ProblemError(400, self._refusal(str(error))) from None
         if len(rows) > self._most:
             raise ProblemError(413, f"a request has at most {self._most} rows (http.max_rows); got {len(rows)}; send several")

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from features.errors import HeadraceError
+from schemas.codec import UNREADABLE
 from serving.http.gate import RETRY_SECONDS, Gate
 from serving.http.media import JSON, json_response
 from serving.http.page.details import Details
@@ -135,7 +136,7 @@ def _wanted(body: bytes) -> Wanted:
     rule = 'a replay is {"service": NAME, "letters": [[PARTITION, OFFSET], …]}'
     try:
         wanted = msgspec.json.decode(body, type=Wanted)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ProblemError(400, f"{rule}; got {error}") from None
     if not 0 < len(set(wanted.letters)) == len(wanted.letters) <= MOST:
         raise ProblemError(400, f"{rule}, of 1 to {MOST} dead letters, each once; got {len(wanted.letters)}")
