@@ -114,12 +114,15 @@ def _at_seam(history: History | None, job: str, then: Callable[[], None]) -> Ite
 
     Gives what raises where that failed: nobody would ever hear that the job is ready.
     """
+    if history is None:
+        then()
+        yield lambda: None
+        return
     is_over, failures = threading.Event(), list[Exception]()
 
     def wait() -> None:
         try:
-            if history:
-                await_seam(history, job, is_over, then)
+            await_seam(history, job, is_over, then)
         except Exception as failure:  # raised again in the thread that watches the job
             failures.append(failure)
 
@@ -127,8 +130,6 @@ def _at_seam(history: History | None, job: str, then: Callable[[], None]) -> Ite
         if failures:
             raise failures[0]
 
-    if history is None:
-        then()
     thread = threading.Thread(target=wait, name="seam", daemon=True)
     thread.start()
     try:
