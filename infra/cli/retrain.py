@@ -261,7 +261,7 @@ def _awaited(request: Request, placed: Placed, before: Placed) -> Judged:
             if now != before:
                 raise SettingError(
                     f"what goes to production was held against what is there; {placed} was held against {before}, and {now} came "
-                    f"to production since; 'headrace models promote {placed.model} {placed.version}' asks the gate"
+                    f"to production since; 'headrace models promote {placed.model} {placed.version}' has the gate judge it"
                 )
             passed = round(time.monotonic() - begin)
             on_progress("waiting for the gate, seconds", min(passed, total), total)
@@ -296,7 +296,7 @@ def _place_text(manifest: Manifest, wanted: Wanted, promoted: bool | None) -> st
     wait = wanted.wait_minutes
     after = f"; the gate did not let it pass in {wait:g} minutes" if wait else ""
     there = f"{manifest.placed} is in {wanted.alias}{after}"
-    return f"{there}; 'headrace models promote {name}' asks the gate, once both scored live events"
+    return f"{there}; 'headrace models promote {name}' has the gate judge it, once both scored live events"
 
 
 def _print_comparison(result: Result) -> None:

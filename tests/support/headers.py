@@ -9,5 +9,5 @@ class NoText(str):
     __slots__ = ()
 
     def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
-        """As a producer asks for them."""
+        """As a producer encodes it."""
         return b"a\xff"
