@@ -123,6 +123,13 @@ def in_process(job: AnyJob, config: StreamConfig) -> Iterator[BaseProcess]:
         process.join()
 
 
+def await_ready(process: BaseProcess, ready: Path) -> None:
+    """Return once the job of a process has said in a file that it is ready."""
+    while not ready.exists():
+        assert process.is_alive()
+        time.sleep(0.1)
+
+
 def run_to_end(broker: Broker, cluster: Cluster, plans: Plan | Sequence[Plan], folder: Path, **changes: Any) -> None:
     """The one job of ``plans`` on the tests' cluster, until it has read the topics to the end."""
     with submitted(broker, cluster, plans, folder, **changes) as job:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import duckdb
 import msgspec
@@ -21,7 +21,6 @@ from features.errors import SettingError
 from features.inputs.columns import all_features
 from features.plan import Source
 from features.seam import Seam
-from features.service import Service
 from features.times import DAY_MS, day_ms
 from infra.cli import page_explain, run
 from infra.cli.page_explain import Explaining
@@ -35,31 +34,15 @@ from jobs.stream.files import keep, sources_file
 from jobs.stream.topics import Sources
 from schemas import DeadLetter, FeatureVector, LateRow, Origin, Prediction
 from schemas.codec import encode
-from schemas.topics import DEAD_LETTERS, LATE_ROWS
+from schemas.topics import DEAD_LETTERS
 from serving.http.page.audit import read_report
+from tests.infra.cli.served_project import Project, of_plan, publish, write_late
 from tests.support.receipts import WRITTEN_MS, changed, history, served, write
 
 pytestmark = pytest.mark.stack
 
 START = day_ms(date(2018, 5, 10))
 DAYS = ["--from", "2018-05-10", "--to", "2018-05-12"]
-
-
-class Project(NamedTuple):
-    """The example over topics of its own, with what a scorer would have served of two days."""
-
-    folder: Path
-    service: Service
-    told: list[tuple[FeatureVector, Prediction]]
-
-    @property
-    def name(self) -> str:
-        """The service's."""
-        return self.service.name
-
-    def topic(self, source: str) -> str:
-        """The topic of a source."""
-        return self.service.plan.source(source).topic
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +75,7 @@ def project(
     plan = service.plan
     names = (plan.features_topic, plan.predictions_topic, *(source.topic for source in plan.sources))
     broker.create_topics(dict.fromkeys(names, 1))
-    return Project(copy, service, [_of(plan.short_digest, plan.spine_source.topic, *one) for one in told])
+    return Project(copy, service, [of_plan(plan.short_digest, plan.spine_source.topic, *one) for one in told])
 
 
 Audited = Callable[..., tuple[int, dict[str, Any]]]
@@ -349,39 +332,6 @@ def _since(project: Project, source: Source, begin: int, folder: Path) -> Path:
     rows = f"SELECT * FROM '{project.folder / source.history}' WHERE epoch_ms({source.time}) >= {begin}"
     duckdb.execute(f"COPY ({rows}) TO '{out}'")
     return out
-
-
-def publish(
-    project: Project,
-    broker: Broker,
-    changes: dict[int, Callable[[Prediction], Prediction]] | None = None,
-    skip: set[int] = frozenset(),  # type: ignore[assignment]
-) -> None:
-    """Put vectors and predictions on their topics, some of the predictions changed and some left out."""
-    plan, changes = project.service.plan, changes or {}
-    write(broker, plan.features_topic, [(one.receipt.featured_at, vector) for vector, one in project.told])
-    predictions = [
-        (one.receipt.scored_at, changes.get(number, _same)(one))
-        for number, (_, one) in enumerate(project.told)
-        if number not in skip
-    ]
-    write(broker, plan.predictions_topic, predictions)
-
-
-def write_late(broker: Broker, at: int, entry: LateRow) -> None:
-    """Put an entry on the topic that all tests share."""
-    broker.create_topics({LATE_ROWS.name: 1}, LATE_ROWS.config)
-    write(broker, LATE_ROWS.name, [(at, entry)])
-
-
-def _same(prediction: Prediction) -> Prediction:
-    return prediction
-
-
-def _of(plan: str, topic: str, vector: FeatureVector, prediction: Prediction) -> tuple[FeatureVector, Prediction]:
-    """As of a project with other topics, and so another plan."""
-    origin = msgspec.structs.replace(vector.origin, topic=topic)
-    return msgspec.structs.replace(vector, plan=plan, origin=origin), changed(prediction, plan=plan, origin=origin)
 
 
 def _with_labels(project: Project, most: int) -> list[int]:

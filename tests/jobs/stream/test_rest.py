@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.request
 from pathlib import Path
 from urllib.error import HTTPError
@@ -12,7 +11,7 @@ import pytest
 
 from features.service import Service
 from infra.local.broker import Broker
-from tests.support.streams import embedded, own_topics
+from tests.support.streams import await_ready, embedded, own_topics
 
 pytestmark = pytest.mark.stack
 
@@ -24,9 +23,7 @@ def test_a_page_of_another_site_gets_nothing_from_it(broker: Broker, small: Serv
     """Neither by our name, with its own Origin, nor by a name that leads here by now: it could start any job, or end this one."""
     plan, ready = own_topics(broker, small.plan), tmp_path / "ready"
     with embedded(broker, plan, tmp_path, bounded=False, ready_file=ready, warm_up_ms=0) as process:
-        while not ready.exists():
-            assert process.is_alive()
-            time.sleep(0.1)
+        await_ready(process, ready)
         said = json.loads(ready.read_text())
         api, job = said["rest"], f"/jobs/{said['job']}"
         own = api.partition("://")[2]

@@ -32,6 +32,7 @@ from tests.support.data import fraud_project
 from tests.support.flink import Cluster
 from tests.support.streams import (
     await_checkpoint,
+    await_ready,
     await_vectors,
     dead_letters,
     embedded,
@@ -153,9 +154,7 @@ def test_a_warm_up_leaves_nothing(broker: Broker, small: Service, tmp_path: Path
     """A job that has warmed up, and says that it is ready, has written nothing; its windows then hold real rows alone."""
     plan, ready = own_topics(broker, small.plan), tmp_path / "ready"
     with embedded(broker, plan, tmp_path, bounded=False, ready_file=ready, warm_up_ms=500) as job:
-        while not ready.exists():
-            assert job.is_alive()
-            time.sleep(0.1)
+        await_ready(job, ready)
         assert not list(records(broker, plan.features_topic))
         assert not late_rows(broker, plan)
         publish_history(broker, small.folder, plan)
