@@ -59,6 +59,7 @@ class Reader:
         return sum(max(0, end - read.get(partition, 0)) for partition, end in ends.items())
 
     def _of(self, topic: str) -> list[TopicPartition]:
+        self._consumer.topics()  # has it look anew: what it knows of a topic may be minutes old
         places = [TopicPartition(topic, number) for number in sorted(self._consumer.partitions_for_topic(topic) or ())]
         self._consumer.assign(places)
         return places
