@@ -51,6 +51,9 @@ OnStep = Callable[[str], None]
 class TakeOver(Protocol):
     """Puts new plans in the place of those that run."""
 
+    asks: bool
+    """Whether the user says anything of it, for `check` to look at."""
+
     def settle(self, call: Call, before: Stack | None, *, replace: bool) -> Stack | None:
         """Bring to an end what an earlier call left; gives what runs then. ``replace``: nothing is taken over by this call."""
 
@@ -145,7 +148,8 @@ def _up(call: Call, wanted: Sequence[str], replace: bool, take_over: TakeOver | 
     before = recorded(folders)
     if take_over:
         before = take_over.settle(call, before, replace=replace)
-    if before and recorded_owner(folders) and is_current(call, before, wanted):
+    asked = take_over is not None and take_over.asks
+    if before and recorded_owner(folders) and not asked and is_current(call, before, wanted):
         for service in wanted:  # a shadow that was named since has no topic yet
             for alias in aliases_of(call.project, settings, service):
                 make_topic(call.project, settings, service, alias, before.bootstrap)
