@@ -95,11 +95,16 @@ class _Elapsed(ProgressColumn):
         return Text(clock_text(task.elapsed or 0), style="progress.elapsed")
 
 
+def _bars(*columns: ProgressColumn) -> Progress:
+    """Bars that are gone once all is done; none where nobody looks: a log would have an empty line for each."""
+    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+
+
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
     """A function to be told what is done now, and how many steps of how many are over. One bar shows them all."""
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), _Elapsed()
-    with Progress(*columns, console=err, transient=True) as bars:
+    with _bars(*columns) as bars:
         task = bars.add_task("", total=None, visible=False)
 
         def on_progress(step: str, done: int, total: int) -> None:
@@ -113,7 +118,7 @@ def sending(total: int | None) -> Iterator[Callable[[int], None]]:
     """A function to be told how many events have been sent, of ``total``; None: nobody knows."""
     rate = TextColumn("{task.fields[rate]} events/s")
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, _Elapsed()
-    with Progress(*columns, console=err, transient=True) as bars:
+    with _bars(*columns) as bars:
         task = bars.add_task("publishing", total=total, rate="")
         began = time.monotonic()
 

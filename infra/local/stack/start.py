@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from features.changes import changes
-from features.errors import StackError
+from features.errors import SettingError, StackError
 from features.job import JobPlan, job_plan, job_plans
 from features.plan import Plan
 from infra.local import jars, topics
@@ -210,6 +210,12 @@ def _compile(call: Call, wanted: Sequence[str]) -> None:
     """Raise `DefinitionError` for a definition that breaks a rule, and for a service that there is not."""
     if not call.now.is_compiled:
         call.on_step("reading definitions.py")
+    unknown = [service for service in call.settings.services if service not in call.now.services]
+    if unknown and wanted == call.settings.services:
+        raise SettingError(
+            f"the setting 'services' names those of definitions.py: {', '.join(call.now.services)}; got {', '.join(unknown)}; "
+            "change one of the two"
+        )
     for service in wanted or call.now.services:
         call.now.plan(service)
 

@@ -20,6 +20,15 @@ def test_a_text_is_shown_as_it_is() -> None:
     assert said.get() == "[/bold] [red]a\N{REPLACEMENT CHARACTER}[31mb\N{REPLACEMENT CHARACTER}2Jc  error: forged\n"
 
 
+def test_a_log_has_no_lines_of_bars(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nobody looks there is nothing of them: each left an empty line."""
+    with show.progress() as on_progress:
+        on_progress("a step", 1, 2)
+    with show.sending(10) as on_sent:
+        on_sent(5)
+    assert capsys.readouterr() == ("", "")
+
+
 def test_an_event_is_explained_whatever_its_texts_are() -> None:
     """Its columns, its key, and the headers that whoever published it gave its record."""
     event = explained()
