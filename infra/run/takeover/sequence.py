@@ -73,11 +73,18 @@ class TakeOver:
         check_histories(call, work, self._wanted)
 
     def prepare(self, call: Call, work: Todo) -> None:
-        """Say what is taken over, and load the histories of services that are new, where they have any."""
+        """Say what is taken over; load the histories of services that are new, or say that they have none."""
         if work.over:
             self._say(call, work)
         for job, how in new_beginnings(call, work.new.values(), work.address, self._wanted).items():
             _load(call, job, how, self._wanted)
+        for job in job_plans(work.new.values()):
+            state, names = state_of(call, job), job.services
+            if job.windows and not newest_checkpoint(state) and not backfill.recorded(state):
+                call.on_step(
+                    f"windows of {', '.join(names)} begin empty and fill from the topics; 'headrace backfill {' '.join(names)} "
+                    "--until DATE' begins with history"
+                )
 
     def __call__(self, call: Call, stack: Stack, work: Todo) -> Stack:
         """Put the new plans in the place of those that run, a job after the other.

@@ -119,6 +119,20 @@ def test_a_history_that_no_job_reads_is_refused(light: Light, monkeypatch: pytes
     assert light.pids() == before
 
 
+def test_windows_that_begin_empty_are_said(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a job that starts with neither a history nor a checkpoint; one that has either says nothing."""
+    monkeypatch.setenv("HEADRACE_SERVICES", "cards")
+    take_over(light)
+    said = "windows of cards begin empty and fill from the topics; 'headrace backfill cards --until DATE' begins with history"
+    assert said in light.steps
+    light.down()
+    call = called(light)
+    job = job_plan([call.now.plan("cards")])
+    backfill.record(begin.state_of(call, job), seam_at(job, UNTIL_MS, files=1))
+    take_over(light)
+    assert not any("begin empty" in step for step in light.steps)
+
+
 def test_the_same_history_may_be_given_twice(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
     """To a job that has read it up to that time, and to no other."""
     monkeypatch.setenv("HEADRACE_SERVICES", "cards")
