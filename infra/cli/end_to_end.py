@@ -81,7 +81,8 @@ def replay(
         sent = send(feeds, times, stream, client, pace, skip=skip, no_check=no_check, follow=follow, clock=clock)
     per_second = sent.events / max(sent.seconds, 1e-3)
     took = elapsed_text(sent.seconds)
-    show.out.print(f"{sent.events:,} events of {len(feeds)} sources in {took} ({per_second:,.0f} events/s)")
+    sources = "1 source" if len(feeds) == 1 else f"{len(feeds)} sources"
+    show.out.print(f"{sent.events:,} events of {sources} in {took} ({per_second:,.0f} events/s)")
     if not sent.events:
         note(f"the histories of {service} have no event{span_text(times)}; see --from and --to")
     if days:

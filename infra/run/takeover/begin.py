@@ -118,12 +118,14 @@ def check_histories(call: Call, work: Todo, wanted: Wanted) -> None:
     unknown = sorted(set(wanted.histories) - sources)
     if sources and not unknown:
         return
-    given = unknown or ([] if wanted.until_ms is None else [f"--until {moment_text(wanted.until_ms)}"])
+    given = ", ".join(unknown) or f"--until {moment_text(wanted.until_ms or 0)}"
+    if sources:
+        raise SettingError(
+            "a history is read for a job that begins now, of a source that its windows are over: "
+            f"{', '.join(sorted(sources))}; got {given}; leave it out"
+        )
     why = "; ".join(f"{', '.join(job.services)} {why}" for job, why in without.items())
-    raise SettingError(
-        "a history is read for a job that begins now, of a source that its windows are over: "
-        f"{', '.join(sorted(sources)) or why or 'none'}; got {', '.join(given)}; leave it out"
-    )
+    raise SettingError(f"a history is read for a job that begins now, and none does: {why}; got {given}; leave it out")
 
 
 def _why_none(call: Call, job: JobPlan, wanted: Wanted, begun: Mapping[JobPlan, Seam | None]) -> str | None:
