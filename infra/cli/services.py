@@ -152,7 +152,9 @@ def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
         _show_differences(stack.served(where, settings))
         _show_told(where, settings)
     else:
-        show.out.print("nothing runs; start it with 'headrace up'")
+        is_project = (where / "definitions.py").is_file()
+        fix = "start it with 'headrace up'" if is_project else f"{where} has no definitions.py: give --project DIR"
+        show.out.print(f"nothing runs; {fix}", markup=False)
     if not other:
         warn_of_predictions(where, settings)
 

@@ -123,7 +123,7 @@ def _settings(proposal: Proposal) -> dict[str, str]:
     name, label, days = proposal.name, proposal.label, proposal.days
     where = f"bootstrap = {json.dumps(proposal.bootstrap)}" if proposal.bootstrap else '# bootstrap = "localhost:9092"'
     if label is None:
-        learns = f'# [train.{name}]\n# label = "{name}_labels.<column>"'
+        learns = f'# [train.{name}]\n# label = "SOURCE.COLUMN"  # docs/own-stream.md has a source of labels'
     else:
         learns = f'[train.{name}]\nlabel = "{name}_labels.{label.column}"'
     if days is None or label is None:

@@ -84,7 +84,8 @@ def bootstrap(project: Path, settings: Settings) -> str:
     refuse_others(project, folders)
     stack = recorded(folders)
     if stack is None:
-        raise StackError(f"Kafka is at kafka.bootstrap or on the local stack; {project} has neither; run 'headrace up'")
+        fix = "run 'headrace up'" if (project / "definitions.py").is_file() else "it is no project: give --project DIR"
+        raise StackError(f"Kafka is at kafka.bootstrap or on the local stack; {project} has neither; {fix}")
     return stack.bootstrap
 
 

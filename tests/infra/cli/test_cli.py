@@ -80,6 +80,16 @@ def test_a_folder_without_definitions_is_one_line(tmp_path: Path, capsys: pytest
     assert "a project has a definitions.py" in refused(capsys, "plan", "--project", str(tmp_path))
 
 
+@pytest.mark.parametrize("command", ["publish x.parquet --topic t", "tail t"])
+def test_a_folder_that_is_no_project_is_not_told_to_start(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The usual fault is a command in another folder: it has to be said, also by `status`, to which nothing is no fault."""
+    assert "it is no project: give --project DIR" in refused(capsys, *command.split(), "--project", str(tmp_path))
+    assert run(["status", "--project", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"nothing runs; {tmp_path} has no definitions.py: give --project DIR\n"
+
+
 def test_an_unknown_option_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """No usage text over ten lines."""
     assert "--colour" in refused(capsys, "plan", "--colour")
