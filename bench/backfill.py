@@ -94,7 +94,7 @@ def _from_files(broker: Broker, service: Service, folder: Path) -> tuple[int, fl
     written = write_history(job, _seam(plan), service.folder, history_folder(state))
     record(state, _seam(plan))
     with _job(broker, plan, folder):
-        return sum(written.values()), _exact(broker, service, plan) - began
+        return sum(one.rows for one in written.values()), _exact(broker, service, plan) - began
 
 
 def _seam(plan: Plan) -> Seam:

@@ -48,8 +48,15 @@ def backfill(
         show.json([msgspec.to_builtins(one) for one in done])
         return
     cells = [
-        (", ".join(one.services), source, rows, moment_text(one.from_ms[source]), moment_text(one.until_ms))
+        (
+            ", ".join(one.services),
+            source,
+            rows,
+            moment_text(one.from_ms[source]),
+            "" if (newest := one.newest_ms[source]) is None else moment_text(newest),
+            moment_text(one.until_ms),
+        )
         for one in done
         for source, rows in one.rows.items()
     ]
-    show.table("", ("services", "source", "rows", "from", "until"), cells, right=("rows",))
+    show.table("", ("services", "source", "rows", "from", "newest row", "until"), cells, right=("rows",))

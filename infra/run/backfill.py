@@ -31,6 +31,8 @@ class Loaded(msgspec.Struct, frozen=True):
     until_ms: int
     rows: dict[str, int]
     """How many rows are loaded, by source."""
+    newest_ms: dict[str, int | None]
+    """The time of the newest of them: what came between it and ``until_ms`` is in no window."""
 
 
 def load_history(
@@ -89,7 +91,7 @@ def load_one(
     forget(state)
     seam = seam_at(job, until_ms, settings.stream.parallelism)
     try:
-        rows = write_history(
+        filled = write_history(
             job,
             seam,
             project,
@@ -103,4 +105,5 @@ def load_one(
     except BaseException:
         forget(state)
         raise
-    return Loaded(job.services, dict(seam.from_ms), until_ms, rows)
+    rows = {name: one.rows for name, one in filled.items()}
+    return Loaded(job.services, dict(seam.from_ms), until_ms, rows, {name: one.newest_ms for name, one in filled.items()})

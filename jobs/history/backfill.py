@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,6 +25,14 @@ from jobs.history.scans import within_memory
 from jobs.history.tables import File, create_table
 
 
+class Filled(NamedTuple):
+    """What windows over a source are filled with."""
+
+    rows: int
+    newest_ms: int | None
+    """The time of the newest row; None where there is none."""
+
+
 def write_history(
     job: JobPlan,
     seam: Seam,
@@ -35,8 +44,8 @@ def write_history(
     threads: int = 2,
     resources: Resources = RESOURCES,
     on_source: Callable[[str], None] = lambda name: None,
-) -> dict[str, int]:
-    """Write the rows of each source of the ``seam`` into ``folder``; gives how many there are, by source.
+) -> dict[str, Filled]:
+    """Write the rows of each source of the ``seam`` into ``folder``; gives what there is, by source.
 
     They come from ``histories``, files by source, or else from the source's own history in ``project``. Rows of one time are in
     one file, in their order. Raises `SettingError` for a file that is not there or does not fit its source.
@@ -49,7 +58,7 @@ def write_history(
             "leave out its history"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    counts: dict[str, int] = {}
+    filled: dict[str, Filled] = {}
     with within_memory(), connect(threads, resources) as connection:
         for name, from_ms in seam.from_ms.items():
             on_source(name)
@@ -57,9 +66,10 @@ def write_history(
             required = {column for plan in job.plans for column in plan.required(job.source(name))}
             file = File(history_of(source, project, given))
             create_table(connection, source, [file], required, Span(from_ms, seam.until_ms), times)
-            counts[name] = write_dealt(connection, source, source.columns, folder, seam.files)
+            (newest,) = connection.execute(f"SELECT max({quoted(source.time)}) FROM {quoted(name)}").fetchall()[0]
+            filled[name] = Filled(write_dealt(connection, source, source.columns, folder, seam.files), newest)
             connection.execute(f"DROP TABLE {quoted(name)}")
-    return counts
+    return filled
 
 
 def _narrowed(job: JobPlan, source: Source) -> Source:

@@ -54,7 +54,8 @@ def test_a_frame_is_what_the_operator_reads(tmp_path: Path) -> None:
         order(1, UNTIL_MS - 5, tax=-12.34, kind=""),
         order(2, UNTIL_MS - 5),
     )
-    assert write_history(JOB, seam_at(JOB, UNTIL_MS, 1), tmp_path, tmp_path / "out", histories={"orders": file}) == {"orders": 3}
+    filled = write_history(JOB, seam_at(JOB, UNTIL_MS, 1), tmp_path, tmp_path / "out", histories={"orders": file})
+    assert filled == {"orders": (3, UNTIL_MS - 1)}
     written = read(tmp_path / "out" / "orders-0.rows")
     assert [row["id"] for row in written] == [1, 2, 3]
     assert written[1]["kind"] == "süß"
@@ -80,14 +81,16 @@ def test_only_rows_that_can_still_matter_are_read(tmp_path: Path) -> None:
     assert seam.from_ms == {"orders": UNTIL_MS - HOUR - 500}
     times = (seam.from_ms["orders"] - 1, seam.from_ms["orders"], UNTIL_MS - 1, UNTIL_MS)
     file = history(tmp_path, *(order(number, at) for number, at in enumerate(times)))
-    assert write_history(job, seam, tmp_path, tmp_path / "out", histories={"orders": file}) == {"orders": 2}
+    assert write_history(job, seam, tmp_path, tmp_path / "out", histories={"orders": file}) == {"orders": (2, UNTIL_MS - 1)}
+    file = history(tmp_path, order(1, seam.from_ms["orders"] - 1))
+    assert write_history(job, seam, tmp_path, tmp_path / "out", histories={"orders": file}) == {"orders": (0, None)}
 
 
 def test_rows_of_one_time_are_in_one_file(tmp_path: Path) -> None:
     """Files are read side by side, and rows of one time have an order."""
     file = history(tmp_path, *(order(number, UNTIL_MS - 1 - number // 2) for number in range(20)))
     seam = seam_at(JOB, UNTIL_MS, 3)
-    assert write_history(JOB, seam, tmp_path, tmp_path / "out", histories={"orders": file}) == {"orders": 20}
+    assert write_history(JOB, seam, tmp_path, tmp_path / "out", histories={"orders": file}) == {"orders": (20, UNTIL_MS - 1)}
     written = [(tmp_path / "out" / f"orders-{number}.rows").read_bytes() for number in range(3)]
     for at in range(UNTIL_MS - 10, UNTIL_MS):
         assert [one.count(at.to_bytes(8, "little")) for one in written].count(2) == 1

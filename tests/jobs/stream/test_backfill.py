@@ -76,8 +76,8 @@ def start_with(
     seam = seam_at(job, halves.until_ms, files)
     place = state_folder(job, state, backend)
     histories = {name: file for name, file in written.items() if name in seam.from_ms}
-    rows = write_history(job, seam, folder, history_folder(place), histories=histories)
-    assert all(rows.values()), rows
+    filled = write_history(job, seam, folder, history_folder(place), histories=histories)
+    assert all(one.rows for one in filled.values()), filled
     record(place, seam)
 
 
