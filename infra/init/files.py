@@ -18,6 +18,7 @@ from infra.init.columns import Column, of_integers, of_json
 from infra.init.look import Look, object_of
 from jobs.history.files import connect, rows_as_they_are
 from jobs.history.readings import TIMES, milliseconds
+from jobs.history.scans import header
 
 PARQUET, CSV, LINES = ".parquet", ".csv", (".jsonl", ".ndjson")
 ROWS = 10_000
@@ -30,7 +31,10 @@ DECIMAL_DIGITS = 18
 def of_file(path: Path) -> Look:
     """The columns of a Parquet, CSV or JSON lines file; raises `SettingError` where it cannot be read or has no events."""
     if path.suffix not in (PARQUET, CSV, *LINES) or not path.is_file():
-        raise SettingError(f"a schema is proposed from a .parquet, .csv or .jsonl file; {path} is none; name another")
+        came = "is none" if path.exists() else "is not there"
+        raise SettingError(f"a schema is proposed from a .parquet, .csv or .jsonl file; {path} {came}; name another")
+    if path.suffix == CSV:
+        header(str(path))
     columns, events = _of_parquet(path) if path.suffix == PARQUET else _of_texts(path)
     if not events:
         raise SettingError(f"a schema is proposed from events; {path} has none; name another file")

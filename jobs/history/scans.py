@@ -82,7 +82,7 @@ def _parquet(there: Place) -> tuple[str, str]:
 
 def _csv(there: Place) -> tuple[str, str]:
     """As `_parquet` gives it. Raises `SettingError` where the files do not have the same columns in the same order."""
-    headers = [_header(file) for file in there.files]
+    headers = [header(file) for file in there.files]
     others = [file for file, (names, _) in zip(there.files, headers, strict=True) if names != headers[0][0]]
     if others:
         rule = f"the files of a glob have the columns of its first, {','.join(headers[0][0])}"
@@ -111,8 +111,8 @@ def copied(
     return quoted(name), numbered, {row[0]: row[1] for row in described}
 
 
-def _header(file: str) -> tuple[list[str], str]:
-    """The names in the first line of a CSV, and how DuckDB is told its end."""
+def header(file: str) -> tuple[list[str], str]:
+    """The names in the first line of a CSV, and how DuckDB is told its end. Raises `SettingError` for a column without one."""
     try:
         with opened(file) as stream:
             first = stream.readline().decode("utf-8-sig")
@@ -121,7 +121,10 @@ def _header(file: str) -> tuple[list[str], str]:
         raise SettingError(f"{file} cannot be read: a CSV is text in UTF-8; got {error}; convert it") from None
     if not names or len({*names}) < len(names) or not all(names):
         got = ",".join(names) or "an empty file"
-        raise misfit(file, "line 1", "the first line of a CSV names each column, once", got, "write such a line")
+        fix = (
+            "write such a line" if not names or all(names) else "name that column; pandas writes none with to_csv(…, index=False)"
+        )
+        raise misfit(file, "line 1", "the first line of a CSV names each column, once", got, fix)
     return names, r"\r\n" if first.endswith("\r\n") else r"\n"
 
 

@@ -205,6 +205,18 @@ def test_what_cannot_be_proposed_is_one_line(
     assert not (tmp_path / "p").exists()
 
 
+@pytest.mark.core
+def test_a_file_that_no_command_could_read_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A CSV with a column without a name, as pandas writes its index, and one that is not there."""
+    file = tmp_path / "readings.csv"
+    file.write_text("\n".join(["," + line for line in csv(EVENTS)]) + "\n")
+    told = refused(capsys, tmp_path / "p", "--from-file", file)
+    assert "got ,reading_id,at,sensor" in told
+    assert "name that column; pandas writes none with to_csv(…, index=False)" in told
+    assert "none.csv is not there; name another" in refused(capsys, tmp_path / "p", "--from-file", tmp_path / "none.csv")
+    assert not (tmp_path / "p").exists()
+
+
 @pytest.mark.stack
 def test_a_topic_is_its_schema_and_its_first_history(broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The key is that of the records; what is no JSON object is passed over, and the events are the history."""
