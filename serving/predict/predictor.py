@@ -141,5 +141,6 @@ def check_model(manifest: Manifest, plan: Plan) -> None:
     if manifest.plan != plan.digest:
         raise SettingError(
             f"model '{manifest.name}' {manifest.version}: a model scores what it was trained on; it was trained on plan "
-            f"{manifest.plan[:12]}, service '{plan.service}' has {plan.short_digest}; train it again, or restore the definitions"
+            f"{manifest.plan[:12]}, service '{plan.service}' has {plan.short_digest}; train it again, restore the definitions, "
+            "or, where definitions.py has that plan by now, run 'headrace up'"
         )
