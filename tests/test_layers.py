@@ -37,8 +37,7 @@ ROOMS = {
     "serving/edge": {"serving/models"},
     "serving/http": {"serving/kafka", "serving/log_lines.py", "serving/models", "serving/monitor", "serving/predict"},
     "serving/kafka": {"serving/log_lines.py", "serving/models", "serving/predict"},
-    "serving/models": {"serving/disk.py"},
-    "serving/monitor": {"serving/disk.py", "serving/log_lines.py"},
+    "serving/monitor": {"serving/log_lines.py"},
     "serving/predict": {"serving/models"},
     "infra/config.py": {
         "infra/http_settings.py",
