@@ -69,6 +69,7 @@ def test_parts_are_of_their_rows_alone() -> None:
     assert only(found, "segment")["red"].metrics["auc"].value == pytest.approx(roc_auc_score(red["label"], red["score"]))
 
 
+@pytest.mark.slow
 def test_segments_of_several_columns_are_in_an_order_that_reads() -> None:
     """Numbers by value, bins too; texts by how often they come; what is no value of its own last."""
     frame = outcomes()

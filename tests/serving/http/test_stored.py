@@ -39,6 +39,7 @@ def running(shop: Service) -> Iterator[Running]:
         yield made
 
 
+@pytest.mark.slow
 def test_a_stored_prediction_is_fetched_by_its_key(running: Running) -> None:
     """A part of the path for each column; with the model, the times, the age and until when it holds."""
     response = running.request("GET", "/v1/predictions/shop/1/a%20%2F%20b%2C%20%C3%A9/-7")
@@ -92,6 +93,7 @@ def test_it_takes_the_scope_read(shop: Service) -> None:
     assert statuses == [404, 403, 401]
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_read(tmp_path: Path) -> None:
     """503, to be tried again, and not a hang: here the database is a folder."""
     service = load(make_shop(tmp_path / "a shop", SQLITE.format(kind="sqlite"))).service("shop")

@@ -96,6 +96,7 @@ def test_a_url_that_nothing_reads_is_refused(url: str, said: str) -> None:
         open_store(url)
 
 
+@pytest.mark.slow
 @pytest.mark.core
 def test_without_the_extra_a_line_says_what_to_install(tmp_path: Path) -> None:
     """The command line needs s3fs for an S3 registry alone."""
