@@ -19,7 +19,7 @@ from jobs.training.train import train
 from serving.models.registry import Registry
 from tests.support.num import num_project
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.slow]
 
 AMOUNT = "transaction_amount__amount"
 
@@ -50,7 +50,6 @@ def few_events(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 WORDS = ["monitor", "handbook", "--from", "2018-05-04", "--to", "2018-05-13"]
 
 
-@pytest.mark.slow
 def test_a_stationary_history_raises_no_alarm(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A row for each input and the score, of nine days."""
     assert run([*WORDS, "--once"]) == 0
@@ -75,7 +74,6 @@ def test_a_unit_that_changed_is_an_alarm(capsys: pytest.CaptureFixture[str]) -> 
     assert all(sum(counts) == window["rows"] for window in found["windows"] for counts in window["counts"].values())
 
 
-@pytest.mark.slow
 def test_the_picture_is_drawn(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With the inputs' names, and, as a page, the alarms."""
     assert run([*WORDS, "--history", "transactions=cents.parquet", "--picture", "drift.html"]) == 0

@@ -16,7 +16,7 @@ from schemas.codec import encode
 from schemas.outcomes_report import OutcomesReport
 from tests.support.num import num_project
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.slow]
 
 
 @pytest.fixture
@@ -70,7 +70,6 @@ def test_the_table_says_how_many_labels_are_known(project: Path, said: Callable[
     assert "have no label within 30d" in " ".join(text.split())
 
 
-@pytest.mark.slow
 def test_segments_are_those_that_the_model_is_watched_by(project: Path, said: Callable[..., str]) -> None:
     """`--by` names others. What no prediction has is said, and holds nothing up; without predictions there is nothing to say."""
     settings = project / "headrace.toml"
@@ -88,7 +87,6 @@ def test_segments_are_those_that_the_model_is_watched_by(project: Path, said: Ca
     assert "a column of num but its time and id; got 'country' in segments; there are totals__sum_v" in said(code=2)
 
 
-@pytest.mark.slow
 def test_what_was_found_stays_for_the_page(project: Path, said: Callable[..., str]) -> None:
     """In the run folder, in place of what was there; of a shadow nothing is left."""
     file = project / ".headrace" / "outcomes" / "num.json"
@@ -166,7 +164,6 @@ def test_what_the_stream_joins_has_no_other_options(
     assert refused in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_the_horizon_is_the_setting_unless_an_option_says_another(project: Path, said: Callable[..., str]) -> None:
     """Labels come a day later: within 30 days, and beyond 3 hours."""
 

@@ -21,7 +21,7 @@ from jobs.history.batch_rows import batch_rows, warnings
 from jobs.history.batch_views import compute_days, materialize, push_online
 from jobs.history.compute import compute
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.slow]
 
 STORE = """
 project: fraud
@@ -106,7 +106,6 @@ def test_a_changed_history_is_computed_again_from_the_day_after(service: Service
     assert computed(service, 1, 5) == [3, 4, 5]
 
 
-@pytest.mark.slow
 def test_a_changed_view_is_computed_again(service: Service) -> None:
     """And until it is, its days are neither read nor pushed: their rows are those of another definition."""
     materialize(service, day(1), day(3))
@@ -167,7 +166,6 @@ def test_a_row_beyond_its_ttl_is_null_in_history(service: Service) -> None:
     assert f"of {len(rows):,} events, {found.too_old:,} have a row older than its ttl of 36h; compute days with 'headrace" in line
 
 
-@pytest.mark.slow
 def test_an_old_row_without_a_ttl_is_told(service: Service) -> None:
     """The rows of 2 May serve the rest of the month: how many events and keys had one of more than two days, and how old."""
     materialize(service, day(1), day(2))
@@ -200,7 +198,6 @@ def test_pushing_since_a_day_is_pushing_each(service: Service) -> None:
     assert [row and row.as_of for row in rows] == [when.timestamp() * 1000 for when in newest.values()]
 
 
-@pytest.mark.slow
 def test_an_event_is_given_the_latest_row_at_or_before_it(service: Service) -> None:
     """The point-in-time join: null before the first day, then each day's own row."""
     materialize(service, day(2), day(4))
@@ -233,7 +230,6 @@ def test_a_day_has_one_row_for_each_key(service: Service) -> None:
         compute_days(with_sql(service, sql), day(1), day(1))
 
 
-@pytest.mark.slow
 def test_an_older_day_never_overwrites_a_newer_one_online(service: Service) -> None:
     """Pushing days out of order, and again, leaves the newest day's values in the store."""
     materialize(service, day(1), day(3))

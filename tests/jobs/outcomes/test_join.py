@@ -24,7 +24,7 @@ from schemas import Outcome, Prediction, Receipt
 from schemas.codec import encode
 from tests.support.num import T, num_project
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.slow]
 
 HOUR = 3_600_000
 HORIZON = 10 * HOUR
@@ -126,7 +126,6 @@ EVENTS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 30)), max_size=8, 
 LABELS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 40), st.integers(0, 1)), max_size=12)
 
 
-@pytest.mark.slow
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(EVENTS, LABELS)
 def test_the_join_is_what_the_rules_say(

@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, log_loss, mean_absolute_err
 from features.times import DAY_MS
 from jobs.outcomes.performance import Performance, performances, segments
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.slow]
 
 
 def outcomes(rows: int = 300, days: int = 6) -> pd.DataFrame:
@@ -69,7 +69,6 @@ def test_parts_are_of_their_rows_alone() -> None:
     assert only(found, "segment")["red"].metrics["auc"].value == pytest.approx(roc_auc_score(red["label"], red["score"]))
 
 
-@pytest.mark.slow
 def test_segments_of_several_columns_are_in_an_order_that_reads() -> None:
     """Numbers by value, bins too; texts by how often they come; what is no value of its own last."""
     frame = outcomes()

@@ -19,7 +19,7 @@ from tests.serving.kafka.support import NOON
 from tests.support.models import register, stumps
 from tests.support.odd_models import register_odd, throwing
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.slow]
 
 
 def test_a_prediction_has_its_receipt(running: Running) -> None:
@@ -123,7 +123,6 @@ def test_requests_at_once_each_have_their_own_prediction(running: Running) -> No
         assert list(pool.map(amount_of, amounts)) == [(amount, int(amount)) for amount in amounts]
 
 
-@pytest.mark.slow
 def test_a_row_on_which_the_model_throws_has_its_error(fraud: Service, tmp_path: Path) -> None:
     """The others of the request have their predictions."""
     version = register_odd(tmp_path, fraud.plan, throwing(2), INPUTS[:2]).version  # it throws unless its inputs are 0
@@ -135,7 +134,6 @@ def test_a_row_on_which_the_model_throws_has_its_error(fraud: Service, tmp_path:
     assert (response["predictions"][1]["event_id"], "Gather" in response["predictions"][1]["error"]) == (5, True)
 
 
-@pytest.mark.slow
 def test_a_promotion_is_followed(fraud: Service, models: Path) -> None:
     """Within a second of the log's entry the new version serves, without a request lost; a canary has the keys of its share."""
     registry = Registry(models)
@@ -152,7 +150,6 @@ def test_a_promotion_is_followed(fraud: Service, models: Path) -> None:
     assert [one["receipt"]["version"] for one in found] == [1 if takes(str(key).encode(), 0.5) else 2 for key in range(20)]
 
 
-@pytest.mark.slow
 def test_nothing_is_ready_before_a_model_serves(fraud: Service, tmp_path: Path) -> None:
     """It lives, says what is missing and takes no request; once a version is promoted, it is ready."""
     with serving([fraud], tmp_path, ready=False) as running:

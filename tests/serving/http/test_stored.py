@@ -16,7 +16,7 @@ from serving.http.tokens import parse
 from tests.serving.http.support import Running, serving
 from tests.support.online_shop import SQLITE, make_shop
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.slow]
 NOW = int(time.time() * 1000)
 HOUR = 3_600_000
 
@@ -39,7 +39,6 @@ def running(shop: Service) -> Iterator[Running]:
         yield made
 
 
-@pytest.mark.slow
 def test_a_stored_prediction_is_fetched_by_its_key(running: Running) -> None:
     """A part of the path for each column; with the model, the times, the age and until when it holds."""
     response = running.request("GET", "/v1/predictions/shop/1/a%20%2F%20b%2C%20%C3%A9/-7")
@@ -93,7 +92,6 @@ def test_it_takes_the_scope_read(shop: Service) -> None:
     assert statuses == [404, 403, 401]
 
 
-@pytest.mark.slow
 def test_a_store_that_cannot_be_read(tmp_path: Path) -> None:
     """503, to be tried again, and not a hang: here the database is a folder."""
     service = load(make_shop(tmp_path / "a shop", SQLITE.format(kind="sqlite"))).service("shop")

@@ -60,6 +60,7 @@ def test_a_folder_holds_nothing_half_written(tmp_path: Path) -> None:
     assert open_store(f"file://{tmp_path}/models").paths() == ["a/b", "a/c"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("s3_url")
 def test_a_store_that_overwrites_is_refused_at_the_first_write() -> None:
     """Nothing is written there, and nothing is left of the attempt."""
