@@ -210,11 +210,13 @@ def test_an_event_is_given_the_latest_row_at_or_before_it(service: Service) -> N
 
 
 def test_a_view_is_materialized_before_it_is_read(service: Service) -> None:
-    """The missing file is named, with what to do."""
+    """The missing file is named, with what to do, before history is read."""
+    steps: list[str] = []
     with pytest.raises(
         SettingError, match=r"'customer_profile' .* no file .*customer_profile.parquet; run 'headrace batch-views fraud --from"
     ):
-        compute(service)
+        compute(service, on_progress=lambda name, done, parts: steps.append(name))
+    assert steps == []
 
 
 def test_sql_that_fails_is_the_definitions_fault(service: Service) -> None:
