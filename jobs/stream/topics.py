@@ -86,7 +86,7 @@ def look(job: AnyJob, config: StreamConfig, state: Path, *, is_restored: bool, s
         raise StackError(
             f"a stream job looks up at Kafka on {config.sql.bootstrap} what its topics hold; it failed: {error!r}; fix that"
         ) from error
-    if seam and not read:
+    if seam:
         whole = {
             name: None if name in seam.from_ms and at is not None and at < seam.until_ms else at for name, at in whole.items()
         }

@@ -174,6 +174,29 @@ def test_a_field_that_is_absent_is_null(tmp_path: Path) -> None:
     assert history(NUM, path) == [{"id": 1, "at": NOW, "k": "a", "v": None, "c": None, "n": None, "d": None}]
 
 
+@pytest.mark.parametrize("first", ['"x"', "1", "[1]", "true", "null", "1.2345"])
+def test_the_last_value_of_a_repeated_field_counts(tmp_path: Path, first: str) -> None:
+    """Whatever the others are, as on the stream."""
+    names = ("v", "c", "n", "d")
+    event = "{" + ", ".join(f'"{name}": {value}' for name, value in [*((name, first) for name in names), *ROW.items()]) + "}"
+    path = tmp_path / "num.jsonl"
+    path.write_text(event)
+    assert history(NUM, path) == [{"id": 1, "at": NOW, "k": "a", "v": Decimal("1.50"), "c": "c", "n": 1, "d": 1.5}]
+    path.write_text(event[:-1] + ', "c": 2}')
+    with pytest.raises(SettingError, match="row 1: column 'c' is string; got 2"):
+        history(NUM, path)
+
+
+@pytest.mark.parametrize("column", ["v", "n"])
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_number_has_a_thousand_characters_at_most(tmp_path: Path, suffix: str, column: str) -> None:
+    """The stream reads no longer one, though only zeros make it so long."""
+    longest = f"1.{'0' * 998}"
+    assert history(NUM, lines(tmp_path, {column: longest}, suffix=suffix))[0][column] == 1
+    with pytest.raises(SettingError, match=f"column '{column}' is .*; got 1.000"):
+        history(NUM, lines(tmp_path, {column: f"{longest}0"}, suffix=suffix))
+
+
 @pytest.mark.parametrize(
     ("suffix", "text"),
     [("csv", f"1,{NOW},,1,c,1,1"), ("jsonl", f'{{"id":1,"at":{NOW},"k":null}}'), ("jsonl", f'{{"id":1,"at":{NOW}}}')],
