@@ -17,6 +17,7 @@ from features.times import ALWAYS, day_of, to_ms
 from infra.init.columns import Column, of_integers, of_json
 from infra.init.look import Look, object_of
 from jobs.history.files import connect, rows_as_they_are
+from jobs.history.readings import TIMES, milliseconds
 
 PARQUET, CSV, LINES = ".parquet", ".csv", (".jsonl", ".ndjson")
 ROWS = 10_000
@@ -57,7 +58,7 @@ def _stored(name: str, found: str, values: Sequence[Any]) -> Column:
     named = of_json(name, ["" for _ in there])  # whether a schema can have such a name, and whether it has values
     if not named.type:
         return named
-    if found.startswith("TIMESTAMP"):
+    if found in TIMES:
         return Column(name, "timestamp", there)
     if found in INTEGERS:
         return of_integers(name, there)
@@ -71,7 +72,8 @@ def _stored(name: str, found: str, values: Sequence[Any]) -> Column:
 def _ends_of_parquet(path: Path, column: str) -> tuple[int, int]:
     with connect() as connection:
         rows = rows_as_they_are(connection, path, ALWAYS)
-        value = f"epoch_ms({quoted(column)})" if rows.types[column].startswith("TIMESTAMP") else quoted(column)
+        found = rows.types[column]
+        value = milliseconds(quoted(column), found) if found in TIMES else quoted(column)
         first, last = connection.execute(f"SELECT min({value}), max({value}) FROM {rows.table}").fetchall()[0]
     return int(first), int(last)
 
@@ -116,8 +118,8 @@ def _value(field: Any) -> Any:
     """A field of a CSV as JSON would have it, if it were without quotes."""
     if not isinstance(field, str) or not field:
         return None
-    if field in ("true", "false"):
-        return field == "true"
+    if (truth := field.lower()) in ("true", "false"):  # pandas writes True
+        return truth == "true"
     event = object_of(f'{{"value": {field}}}'.encode()) if field[0] in "-0123456789" else None
     value = event["value"] if event else None
     return value if isinstance(value, (int, Decimal)) else field
