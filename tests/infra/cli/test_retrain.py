@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from features.definitions.load import load
@@ -24,6 +26,7 @@ from jobs.history.compute import compute
 from schemas import Prediction, Receipt
 from schemas.codec import encode
 from schemas.deployment import Placed
+from serving.kafka.traffic import Pair
 from serving.models.registry import Registry
 from tests.support.models import register, stumps
 from tests.support.num import num_project
@@ -249,3 +252,15 @@ def test_a_kafka_that_is_away_for_a_while_does_not_end_the_wait_for_the_gate(
     put_in_production(project, 0.3)
     away = [StackError("Kafka does not reply")] * 1000
     assert "Kafka does not reply" in retrain("--wait", "0.01", code=2)
+
+
+def test_the_gate_has_the_labels_of_the_events_that_both_scored(project: Path) -> None:
+    """Of others it needs none; one without a label is NaN."""
+    ids = [1, 0, 10**6]
+    labels, metric = gate._labels(project, load_settings(project), "num", [Pair(one, b"k", (0.5, 0.5), (1, 1)) for one in ids])
+    source = pq.read_table(project / "data" / "outcomes.parquet")
+    bad = dict(zip(source["id"].to_pylist(), source["bad"].to_pylist(), strict=True))
+    assert labels.tolist()[:2] == [bad[1], bad[0]]
+    assert np.isnan(labels[2])
+    assert metric is not None
+    assert metric.name == "average precision"

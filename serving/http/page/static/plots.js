@@ -85,7 +85,11 @@ export function indices(windows, label, said, width, named) {
     ];
   });
   const every = Math.ceil(80 / step) || 1; // their texts would lie over one another
-  const names = windows.map((one, place) => (place % every ? null : text(46 + place * step, 94, named(one))));
+  const names = windows.map((one, place) => {
+    if (place % every) return null;
+    const x = 46 + place * step;
+    return x + 75 > width ? text(width, 94, named(one), { "text-anchor": "end" }) : text(x, 94, named(one));
+  });
   return picture(width, 100, label, lines, bars, names);
 }
 
