@@ -78,6 +78,8 @@ ROOMS = {
     "infra/predicted.py": {"infra/kafka", "infra/local", "infra/settings.py"},
     "infra/retraining": {
         "infra/config.py",
+        "infra/deploy.py",
+        "infra/gate.py",
         "infra/local",
         "infra/models.py",
         "infra/predicted.py",
