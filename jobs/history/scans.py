@@ -116,6 +116,26 @@ def _of_one_type(connection: duckdb.DuckDBPyConnection, there: Place, names: Col
     return [msgspec.structs.replace(there, text=shown(files[0]), files=files) for files in runs]
 
 
+def require_one_type(connection: duckdb.DuckDBPyConnection, files: str, columns: Collection[str] = ()) -> None:
+    """Raises `SettingError` where ``columns``, or any, of the Parquet files of a glob have several types.
+
+    Nothing says which is meant, and DuckDB would convert all to that of the first file.
+    """
+    wanted = f" AND name IN ({', '.join(map(literal, columns))})" if columns else ""
+    own = "array_to_string(list(duckdb_type ORDER BY column_id), '/')"  # several where a column within another has its name
+    found = connection.execute(
+        "SELECT name, list(DISTINCT own ORDER BY own), max(file_name) FROM ("
+        f"SELECT name, file_name, {own} AS own FROM parquet_schema({literal(files)}) WHERE duckdb_type IS NOT NULL{wanted} "
+        "GROUP BY ALL) GROUP BY name HAVING count(DISTINCT own) > 1 ORDER BY name LIMIT 1"
+    ).fetchone()
+    if found:
+        name, types, file = found
+        raise SettingError(
+            f"{shown(files)}: a column has one type in all files of a view; got '{name}' of types {', '.join(types)}, "
+            f"up to {shown(file)}; write them alike"
+        )
+
+
 def _parquet(there: Place) -> tuple[str, str]:
     """SQL of its files, and the same with the rows' places. What stands in the names of folders is text."""
     names = ", ".join(literal(exactly(file)) for file in there.files)
