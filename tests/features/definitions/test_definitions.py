@@ -28,7 +28,8 @@ from feast import RequestSource, StreamFeatureView
 from feast.batch_feature_view import batch_feature_view
 from feast.data_format import AvroFormat, JsonFormat
 from feast.on_demand_feature_view import OnDemandFeatureView, on_demand_feature_view
-from feast.types import Float64, Int64
+from feast.types import Array, Float64, Int64, String
+from feast.value_type import ValueType
 
 SCHEMA = "id long, at timestamp, card string, shop long, amount decimal(12,2), tip double, items long, note string, web boolean"
 
@@ -58,7 +59,7 @@ def service(*features, name="risk", spine="payments", **tags):
 
 
 card = Entity(name="card", join_keys=["card"])
-shop = Entity(name="shop", join_keys=["shop"])
+shop = Entity(name="shop", join_keys=["shop"], value_type=ValueType.INT64)
 payments = source()
 reports = source("reports")
 """
@@ -133,6 +134,7 @@ def described(plan: Plan) -> Iterator[str]:
         yield f"batch {batch.view} of {batch.source} by {', '.join(batch.key)} gives {', '.join(batch.features)}: {batch.sql}"
         yield f"rows of {batch.view} are at most {batch.ttl_ms // 1000} old"
     yield f"inputs {', '.join(plan.inputs)}"
+    yield f"views {', '.join(plan.views_of_windows)}"
 
 
 @pytest.mark.parametrize(
