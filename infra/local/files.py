@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from features.errors import StackError
+from schemas.codec import UNREADABLE
 
 T = TypeVar("T")
 _DECODING = threading.Lock()
@@ -23,7 +24,7 @@ def read_json(file: Path, kind: type[T]) -> T | None:
         content = file.read_bytes()
         with _DECODING:
             return msgspec.json.decode(content, type=kind)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, *UNREADABLE):
         return None
 
 

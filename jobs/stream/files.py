@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from features.errors import StackError
 from features.outcomes import AnyJob, OutcomesPlan
 from jobs.stream.config import StreamConfig
+from schemas.codec import UNREADABLE
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -43,8 +44,11 @@ def keep(file: Path, value: msgspec.Struct) -> None:
 
 
 def kept(file: Path, kind: type[T]) -> T | None:
-    """What was kept in ``file``; None where there is none."""
-    return msgspec.json.decode(file.read_bytes(), type=kind) if file.is_file() else None
+    """What was kept in ``file``; None where there is none. Raises `StackError` for a file that is none of ours."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind) if file.is_file() else None
+    except UNREADABLE as error:
+        raise StackError(f"what a stream job keeps is a file that it wrote; {file} gave {error}; restore it") from None
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
