@@ -137,6 +137,21 @@ def described(plan: Plan) -> Iterator[str]:
     yield f"views {', '.join(plan.views_of_windows)}"
 
 
+def test_what_is_wrong_in_another_file_is_of_no_line_of_this(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line is the one that imports it; the message has the other's."""
+    (tmp_path / "definitions.py").write_text("x = 1\nimport faulty_helper\n")
+    with pytest.raises(DefinitionError, match="ModuleNotFoundError on line 2: No module named 'faulty_helper'; fix that line"):
+        load(tmp_path)
+    (tmp_path / "faulty_helper.py").write_text("\n\n\n\ndef x(:\n")
+    with pytest.raises(DefinitionError, match=r"definitions are one file, .*: move into it what faulty_helper has"):
+        load(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        DefinitionError, match=r"SyntaxError on line 2: invalid syntax \(faulty_helper.py, line 5\); fix that line"
+    ):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("function", "instead"),
     [
