@@ -49,13 +49,16 @@ def run(folder: Path) -> ModuleType:
         except (Exception, SystemExit) as error:
             line, text = _where(error, path)
             where, fix = (f" on line {line}", "fix that line") if line else ("", "fix the file")
+            beside = error.name.partition(".")[0] if isinstance(error, ModuleNotFoundError) and error.name else ""
+            if beside and ((folder / f"{beside}.py").is_file() or (folder / beside).is_dir()):
+                fix = f"definitions are one file, and import packages that are installed: move into it what {beside} has"
             raise DefinitionError(f"{path} is run as Python; got {type(error).__name__}{where}: {text}; {fix}") from error
     return module
 
 
 def _where(error: BaseException, path: Path) -> tuple[int | None, str]:
     """The line of the file that an error comes from, None where it comes from none, and its message in one line."""
-    if isinstance(error, SyntaxError):
+    if isinstance(error, SyntaxError) and error.filename == str(path):
         return error.lineno, error.msg
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     return (lines or [None])[-1], (str(error).splitlines() or [""])[0]

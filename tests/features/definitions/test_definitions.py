@@ -29,7 +29,8 @@ from feast import RequestSource, StreamFeatureView
 from feast.batch_feature_view import batch_feature_view
 from feast.data_format import AvroFormat, JsonFormat
 from feast.on_demand_feature_view import OnDemandFeatureView, on_demand_feature_view
-from feast.types import Float64, Int64
+from feast.types import Array, Float64, Int64, String
+from feast.value_type import ValueType
 
 SCHEMA = "id long, at timestamp, card string, shop long, amount decimal(12,2), tip double, items long, note string, web boolean"
 
@@ -59,7 +60,7 @@ def service(*features, name="risk", spine="payments", **tags):
 
 
 card = Entity(name="card", join_keys=["card"])
-shop = Entity(name="shop", join_keys=["shop"])
+shop = Entity(name="shop", join_keys=["shop"], value_type=ValueType.INT64)
 payments = source()
 reports = source("reports")
 """
@@ -134,6 +135,22 @@ def described(plan: Plan) -> Iterator[str]:
         yield f"batch {batch.view} of {batch.source} by {', '.join(batch.key)} gives {', '.join(batch.features)}: {batch.sql}"
         yield f"rows of {batch.view} are at most {batch.ttl_ms // 1000} old"
     yield f"inputs {', '.join(plan.inputs)}"
+    yield f"views {', '.join(plan.views_of_windows)}"
+
+
+def test_what_is_wrong_in_another_file_is_of_no_line_of_this(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line is the one that imports it; the message has the other's."""
+    (tmp_path / "definitions.py").write_text("x = 1\nimport faulty_helper\n")
+    with pytest.raises(DefinitionError, match="ModuleNotFoundError on line 2: No module named 'faulty_helper'; fix that line"):
+        load(tmp_path)
+    (tmp_path / "faulty_helper.py").write_text("\n\n\n\ndef x(:\n")
+    with pytest.raises(DefinitionError, match=r"definitions are one file, .*: move into it what faulty_helper has"):
+        load(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        DefinitionError, match=r"SyntaxError on line 2: invalid syntax \(faulty_helper.py, line 5\); fix that line"
+    ):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize(
