@@ -110,7 +110,7 @@ class _Elapsed(ProgressColumn):
 
 def _bars(*columns: ProgressColumn) -> Progress:
     """Bars that are gone once all is done; none where nobody looks: a log would have an empty line for each."""
-    return Progress(*columns, console=err, transient=True, disable=not err.is_interactive)
+    return Progress(*columns, console=err, transient=True, disable=not err.file.isatty())
 
 
 @contextmanager

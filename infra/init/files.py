@@ -23,7 +23,7 @@ from jobs.history.scans import header
 PARQUET, CSV, LINES = ".parquet", ".csv", (".jsonl", ".ndjson")
 ROWS = 10_000
 """That are looked at."""
-INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
+INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT"})
 TYPES = {"VARCHAR": "string", "BOOLEAN": "boolean", "FLOAT": "double", "DOUBLE": "double"}
 DECIMAL_DIGITS = 18
 
@@ -42,9 +42,18 @@ def of_file(path: Path) -> Look:
 
 
 def whole_days(path: Path, column: str) -> tuple[date, int]:
-    """The first day of a file that is there from its midnight on, and how many such days there are from it to the last."""
+    """The first day of a file that is there from its midnight on, and how many such days there are from it to the last.
+
+    Raises `SettingError` for a time that lies in no day.
+    """
     first, last = _ends_of_parquet(path, column) if path.suffix == PARQUET else _ends_of_texts(path, column)
-    start, end = day_of(first), day_of(last)
+    try:
+        start, end = day_of(first), day_of(last)
+    except OverflowError:
+        raise SettingError(
+            f"every event has a time, of the years 1 to 9999; '{column}' of {path} has some from {first} to {last} ms; "
+            "fix these rows, or name another column with --time"
+        ) from None
     return start + timedelta(days=1), max((end - start).days - 1, 0)
 
 
@@ -66,6 +75,8 @@ def _stored(name: str, found: str, values: Sequence[Any]) -> Column:
         return Column(name, "timestamp", there)
     if found in INTEGERS:
         return of_integers(name, there)
+    if found == "VARCHAR" and of_json(name, there).type == "timestamp":
+        return Column(name, "string", there, "its times are texts; a Parquet file has times as timestamps or as UTC milliseconds")
     if found.startswith("DECIMAL") and int(found.removeprefix("DECIMAL(").partition(",")[0]) <= DECIMAL_DIGITS:
         return Column(name, found.lower(), there)
     if found not in TYPES:
@@ -109,7 +120,7 @@ def _events(path: Path) -> Iterator[Iterator[dict[str, Any]]]:
     """The events of a CSV or of JSON lines; a line that is no JSON object is none."""
     try:
         if path.suffix == CSV:
-            with path.open(encoding="utf-8", errors="replace", newline="") as text:
+            with path.open(encoding="utf-8-sig", errors="replace", newline="") as text:
                 yield ({name: _value(field) for name, field in row.items() if name} for row in csv.DictReader(text, restval=""))
         else:
             with path.open("rb") as lines:

@@ -8,15 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
 from features.changes import changes
+from features.disk import keep
 from features.errors import SettingError, StackError
 from features.job import JobPlan, job_plan, job_plans
 from features.plan import Plan
 from infra.local import jars, topics
 from infra.local.broker import Broker
-from infra.local.files import fresh, write_whole, writing
+from infra.local.files import fresh, writing
 from infra.local.processes import Processes
 from infra.local.stack.definitions import Definitions
 from infra.local.stack.environments import aliases_of, make_topic
@@ -171,9 +170,9 @@ def _up(call: Call, wanted: Sequence[str], replace: bool, take_over: TakeOver | 
     take(call.project, folders)
     for plan in work.new.values():
         _say_new(call, before, plan)
-        write_whole(folders.plan(plan.service), msgspec.json.encode(plan))
+        keep(folders.plan(plan.service), plan)
         serve_alone(folders.turns, plan)
-    write_whole(folders.stack, msgspec.json.encode(stack))
+    keep(folders.stack, stack)
     call.on_step("creating topics")
     create_topics(call, stack.bootstrap, work.plans.values())
     write_settings(settings, folders.settings)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 import msgspec
 from kafka.errors import KafkaError
 
+from features.disk import keep
 from features.errors import HeadraceError, StackError
 from features.job import JobPlan, job_plan, job_plans
 from features.plan import Plan
 from infra.config import scorer_group
-from infra.local.files import write_whole
 from infra.local.stack.record import BESIDE, Stack, scorer_names, stream_name
 from infra.local.stack.start import create_topics, must_run, start, wait
 from infra.local.stack.todo import Call, Job, Todo
@@ -192,7 +192,7 @@ def _start_jobs(call: Call, pending: Pending, how: dict[JobPlan, Beginning], rea
             _load(call, job, how[job], wanted)
             pending = _note_offsets(call, pending, job, reader)
             for plan in job.plans:
-                write_whole(call.folders.plan(plan.service, beside(job)), msgspec.json.encode(plan))
+                keep(call.folders.plan(plan.service, beside(job)), plan)
             start(call, name, job.services, beside(job))
         call.on_step(f"waiting for {name}")
         wait(call, name, job)

@@ -153,6 +153,43 @@ def test_texts_say_their_types_by_their_values(suffix: str, tmp_path: Path, caps
     assert "guessed: is" not in (tmp_path / "p" / "definitions.py").read_text()
 
 
+@pytest.mark.core
+def test_a_csv_of_a_spreadsheet_has_its_first_column(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Excel's begins with a byte order mark, which is no part of a name."""
+    file = tmp_path / "readings.csv"
+    file.write_text("\n".join(csv(EVENTS)) + "\n", encoding="utf-8-sig")
+    init(capsys, tmp_path / "p", "--from-file", file)
+    assert plan_of(tmp_path / "p").spine_source.event_id == "reading_id"
+
+
+@pytest.mark.core
+def test_ids_of_64_bits_without_a_sign_are_longs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As history reads them."""
+    file = tmp_path / "readings.parquet"
+    table = pa.Table.from_pylist(EVENTS)
+    pq.write_table(table.set_column(0, "reading_id", pa.array(range(12), pa.uint64())), file)
+    init(capsys, tmp_path / "p", "--from-file", file)
+    assert plan_of(tmp_path / "p").spine_source.event_id == "reading_id"
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(
+    ("at", "message"),
+    [
+        (pa.array([2**62] * 12, pa.timestamp("us")), f"of the years 1 to 9999; 'at' of {{}} has some from {2**62 // 1000} to"),
+        (pa.array([T] * 11 + [-(2**47)], pa.timestamp("ms")), f"'at' of {{}} has some from {-(2**47)} to {T} ms; fix these rows"),
+        (pa.array(["2024-05-01T08:00:00Z"] * 12), "'at': its times are texts; a Parquet file has times as timestamps"),
+    ],
+)
+def test_times_that_no_history_has_are_one_line(
+    at: pa.Array, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those beyond the calendar were a traceback."""
+    file = tmp_path / "readings.parquet"
+    pq.write_table(pa.Table.from_pylist(EVENTS).set_column(1, "at", at), file)
+    assert message.format(file) in refused(capsys, tmp_path / "p", "--from-file", file)
+
+
 def csv(events: list[dict[str, Any]]) -> list[str]:
     """A header, and a line for each event."""
     return [",".join(events[0]), *(",".join(json.dumps(value).strip('"') for value in event.values()) for event in events)]

@@ -283,6 +283,22 @@ def test_definitions_that_are_restored_take_an_unfinished_takeover_back(light: L
     assert light.pids() == before
 
 
+def test_a_takeover_of_which_the_record_is_broken_is_no_new_one(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it took over from which event would be lost: nothing is started, and `down --wipe` begins anew."""
+    light.up()
+    light.define(*WINDOW)
+    light.train("cards")
+    killed_at(light, monkeypatch, sequence, "_start_scorers")
+    running = light.pids()
+    file = light.run / "takeover.json"
+    file.write_bytes(file.read_bytes()[:40])
+    with pytest.raises(StackError, match=r"is as it was written; .*takeover.json: .*; bring it back .* 'headrace down --wipe'"):
+        take_over(light)
+    assert light.pids() == running
+    stack.down(light.folder, light.settings, wipe=True)
+    light.up()
+
+
 def test_replace_takes_an_unfinished_takeover_back(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
     """The plan starts in the place of the one before, so nothing of it may run beside."""
     light.up()
