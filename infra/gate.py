@@ -35,7 +35,6 @@ class Judged(NamedTuple):
     """What the gate says."""
 
     checks: Sequence[Check]
-    """None where there is nothing to hold the version against."""
     note: str
     """What was compared, or why nothing was."""
 
@@ -54,7 +53,8 @@ def judged(project: Path, settings: Settings, registry: Registry, candidate: Pla
     deployed, service = registry.deployed(manifest.service), manifest.service
     production = deployed.production
     if production is None:
-        return Judged((), f"{service} has no version in production yet: there is nothing to compare with")
+        note = f"{service} has no version in production yet: there is nothing to compare with"
+        return Judged((_plan(project, settings, service, manifest.plan),), note)
     if registry.manifest(production.model, production.version).plan != manifest.plan:
         note = f"{production} is of another plan, and cannot score what {candidate} does: there is nothing to compare"
         return Judged((_plan(project, settings, service, manifest.plan),), note)

@@ -245,12 +245,12 @@ def _warn(service: str, wanted: Wanted, found: Found) -> None:
 
 def _leave(report: OutcomesReport, folders: Folders) -> None:
     """Write what was found for the page of `headrace serve`, in place of what was there."""
-    import msgspec
 
-    from infra.local.files import write_whole, writing
+    from features.disk import keep
+    from infra.local.files import writing
 
     with writing(folders.run):
-        write_whole(folders.outcomes_of(report.service), msgspec.json.encode(report))
+        keep(folders.outcomes_of(report.service), report)
 
 
 def _check_labels(labels: list[float], config: TrainConfig) -> None:

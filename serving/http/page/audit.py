@@ -57,7 +57,7 @@ def read_report(file: Path) -> AuditReport:
     """What an audit left. Raises `StackError` for a file that is none."""
     try:
         return _report(file.read_bytes())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise StackError(f"a report is a file that 'headrace audit' writes; {file} gave: {error}; run it again") from None
 
 

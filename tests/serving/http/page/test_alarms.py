@@ -46,6 +46,7 @@ def alarm_of(monitor: Monitor, name: str) -> Alarm:
     return next(alarm for alarm in monitor.state.alarms if alarm.input == name)
 
 
+@pytest.mark.slow
 @core
 def test_what_has_changed_and_its_windows(monitor: Monitor, sources: Sources, open_page: Callable[..., Opened]) -> None:
     """The furthest beyond its limit is open to be read, the others are opened by keyboard, and stay open."""
@@ -76,6 +77,7 @@ def test_what_has_changed_and_its_windows(monitor: Monitor, sources: Sources, op
         expect(details.first).not_to_have_attribute("open", "")
 
 
+@pytest.mark.slow
 @core
 def test_the_windows_of_a_segment_are_those_in_which_it_drifted(
     monitor: Monitor, sources: Sources, tmp_path: Path, open_page: Callable[..., Opened]
@@ -110,6 +112,7 @@ def test_no_alarm_is_good_news(registry: Registry, sources: Sources, tmp_path: P
         expect(open_page(running.address).panel("alarms")).to_contain_text("no alarm is open: 3 windows of 3 inputs were judged")
 
 
+@pytest.mark.slow
 @core
 def test_without_a_monitor_and_with_a_broken_one(
     registry: Registry, sources: Sources, tmp_path: Path, open_page: Callable[..., Opened]
@@ -137,6 +140,7 @@ def test_the_cells_that_moved_most_are_those_that_gained(monitor: Monitor) -> No
     assert moved_cells(same) == []
 
 
+@pytest.mark.slow
 @core
 def test_events_without_kafka_and_of_an_alarm_that_is_over(
     monitor: Monitor, away: Sources, sources: Sources, open_page: Callable[..., Opened]

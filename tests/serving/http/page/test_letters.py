@@ -241,6 +241,7 @@ def test_the_newest_records_come_once_each_however_many_blocks_they_are(on_kafka
     looked.close()
 
 
+@pytest.mark.slow
 @pytest.mark.core
 def test_what_is_chosen_is_published_once_also_where_the_panel_is_drawn_anew(
     away: Sources, open_page: Callable[..., Opened]
@@ -274,6 +275,7 @@ def test_what_is_chosen_is_published_once_also_where_the_panel_is_drawn_anew(
         assert len(held) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.core
 def test_what_is_no_replay_is_refused(away: Sources) -> None:
     """One line says what one is; where Kafka is away, that."""
@@ -286,6 +288,7 @@ def test_what_is_no_replay_is_refused(away: Sources) -> None:
         assert (down.status, down.json["detail"].partition(" (")[0]) == (503, "Kafka does not reply")
 
 
+@pytest.mark.slow
 @pytest.mark.core
 def test_it_says_when_kafka_is_away(away: Sources, open_page: Callable[..., Opened]) -> None:
     """Which source, and since when."""

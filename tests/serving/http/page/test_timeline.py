@@ -87,6 +87,7 @@ def test_alarms_open_and_close_beside_what_was_put_in_service(
         assert fits(opened.tab)
 
 
+@pytest.mark.slow
 @pytest.mark.core
 def test_changes_are_said_in_words_and_kafka_away_leaves_them(
     away: Sources, registry: Registry, open_page: Callable[..., Opened]
@@ -126,6 +127,7 @@ def test_changes_are_said_in_words_and_kafka_away_leaves_them(
         expect(panel).to_contain_text("alarms are not known: Kafka does not reply")
 
 
+@pytest.mark.slow
 @pytest.mark.core
 def test_nothing_yet_and_a_broken_log(
     sources: Sources, registry: Registry, tmp_path: Path, open_page: Callable[..., Opened]
