@@ -19,7 +19,7 @@ The rules, whatever order labels and predictions come in:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -38,7 +38,7 @@ from jobs.history.places import Written, history_of
 from jobs.history.queries import Progress
 from jobs.history.readings import within
 from jobs.history.scans import within_memory
-from jobs.history.served import Record, add_predictions, fill_table
+from jobs.history.served import AT_ONCE, Record, add_predictions, fill_table
 from jobs.history.tables import File, create_table
 from schemas import Prediction
 from schemas.codec import UNREADABLE, decode_outcome, encode
@@ -235,16 +235,20 @@ def _sql(horizon_ms: int, times: Span, columns: Sequence[str]) -> str:
 
 def _with_inputs(table: pa.Table, names: Sequence[str]) -> pa.Table:
     """The table with a column for each of these inputs, in place of the receipts' text."""
-    if names:
-        decoded = [msgspec.json.decode(text) for text in table["_inputs"].to_pylist()]
-        for name in names:
-            table = table.append_column(name, pa.array(_plain(one.get(name) for one in decoded)))
-    return table.drop_columns("_inputs")
+    found: dict[str, list[Any]] = {name: [] for name in names}
+    for batch in table.select(["_inputs"]).to_batches(AT_ONCE) if names else ():
+        for text in batch["_inputs"].to_pylist():
+            one = msgspec.json.decode(text)
+            for name, values in found.items():
+                values.append(one.get(name))
+    table = table.drop_columns("_inputs")
+    for name in names:
+        table = table.append_column(name, pa.array(_plain(found.pop(name))))
+    return table
 
 
-def _plain(values: Iterator[Any]) -> list[Any]:
+def _plain(values: list[Any]) -> list[Any]:
     """Numbers as doubles where some are: Arrow takes no mixture."""
-    found = list(values)
-    if any(isinstance(value, float) for value in found):
-        return [None if value is None else float(value) for value in found]
-    return found
+    if any(isinstance(value, float) for value in values):
+        return [None if value is None else float(value) for value in values]
+    return values

@@ -13,6 +13,12 @@ from serving.monitor.state import State, Track, Version
 LONG: dict[Length, str] = {"hour": "an hour", "day": "a day"}
 
 
+def watched_text(name: str, model: str, version: int, segment: str) -> str:
+    """What an alarm is of, for people: an input of a version, and of which predictions where it is not of all."""
+    of = f"{name} of {model} v{version}"
+    return f"{of} where {segment}" if segment else of
+
+
 def unserved(version: Version, now: int) -> list[Alarm]:
     """The alarms of a version that predicts no longer, closed."""
     return _closed(version.tracks.values(), "its version predicts no longer", now)
@@ -41,7 +47,7 @@ def superseded(state: State, by: Length, now: int) -> list[Alarm]:
 def _closed(tracks: Iterable[Track], why: str, now: int) -> list[Alarm]:
     closed = []
     for alarm in (track.alarm for track in tracks if track.alarm is not None):
-        what = f"{alarm.input} where {alarm.segment}" if alarm.segment else alarm.input
-        text = f"nothing is said of {what} of {alarm.model} v{alarm.version} any more: {why}"
+        what = watched_text(alarm.input, alarm.model, alarm.version, alarm.segment)
+        text = f"nothing is said of {what} any more: {why}"
         closed.append(msgspec.structs.replace(alarm, state="closed", text=text, raised_at=now, events=[]))
     return closed

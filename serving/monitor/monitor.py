@@ -15,7 +15,7 @@ from features.inputs.reference import Reference, encode_reference
 from features.times import moment_text
 from schemas.alarm import Alarm
 from serving.monitor.config import Rules
-from serving.monitor.ending import silent, unserved
+from serving.monitor.ending import silent, unserved, watched_text
 from serving.monitor.judge import Finding, judged
 from serving.monitor.state import State, Track, Verdict, Version, Window
 from serving.monitor.tally import Tally, events_behind, held_against
@@ -205,7 +205,7 @@ class Monitor:
 def _text(
     state: str, since: int, version: Version, closing: Closing, finding: Finding, end: int, events: Sequence[int | str]
 ) -> str:
-    who = f"{finding.key} of {version.model} v{version.version}"
+    who = watched_text(finding.input, version.model, version.version, finding.segment)
     window = f"{finding.rows:,} predictions from {moment_text(closing.start)} to {moment_text(end)}"
     if state == "closed":
         return f"{who} is as in training again: PSI {finding.psi:.3f}, limit {finding.limit or 0:.3f}, in {window}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from serving.http.page.monitored import Seen
 from serving.http.page.panel import Empty
+from serving.monitor.ending import LONG
 
 
 def nothing(service: str) -> Empty:
@@ -24,8 +25,9 @@ def waiting(seen: Seen) -> Empty:
             f"headrace retrain {state.service}",
         )
     rows = sum(window.rows for version in state.versions.values() for window in version.windows.values())
-    length = {"hour": "an hour", "day": "a day"}[state.length]
+    few = len({verdict.start for version in state.versions.values() for verdict in version.closed if not verdict.findings})
+    over = f" Windows that are over and had fewer: {few:,}." if few else ""
     return Empty(
-        f"No window of {length} has been judged yet: {rows:,} predictions are in windows "
-        "that are open, and a window is judged once the stream is beyond it, if it has monitor.min_events predictions."
+        f"No window of {LONG[state.length]} has been judged yet: {rows:,} predictions are in windows "
+        f"that are open, and a window is judged once the stream is beyond it, if it has monitor.min_events predictions.{over}"
     )

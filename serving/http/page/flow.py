@@ -44,6 +44,8 @@ class Hop(msgspec.Struct, frozen=True):
     events: int
     p50_ms: float | None
     p99_ms: float | None
+    most_ms: float | None
+    """The last edge that is counted by: what is said to be this took longer, nobody knows how long."""
 
 
 class Flow(msgspec.Struct, frozen=True):
@@ -154,9 +156,9 @@ def _point(before: _Look, after: _Look, at: int) -> Point:
 
 
 def _hop(name: str, counts: dict[float, float]) -> Hop:
-    p50, p99 = (quantile(counts, part) for part in (0.5, 0.99))
-    events = int(max(counts.values(), default=0))
-    return Hop(name, events, None if p50 is None else p50 * 1000, None if p99 is None else p99 * 1000)
+    most = max((edge for edge in counts if edge != float("inf")), default=None)
+    seconds = quantile(counts, 0.5), quantile(counts, 0.99), most
+    return Hop(name, int(max(counts.values(), default=0)), *(None if one is None else one * 1000 for one in seconds))
 
 
 def _between(before: _Look, after: _Look, name: str) -> dict[float, float]:

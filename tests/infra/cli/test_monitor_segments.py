@@ -73,7 +73,7 @@ def test_a_version_is_held_against_the_columns_of_its_events(project: Path) -> N
     assert model.manifest.segments == ("channel", "kind")
     channel, kind, _ = reference.segments
     assert channel.names == ("web", "(others)")
-    assert kind.names == ("0", "1 to 1", "(others)")
+    assert kind.names == ("0", "1", "(others)")
     whole = {one.name: one for one in reference.histograms}
     assert set(whole["channel"].bins.categories) == {"web", "shop", LONG[:LONGEST]}
     for segments in reference.segments:

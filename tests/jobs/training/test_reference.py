@@ -143,7 +143,7 @@ def test_segments_are_parts_of_training(small: Service, tmp_path: Path) -> None:
     whole = {one.name: one for one in reference.histograms}
     numbers, flags = reference.segments
     assert (numbers.column, len(numbers.names)) == ("customer_spend__mean_7d", 1)  # no bin of so few rows is a segment
-    assert flags.names == ("0", "1 to 1", "(others)")
+    assert flags.names == ("0", "1", "(others)")
     for segments in reference.segments:
         assert len(segments.names) <= MOST_SEGMENTS + 1
         for own in zip(*segments.histograms, strict=True):

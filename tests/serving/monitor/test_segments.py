@@ -86,7 +86,7 @@ def test_a_shift_of_one_segment_is_found_and_named() -> None:
     assert [(one.input, one.segment, one.state) for one in found] == [(INPUT, IN_SEGMENT, "open"), (SCORE, IN_SEGMENT, "open")]
     alarm = found[0]
     assert alarm.id == f"shop/shop/1/{INPUT} where {IN_SEGMENT}/{DAY + DAY_MS}"
-    assert alarm.text.startswith(f"{INPUT} where {IN_SEGMENT} of shop v1 has drifted since")
+    assert alarm.text.startswith(f"{INPUT} of shop v1 where {IN_SEGMENT} has drifted since")
     assert sum(alarm.found) == alarm.rows == sum(rows_of(3)[1] == 3)
     assert alarm.psi > alarm.limit >= 0.02
     without = monitor()
@@ -130,10 +130,10 @@ def test_a_segment_that_is_silent_keeps_its_alarm_while_its_windows_are_kept_and
         assert (f"{INPUT} where {IN_SEGMENT}" in one.state.versions["shop/1"].tracks) == (back == 5)
         return found
 
-    why = f"{IN_SEGMENT} of shop v1 any more: none of the last 3 windows had enough predictions of it"
+    why = f"{IN_SEGMENT} any more: none of the last 3 windows had enough predictions of it"
     assert [(day, state) for day, state, _ in told(0)] == [(1, "open"), (1, "open"), (5, "closed"), (5, "closed")]
     assert [text for _, state, text in told(0) if state == "closed"] == [
-        f"nothing is said of {name} where {why}" for name in (INPUT, SCORE)
+        f"nothing is said of {name} of shop v1 where {why}" for name in (INPUT, SCORE)
     ]
     assert [(day, state) for day, state, _ in told(5)] == [(1, "open"), (1, "open")]
 

@@ -20,6 +20,7 @@ from serving.models.registry import Registry
 from tests.serving.http.page.support import PHONE, Opened, fits, page_of
 from tests.serving.http.page.watched import DAY, KIND, PRICE, ROWS, count_day, drifted, monitor_of, saved, watched_model
 from tests.serving.http.support import Running
+from tests.serving.monitor.support import rules
 
 pytestmark = [pytest.mark.core, pytest.mark.slow]
 
@@ -173,14 +174,21 @@ def test_without_a_monitor_it_says_how_to_run_one(sources: Sources, open_page: C
 def test_before_a_window_is_over_it_says_what_is_waited_for(
     registry: Registry, sources: Sources, tmp_path: Path, open_page: Callable[..., Opened]
 ) -> None:
-    """And how many predictions are counted by now."""
+    """And how many predictions are counted by now; how many windows had too few, as else somebody waits for good."""
     watched_model(registry)
     monitor = monitor_of(registry)
     count_day(monitor, 0)
     saved(monitor, tmp_path)
     with page_of(sources) as running:
-        panel = open_page(running.address).panel("drift", "empty")
+        opened = open_page(running.address)
+        panel = opened.panel("drift", "empty")
         expect(panel).to_contain_text("No window of a day has been judged yet: 600 predictions are in windows that are open")
+        expect(panel).not_to_contain_text("had fewer")
+        monitor.rules = rules(min_events=601)
+        monitor.advance(DAY + DAY_MS)
+        saved(monitor, tmp_path)
+        opened.poll()
+        expect(panel).to_contain_text("Windows that are over and had fewer: 1.")
 
 
 def test_a_state_that_is_broken_is_down_and_what_was_shown_stays(

@@ -128,9 +128,10 @@ def test_it_is_drawn_and_says_what_is_down_and_what_to_run(sources: Sources, ope
             places["scorer-orders"] = address
             opened.poll()
             opened.panel("flow")
-            score(told, 10, (40, 8, 4))
+            score(told, 10, (10**9, 8, 4))
             opened.poll()
             panel = opened.panel("flow")
+            expect(panel.locator("tbody tr").first).to_have_text("event → on Kafka10> 1 h> 1 h")  # twelve days, of a replay
             expect(panel.locator("tbody tr").nth(1)).to_contain_text("on Kafka → feature vector")
             expect(panel.locator("tbody tr").nth(1)).to_contain_text("10")
             expect(panel.locator("dl")).to_contain_text("20")

@@ -337,7 +337,7 @@ def test_text_of_pictures_is_as_large_on_a_phone(sources: Sources, open_page: Ca
     def replied(data: Any, route: Route) -> None:
         route.fulfill(json={"data": data})
 
-    hops = [{"name": "arrived_to_featured", "events": 1, "p50_ms": 1.0, "p99_ms": 2.0}]
+    hops = [{"name": "arrived_to_featured", "events": 1, "p50_ms": 1.0, "p99_ms": 2.0, "most_ms": 5.0}]
     flow = {"over_seconds": 2.0, "events_per_second": 1.0, "scored": 1, "lag": 0, "stream_lag": {}, "monitor_lag": 0}
     points = [{"at": 1000 * at, "events_per_second": 1.0, "p99_ms": 2.0} for at in range(3)]
     change = {"at": 1000, "seq": 1, "action": "promote", "environment": "production", "model": "orders", "version": 1}

@@ -18,7 +18,7 @@ export function draw(element, data, { service }) {
   element.replaceChildren(...[silent(data), data.alarms.length ? null : none].filter(Boolean));
   for (const one of data.alarms) {
     const details = el("details", { class: "alarm" },
-      el("summary", { "data-key": one.alarm.id }, mark("bad", `${one.alarm.input}${one.alarm.segment ? ` where ${one.alarm.segment}` : ""} of ${one.alarm.model} v${one.alarm.version}`),
+      el("summary", { "data-key": one.alarm.id }, mark("bad", `${one.alarm.input} of ${one.alarm.model} v${one.alarm.version}${one.alarm.segment ? ` where ${one.alarm.segment}` : ""}`),
         ` has drifted since ${start(one.alarm.since, one.alarm.window_end - one.alarm.window_start)}: PSI ${index(one.alarm.psi)}, limit ${index(one.alarm.limit)}`));
     element.append(details);
     const fill = () => {

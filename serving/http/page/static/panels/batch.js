@@ -13,7 +13,7 @@ export function draw(element, data, { service }) {
     one.ttl_ms ? span(one.ttl_ms) : "none", number(one.used), without(one), one.newest_day ?? "no file"]);
   const bad = data.views.some((one) => isBad(one));
   element.replaceChildren(
-    table("Batch views", ["view", "", "newest row as of (UTC)", { name: "age at the event, median", number: true }, { name: "at most", number: true }, { name: "ttl", number: true }, { name: "predictions with a row", number: true },
+    table("Batch views", ["view", "state", "newest row as of (UTC)", { name: "age at the event, median", number: true }, { name: "at most", number: true }, { name: "ttl", number: true }, { name: "predictions with a row", number: true },
       "without", "newest day of its file"], rows),
     el("p", { class: "hint" }, `By the newest ${number(data.predictions)} predictions, up to the event time `, time(data.newest_event), bad ? [". To bring newer rows: ", el("code", {}, `headrace batch-views ${service} --from DAY --to DAY --push`)] : ""),
   );

@@ -59,7 +59,7 @@ function explained(element, data) {
   const rows = data.values.map((one) => [one.feature, one.served ?? "–", one.recomputed,
     one.cause === null ? mark("good", "the same") : mark("bad", one.cause.replaceAll("_", " ")), one.text]);
   element.replaceChildren(el("h3", {}, "What was served, and what history gives"),
-    table("Values", ["feature", { name: "served", number: true }, { name: "history", number: true }, "", "what it is"], rows));
+    table("Values", ["feature", { name: "served", number: true }, { name: "history", number: true }, "the two are", "what it is"], rows));
   if (!data.picture) {
     element.append(el("p", { class: "hint" }, data.note));
     return;

@@ -14,7 +14,7 @@ const NAMES = {
 
 export function draw(element, data) {
   const streamLag = Object.values(data.stream_lag);
-  const hops = data.hops.map((one) => [NAMES[one.name] ?? one.name, number(one.events), span(one.p50_ms), span(one.p99_ms)]);
+  const hops = data.hops.map((one) => [NAMES[one.name] ?? one.name, number(one.events), took(one.p50_ms, one.most_ms), took(one.p99_ms, one.most_ms)]);
   const late = data.over_seconds ? `the last ${span(data.over_seconds * 1000)}` : "from the next look on";
   element.replaceChildren(
     figures([
@@ -33,4 +33,9 @@ export function draw(element, data) {
     ...Object.entries(data.stream_lag).map(([topic, lag]) => el("p", { class: "hint" }, `${topic}: ${number(lag)} events were not read at the last checkpoint`)),
     ...data.silent.map((why) => el("p", { class: "notice bad" }, mark("bad", why))),
   );
+}
+
+/** How long something took; of what lies beyond the last edge that is counted by only that it took longer is known. */
+function took(ms, most) {
+  return ms !== null && ms >= most ? `> ${span(most)}` : span(ms);
 }

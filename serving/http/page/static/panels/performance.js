@@ -56,7 +56,7 @@ function days(data, name, element) {
   return [
     cohorts(measured, data.waiting, (one) => one.labelled / one.rows, `${plain(name)} by event day, ${measured.length} days, and ${data.waiting.length} days whose labels are not due. ${newest ? words(newest) : ""}`, words, widthIn(element)),
     el("p", { class: "hint" }, "A dot is a day, the line its 95 % interval; shaded days wait for labels. Bars are the share of labels that is known."),
-    numbers("All days that are due", "", [data.overall], name),
+    numbers("All days that are due", "days", [data.overall], name),
     el("details", { "data-key": "performance-days" }, el("summary", {}, "Days as numbers"), numbers("Days", "day", data.days, name), waitingTable(data)),
   ];
 }

@@ -22,7 +22,7 @@ export function draw(element, data) {
   ].sort((a, b) => b[0] - a[0]).map(([, cells]) => cells);
   element.replaceChildren(down, picture(data.changes, shownAlarms, widthIn(element)), el("p", { class: "hint" },
     mark("good", "put in service"), " · ", mark("warn", "shadow, canary or removed"), " · ", mark("quiet", "nothing was changed"), " · ", mark("bad", "a retrain that failed; a bar is an alarm, from its opening to its closing")),
-    table("Deployments and alarms", ["when (UTC)", "", { name: "what", long: true }, "by", { name: "why", long: true }], rows));
+    table("Deployments and alarms", ["when (UTC)", "change", { name: "what", long: true }, "by", { name: "why", long: true }], rows));
 }
 
 function picture(changes, alarms, width) {
