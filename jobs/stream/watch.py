@@ -47,18 +47,20 @@ class Watch:
     def until_running(self, stop: threading.Event, seconds: float = 120) -> bool:
         """Whether the job came to run, every task of it: False where it ended first or ``stop`` was set.
 
-        Raises `StackError` where it fails, or does not run in time.
+        Raises `StackError` where it fails, or does not run in time. A task that reads its state takes as long as that is large.
         """
         deadline = time.monotonic() + seconds
         while not self._done() and not stop.wait(POLL_SECONDS):
             job = self._get("")
             if job is None:
                 break
-            if all(vertex["status"] in {"RUNNING", "FINISHED"} for vertex in job["vertices"]):
+            tasks = {vertex["status"] for vertex in job["vertices"]}
+            if tasks <= {"RUNNING", "FINISHED"}:
                 return True
             self._raise_refusal(self._exceptions())
             self.ended = job["state"] in {"FAILED", "CANCELED"}
-            if self.ended or time.monotonic() > deadline:
+            is_late = time.monotonic() > deadline and "INITIALIZING" not in tasks
+            if self.ended or is_late:
                 raise StackError(f"the Flink job did not start: {job['state']}: {_cause(self._exceptions())}; see the job's log")
         self.ended = self._done()
         return False

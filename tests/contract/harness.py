@@ -1,7 +1,11 @@
-"""The window operator without Flink: a Java process that takes a stream a line and gives what came out (see Harness.java)."""
+"""The window operator without Flink: a Java process that takes a stream a line and gives what came out (see Harness.java).
+
+And its decoder of events, in one that takes them a line (see Decodings.java).
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -23,7 +27,8 @@ from infra.local import jars
 from tests.contract.reference import Event
 from tests.support.options import options
 
-SOURCES = [jars.OPERATOR / "src" / "test" / "java" / "headrace" / "windows" / name for name in ("Harness.java", "Values.java")]
+PACKAGES = jars.OPERATOR / "src" / "test" / "java" / "headrace"
+SOURCES = [PACKAGES / name for name in ("windows/Harness.java", "windows/Values.java", "formats/Decodings.java")]
 CLASSES = jars.OPERATOR / "target" / "harness"
 OWN = {
     "_time": "BIGINT",
@@ -145,7 +150,21 @@ class Process:
 
 @contextmanager
 def running() -> Iterator[Process]:
-    """A process, started once for many streams; what it is made of is built first, where it is not."""
+    """A process, started once for many streams."""
+    with _started("headrace.windows.Harness") as process:
+        yield Process(process)
+
+
+def decoded(events: Iterable[bytes]) -> list[list[Any] | str]:
+    """What the stream makes of each event: its columns, or the reason why it is bad."""
+    with _started("headrace.formats.Decodings") as process:
+        said, _ = process.communicate(b"".join(base64.b64encode(event) + b"\n" for event in events))
+    return [msgspec.json.decode(line) for line in said.split(b"\n")[:-1]]
+
+
+@contextmanager
+def _started(main: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of a class; what it is made of is built first, where it is not."""
     jars.ensure()
     flink_jars = sorted((Path(pyflink.__file__).parent / "lib").glob("*.jar"))
     classpath = [jars.operator_jar(), *flink_jars]
@@ -157,11 +176,11 @@ def running() -> Iterator[Process]:
         "-XX:TieredStopAtLevel=1",
         "-cp",
         _joined([CLASSES, *classpath]),
-        "headrace.windows.Harness",
+        main,
     ]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
-        yield Process(process)
+        yield process
     finally:
         process.kill()
         process.wait()

@@ -76,6 +76,20 @@ def test_a_job_whose_tasks_run_has_started() -> None:
         assert not watch.ended
 
 
+@pytest.mark.parametrize("first", ["INITIALIZING", "CREATED"])
+def test_a_job_may_take_its_time_to_read_its_state(first: str) -> None:
+    """A checkpoint is as large as it is; a job whose tasks do not come to be has not started."""
+    said = replies(first)
+    with flink(said) as rest:
+        watch = Watch(rest, "1", lambda: False)
+        threading.Timer(1.0, said.update, [replies("RUNNING")]).start()
+        if first == "INITIALIZING":
+            assert watch.until_running(threading.Event(), seconds=0.1)
+        else:
+            with pytest.raises(StackError, match="the Flink job did not start: CREATED: no exception is known"):
+                watch.until_running(threading.Event(), seconds=0.1)
+
+
 def test_a_job_that_ended_first_never_ran() -> None:
     """A job in this process has taken its API with it: that is no error of the API."""
     watch = Watch("127.0.0.1:1", "1", lambda: True)

@@ -48,7 +48,7 @@ final class LateRows {
      * would have held it, computed with all rows that are known by now, without this one and with it.
      */
     void insert(StagedRow row, long late) {
-        long afterQueries = row.time - 1; // a row of another source comes before a query of its own time (rule 6)
+        long afterQueries = row.isQuery ? row.time : row.time - 1; // another source's comes before a query of its own time (rule 6)
         findQueries(row.time, afterQueries);
         List<Object[]> before = vectors(row.time);
         rows.insert(row);

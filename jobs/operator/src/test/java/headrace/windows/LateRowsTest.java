@@ -52,6 +52,18 @@ class LateRowsTest extends OneKey {
         assertLate("view", 1_010, 0, 1, 1, true);
     }
 
+    /** A late row of the spine comes behind the queries of its own time, also those that do not contribute: repeats of a history. */
+    @Test
+    void aLateQueryIsInNoVectorOfItsOwnTime() {
+        windows(Stages.over(DataTypes.BIGINT()).feature("count", 100));
+        query(1_000);
+        row(1_060, 1L);
+        row(1_000, 1L);
+        assertLate("view", 1_000, 60, 1, 1, true);
+        row(999, 1L);
+        assertLate("view", 999, 61, 3, 3, true);
+    }
+
     /** In event-time mode a late row of another source would have preceded a query of its own time. */
     @Test
     void theLedgerCountsQueriesOfTheSameTimeInEventTimeMode() {
