@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from features.errors import DefinitionError
-from features.plan import VALID_UNTIL, Column, ColumnType, Source, Stage, WindowFeature
+from features.plan import VALID_UNTIL, Column, ColumnType, Mode, Source, Stage, WindowFeature
 
 TYPES = {
     "long": "int64",
@@ -18,6 +18,7 @@ TYPES = {
     "boolean": "bool",
     "timestamp": "timestamp",
 }
+ROWTIME = "rowtime"
 LONGEST_NAME = 128
 """Kafka's topics have 249, files 255 with what is around a name."""
 LONGEST_WINDOW = timedelta(days=90)
@@ -106,6 +107,15 @@ def check_spine_key(where: str, spine: Source, key: tuple[str, ...], source: Sou
                 f"{where}: a key has one type in all sources; got {name} {theirs.type} in '{spine.name}' and "
                 f"{source.column(name).type} in '{source.name}'; fix one of the schemas"
             )
+
+
+def check_spine_columns(where: str, spine: Source, mode: Mode) -> None:
+    """Refuse a column of the spine's of the name that Flink gives, beside it, to the time that rows wait for."""
+    if mode == "event_time" and ROWTIME in {column.name for column in spine.columns}:
+        raise DefinitionError(
+            f"{where}: in mode event_time Flink has a column '{ROWTIME}' of its own; got one of the spine '{spine.name}'; "
+            "leave it out of the schema, or rename it"
+        )
 
 
 def check_entity(where: str, entity: str, value_type: str, key: Column) -> None:
