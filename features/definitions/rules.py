@@ -190,6 +190,15 @@ def ttl(where: str, longest: timedelta | None) -> int:
     return longest // timedelta(milliseconds=1)
 
 
+def check_fill(view: str, text: str) -> None:
+    """Refuse a fill value that is no number, also where every function of the view has a value for an empty window."""
+    if not re.fullmatch(r"-?[0-9]*\.?[0-9]*", text) or not text.strip("-."):
+        raise DefinitionError(
+            f"view '{view}': its tag fill is a number, which stands for an empty window; got fill='{text}'; "
+            "write tags={'fill': '0'}, say"
+        )
+
+
 def fill(feature: WindowFeature, of: Column, text: str) -> float:
     """``text``, which stands for an empty window (rule 4), as a number: one that the feature, of that column, could be."""
     kind = feature.aggregation.gives(of.type).kind
@@ -208,7 +217,7 @@ def fill(feature: WindowFeature, of: Column, text: str) -> float:
             f"feature '{feature.name}': a fill value is a number that {feature.function} of {of.name} {of.type} could be; "
             f"got fill='{text}'; write tags={{'fill': '0'}}, say"
         )
-    return float(text)
+    return float(text) + 0.0  # there is one zero
 
 
 def check_list_inputs(where: str, columns: Iterable[str], features: Collection[str]) -> None:
