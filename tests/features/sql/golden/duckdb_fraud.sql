@@ -29,11 +29,11 @@ WITH
   SELECT
     _row,
     "count_amount_1d" AS "customer_spend__count_1d",
-    coalesce(CAST("total_amount_1d" AS DOUBLE) / (CAST(nullif("count_amount_1d", 0) AS DOUBLE) * 100), CAST(0.0 AS DOUBLE)) AS "customer_spend__mean_1d",
+    coalesce(coalesce(CAST(TRY_CAST("total_amount_1d" AS BIGINT) AS DOUBLE), CAST(CAST("total_amount_1d" AS VARCHAR) AS DOUBLE)) / (CAST(nullif("count_amount_1d", 0) AS DOUBLE) * 100), CAST(0.0 AS DOUBLE)) AS "customer_spend__mean_1d",
     "count_amount_7d" AS "customer_spend__count_7d",
-    coalesce(CAST("total_amount_7d" AS DOUBLE) / (CAST(nullif("count_amount_7d", 0) AS DOUBLE) * 100), CAST(0.0 AS DOUBLE)) AS "customer_spend__mean_7d",
+    coalesce(coalesce(CAST(TRY_CAST("total_amount_7d" AS BIGINT) AS DOUBLE), CAST(CAST("total_amount_7d" AS VARCHAR) AS DOUBLE)) / (CAST(nullif("count_amount_7d", 0) AS DOUBLE) * 100), CAST(0.0 AS DOUBLE)) AS "customer_spend__mean_7d",
     "count_amount_30d" AS "customer_spend__count_30d",
-    coalesce(CAST("total_amount_30d" AS DOUBLE) / (CAST(nullif("count_amount_30d", 0) AS DOUBLE) * 100), CAST(0.0 AS DOUBLE)) AS "customer_spend__mean_30d"
+    coalesce(coalesce(CAST(TRY_CAST("total_amount_30d" AS BIGINT) AS DOUBLE), CAST(CAST("total_amount_30d" AS VARCHAR) AS DOUBLE)) / (CAST(nullif("count_amount_30d", 0) AS DOUBLE) * 100), CAST(0.0 AS DOUBLE)) AS "customer_spend__mean_30d"
   FROM "transactions_by_customer_id_frames"
 ),
 "labels_by_terminal_id_rows" AS (
@@ -74,11 +74,11 @@ WITH
   SELECT
     _row,
     "count_is_fraud_1d" AS "terminal_risk__count_1d",
-    coalesce(CAST("total_is_fraud_1d" AS DOUBLE) / CAST(nullif("count_is_fraud_1d", 0) AS DOUBLE), CAST(0.0 AS DOUBLE)) AS "terminal_risk__mean_1d",
+    coalesce(coalesce(CAST(TRY_CAST("total_is_fraud_1d" AS BIGINT) AS DOUBLE), CAST(CAST("total_is_fraud_1d" AS VARCHAR) AS DOUBLE)) / CAST(nullif("count_is_fraud_1d", 0) AS DOUBLE), CAST(0.0 AS DOUBLE)) AS "terminal_risk__mean_1d",
     "count_is_fraud_7d" AS "terminal_risk__count_7d",
-    coalesce(CAST("total_is_fraud_7d" AS DOUBLE) / CAST(nullif("count_is_fraud_7d", 0) AS DOUBLE), CAST(0.0 AS DOUBLE)) AS "terminal_risk__mean_7d",
+    coalesce(coalesce(CAST(TRY_CAST("total_is_fraud_7d" AS BIGINT) AS DOUBLE), CAST(CAST("total_is_fraud_7d" AS VARCHAR) AS DOUBLE)) / CAST(nullif("count_is_fraud_7d", 0) AS DOUBLE), CAST(0.0 AS DOUBLE)) AS "terminal_risk__mean_7d",
     "count_is_fraud_30d" AS "terminal_risk__count_30d",
-    coalesce(CAST("total_is_fraud_30d" AS DOUBLE) / CAST(nullif("count_is_fraud_30d", 0) AS DOUBLE), CAST(0.0 AS DOUBLE)) AS "terminal_risk__mean_30d"
+    coalesce(coalesce(CAST(TRY_CAST("total_is_fraud_30d" AS BIGINT) AS DOUBLE), CAST(CAST("total_is_fraud_30d" AS VARCHAR) AS DOUBLE)) / CAST(nullif("count_is_fraud_30d", 0) AS DOUBLE), CAST(0.0 AS DOUBLE)) AS "terminal_risk__mean_30d"
   FROM "labels_by_terminal_id_frames"
 )
 SELECT
