@@ -13,6 +13,11 @@ DAY_MS = 86_400_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LIKELY_MS = 100_000_000_000
 """March 1973: before, any number is a time in one unit or another."""
+ISO = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?"
+    r"(Z|[+-](0[0-9]|1[0-7])(:[0-5][0-9](:[0-5][0-9])?)?|[+-]18(:00(:00)?)?)"
+)
+"""A time of an event as text, in capitals: ISO 8601 with its offset, as `headrace.formats.JsonColumn` reads it."""
 UNITS = {"d": DAY_MS, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 """Units of durations, as users write them, in milliseconds; the largest first."""
 
@@ -70,6 +75,21 @@ def out_of_bounds(when: int, possible: Span, now_ms: int) -> str:
     if when < 0:
         return "is before 1970"
     return f"is {(now_ms - when) // DAY_MS} days old" if when < now_ms else f"is {when - now_ms} ms ahead of the clock"
+
+
+def moment_ms(text: str) -> int | None:
+    """A time of an event in `ISO`, lower case too, in UTC milliseconds; None for another text.
+
+    >>> moment_ms("1970-01-01 02:00+02"), moment_ms("1970-01-01t00:00:01.0019z"), moment_ms("1970-01-01T00:00:00")
+    (0, 1001, None)
+    """
+    capitals = text.upper()
+    if not re.fullmatch(ISO, capitals):
+        return None
+    try:
+        return to_ms(datetime.fromisoformat(capitals))
+    except (ValueError, OverflowError):  # the 30th of February, say
+        return None
 
 
 def to_ms(moment: datetime) -> int:

@@ -33,6 +33,7 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises: of what is no JSON or another message, no UTF-8, or too deep. Anybody may write to a topic."""
 
 encode = msgspec.json.Encoder().encode
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 decode_features = msgspec.json.Decoder(FeatureVector).decode
 decode_prediction = msgspec.json.Decoder(Prediction).decode
 decode_dead_letter = msgspec.json.Decoder(DeadLetter).decode
@@ -41,6 +42,15 @@ decode_deployment = msgspec.json.Decoder(Deployment).decode
 decode_alarm = msgspec.json.Decoder(Alarm).decode
 decode_outcome = msgspec.json.Decoder(Outcome).decode
 decode_stored_prediction = msgspec.json.Decoder(StoredPrediction).decode
+
+
+def without_repeats(message: bytes) -> bytes:
+    """An object with each of its fields once: of one that is repeated the last value counts, whatever the others are.
+
+    >>> without_repeats(b'{"a": "x", "b": 1, "a": 2.50}')
+    b'{"a":2.50,"b":1}'
+    """
+    return encode(_fields(message))
 
 
 def json_schema(message: str) -> dict[str, Any]:

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 import msgspec
 from filelock import FileLock, Timeout
 
+from features.disk import replace_synced
 from features.errors import StackError
 from infra.retraining.once import LINEAGE, Told, log_decision
 from schemas.codec import UNREADABLE
 from schemas.deployment import Placed
-from serving.disk import replace_synced
 from serving.models.log import user
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from features.plan import Column
 from jobs.history.places import opened
-from schemas.codec import UNREADABLE
+from schemas.codec import UNREADABLE, without_repeats
 
 BATCH = 8192
 TEXT, LINE, FAULT, FILE = "_text", "_line", "_fault", "_file"
@@ -89,7 +89,7 @@ class JsonLines:
         """The event of a line; of one that is faulty, one without values, and the fault is at its place."""
         try:
             text.decode()
-            return self._decode(text)
+            return self._decode(without_repeats(text))
         except UNREADABLE as error:
             faults[place] = self._fault(text, error)
             return self._nothing

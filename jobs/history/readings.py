@@ -17,7 +17,7 @@ from duckdb.sqltypes import INTEGER, VARCHAR
 
 from features.plan import ColumnType
 from features.sql.quoting import literal, quoted
-from features.times import Span
+from features.times import ISO, Span
 
 Text = Literal["csv", "json"]
 
@@ -36,15 +36,12 @@ TIMES = {
 
 NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 """A number, as JSON has it."""
-ISO = (
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?"
-    r"(Z|[+-](0[0-9]|1[0-7]):[0-5][0-9](:[0-5][0-9])?|[+-]18:00)"
-)
-"""A time with its offset, in capitals."""
 FINITE_TIME = "is a time, and none without end"
 """PostgreSQL has infinite times; to DuckDB the last number of 64 bits is one."""
 LARGEST = 400
 """Digits that a number may have written out: more than any column has room for."""
+LONGEST = 1000
+"""Characters of a number that is read digit by digit: the stream reads no longer one."""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -174,7 +171,7 @@ def _written_decimal(name: str, wanted: ColumnType, written: Text) -> Reading:
     before, behind = wanted.precision - wanted.scale, wanted.scale
     whole = f"(0|[1-9][0-9]{{0,{before - 1}}})" if before else "0"
     fraction = rf"(\.[0-9]{{1,{behind}}}0*)?" if behind else r"(\.0+)?"
-    plain = f"regexp_full_match({name}, {literal(f'-?{whole}{fraction}')})"
+    plain = f"length({name}) <= {LONGEST} AND regexp_full_match({name}, {literal(f'-?{whole}{fraction}')})"
     value = f"CASE WHEN {plain} THEN {name} ELSE written_out({name}, {behind}) END"
     return Reading(f"TRY_CAST({value} AS {sql_type(wanted)})", f"is exact in {wanted}, written as in JSON")
 
@@ -221,7 +218,7 @@ def _written_out(text: str | None, scale: int) -> str | None:
     >>> _written_out("1.20e1", 0), _written_out("1e-3", 2), _written_out("0e999999999", 0)
     ('12', None, '0')
     """
-    if text is None or not _number.fullmatch(text):
+    if text is None or len(text) > LONGEST or not _number.fullmatch(text):
         return None
     try:
         number = Decimal(text)

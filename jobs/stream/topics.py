@@ -23,13 +23,14 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource
 from kafka.errors import KafkaError
 
+from features.disk import keep, kept
 from features.errors import StackError
 from features.outcomes import AnyJob
 from features.plan import Source
 from features.seam import Seam
 from features.times import EventTimes, to_ms
 from jobs.stream.config import StreamConfig
-from jobs.stream.files import keep, kept, sources_file
+from jobs.stream.files import sources_file
 from schemas.codec import UNREADABLE
 from schemas.kafka.consumer import KafkaConsumer
 
@@ -85,7 +86,7 @@ def look(job: AnyJob, config: StreamConfig, state: Path, *, is_restored: bool, s
         raise StackError(
             f"a stream job looks up at Kafka on {config.sql.bootstrap} what its topics hold; it failed: {error!r}; fix that"
         ) from error
-    if seam and not read:
+    if seam:
         whole = {
             name: None if name in seam.from_ms and at is not None and at < seam.until_ms else at for name, at in whole.items()
         }

@@ -6,10 +6,8 @@ wrong, and none is changed on its way.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
@@ -17,17 +15,17 @@ import msgspec
 
 from features.plan import ColumnType
 from features.taken import Taken
-from features.times import EventTimes, Span, out_of_bounds, to_ms
-from schemas.codec import UNREADABLE
+from features.times import EventTimes, Span, moment_ms, out_of_bounds
+from schemas.codec import UNREADABLE, without_repeats
 from serving.http.problems import ProblemError
 from serving.predict.message import Int64
 
 EventId = int | str
-MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)")
-"""ISO 8601 with an offset, as the stream reads it."""
 NULL = msgspec.Raw(b"null")
 LONGEST = 20
 """Characters of a whole number of 64 bits."""
+LONGEST_NUMBER = 1000
+"""Characters of a number that is read digit by digit."""
 LONGEST_NAME = 50_000
 """Characters of a name; beyond it Jackson, by which the stream reads events, gives up."""
 SHOWN = 40
@@ -113,7 +111,7 @@ class EventRules:
     def _event(self, value: bytes, now_ms: int, possible: Span) -> Event | Refusal:
         try:
             value.decode()  # what the decoder passes over it does not look at
-            values = list(msgspec.structs.astuple(self._decode(value)))
+            values = list(msgspec.structs.astuple(self._columns(value)))
             if len(value) > LONGEST_NAME and max(map(len, _all(value))) > LONGEST_NAME:
                 raise msgspec.DecodeError(f"a name has at most {LONGEST_NAME} characters")
         except UNREADABLE as error:
@@ -133,6 +131,12 @@ class EventRules:
             return Refusal(400, values[self._id], f"an event time is in UTC milliseconds; {what}; got {when}")
         key = None if self._key is None else str(values[self._key]).encode()
         return Event(values[self._id], key, value, hash(tuple(map(_told_apart, values))))
+
+    def _columns(self, value: bytes) -> Any:
+        try:
+            return self._decode(value)
+        except msgspec.ValidationError:  # perhaps of a value that a later one of its name takes the place of
+            return self._decode(without_repeats(value))
 
     def _missing(self, name: str) -> str:
         if name == self.source.event_id:
@@ -171,12 +175,10 @@ def _moment(text: str) -> int:
 
 def moment(text: str) -> int:
     """A time in ISO 8601 as the stream reads it, UTC milliseconds. Raises `ValueError`, the rule, for another text."""
-    try:
-        if MOMENT.fullmatch(text):
-            return to_ms(datetime.fromisoformat(text.upper()))
-    except (ValueError, OverflowError):  # the 30th of February, say
-        pass
-    raise ValueError("UTC milliseconds or ISO 8601 with its offset")
+    found = moment_ms(text)
+    if found is None:
+        raise ValueError("UTC milliseconds or ISO 8601 with its offset")
+    return found
 
 
 def _whole(text: str) -> int:
@@ -207,9 +209,9 @@ def _decimal(text: str, kind: ColumnType) -> Decimal:
 
 
 def _number(text: str) -> Decimal | None:
-    """A JSON number, all of its digits; None where it is none, or its exponent is beyond what can be read."""
+    """A JSON number, all of its digits; None where it is none, too long, or its exponent is beyond what can be read."""
     try:
-        return Decimal(text) if text[0] in "-0123456789" else None
+        return Decimal(text) if text[0] in "-0123456789" and len(text) <= LONGEST_NUMBER else None
     except InvalidOperation:
         return None
 

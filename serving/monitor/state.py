@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from features.disk import replace_synced
 from features.errors import StackError
 from features.inputs.reference import Length
 from schemas.alarm import Alarm
 from schemas.codec import UNREADABLE
-from serving.disk import replace_synced
 from serving.monitor.judge import Finding
 
 

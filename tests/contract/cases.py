@@ -16,7 +16,7 @@ A case is a text file: what it shows and a picture, then its windows, then its e
 - **sources** are ``payments``, the spine, and ``reports``; both have the columns of `SCHEMA`. The id is given by the runner, and
   so are keys that a table leaves out. ``3×payments  12:00+10s`` is three rows, ten seconds apart; what is expected is the last's.
 - **cells** are JSON, bare: ``null``, ``-`` for a field that is not there, ``"…"`` for text as it is. A time alone is of `DAY`;
-  others are ``2024-02-29`` or ``2024-02-29T12:00``.
+  others are ``2024-02-29`` or ``2024-02-29T12:00``. ``1;2`` is a field that is there twice, as 1 and then as 2.
 - **expected**, behind a bar: a number, also as ``10/3`` or ``sqrt(2/3)``; ``null``, ``true``, a time, ``[1,2]``; ``~`` is not
   looked at. ``complete`` is true unless it has a column. ``refused <reason>`` is a dead letter.
 - Where engines differ by right, each has columns of its own, ``| history, event_time: n | arrival: n``; columns without a label
@@ -202,8 +202,16 @@ def milliseconds(text: str) -> int:
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // timedelta(milliseconds=1)
 
 
+def repeated(row: Row) -> Iterator[tuple[str, str]]:
+    """The fields that are there more than once, as JSON, without their last values, which `field` gives."""
+    for column in COLUMNS:
+        for cell in row.cells.get(column.name, "-").split(";")[:-1]:
+            yield column.name, field(column, cell) or "null"
+
+
 def field(column: Column, cell: str) -> str | None:
     """A cell as JSON; None is a field that is not there."""
+    cell = cell.rpartition(";")[2]
     if cell == "-":
         return None
     if cell == "null" or cell.startswith('"'):

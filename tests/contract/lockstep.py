@@ -22,7 +22,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from features.plan import Mode, Plan, WindowFeature
 from features.times import DAY_MS
 from infra.local.broker import Broker
-from tests.contract.cases import COLUMNS, Case, Row, field, name_of, plan_of
+from tests.contract.cases import COLUMNS, Case, Row, field, name_of, plan_of, repeated
 from tests.support.flink import Cluster
 from tests.support.streams import PARTITIONS, Submitted, dead_letters, own_topics, records, run_to_end, submitted
 
@@ -262,4 +262,5 @@ def _record(row: Row, case: int, number: int, shift_ms: int) -> bytes:
     shop = json.loads(fields["shop"] or "null") if "shop" in row.cells else ""
     if shop is not None:
         fields["shop"] = json.dumps(f"{case}/{shop}")
-    return ("{" + ", ".join(f'"{name}": {value}' for name, value in fields.items() if value is not None) + "}").encode()
+    written = [*repeated(row), *fields.items()]
+    return ("{" + ", ".join(f'"{name}": {value}' for name, value in written if value is not None) + "}").encode()

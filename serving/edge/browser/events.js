@@ -10,8 +10,9 @@ const LONGEST = 20; // digits of a whole number of 64 bits, with its sign
 const WRITTEN = 1000; // characters of a number at most: no column holds one that needs as many
 const SHOWN = 40;
 const LATEST = 2 ** 53; // milliseconds that a double counts
+/** ISO 8601 with an offset. */
 const MOMENT =
-  /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(?:[Zz]|([+-])(\d\d):(\d\d))$/; // ISO 8601 with an offset
+  /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(?:[Zz]|([+-])(\d\d)(?::(\d\d)(?::(\d\d))?)?)$/;
 
 /** The field that the runner adds to an event in its outbox. */
 export const OWN = "_edge";
@@ -108,14 +109,15 @@ function moment(column, came) {
   if (!match) return null;
   const [year, month, day, hour, minute, second] = match.slice(1, 7).map((text) => Number(text ?? 0));
   const [fraction = "", sign] = match.slice(7, 9);
-  const [hours, minutes] = match.slice(9).map((text) => Number(text ?? 0));
+  const [hours, minutes, seconds] = match.slice(9).map((text) => Number(text ?? 0));
   const date = new Date(0);
   date.setUTCFullYear(year, month - 1, day);
   if (year < 1 || date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return null; // the 30th of February, say
-  if (hour > 23 || minute > 59 || second > 59 || hours * 60 + minutes >= 24 * 60) return null;
-  const offset = (sign === "-" ? -1 : 1) * (hours * 60 + minutes);
+  const away = (hours * 60 + minutes) * 60 + seconds;
+  if (hour > 23 || minute > 59 || second > 59 || minutes > 59 || seconds > 59 || away > 18 * 3600) return null;
+  const offset = sign === "-" ? -away : away;
   const ms = Number(fraction.slice(0, 3).padEnd(3, "0"));
-  return BigInt(date.getTime() + ((hour * 60 + minute - offset) * 60 + second) * 1000 + ms);
+  return BigInt(date.getTime() + ((hour * 60 + minute) * 60 + second - offset) * 1000 + ms);
 }
 
 function string(column, came) {

@@ -14,7 +14,8 @@ from .plan import DIGITS, Column, Source
 
 DAY_MS = 86_400_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)")
+OFFSET = r"[Zz]|[+-](0\d|1[0-7])(:[0-5]\d(:[0-5]\d)?)?|[+-]18(:00(:00)?)?"
+MOMENT = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{{1,9}})?)?({OFFSET})", re.ASCII)
 """ISO 8601 with an offset."""
 HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """Stands in JSON where there is a surrogate, or half of one."""

@@ -6,6 +6,7 @@ A case is a file in ``definitions/``: a sentence, ``--- definitions`` with the P
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -196,6 +197,17 @@ def test_a_folder_without_definitions_is_refused(tmp_path: Path) -> None:
     """There is nothing to load where there is no definitions.py."""
     with pytest.raises(DefinitionError, match=r"a project has a definitions.py; .* has none; give --project DIR"):
         load(tmp_path)
+
+
+def test_a_file_that_changed_within_a_second_is_read_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where Python keeps what it compiled, and finds a file of the same length and second."""
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    file, windows = tmp_path / "definitions.py", []
+    for hours in (1, 2):
+        file.write_text(PRELUDE + f"spend = view(of(window=timedelta(hours={hours})))\nrisk = service(spend)\n")
+        os.utime(file, (1_000_000, 1_000_000))
+        windows.append(load(tmp_path).service("risk").plan.longest_ms)
+    assert windows == [3_600_000, 7_200_000]
 
 
 def test_an_unknown_service_is_refused(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from jobs.history.batch_rows import batch_rows, warnings
 from jobs.history.batch_views import compute_days, materialize, push_online
 from jobs.history.compute import compute
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.slow]
 
 STORE = """
 project: fraud
@@ -211,11 +211,13 @@ def test_an_event_is_given_the_latest_row_at_or_before_it(service: Service) -> N
 
 
 def test_a_view_is_materialized_before_it_is_read(service: Service) -> None:
-    """The missing file is named, with what to do."""
+    """The missing file is named, with what to do, before history is read."""
+    steps: list[str] = []
     with pytest.raises(
         SettingError, match=r"'customer_profile' .* no file .*customer_profile.parquet; run 'headrace batch-views fraud --from"
     ):
-        compute(service)
+        compute(service, on_progress=lambda name, done, parts: steps.append(name))
+    assert steps == []
 
 
 def test_sql_that_fails_is_the_definitions_fault(service: Service) -> None:

@@ -26,7 +26,7 @@ from jobs.history.tables import File, create_table
 from jobs.ingest.event_files import Feed, checked, read
 from tests.support.files import NOW, SUFFIX, Cell, cells, source_of
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.slow]
 
 NUM = source_of("id long, at timestamp, k string, v decimal(18,2), c string, n long, d double", "num")
 ROW = {"id": "1", "at": str(NOW), "k": '"a"', "v": "1.5", "c": '"c"', "n": "1", "d": "1.5"}
@@ -172,6 +172,29 @@ def test_a_field_that_is_absent_is_null(tmp_path: Path) -> None:
     path = tmp_path / "num.jsonl"
     path.write_text(f'{{"id": 1, "more": [1], "at": {NOW}, "k": "a"}}\n')
     assert history(NUM, path) == [{"id": 1, "at": NOW, "k": "a", "v": None, "c": None, "n": None, "d": None}]
+
+
+@pytest.mark.parametrize("first", ['"x"', "1", "[1]", "true", "null", "1.2345"])
+def test_the_last_value_of_a_repeated_field_counts(tmp_path: Path, first: str) -> None:
+    """Whatever the others are, as on the stream."""
+    names = ("v", "c", "n", "d")
+    event = "{" + ", ".join(f'"{name}": {value}' for name, value in [*((name, first) for name in names), *ROW.items()]) + "}"
+    path = tmp_path / "num.jsonl"
+    path.write_text(event)
+    assert history(NUM, path) == [{"id": 1, "at": NOW, "k": "a", "v": Decimal("1.50"), "c": "c", "n": 1, "d": 1.5}]
+    path.write_text(event[:-1] + ', "c": 2}')
+    with pytest.raises(SettingError, match="row 1: column 'c' is string; got 2"):
+        history(NUM, path)
+
+
+@pytest.mark.parametrize("column", ["v", "n"])
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_number_has_a_thousand_characters_at_most(tmp_path: Path, suffix: str, column: str) -> None:
+    """The stream reads no longer one, though only zeros make it so long."""
+    longest = f"1.{'0' * 998}"
+    assert history(NUM, lines(tmp_path, {column: longest}, suffix=suffix))[0][column] == 1
+    with pytest.raises(SettingError, match=f"column '{column}' is .*; got 1.000"):
+        history(NUM, lines(tmp_path, {column: f"{longest}0"}, suffix=suffix))
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,16 @@ from jobs.stream.backfill import history_folder, record
 from jobs.stream.files import state_folder
 from jobs.stream.job import run
 from tests.support.flink import Cluster
-from tests.support.streams import await_checkpoint, await_vectors, config_of, embedded, own_topics, run_to_end, vectors
+from tests.support.streams import (
+    await_checkpoint,
+    await_vectors,
+    config_of,
+    embedded,
+    own_topics,
+    run_to_end,
+    submitted,
+    vectors,
+)
 
 pytestmark = pytest.mark.stack
 
@@ -153,3 +162,17 @@ def test_a_job_whose_history_is_gone_says_what_to_do(broker: Broker, small: Serv
     next(history_folder(state_folder(job_plan([plan]), tmp_path, "heap")).glob("*.rows")).unlink()
     with pytest.raises(StackError, match="1 files of it, and no checkpoint is beside it; run 'headrace backfill' again"):
         run(job_plan([plan]), config_of(broker, plan, tmp_path))
+
+
+def test_what_fails_at_the_seam_ends_the_job(broker: Broker, cluster: Cluster, small: Service, tmp_path: Path) -> None:
+    """The thread that waits for the seam raises nowhere: nobody would ever hear that the job is ready, or why it is not."""
+    plan = own_topics(broker, unordered(small.plan))
+    start_with(plan, dealt(small, plan, seed=1), tmp_path / "history", tmp_path)
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    ready = tmp_path / "gone" / "ready"
+    with (
+        pytest.raises(FileExistsError, match="gone"),
+        submitted(broker, cluster, plan, tmp_path, bounded=False, ready_file=ready) as job,
+    ):
+        job.join()
+    cluster.await_no_job()

@@ -13,9 +13,10 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
+from features.disk import keep
 from features.job import job_plan
 from features.plan import Plan
-from features.seam import seam_at
+from features.seam import Seam, seam_at
 from features.service import Service
 from features.times import DAY_MS, EVENT_TIMES
 from infra.config import stream_config
@@ -23,7 +24,7 @@ from infra.local.broker import Broker
 from infra.settings import StreamSettings
 from jobs.stream.backfill import forget, record
 from jobs.stream.beginning import began_empty, first_events
-from jobs.stream.files import keep, sources_file
+from jobs.stream.files import sources_file
 from jobs.stream.topics import Sources, event_time, look
 from tests.support.streams import own_topics
 from tests.support.transactions import write
@@ -118,6 +119,22 @@ def test_a_topic_is_whole_from_its_first_record_and_the_disorder_behind_it(
 
 
 @pytest.mark.stack
+def test_what_is_gone_from_before_the_seam_is_in_the_history(broker: Broker, small: Service, tmp_path: Path) -> None:
+    """Also where it is deleted while the job is down and has not come so far; from behind the seam it is missing."""
+    plan = own_topics(broker, small.plan)
+    seam = seam_at(job_plan([plan]), T + 10 * HOUR, 1)
+    send(broker, plan, [T, T + HOUR, T + 2 * HOUR])
+    delete_before(broker, plan, 1)
+    assert looked(broker, plan, tmp_path, seam=seam).whole_after_ms == {}
+    delete_before(broker, plan, 2)
+    assert looked(broker, plan, tmp_path, is_restored=True, seam=seam).whole_after_ms == {}
+    send(broker, plan, [T + 10 * HOUR, T + 11 * HOUR])
+    delete_before(broker, plan, 3)
+    bound = {plan.spine: T + 10 * HOUR}
+    assert looked(broker, plan, tmp_path, is_restored=True, seam=seam).whole_after_ms == bound
+
+
+@pytest.mark.stack
 def test_a_topic_of_which_nothing_is_left_is_whole_from_now_on(broker: Broker, small: Service, tmp_path: Path) -> None:
     """What was deleted may have been as new as an event may be."""
     plan = own_topics(broker, small.plan)
@@ -155,10 +172,12 @@ def test_a_compacted_topic_is_whole_from_its_newest_record_on(broker: Broker, sm
     assert looked(broker, plan, tmp_path).whole_after_ms == {plan.spine: T + HOUR}
 
 
-def looked(broker: Broker, plan: Plan, folder: Path, *, is_restored: bool = False, **settings: int) -> Sources:
+def looked(
+    broker: Broker, plan: Plan, folder: Path, *, is_restored: bool = False, seam: Seam | None = None, **settings: int
+) -> Sources:
     """What a job of the plan finds when it starts."""
     config = stream_config(StreamSettings(**settings), bootstrap=broker.bootstrap, checkpoints=folder)
-    return look(job_plan([plan]), config, folder, is_restored=is_restored)
+    return look(job_plan([plan]), config, folder, is_restored=is_restored, seam=seam)
 
 
 def send(broker: Broker, plan: Plan, times: Sequence[int]) -> None:

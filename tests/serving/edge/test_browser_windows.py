@@ -23,7 +23,7 @@ from tests.serving.edge.plans import edge_plan, text
 from tests.serving.edge.test_windows import device_of, taken, written_of
 from tests.support.strategies import PLAN, streams
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.slow]
 
 NOW = 1_800_000_000_000
 WHOLE = plan_text(PLAN)
@@ -93,7 +93,8 @@ def test_doubles_of_any_size_are_those_of_the_python_runner(js: Harness, values:
 
 NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
 DAY, CLOCK = r"(19[67]|20[0-3])[0-9]-[01][0-9]-[0-3][0-9]", r"[0-2][0-9]:[0-6][0-9](:[0-6][0-9](\.[0-9]{1,9})?)?"
-MOMENTS = st.from_regex(rf'"{DAY}[Tt ]{CLOCK}([Zz]|[+-][0-2][0-9]:[0-9][0-9])"', fullmatch=True)
+OFFSET = r"([Zz]|[+-](0[0-9]|1[5-9]|24)(:([0-5][0-9]|00|60)(:[0-6][0-9]|:00)?)?)"
+MOMENTS = st.from_regex(rf'"{DAY}[Tt ]{CLOCK}{OFFSET}"', fullmatch=True)
 ODD = st.sampled_from(
     (
         *(

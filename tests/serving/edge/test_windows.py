@@ -18,7 +18,7 @@ from serving.edge.headrace_edge import events
 from serving.edge.headrace_edge.device import EVER, Device
 from serving.edge.headrace_edge.errors import RefusedError, UnscorableError
 from serving.edge.headrace_edge.windows import Bounds
-from tests.contract.cases import COLUMNS, Case, Row, field, mismatches, name_of, plan_of
+from tests.contract.cases import COLUMNS, Case, Row, field, mismatches, name_of, plan_of, repeated
 from tests.contract.lockstep import AGE_MS
 from tests.contract.reference import Event, vectors
 from tests.contract.test_windows import EACH
@@ -72,9 +72,11 @@ def written_of(row: Row, place: int) -> str:
     if row.at is not None and not row.cells["at"].startswith('"'):
         fields["at"] = str(row.at)
     fields |= {name: value for name, value in (("card", "0"), ("shop", '""')) if name not in row.cells}
-    return "{" + ", ".join(f'"{name}": {value}' for name, value in fields.items() if value is not None) + "}"
+    written = [*repeated(row), *fields.items()]
+    return "{" + ", ".join(f'"{name}": {value}' for name, value in written if value is not None) + "}"
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(streams(size=25))
 def test_random_streams_are_those_of_the_reference(stream: list[Event]) -> None:
@@ -94,6 +96,7 @@ def test_random_streams_are_those_of_the_reference(stream: list[Event]) -> None:
         assert said[1]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(streams(size=30), st.integers(1, 6), st.integers(1, 3), st.integers(0, 30))
 def test_a_bound_is_kept_and_what_it_costs_is_said(stream: list[Event], rows: int, keys: int, restart: int) -> None:

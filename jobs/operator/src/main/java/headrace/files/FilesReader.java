@@ -16,6 +16,7 @@ import org.apache.flink.api.connector.source.SourceOutput;
 import org.apache.flink.api.connector.source.SourceReader;
 import org.apache.flink.core.io.InputStatus;
 import org.apache.flink.table.data.RowData;
+import org.apache.flink.util.IOUtils;
 
 /**
  * Reads its files side by side, each with a watermark of its own: the least of them counts. So it sends nothing on before it has all
@@ -124,9 +125,7 @@ final class FilesReader implements SourceReader<RowData, FileSplit> {
     }
 
     @Override
-    public void close() throws IOException {
-        for (Open one : open) {
-            one.file.close();
-        }
+    public void close() {
+        IOUtils.closeAllQuietly(open.stream().map(Open::file).toList());
     }
 }

@@ -30,7 +30,12 @@ final class FrameWriter implements Closeable {
             columns[c] = new FrameColumn(type.getTypeAt(c));
         }
         byte[] names = String.join("\n", type.getFieldNames()).getBytes(StandardCharsets.UTF_8);
-        write(buffer(Integer.BYTES + names.length).putInt(names.length).put(names));
+        try {
+            write(buffer(Integer.BYTES + names.length).putInt(names.length).put(names));
+        } catch (IOException e) {
+            channel.close(); // nobody else has it
+            throw e;
+        }
     }
 
     /** Nothing of the row is kept. */
@@ -69,11 +74,10 @@ final class FrameWriter implements Closeable {
     /** Writes what is left; a second time does nothing. */
     @Override
     public void close() throws IOException {
-        if (channel.isOpen()) {
-            if (rows > 0) {
+        try (channel) {
+            if (rows > 0 && channel.isOpen()) {
                 writeFrame();
             }
-            channel.close();
         }
     }
 }

@@ -5,12 +5,10 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import headrace.warmup.Samples;
 import java.io.IOException;
 import java.io.Serializable;
-import java.math.BigDecimal;
-import java.time.DateTimeException;
-import java.time.OffsetDateTime;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -19,12 +17,10 @@ import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonFactory;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonParser;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonProcessingException;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonToken;
-import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.exc.InputCoercionException;
+import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.StreamReadConstraints;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.json.JsonReadFeature;
-import org.apache.flink.table.data.DecimalData;
 import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.StringData;
-import org.apache.flink.table.types.logical.DecimalType;
 import org.apache.flink.table.types.logical.LogicalType;
 import org.apache.flink.table.types.logical.LogicalTypeRoot;
 import org.apache.flink.table.types.logical.RowType;
@@ -34,7 +30,6 @@ final class EventDecoder {
     private static final int DETAIL_LENGTH = 200;
     private static final int DIAGNOSTICS = 3;
     private static final int LONGEST_ESCAPE = 6;
-    private static final int DATE_LENGTH = 10;
     private static final long DAY_MS = 86_400_000;
     private static final long LIKELY = 100_000_000_000L; // March 1973: before, any number is a time in one unit or another
 
@@ -65,16 +60,24 @@ final class EventDecoder {
     private final Rules rules;
     private final LongSupplier clock;
     private final List<String> names;
-    private final LogicalType[] types;
+    private final JsonColumn[] columns;
     private final boolean[] required;
-    private final boolean[] timestamp;
     private final int[] copies;
     private final int mostCopies;
     private final int width;
     private final int time;
     private final Map<String, Integer> positions = new HashMap<>();
     private final JsonFactory json =
-            JsonFactory.builder().enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).build();
+            JsonFactory.builder()
+                    .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS) // to be named
+                    .streamReadConstraints(StreamReadConstraints.builder().maxNumberLength(Integer.MAX_VALUE).build())
+                    .build();
+
+    /** Of the event in hand, by column, what does not fit; of a field that is repeated the last value counts. */
+    private final Map<Integer, BadEventException> misfits = new LinkedHashMap<>();
+
+    /** Of the event in hand, NaN or an infinity in it; null where there is none. */
+    private String constant;
 
     EventDecoder(RowType type, Rules rules, LongSupplier clock) {
         rowType = type;
@@ -82,15 +85,15 @@ final class EventDecoder {
         this.clock = clock;
         names = type.getFieldNames();
         width = names.size() - DIAGNOSTICS;
-        types = type.getChildren().toArray(new LogicalType[0]);
+        columns = new JsonColumn[width];
         required = new boolean[width];
-        timestamp = new boolean[width];
         copies = new int[width];
         for (int i = 0; i < width; i++) {
             positions.put(names.get(i), i);
             required[i] = rules.required().contains(names.get(i));
-            timestamp[i] = rules.timestamps().contains(names.get(i));
-            boolean text = types[i].is(LogicalTypeRoot.VARCHAR);
+            LogicalType kind = type.getTypeAt(i);
+            columns[i] = new JsonColumn(names.get(i), kind, rules.timestamps().contains(names.get(i)));
+            boolean text = kind.is(LogicalTypeRoot.VARCHAR);
             copies[i] = text ? Collections.frequency(rules.room().inVector(), names.get(i)) : 0;
         }
         mostCopies = Arrays.stream(copies).max().orElse(0);
@@ -138,6 +141,8 @@ final class EventDecoder {
         if (otherMark || value[0] == 0 || value.length > 1 && value[1] == 0) { // the parser would find out which, and read it
             throw new BadEventException("not_json", "an event is UTF-8; got UTF-16, UTF-32 or no text");
         }
+        misfits.clear();
+        constant = null;
         try (JsonParser parser = json.createParser(value)) {
             if (parser.nextToken() != JsonToken.START_OBJECT) {
                 throw new BadEventException("not_json", "an event is one JSON object; got " + parser.currentToken());
@@ -151,6 +156,13 @@ final class EventDecoder {
         } catch (IOException e) {
             throw new BadEventException("not_json", String.valueOf(e.getMessage()));
         }
+        if (!misfits.isEmpty()) {
+            throw misfits.values().iterator().next();
+        }
+        if (constant != null) {
+            throw new BadEventException("not_json", "an event is JSON, which has no " + constant);
+        }
+        JsonText.check(value);
     }
 
     /** The fields of an object, to its end; {@code within} begins their names. */
@@ -160,128 +172,55 @@ final class EventDecoder {
             Integer position = positions.get(name);
             JsonToken token = parser.nextToken();
             if (position != null) {
-                row.setField(position, token == JsonToken.VALUE_NULL ? null : column(parser, token, position));
-            } else if (token == JsonToken.START_OBJECT && rules.within().contains(name)) {
-                fields(parser, name + ".", row);
+                set(row, position, parser, token);
+            } else if (rules.within().contains(name)) {
+                String inner = name + ".";
+                forget(row, inner); // of an object that is repeated the last one counts, too
+                if (token == JsonToken.START_OBJECT) {
+                    fields(parser, inner, row);
+                } else {
+                    pass(parser, token);
+                }
             } else {
-                parser.skipChildren(); // producers may add fields
+                pass(parser, token); // producers may add fields
             }
         }
     }
 
-    private Object column(JsonParser parser, JsonToken token, int i) throws IOException, BadEventException {
-        switch (types[i].getTypeRoot()) {
-            case BIGINT:
-                return timestamp[i] && token == JsonToken.VALUE_STRING ? instant(parser, i) : integer(parser, token, i);
-            case DOUBLE:
-                return floating(parser, token, i);
-            case DECIMAL:
-                return decimal(parser, token, i);
-            case VARCHAR:
-                expect(token == JsonToken.VALUE_STRING && isUnicode(parser.getText()), parser, i);
-                return StringData.fromString(parser.getText());
-            case BOOLEAN:
-                expect(token == JsonToken.VALUE_TRUE || token == JsonToken.VALUE_FALSE, parser, i);
-                return parser.getBooleanValue();
-            default:
-                throw new IllegalStateException("no column of an event has the type " + types[i]);
-        }
-    }
-
-    /** JSON can escape half a surrogate pair, but no UTF-8 holds one: it could be read, and never be written. */
-    private static boolean isUnicode(String text) {
-        return text.codePoints().noneMatch(point -> Character.MIN_SURROGATE <= point && point <= Character.MAX_SURROGATE);
-    }
-
-    private Object integer(JsonParser parser, JsonToken token, int i) throws IOException, BadEventException {
-        expectFinite(parser, token, i);
-        expect(token.isNumeric(), parser, i);
+    private void set(GenericRowData row, int i, JsonParser parser, JsonToken token) throws IOException {
+        row.setField(i, null);
+        misfits.remove(i);
         try {
-            return token == JsonToken.VALUE_NUMBER_INT ? parser.getLongValue() : whole(number(parser, i));
-        } catch (InputCoercionException | ArithmeticException e) {
-            throw wrongType(parser, i);
+            row.setField(i, columns[i].read(parser, token));
+        } catch (BadEventException e) {
+            misfits.put(i, e);
+        }
+        pass(parser, token);
+    }
+
+    private void forget(GenericRowData row, String within) {
+        for (int i = 0; i < width; i++) {
+            if (names.get(i).startsWith(within)) {
+                row.setField(i, null);
+                misfits.remove(i);
+            }
         }
     }
 
-    /** 3.0 and 3e0 are 3: so whole numbers are written that have stood beside nulls in a column of doubles. */
-    private static long whole(BigDecimal value) {
-        return value.signum() == 0 ? 0 : value.longValueExact(); // which counts the digits of 1e999999999 first
-    }
-
-    private Object floating(JsonParser parser, JsonToken token, int i) throws IOException, BadEventException {
-        expectFinite(parser, token, i);
-        expect(token.isNumeric(), parser, i);
-        double value = parser.getDoubleValue();
-        if (!Double.isFinite(value)) {
-            throw new BadEventException("not_finite", names.get(i) + " is beyond a double: " + brief(parser));
+    /** Goes to the end of a value. */
+    private void pass(JsonParser parser, JsonToken first) throws IOException {
+        JsonToken token = first;
+        int depth = 0;
+        while (true) {
+            if (JsonColumn.isConstant(parser, token)) {
+                constant = parser.getText();
+            }
+            depth += token.isStructStart() ? 1 : token.isStructEnd() ? -1 : 0;
+            if (depth == 0) {
+                return;
+            }
+            token = parser.nextToken();
         }
-        return value == 0 ? 0.0 : value; // one zero: engines need not agree on which
-    }
-
-    private Object decimal(JsonParser parser, JsonToken token, int i) throws IOException, BadEventException {
-        expectFinite(parser, token, i);
-        expect(token.isNumeric(), parser, i);
-        DecimalType type = (DecimalType) types[i];
-        BigDecimal value = number(parser, i);
-        // The digits are counted before they are written out: 1e999999999 has one.
-        boolean fits = value.signum() == 0 || (long) value.precision() - value.scale() <= type.getPrecision() - type.getScale();
-        if (!fits || value.stripTrailingZeros().scale() > type.getScale()) {
-            throw wrongType(parser, i);
-        }
-        return DecimalData.fromBigDecimal(value, type.getPrecision(), type.getScale());
-    }
-
-    private BigDecimal number(JsonParser parser, int i) throws IOException, BadEventException {
-        try {
-            return parser.getDecimalValue();
-        } catch (NumberFormatException e) { // an exponent beyond an int; Jackson 2.20 lets it through
-            throw wrongType(parser, i);
-        }
-    }
-
-    /** Digits finer than milliseconds are cut off. */
-    private Object instant(JsonParser parser, int i) throws IOException, BadEventException {
-        String text = parser.getText();
-        boolean spaced = text.length() > DATE_LENGTH && text.charAt(DATE_LENGTH) == ' '; // as in RFC 3339
-        try {
-            String iso = spaced ? text.substring(0, DATE_LENGTH) + 'T' + text.substring(DATE_LENGTH + 1) : text;
-            return OffsetDateTime.parse(iso).toInstant().toEpochMilli();
-        } catch (DateTimeException | ArithmeticException e) {
-            throw wrongType(parser, i);
-        }
-    }
-
-    private void expectFinite(JsonParser parser, JsonToken token, int i) throws IOException, BadEventException {
-        if (token == JsonToken.VALUE_NUMBER_FLOAT && parser.isNaN()) {
-            throw new BadEventException("not_finite", names.get(i) + " is " + brief(parser));
-        }
-    }
-
-    private void expect(boolean fits, JsonParser parser, int i) throws IOException, BadEventException {
-        if (!fits) {
-            throw wrongType(parser, i);
-        }
-    }
-
-    private BadEventException wrongType(JsonParser parser, int i) throws IOException {
-        boolean time = timestamp[i];
-        String wanted = time ? "UTC milliseconds or ISO 8601 with its offset" : described(types[i]);
-        return new BadEventException("wrong_type", names.get(i) + " is " + wanted + "; got " + brief(parser));
-    }
-
-    private static String described(LogicalType type) {
-        if (type.getTypeRoot() == LogicalTypeRoot.DECIMAL) {
-            DecimalType decimal = (DecimalType) type;
-            return "decimal(" + decimal.getPrecision() + "," + decimal.getScale() + ")";
-        }
-        boolean integer = type.getTypeRoot() == LogicalTypeRoot.BIGINT;
-        return integer ? "long" : type.asSummaryString().toLowerCase(java.util.Locale.ROOT); // as definitions have it
-    }
-
-    private static String brief(JsonParser parser) throws IOException {
-        String text = parser.getText();
-        String quote = parser.currentToken() == JsonToken.VALUE_STRING ? "\"" : "";
-        return quote + (text.length() <= 40 ? text : text.substring(0, 40) + "…") + quote;
     }
 
     private void check(GenericRowData row) throws BadEventException {

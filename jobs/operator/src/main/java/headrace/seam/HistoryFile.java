@@ -10,6 +10,7 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 import org.apache.flink.table.data.DecimalData;
 import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
@@ -45,23 +46,31 @@ public final class HistoryFile implements Closeable {
     public HistoryFile(Path path, RowShape shape, long frame, int row) throws IOException {
         this.shape = shape;
         channel = FileChannel.open(path, StandardOpenOption.READ);
-        int length = read(0, Integer.BYTES).getInt();
-        String[] names = text(read(Integer.BYTES, length), 0, length).split("\n");
-        positions = new int[names.length];
-        types = new LogicalType[names.length];
+        try {
+            int length = read(0, Integer.BYTES).getInt();
+            positions = positions(path, text(read(Integer.BYTES, length), 0, length).split("\n"));
+            types = Arrays.stream(positions).mapToObj(shape.columns()::getTypeAt).toArray(LogicalType[]::new);
+            nextFrame = frame == 0 ? Integer.BYTES + length : frame;
+            this.frame = nextFrame;
+            if (row > 0) {
+                readFrame();
+                this.row = row;
+            }
+        } catch (IOException | RuntimeException e) {
+            channel.close(); // nobody else has it
+            throw e;
+        }
+    }
+
+    private int[] positions(Path path, String[] names) throws IOException {
+        int[] found = new int[names.length];
         for (int c = 0; c < names.length; c++) {
-            positions[c] = shape.columns().getFieldIndex(names[c]);
-            if (positions[c] < 0) {
+            found[c] = shape.columns().getFieldIndex(names[c]);
+            if (found[c] < 0) {
                 throw new IOException(path + " has a column " + names[c] + ", which its source has not");
             }
-            types[c] = shape.columns().getTypeAt(positions[c]);
         }
-        nextFrame = frame == 0 ? Integer.BYTES + length : frame;
-        this.frame = nextFrame;
-        if (row > 0) {
-            readFrame();
-            this.row = row;
-        }
+        return found;
     }
 
     /** Where the frame of the next row begins. */

@@ -15,6 +15,7 @@ import org.apache.flink.api.connector.source.SourceReaderContext;
 import org.apache.flink.api.connector.source.SourceSplit;
 import org.apache.flink.core.io.InputStatus;
 import org.apache.flink.table.data.RowData;
+import org.apache.flink.util.IOUtils;
 
 /** Reads its files of the history one after the other, and then its splits of the topic. */
 @SuppressWarnings("try") // the interface says that close() throws any exception
@@ -144,9 +145,6 @@ final class SeamReader<S extends SourceSplit> implements SourceReader<RowData, S
 
     @Override
     public void close() throws Exception {
-        if (file != null) {
-            file.close();
-        }
-        topic.close();
+        IOUtils.closeAll(file, topic);
     }
 }

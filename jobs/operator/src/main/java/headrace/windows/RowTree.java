@@ -218,6 +218,12 @@ final class RowTree {
         watcher.cleared();
     }
 
+    /** Promises the rows up to this time no longer, though some may be left. */
+    void giveUp(long through) {
+        head.setEvictedThrough(Math.max(evictedThrough(), through));
+        save();
+    }
+
     private int tipRow(int i) {
         return TreeHead.TIP + i * layout.row;
     }

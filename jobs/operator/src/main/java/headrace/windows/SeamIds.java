@@ -6,8 +6,8 @@ import java.util.Arrays;
 /**
  * The ids of a key's rows of history, with their times: a row that the topic has too counts once (docs/backfill.md).
  *
- * <p>They are kept as the rows are, in a {@link RowTree} of their own, and forgotten with them, or once no window holds a row from
- * before the seam. A row from behind the seam never looks at them.
+ * <p>They are kept as the rows are, in a {@link RowTree} of their own, and forgotten with them, or once the rows from before the seam
+ * are too old. A row from behind the seam never looks at them.
  */
 final class SeamIds {
     private final Stage stage;
@@ -50,12 +50,14 @@ final class SeamIds {
         return Arrays.equals(wanted, live.id);
     }
 
-    /** Forgets all of a key. */
-    void clear(Blocks blocks) {
+    /** Forgets all of a key; false where there were none. */
+    boolean clear(Blocks blocks) {
         open(blocks);
-        if (!ids.isEmpty()) {
-            ids.clear();
+        if (ids.isEmpty()) {
+            return false;
         }
+        ids.clear();
+        return true;
     }
 
     private void open(Blocks blocks) {

@@ -166,11 +166,19 @@ final class Windower {
     long clear(Blocks blocks, long watermark) {
         open(blocks, watermark);
         openQueries();
-        long next = Math.min(clear(rows), clear(queries));
-        if (ids != null && (next == NOTHING || watermark >= seam + retention)) {
-            ids.clear(blocks);
+        long ofRows = clear(rows);
+        if (ids != null) {
+            clearIds(ofRows == NOTHING);
         }
-        return next;
+        return Math.min(ofRows, clear(queries));
+    }
+
+    /** Once the rows from before the seam are gone, or too old: then no window that reaches so far is complete. */
+    private void clearIds(boolean noRows) {
+        boolean tooOld = !noRows && rows.newest() - retention >= seam;
+        if ((noRows || tooOld) && ids.clear(blocks) && tooOld) {
+            rows.giveUp(seam - 1);
+        }
     }
 
     private long clear(RowTree tree) {

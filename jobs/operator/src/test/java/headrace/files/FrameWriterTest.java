@@ -2,10 +2,14 @@ package headrace.files;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.sun.management.UnixOperatingSystemMXBean;
 import headrace.seam.HistoryFile;
 import headrace.seam.RowShape;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.math.BigDecimal;
 import java.nio.file.Path;
 import java.util.List;
@@ -16,6 +20,8 @@ import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.types.logical.RowType;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 /** What {@link FrameWriter} writes, {@link HistoryFile} reads; lists are read by Python alone, in tests/jobs/cluster. */
@@ -66,6 +72,18 @@ class FrameWriterTest {
         try (HistoryFile found = new HistoryFile(file, new RowShape(TYPE, List.of()), 0, 0)) {
             assertNull(found.next());
         }
+    }
+
+    /** A file for which the disk has no room is closed, by whom it fails. */
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void aFileWithoutRoomIsClosed() {
+        UnixOperatingSystemMXBean system = (UnixOperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+        long before = system.getOpenFileDescriptorCount();
+        for (int i = 0; i < 32; i++) {
+            assertThrows(IOException.class, () -> new FrameWriter(Path.of("/dev/full"), TYPE));
+        }
+        assertTrue(system.getOpenFileDescriptorCount() < before + 32, "files are left open");
     }
 
     private static RowData row(long id, double price, String tax, String total, boolean web, String kind) {

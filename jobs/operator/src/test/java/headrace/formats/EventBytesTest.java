@@ -8,14 +8,17 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.ByteBuffer;
 import java.nio.charset.Charset;
 import java.time.Duration;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Random;
 import org.apache.flink.table.data.GenericRowData;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Records of any bytes, and of any length. */
 class EventBytesTest {
@@ -92,6 +95,22 @@ class EventBytesTest {
         for (String other : new String[] {"UTF-16", "UTF-16LE", "UTF-16BE", "UTF-32", "UTF-32LE", "UTF-32BE"}) {
             assertBad("not_json", DECODER.decode("{\"id\": 7, \"at\": 1, \"shop\": \"A\"}".getBytes(Charset.forName(other))), "");
         }
+    }
+
+    /** Jackson reads more than UTF-8: two bytes for a letter of one, surrogates, and what is beyond Unicode. */
+    @ParameterizedTest
+    @ValueSource(strings = {"c080", "c1bf", "e08080", "f0808080", "eda080", "edb080eda080", "edbd80", "f4908080", "f5808080"})
+    void onlyUtf8IsJson(String hex) {
+        byte[] other = HexFormat.of().parseHex(hex);
+        for (String event : new String[] {"\"shop\": \"A\", \"new\": \"?\"", "\"shop\": \"A\", \"?\": 1", "\"shop\": \"?\""}) {
+            byte[] before = ("{\"id\": 7, \"at\": 1, " + event.substring(0, event.indexOf('?'))).getBytes(UTF_8);
+            byte[] behind = (event.substring(event.indexOf('?') + 1) + "}").getBytes(UTF_8);
+            ByteBuffer value = ByteBuffer.allocate(before.length + other.length + behind.length).put(before).put(other).put(behind);
+            GenericRowData row = DECODER.decode(value.array());
+            assertTrue(row.getString(EventDecoderTest.REASON) != null, event);
+        }
+        byte[] good = "{\"id\": 7, \"at\": 1, \"shop\": \"é水🌊\", \"new\": \"é水🌊\"}".getBytes(UTF_8);
+        assertGood(DECODER.decode(good));
     }
 
     /** A megabyte of random bytes is refused at once, and comes back whole. */

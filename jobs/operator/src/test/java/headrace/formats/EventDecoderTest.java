@@ -128,7 +128,13 @@ class EventDecoderTest {
         assertEquals(7, row.getLong(0));
         assertEquals("m", row.getString(1).toString());
         assertTrue(row.isNullAt(2));
-        for (String bad : List.of("{\"at\": 7, \"other\": " + receipt + "}", "{\"at\": 7, \"receipt\": \"m\"}")) {
+        List<String> without =
+                List.of(
+                        "{\"at\": 7, \"other\": " + receipt + "}",
+                        "{\"at\": 7, \"receipt\": \"m\"}",
+                        "{\"at\": 7, \"receipt\": " + receipt + ", \"receipt\": {\"at\": 3}}",
+                        "{\"at\": 7, \"receipt\": " + receipt + ", \"receipt\": null}");
+        for (String bad : without) {
             assertEquals("missing_key", String.valueOf(nested.decode(bad.getBytes(UTF_8)).getField(3)), bad);
         }
     }
@@ -141,7 +147,10 @@ class EventDecoderTest {
         "2023-11-14T22:13:20.123999999Z, 1700000000123",
         "2023-11-14 22:13:20.123999999+00:00, 1700000000123",
         "1970-01-01T00:00:00.0009Z, 0",
-        "1970-01-01T00:00Z, 0"
+        "1970-01-01T00:00Z, 0",
+        "2023-11-15t00:13:20.1+02, 1700000000100",
+        "2023-11-15T00:13:20+02:00:01, 1699999999000",
+        "2023-11-14T04:13:20-18:00:00, 1700000000000"
     })
     void timestampsMayBeIso(String written, long expected) {
         GenericRowData row = event("\"at\": \"" + written + "\", \"seen\": \"" + written + "\"");
@@ -197,6 +206,19 @@ class EventDecoderTest {
     void theLastOfARepeatedFieldCounts() {
         assertEquals(9, decode("{\"id\": 7, \"at\": 1, \"shop\": \"A\", \"id\": 9}").getLong(0));
         assertBad("missing_key", decode("{\"id\": 7, \"at\": 1, \"shop\": \"A\", \"id\": null}"), "id is missing");
+    }
+
+    /** A value that does not fit is bad where no later one of its name takes its place, and only there. */
+    @ParameterizedTest
+    @ValueSource(strings = {"\"x\"", "[1, {\"seen\": 2}]", "{\"seen\": true}", "1.5", "1e99", "true", "null", "9223372036854775808"})
+    void anEarlierValueMayBeAnything(String first) {
+        String event = "{\"seen\": " + first + ", \"id\": 7, \"at\": 1, \"shop\": \"A\", \"s\\u0065en\": ";
+        GenericRowData row = decode(event + "3}");
+        assertGood(row);
+        assertEquals(3, row.getLong(6));
+        assertTrue(decode(event + "null}").isNullAt(6));
+        assertBad("wrong_type", decode(event + "\"no time\"}"), "with its offset; got \"no time\"");
+        assertBad("not_json", decode(event + "3"), "");
     }
 
     /** What is not one JSON object is not JSON to us. */
@@ -265,11 +287,18 @@ class EventDecoderTest {
                 "\"at\": \"yesterday\"|at is UTC milliseconds or ISO 8601 with its offset; got \"yesterday\"",
                 "\"at\": \"2023-11-14T22:13:20\"|at is UTC milliseconds or ISO 8601 with its offset",
                 "\"at\": \"+999999999-01-01T00:00:00Z\"|at is UTC milliseconds",
+                "\"seen\": \"-0001-01-01T00:00:00Z\"|seen is UTC milliseconds",
+                "\"at\": \"2023-11-14T22:13:20.Z\"|at is UTC milliseconds",
+                "\"at\": \"2023-11-14T22:13:20+0200\"|at is UTC milliseconds",
+                "\"at\": \"2023-11-14T22:13:20+18:01\"|at is UTC milliseconds",
+                "\"at\": \"2023-11-14T24:00:00Z\"|at is UTC milliseconds",
+                "\"at\": \"2023-02-29T22:13:20Z\"|at is UTC milliseconds",
+                "\"id\": 1.ZEROS|id is long; got 1.000",
                 "\"at\": 1.5|at is UTC milliseconds",
                 "\"seen\": \"\"|seen is UTC milliseconds"
             })
     void aValueOfAnotherTypeIsRefused(String field, String detail) {
-        assertBad("wrong_type", event("\"at\": 1, " + field), detail);
+        assertBad("wrong_type", event("\"at\": 1, " + field.replace("ZEROS", "0".repeat(999))), detail);
     }
 
     /** Numbers that would take gigabytes to write out are refused, or taken, without writing them out. */
@@ -311,7 +340,20 @@ class EventDecoderTest {
         if (!number.contains("e")) {
             assertBad("not_finite", event("\"at\": 1, \"amount\": " + number), "amount is " + number);
             assertBad("not_finite", event("\"at\": 1, \"id\": " + number), "id is " + number);
+            assertBad("not_finite", event("\"at\": 1, \"online\": " + number), "online is " + number);
         }
+    }
+
+    /** JSON has no NaN and no infinities: one in a field that no column names is no JSON either, nor where a later value counts. */
+    @ParameterizedTest
+    @ValueSource(strings = {"NaN", "Infinity", "-Infinity"})
+    void constantsAreNotJson(String constant) {
+        for (String fields : new String[] {"\"new\": ", "\"new\": [1, {\"a\": [", "\"ratio\": 2, \"new\": [", "\"ratio\": "}) {
+            String end = fields.contains("{") ? "]}]" : fields.endsWith("[") ? "]" : "";
+            GenericRowData row = event("\"at\": 1, " + fields + constant + end + ", \"ratio\": 1");
+            assertBad("not_json", row, "an event is JSON, which has no " + constant);
+        }
+        assertGood(event("\"at\": 1, \"new\": [1e999, \"NaN\"]"));
     }
 
     /** An event needs its id and its keys. */
@@ -342,7 +384,12 @@ class EventDecoderTest {
         assertEquals("🌊", decode("{\"id\": 7, \"at\": 1, \"shop\": \"" + pair + "\"}").getString(2).toString());
         for (String half : new String[] {"\\ud83c", "\\udf0a", "\\udf0a\\ud83c", "a\\ud83cb"}) {
             assertBad("wrong_type", decode("{\"id\": 7, \"at\": 1, \"shop\": \"" + half + "\"}"), "shop is string");
+            String text = "\"" + half + "\"";
+            for (String field : new String[] {"\"new\": " + text, text + ": 1", "\"new\": [{\"a\": \"\\\\" + half + "\"}]"}) {
+                assertBad("not_json", event("\"at\": 1, " + field), "half of a surrogate pair");
+            }
         }
+        assertGood(event("\"at\": 1, \"new\": \"\\\\ud83c" + pair + "\\n\""));
     }
 
     /** The line for a person can be written out, wherever it was cut. */

@@ -2,11 +2,16 @@ package headrace.seam;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.sun.management.UnixOperatingSystemMXBean;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.math.BigDecimal;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import org.apache.flink.table.api.DataTypes;
 import org.apache.flink.table.data.RowData;
@@ -64,6 +69,28 @@ class HistoryFileTest {
                 }
             }
         }
+    }
+
+    /** A file that cannot be read is closed: a job begins again and again with one. */
+    @Test
+    void aFileThatCannotBeReadIsClosed() throws IOException {
+        byte[] whole = Files.readAllBytes(ORDERS);
+        Path file = Files.createTempFile("orders", ".rows");
+        RowShape without = new RowShape(RowType.of(SHAPE.columns().getTypeAt(1)), List.of());
+        long before = openFiles();
+        for (int length = 0; length < 32; length++) {
+            Files.write(file, Arrays.copyOf(whole, length)); // within its columns' names
+            assertThrows(IOException.class, () -> new HistoryFile(file, SHAPE, 0, 0));
+            assertThrows(IOException.class, () -> new HistoryFile(ORDERS, SHAPE, whole.length - 2, 1));
+            String told = assertThrows(IOException.class, () -> new HistoryFile(ORDERS, without, 0, 0)).getMessage();
+            assertTrue(told.endsWith(" has a column id, which its source has not"), told);
+        }
+        Files.delete(file);
+        assertTrue(openFiles() < before + 32, "files are left open");
+    }
+
+    private static long openFiles() {
+        return ((UnixOperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean()).getOpenFileDescriptorCount();
     }
 
     private static void check(RowData row, long id, long at, String tax, String kind) {

@@ -1,6 +1,7 @@
 package headrace.windows;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import headrace.seam.History;
@@ -75,6 +76,38 @@ class SeamTest {
         int after = left(stages("arrival", "BIGINT"), backfilled);
         assertTrue(after < before, after + " blocks of " + before);
         assertEquals(left(unseamed(), plain), after);
+    }
+
+    /** A key whose rows are behind the watermark, as those of a partition that stood still, knows its ids as long as its rows. */
+    @Test
+    void idsAreForgottenWithTheRowsOfTheirKey() throws Exception {
+        long minute = 59_999; // when keys are cleared: by the watermark, the seam's rows are too old by then
+        long seam = minute - LONG - LATENESS - 1;
+        List<Object> rows = new ArrayList<>();
+        rows.add(row(new Fact(1, 1, seam - 8, BigDecimal.ONE, true, false), History.PARTITION, 0, "BIGINT"));
+        rows.add(row(new Fact(2, 1, seam + 102, BigDecimal.ONE, true, true), 0, 1, "BIGINT"));
+        rows.add(minute);
+        rows.add(row(new Fact(1, 1, seam - 8, BigDecimal.ONE, true, false), 0, 0, "BIGINT"));
+        rows.add(row(new Fact(3, 1, seam + 152, BigDecimal.ONE, true, true), 0, 2, "BIGINT"));
+        JsonNode out = Harness.output(stream(unseamed().seam(seam, DataTypes.BIGINT()), rows, 0, true, "BIGINT")).get("rows");
+        assertEquals(2, out.size(), out.toString());
+        assertEquals(3, out.get(1).get(1 + FUNCTIONS.size()).longValue(), out.toString()); // the count of the long window
+    }
+
+    /** Where the ids are forgotten before the rows, a repeat counts again: no window that holds it is complete. */
+    @Test
+    void aRepeatThatIsNotKnownIsInNoCompleteWindow() throws Exception {
+        Stages stages = stages("arrival", "BIGINT");
+        long minute = 59_999;
+        List<Object> rows = new ArrayList<>();
+        rows.add(row(new Fact(1, 1, SEAM - 1, BigDecimal.ONE, true, false), History.PARTITION, 0, "BIGINT"));
+        rows.add(row(new Fact(2, 1, minute - LONG, BigDecimal.ONE, true, false), 0, 1, "BIGINT"));
+        rows.add(minute);
+        rows.add(row(new Fact(1, 1, SEAM - 1, BigDecimal.ONE, true, false), 0, 0, "BIGINT"));
+        rows.add(row(new Fact(3, 1, SEAM + LONG - 2, BigDecimal.ONE, true, true), 0, 2, "BIGINT"));
+        Map<Long, JsonNode> found = Both.vectors(Harness.output(stream(stages, rows, 0, true, "BIGINT")));
+        int complete = ((RowType) Stage.output(stages.spec(), stages.table()).getLogicalType()).getFieldIndex("_complete");
+        assertFalse(found.get(3L).get(complete).booleanValue(), found.toString());
     }
 
     /** A row of history that a later stage needs comes out with what it carries, and with a null in each other column. */
