@@ -5,6 +5,7 @@ Headrace has no scheduler. A command's words are quoted as the program reads the
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ from typing import Literal, NamedTuple, get_args
 
 Format = Literal["cron", "systemd", "kubernetes"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+LONGEST_NAME = 52
+"""Of a CronJob: Kubernetes makes longer names of it."""
 IN_THE_IMAGE = "/project"
 """Where the project lies in a container."""
 
@@ -84,7 +87,7 @@ def kubernetes(job: Daily, image: str) -> str:
 apiVersion: batch/v1
 kind: CronJob
 metadata:
-  name: {job.name}
+  name: {_short(job.name)}
 spec:
   schedule: "{job.minute} {job.hour} * * *"
   timeZone: Etc/UTC
@@ -96,11 +99,17 @@ spec:
         spec:
           restartPolicy: Never
           containers:
-            - name: {job.name}
+            - name: {_short(job.name)}
               image: {quoted(image)}
               workingDir: {IN_THE_IMAGE}
               command: {quoted(list(job.command))}
 """
+
+
+def _short(name: str) -> str:
+    """A name that Kubernetes takes: the end of a long one is a digest of it."""
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 9].rstrip('-')}-{digest}"
 
 
 def batch_views(service: str, program: Sequence[str], project: Path, hour: int, minute: int) -> Daily:

@@ -22,6 +22,7 @@ def plan_of(service: Any, declared: Declared) -> Plan:
     inputs = _inputs(where, service)
     spine = _spine(where, service, declared)
     mode = _mode(where, service)
+    rules.check_spine_columns(where, spine, mode)
     read = _with_sources(members, declared)
     stages = views.stages((view for name, view in read.items() if name in declared.streams), declared)
     batch = tuple(views.batch(view, declared) for name, view in read.items() if name in declared.batch)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from features.errors import DefinitionError
-from features.plan import VALID_UNTIL, Column, ColumnType, Source, Stage, WindowFeature
+from features.plan import VALID_UNTIL, Column, ColumnType, Mode, Source, Stage, WindowFeature
 
 TYPES = {
     "long": "int64",
@@ -18,6 +18,7 @@ TYPES = {
     "boolean": "bool",
     "timestamp": "timestamp",
 }
+ROWTIME = "rowtime"
 LONGEST_NAME = 128
 """Kafka's topics have 249, files 255 with what is around a name."""
 LONGEST_WINDOW = timedelta(days=90)
@@ -108,6 +109,15 @@ def check_spine_key(where: str, spine: Source, key: tuple[str, ...], source: Sou
             )
 
 
+def check_spine_columns(where: str, spine: Source, mode: Mode) -> None:
+    """Refuse a column of the spine's of the name that Flink gives, beside it, to the time that rows wait for."""
+    if mode == "event_time" and ROWTIME in {column.name for column in spine.columns}:
+        raise DefinitionError(
+            f"{where}: in mode event_time Flink has a column '{ROWTIME}' of its own; got one of the spine '{spine.name}'; "
+            "leave it out of the schema, or rename it"
+        )
+
+
 def check_entity(where: str, entity: str, value_type: str, key: Column) -> None:
     """Refuse an entity of another type than its key's column: an online store has the bytes of the entity's type as the key.
 
@@ -180,6 +190,15 @@ def ttl(where: str, longest: timedelta | None) -> int:
     return longest // timedelta(milliseconds=1)
 
 
+def check_fill(view: str, text: str) -> None:
+    """Refuse a fill value that is no number, also where every function of the view has a value for an empty window."""
+    if not re.fullmatch(r"-?[0-9]*\.?[0-9]*", text) or not text.strip("-."):
+        raise DefinitionError(
+            f"view '{view}': its tag fill is a number, which stands for an empty window; got fill='{text}'; "
+            "write tags={'fill': '0'}, say"
+        )
+
+
 def fill(feature: WindowFeature, of: Column, text: str) -> float:
     """``text``, which stands for an empty window (rule 4), as a number: one that the feature, of that column, could be."""
     kind = feature.aggregation.gives(of.type).kind
@@ -198,7 +217,7 @@ def fill(feature: WindowFeature, of: Column, text: str) -> float:
             f"feature '{feature.name}': a fill value is a number that {feature.function} of {of.name} {of.type} could be; "
             f"got fill='{text}'; write tags={{'fill': '0'}}, say"
         )
-    return float(text)
+    return float(text) + 0.0  # there is one zero
 
 
 def check_list_inputs(where: str, columns: Iterable[str], features: Collection[str]) -> None:

@@ -43,6 +43,8 @@ def window_features(view: Any, source: Source) -> tuple[WindowFeature, ...]:
                 "write Aggregation(name=…)"
             )
         features[name.lower()] = feature
+    if "fill" in view.tags:
+        rules.check_fill(view.name, view.tags["fill"])
     return tuple(features.values())
 
 

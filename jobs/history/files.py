@@ -134,7 +134,7 @@ def rows_of_source(
     if there.kind == "table":
         scans = [copied(connection, source, given, written, there)]
     else:
-        scans = scan(connection, there, given, texts)
+        scans = scan(connection, there, given, texts, source.arrival)
     needed = frozenset({source.time, *required})
     parts = [_rows(source, one, given, what, needed, span, possible, at) for one in scans]
     return parts[0] if len(parts) == 1 else united(source, there, parts, span)

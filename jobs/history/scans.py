@@ -70,10 +70,13 @@ class Scan(msgspec.Struct, frozen=True):
     """The file's own columns with their DuckDB types."""
 
 
-def scan(connection: duckdb.DuckDBPyConnection, there: Place, columns: Collection[Column], texts: bool) -> list[Scan]:
+def scan(
+    connection: duckdb.DuckDBPyConnection, there: Place, columns: Collection[Column], texts: bool, arrival: str | None = None
+) -> list[Scan]:
     """The files of a place, in order: several scans where Parquet files have the ``columns``, or without any all, of other types.
 
-    DuckDB would read all of them with the types of the first, and round and convert what is of others.
+    ``arrival`` is a column that is read besides. DuckDB would read all of them with the types of the first, and round and
+    convert what is of others.
     """
     reachable(connection, there)
     if there.kind == "lines":
@@ -84,6 +87,7 @@ def scan(connection: duckdb.DuckDBPyConnection, there: Place, columns: Collectio
     if there.kind == "csv":
         return [_scan(connection, there, *_csv(there))]
     names = {column.name for column in columns}
+    names |= {arrival} if arrival else set()
     return [_scan(connection, one, *_parquet(one)) for one in _of_one_type(connection, there, names)]
 
 
@@ -97,13 +101,10 @@ def _of_one_type(connection: duckdb.DuckDBPyConnection, there: Place, names: Col
     """The Parquet files of a place in runs whose columns ``names``, or all, are of the same types."""
     if len(there.files) == 1:
         return [there]
-    schemas = ", ".join(literal(exactly(file)) for file in there.files)
-    row = "(column_id, name, type, type_length, num_children, converted_type, scale, precision, logical_type, duckdb_type)"
     with readable(there):
-        found = connection.execute(
-            f"SELECT file_name, list({row} ORDER BY column_id) FROM parquet_schema([{schemas}]) GROUP BY ALL"
-        ).fetchall()
-    digests = {file: repr(schema) for file, schema in found}
+        found = _schemas(connection, there.files)
+        # DuckDB may write a name otherwise than it was given, x/../y as y.
+        digests = {file: found.get(file) or next(iter(_schemas(connection, [file]).values())) for file in there.files}
     types: dict[str, object] = {}
     for file in there.files:
         if digests[file] not in types:
@@ -114,6 +115,14 @@ def _of_one_type(connection: duckdb.DuckDBPyConnection, there: Place, names: Col
     if len(runs) == 1:
         return [there]
     return [msgspec.structs.replace(there, text=shown(files[0]), files=files) for files in runs]
+
+
+def _schemas(connection: duckdb.DuckDBPyConnection, files: Iterable[str]) -> dict[str, str]:
+    """What each Parquet file says of its columns, by its name as DuckDB writes it."""
+    names = ", ".join(literal(exactly(file)) for file in files)
+    row = "(column_id, name, type, type_length, num_children, converted_type, scale, precision, logical_type, duckdb_type)"
+    query = f"SELECT file_name, list({row} ORDER BY column_id) FROM parquet_schema([{names}]) GROUP BY ALL"
+    return {file: repr(schema) for file, schema in connection.execute(query).fetchall()}
 
 
 def require_one_type(connection: duckdb.DuckDBPyConnection, files: str, columns: Collection[str] = ()) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -63,3 +64,12 @@ def test_kubernetes_gets_a_cron_job(tmp_path: Path) -> None:
     assert (found["spec"]["schedule"], found["spec"]["timeZone"]) == ("10 0 * * *", "Etc/UTC")
     (container,) = found["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     assert (container["image"], tuple(container["command"])) == ("registry.example.com/shop:1.2", given.command)
+
+
+def test_a_cron_job_has_a_name_that_kubernetes_takes() -> None:
+    """At most 52 letters, and still another for another service."""
+    services = ("a_service_of_a_name_that_is_long_for_a_cron_job_1", "a_service_of_a_name_that_is_long_for_a_cron_job_2")
+    jobs = [schedule.batch_views(service, ["headrace"], Path("/shop"), 0, 10) for service in services]
+    names = [yaml.safe_load(schedule.kubernetes(given, "shop"))["metadata"]["name"] for given in jobs]
+    assert len({*names}) == 2
+    assert all(re.fullmatch(r"headrace-batch-views-[a-z-]{22}-[0-9a-f]{8}", name) for name in names), names

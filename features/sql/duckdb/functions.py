@@ -58,10 +58,13 @@ def _units(column: Column, *_: object) -> str:
 
 
 def _deviation(column: Column, key: str, *_: object) -> str:
-    """What a value is above its key's mean: exact where it matters, so that large values with a small variance lose nothing."""
+    """What a value is above its key's median: exact where it matters, so that large values with a small variance lose nothing.
+
+    A mean would be far from all values where one of the key is larger than the others by many digits.
+    """
     units = _units(column)
-    mean = f"avg({units}) OVER (PARTITION BY {key})"
-    return f"{units} - {mean}" if column.type.kind == "float64" else f"CAST({units} - CAST({mean} AS HUGEINT) AS DOUBLE)"
+    median = f"quantile_disc({units}, 0.5) OVER (PARTITION BY {key})"
+    return f"{units} - {median}" if column.type.kind == "float64" else f"CAST({units} - CAST({median} AS HUGEINT) AS DOUBLE)"
 
 
 def _recent(column: Column, key: str, time: str, parameter: Decimal) -> str:

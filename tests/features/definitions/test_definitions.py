@@ -138,6 +138,13 @@ def described(plan: Plan) -> Iterator[str]:
     yield f"views {', '.join(plan.views_of_windows)}"
 
 
+def test_a_fill_value_of_zero_has_no_sign(tmp_path: Path) -> None:
+    """As no zero has: the stream gave -0.0, and history 0.0."""
+    (tmp_path / "definitions.py").write_text(PRELUDE + "spend = view(of('mean'), tags={'fill': '-0'})\nrisk = service(spend)\n")
+    (feature,) = load(tmp_path).service("risk").plan.window_features
+    assert str(feature.fill) == "0.0"
+
+
 def test_what_is_wrong_in_another_file_is_of_no_line_of_this(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The line is the one that imports it; the message has the other's."""
     (tmp_path / "definitions.py").write_text("x = 1\nimport faulty_helper\n")

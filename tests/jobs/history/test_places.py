@@ -155,6 +155,26 @@ def test_a_later_file_of_a_glob_is_refused_as_it_would_be_alone(
             read_all(tmp_path / "*.parquet")
 
 
+def test_files_of_a_glob_have_names_of_any_kind(tmp_path: Path) -> None:
+    """Also such that DuckDB writes otherwise than they were given."""
+    for number, name in enumerate(("a[1].parquet", "b*c.parquet", "d?é.parquet", "e%20f.parquet", "g'h.parquet")):
+        values = pa.array([number, number], pa.float64() if number % 2 else pa.int64())
+        typed(tmp_path / name, 2 * number, weight=values)
+    for glob in (tmp_path / "*.parquet", f"{tmp_path}/../{tmp_path.name}//*.parquet"):
+        assert [row["weight"] for row in rows_at(glob)] == [n / 1 for n in range(5) for _ in range(2)]
+
+
+def test_arrivals_are_of_each_files_own_type(tmp_path: Path) -> None:
+    """1.5 is between 1 and 2, and was 2; a later file without them is told."""
+    arriving = msgspec.structs.replace(ORDERS, arrival="seq")
+    typed(tmp_path / "a.parquet", 1, seq=pa.array([1, 2]))
+    typed(tmp_path / "b.parquet", 3, seq=pa.array([1.5, 2.5]))
+    assert [row["id"] for row in rows_at(tmp_path / "*.parquet", arriving)] == [1, 3, 2, 4]
+    typed(tmp_path / "b.parquet", 3)
+    with pytest.raises(SettingError, match="rows arrive in the order of column 'seq'; got no such column; add it"):
+        rows_at(tmp_path / "*.parquet", arriving)
+
+
 def test_a_later_file_without_a_column_is_named(tmp_path: Path) -> None:
     """In our words, not with an option of DuckDB's that nobody can set."""
     typed(tmp_path / "a.parquet", 1)
