@@ -8,6 +8,8 @@ UV := $(or $(shell command -v uv),.tools/uv/bin/uv)
 VENV := .venv/bin
 MVN := mvn -q -B -f jobs/operator/pom.xml
 SOURCES := schemas features jobs serving infra tests bench examples
+# A run starts a dozen Pythons, the tests hundreds: without what Python keeps of an import each would compile Feast and all else again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test test-cli test-stacks test-stream test-core check lint bench pictures setup wheel clean
 
@@ -33,10 +35,10 @@ test-core: ## Of the tests: what needs no server.
 	$(MVN) test
 	$(VENV)/pytest -m "not stack"
 
-check: setup ## What is quick: linters, types, the tests that need no server, on few random streams.
+check: setup ## What is quick: linters, types, the tests that are not marked slow or stack, on few random streams.
 	$(VENV)/ruff check $(SOURCES)
 	$(VENV)/mypy
-	$(VENV)/pytest -q -n 2 -m "core and not slow" --hypothesis-profile quick
+	$(VENV)/pytest -q --quick -n 2 --dist loadfile
 
 lint: setup ## Style, format and types.
 	$(VENV)/ruff check $(SOURCES)

@@ -91,7 +91,7 @@ class WindowFeature(msgspec.Struct, frozen=True, dict=True):
     @property
     def view(self) -> str:
         """The view that it is of."""
-        return self.name.partition("__")[0]
+        return self.name.rpartition("__")[0]  # a view's name may end in an underscore, a feature's begins with a letter
 
 
 class Stage(msgspec.Struct, frozen=True):

@@ -35,7 +35,6 @@ class Judged(NamedTuple):
     """What the gate says."""
 
     checks: Sequence[Check]
-    """None where there is nothing to hold the version against."""
     note: str
     """What was compared, or why nothing was."""
 
@@ -54,7 +53,8 @@ def judged(project: Path, settings: Settings, registry: Registry, candidate: Pla
     deployed, service = registry.deployed(manifest.service), manifest.service
     production = deployed.production
     if production is None:
-        return Judged((), f"{service} has no version in production yet: there is nothing to compare with")
+        note = f"{service} has no version in production yet: there is nothing to compare with"
+        return Judged((_plan(project, settings, service, manifest.plan),), note)
     if registry.manifest(production.model, production.version).plan != manifest.plan:
         note = f"{production} is of another plan, and cannot score what {candidate} does: there is nothing to compare"
         return Judged((_plan(project, settings, service, manifest.plan),), note)
@@ -98,19 +98,19 @@ def _pairs(project: Path, settings: Settings, service: str, production: Placed, 
 
 def _labels(project: Path, settings: Settings, service: str, found: Sequence[Pair]) -> tuple[Numbers, Metric | None]:
     """The labels of the events, NaN where none is known, and the metric of the service's task."""
-    nothing = np.full(len(found), np.nan)
     if not found or service not in settings.train or find_spec("sklearn") is None:
-        return nothing, None
+        return np.full(len(found), np.nan), None
+    import pandas as pd
+
     from features.definitions.load import load  # slow
-    from jobs.training.labels import labels_of
+    from jobs.training.labels import labels_known, labels_of
     from jobs.training.metrics import main_metric
 
     train = settings.train[service]
     main = main_metric(train.task)
     metric = Metric(main.name, partial(difference, train.task), main.higher_is_better)
     table = labels_of(with_settings(load(project).service(service), settings), train.label, train.task)
-    known = dict(zip(table["event_id"].to_pylist(), table["label"].to_pylist(), strict=True))
-    return np.array([known.get(pair.event_id, np.nan) for pair in found], np.float64), metric
+    return labels_known(pd.Series([pair.event_id for pair in found]), table), metric
 
 
 def difference(task: Task, labels: Numbers, production: Numbers, candidate: Numbers, keys: Keys) -> Difference:

@@ -67,8 +67,8 @@ class HttpSettings(Section):
     """What an hour of a core costs you, for the page's cost of a million predictions; none: the page shows CPU seconds alone."""
     currency: str = "USD"
     """What `core_hour` is in."""
-    heartbeat_ms: int = Field(default=15_000, ge=1)
-    """A stream on which nothing came for so long says that it lives."""
+    heartbeat_ms: int = Field(default=15_000, ge=1, le=30_000)
+    """A stream on which nothing came for so long says that it lives. Clients take one that is silent for 60 s for dead."""
     slow_reader_ms: int = Field(default=10_000, ge=1)
     """A reader of a stream who takes nothing for so long is disconnected; it may come back with its Last-Event-ID."""
 

@@ -36,6 +36,7 @@ from infra.outcomes_settings import OutcomesSettings
 from infra.section import PREFIX as PREFIX
 from infra.section import Section as Section
 from infra.train_settings import TrainSettings
+from schemas.codec import UNREADABLE
 
 if TYPE_CHECKING:
     from jobs.training.split import Split
@@ -254,7 +255,7 @@ def read_settings(file: Path) -> Settings:
         return Settings(**msgspec.json.decode(file.read_bytes(), type=dict[str, Any]))
     except ValidationError as error:
         raise _first(error, {str(file): {}}) from None
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise SettingError(
             f"--settings is a file as 'headrace up' writes it; {file} gave: {error}; start with 'headrace up'"
         ) from None
@@ -280,6 +281,8 @@ def _of_file(file: Path) -> dict[str, Any]:
         raise SettingError(f"{file} is not TOML; {error}; fix that line") from None
     except (UnicodeDecodeError, OSError) as error:
         raise SettingError(f"{file} is a text in UTF-8; got {error}; write it as one") from None
+    except RecursionError as error:
+        raise SettingError(f"{file} has sections and keys, nested in each other a few times; got {error}; write it so") from None
     kafka = written.get("kafka")
     for name in SECRETS:
         if isinstance(kafka, Mapping) and name in kafka:
@@ -298,7 +301,7 @@ def _of_environment() -> dict[str, Any]:
             raise SettingError(f"environment: {name} is no setting; the settings are {known}; unset it")
     try:
         return EnvSettingsSource(Settings)()
-    except SettingsError as error:  # a nested variable that isn't JSON
+    except (SettingsError, RecursionError) as error:  # a nested variable that isn't JSON, or is too deep
         raise SettingError(f"environment: {error}; write JSON, or one variable per key ({PREFIX}KAFKA__BOOTSTRAP)") from None
 
 

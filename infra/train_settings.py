@@ -53,7 +53,7 @@ class RetrainSettings(Section):
 class TrainSettings(Section):
     """``[train.<service>]``: what a service's model learns, how, and how it is tested (docs/training.md)."""
 
-    label: str = Field(pattern=r"^\w+\.\w+$")
+    label: str = Field(pattern=r"^[\w-]+\.[\w.-]+$")
     """``<source>.<column>``: the column of a source's history that says what happened, joined on the event id."""
     task: Literal["classification", "regression"] = "classification"
     """What is learned: `classification`, how likely the label is 1 and not 0; `regression`, how large the label is."""

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -37,8 +38,7 @@ ROOMS = {
     "serving/edge": {"serving/models"},
     "serving/http": {"serving/kafka", "serving/log_lines.py", "serving/models", "serving/monitor", "serving/predict"},
     "serving/kafka": {"serving/log_lines.py", "serving/models", "serving/predict"},
-    "serving/models": {"serving/disk.py"},
-    "serving/monitor": {"serving/disk.py", "serving/log_lines.py"},
+    "serving/monitor": {"serving/log_lines.py"},
     "serving/predict": {"serving/models"},
     "infra/config.py": {
         "infra/http_settings.py",
@@ -78,6 +78,8 @@ ROOMS = {
     "infra/predicted.py": {"infra/kafka", "infra/local", "infra/settings.py"},
     "infra/retraining": {
         "infra/config.py",
+        "infra/deploy.py",
+        "infra/gate.py",
         "infra/local",
         "infra/models.py",
         "infra/predicted.py",
@@ -161,16 +163,17 @@ def files(package: str, kind: str = "*.py") -> Iterator[Path]:
             yield file
 
 
-def imported(file: Path) -> set[str]:
+@cache
+def imported(file: Path) -> frozenset[str]:
     """The modules that a file imports, wherever in it."""
-    modules = set()
+    modules = set[str]()
     for node in ast.walk(ast.parse((ROOT / file).read_text())):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             # `from jobs.history import compute` names a module only where there is one.
             modules |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module in PACKAGES else {node.module}
-    return modules
+    return frozenset(modules)
 
 
 def outside(file: Path) -> set[str]:

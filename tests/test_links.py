@@ -23,6 +23,7 @@ def test_every_link_has_its_file_and_its_heading(page: Path) -> None:
     assert list(broken(page)) == []
 
 
+@pytest.mark.slow
 def test_what_leads_nowhere_is_found(tmp_path: Path) -> None:
     """A file, and a heading, that are not there; not what stands as code."""
     page = tmp_path / "page.md"

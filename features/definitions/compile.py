@@ -31,6 +31,8 @@ def plan_of(service: Any, declared: Declared) -> Plan:
         rules.check_spine_key(where, spine, view.key, spine)
     for entity in _entities(read.values(), declared):
         rules.check_entity(where, entity.name, entity.value_type.name, spine.column(entity.join_key))
+    for entity in _entities((declared.batch[view.view] for view in batch), declared):
+        rules.check_typed(where, entity.name, entity.value_type.name, spine.column(entity.join_key))
     sources = dict.fromkeys([spine.name, *(stage.source for stage in stages), *(view.source for view in batch)])
     plan = Plan(
         service=service.name,

@@ -6,14 +6,18 @@ An argument of Feast 0.67's objects is compiled, for people alone (description, 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
+from fnmatch import fnmatchcase
+from posixpath import normpath
 from typing import Any
 
 import msgspec
 
 from features.errors import DefinitionError
 from features.plan import VALID_UNTIL
+from schemas import topics
 
 TAGS = {
     "service": ("spine", "mode", "allowed_lateness"),
@@ -22,6 +26,12 @@ TAGS = {
     "batch view": ("history",),
 }
 """The tags that mean something, by the kind of object that has them."""
+NUMBERS = ("Int32", "Int64", "Float32", "Float64", "Bool")
+"""Feast's types that a function's values may be declared as; what it gives are numbers and booleans."""
+GIVEN = (*NUMBERS, "String")
+"""Those of a batch view's features."""
+OURS = tuple(topic.name for topic in (topics.DEAD_LETTERS, topics.LATE_ROWS, topics.DEPLOYMENTS, topics.ALARMS))
+"""Topics that no source can be."""
 CLOSE = 0.8
 """How alike two names are where one is taken for the other, misspelt."""
 
@@ -149,8 +159,10 @@ def check(objects: Iterable[Any], kinds: Mapping[str, type]) -> None:
             _check_source(where, one)
         if kind == "batch view":
             _check_batch(where, one)
-        if kind == "on-demand view" and not one.features:
-            raise DefinitionError(f"{where}: it names its function's outputs; got no schema; write schema=[Field(…)]")
+        if kind == "on-demand view":
+            if not one.features:
+                raise DefinitionError(f"{where}: it names its function's outputs; got no schema; write schema=[Field(…)]")
+            _check_types(where, one.features, NUMBERS, "a function gives numbers and booleans")
 
 
 def _check(where: str, one: Any, rule: Unused) -> None:
@@ -181,8 +193,18 @@ def _check_tags(where: str, kind: str, tags: Mapping[str, str]) -> None:
 
 def _check_source(where: str, source: Any) -> None:
     delay, history = source.kafka_options.watermark_delay_threshold or timedelta(0), source.batch_source.timestamp_field
-    if not source.kafka_options.topic:
+    topic = source.kafka_options.topic
+    if not topic:
         raise DefinitionError(f"{where}: a KafkaSource names its topic; got none; write topic='…'")
+    if not re.fullmatch(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}", topic):
+        raise DefinitionError(
+            f"{where}: a topic of Kafka's has a name of ASCII letters, digits, '.', '_' and '-', at most 249; "
+            f"got topic='{topic}'; write the topic's own name"
+        )
+    if topic in OURS:
+        raise DefinitionError(
+            f"{where}: what is written to {', '.join(OURS)} is Headrace's own; got topic='{topic}'; read another topic"
+        )
     if delay < timedelta(0) or delay % timedelta(milliseconds=1):
         raise DefinitionError(
             f"{where}: watermark_delay_threshold is how late its events may be, in whole milliseconds; got {delay!r}; "
@@ -196,16 +218,59 @@ def _check_source(where: str, source: Any) -> None:
 
 
 def _check_batch(where: str, view: Any) -> None:
-    features = [field.name for field in view.features if field.name not in view.join_keys]
+    features = [field for field in view.features if field.name not in view.join_keys]
     if not features:
         raise DefinitionError(
             f"{where}: a batch view names the features that its SQL gives; got no schema; write schema=[Field(…)]"
         )
-    if not view.batch_source.timestamp_field:
+    day = view.batch_source.timestamp_field
+    if not day:
         raise DefinitionError(
             f"{where}: its file has the day of each row in a column; got no timestamp_field in its FileSource; "
             "write timestamp_field='day', say"
         )
+    _check_types(where, features, GIVEN, "a feature of its SQL is a number, a boolean or a text")
+    if "://" in view.batch_source.path:
+        raise DefinitionError(
+            f"{where}: its rows are kept in a file of this machine; got path='{view.batch_source.path}'; "
+            f"write path='data/{view.name}.parquet', say"
+        )
+
+
+def _check_types(where: str, fields: Iterable[Any], known: Collection[str], rule: str) -> None:
+    for field in fields:
+        if str(field.dtype) not in known:
+            raise DefinitionError(
+                f"{where}: {rule}; got '{field.name}' of type {field.dtype}; write one of {', '.join(known)}, and a time as Int64"
+            )
+
+
+def check_files(histories: Mapping[str, str], batch: Mapping[str, str]) -> None:
+    """Refuse a batch view whose file is part of a history, or another view's: its days would be written into that.
+
+    ``histories`` are the paths of the sources' histories, which may be globs, and ``batch`` those of the views' files, by name.
+    """
+    for view, path in batch.items():
+        taken = [f"the history of source '{source}'" for source, glob in histories.items() if _holds(glob, path)]
+        taken += [f"the file of batch view '{other}'" for other, its in batch.items() if other < view and _holds(its, path)]
+        if taken:
+            raise DefinitionError(
+                f"batch view '{view}': the days that its SQL gives are kept in a file of its own; got path='{path}', which is of "
+                f"{taken[0]}; name another file"
+            )
+
+
+def _holds(written: str, path: str) -> bool:
+    """Whether a path, or a glob, names the file at ``path``."""
+    return _match(normpath(written).split("/"), normpath(path).split("/"))
+
+
+def _match(pattern: Sequence[str], parts: Sequence[str]) -> bool:
+    if not pattern or not parts:
+        return not pattern and not parts
+    if pattern[0] == "**":
+        return _match(pattern[1:], parts) or _match(pattern, parts[1:])
+    return (pattern[0] == parts[0] or fnmatchcase(parts[0], pattern[0])) and _match(pattern[1:], parts[1:])
 
 
 def check_request(where: str, name: str, given: str, wanted: str) -> None:

@@ -87,6 +87,9 @@ def load(folder: Path) -> Project:
     lint.check(_compiled(objects, plans), KINDS)
     for view in declared.on_demand.values():
         _check_request_types(view, plans.values())
+    batch = {view.view: view.path for plan in plans.values() for view in plan.batch}
+    rules.check_stages(declared.sources, (stage for plan in plans.values() for stage in plan.windows))
+    lint.check_files({source.name: source.history for source in declared.sources.values()}, batch)
     return Project(folder, {name: _service(folder, plan, functions, declared, objects) for name, plan in plans.items()})
 
 

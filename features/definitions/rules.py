@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from features.errors import DefinitionError
-from features.plan import VALID_UNTIL, Column, ColumnType, Source, WindowFeature
+from features.plan import VALID_UNTIL, Column, ColumnType, Source, Stage, WindowFeature
 
 TYPES = {
     "long": "int64",
@@ -18,6 +18,8 @@ TYPES = {
     "boolean": "bool",
     "timestamp": "timestamp",
 }
+LONGEST_NAME = 128
+"""Kafka's topics have 249, files 255 with what is around a name."""
 LONGEST_WINDOW = timedelta(days=90)
 
 
@@ -26,6 +28,11 @@ def check_name(kind: str, name: str) -> None:
     if not re.fullmatch(r"(?!.*__)[A-Za-z][A-Za-z0-9_-]*", name):
         raise DefinitionError(
             f"{kind} '{name}': a name is ASCII letters, digits, '_' and '-', a letter first and no '__'; got '{name}'; rename it"
+        )
+    if len(name) > LONGEST_NAME:
+        raise DefinitionError(
+            f"{kind} '{name[:20]}…': a name has at most {LONGEST_NAME} letters, as topics and files are named after it; "
+            f"got {len(name)}; shorten it"
         )
 
 
@@ -114,6 +121,26 @@ def check_entity(where: str, entity: str, value_type: str, key: Column) -> None:
         )
 
 
+def check_typed(where: str, entity: str, value_type: str, key: Column) -> None:
+    """Refuse an entity without a type as the key of a batch view, whose rows Feast's clients find by it."""
+    if value_type == "UNKNOWN":
+        wanted = {"int64": "INT64", "string": "STRING"}[key.type.kind]
+        raise DefinitionError(
+            f"{where}: the entity of a batch view has the type of its key; got entity '{entity}' without a value_type; "
+            f"write value_type=ValueType.{wanted}"
+        )
+
+
+def check_file_columns(where: str, columns: Sequence[str]) -> None:
+    """Refuse a batch view two of whose file's columns, its keys, its time and its features, have one name to DuckDB."""
+    twice = [name for place, name in enumerate(columns) if name.lower() in map(str.lower, columns[:place])]
+    if twice:
+        raise DefinitionError(
+            f"{where}: the columns of its file, its keys, the day and its features, differ in more than case; "
+            f"got '{twice[0]}' twice; rename one"
+        )
+
+
 def window(feature: str, length: timedelta | None, slide: timedelta | None) -> int:
     """The length of a window in milliseconds."""
     if length is None or not timedelta(seconds=1) <= length <= LONGEST_WINDOW or length % timedelta(milliseconds=1):
@@ -126,6 +153,20 @@ def window(feature: str, length: timedelta | None, slide: timedelta | None) -> i
             f"feature '{feature}': windows slide with every event; got slide_interval={slide}; leave slide_interval out"
         )
     return length // timedelta(milliseconds=1)
+
+
+def check_stages(sources: Iterable[str], stages: Iterable[Stage]) -> None:
+    """Refuse two sources or stages of one name: the engines have tables of them, and of a stage's name with more behind it."""
+    taken = {name.lower(): f"source '{name}'" for name in sources}
+    for stage in stages:
+        windows = f"the windows over '{stage.source}' by {', '.join(stage.key)}"
+        for name in (stage.name, f"{stage.name}_rows", f"{stage.name}_frames"):
+            before = taken.setdefault(name.lower(), windows)
+            if before != windows:
+                raise DefinitionError(
+                    f"{windows}: sources and windows are tables of one name each, '<source>_by_<key>' and with '_rows' behind "
+                    f"it; got '{name}' for {before}, too; rename a source or a key's column"
+                )
 
 
 def ttl(where: str, longest: timedelta | None) -> int:

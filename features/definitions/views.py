@@ -106,10 +106,12 @@ def batch(view: Any, declared: Declared) -> BatchView:
             f"write tags={{'history': …}} with one of {listed(declared.sources)}"
         )
     key = declared.key(view)
+    features = tuple(f.name for f in view.features if f.name not in key)
+    rules.check_file_columns(where, (*key, file.timestamp_field, *features))
     return BatchView(
         view=view.name,
         key=key,
-        features=tuple(f.name for f in view.features if f.name not in key),
+        features=features,
         source=history,
         sql=_sql(where, view.udf),
         path=file.path,
@@ -124,7 +126,7 @@ def _mode(view: Any) -> str:
 
 def _sql(where: str, function: Callable[[], str]) -> str:
     try:
-        return textwrap.dedent(function()).strip()
+        return textwrap.dedent(function()).strip().rstrip("; \n")
     except Exception as error:
         raise DefinitionError(
             f"{where}: its function takes nothing and returns SQL; got {type(error).__name__}: {error}; "

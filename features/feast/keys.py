@@ -34,6 +34,11 @@ def tables(objects: Iterable[Any]) -> dict[str, Any]:
     return {one.name: one for one in objects if isinstance(one, (BatchFeatureView, StreamFeatureView))}
 
 
+def declared_types(objects: Iterable[Any], view: BatchView) -> dict[str, str]:
+    """The types of the features of a batch view as Feast calls them, ``Int64``: the online store has values of them."""
+    return {field.name: str(field.dtype) for field in tables(objects)[view.view].features if field.name in view.features}
+
+
 def definition(objects: Iterable[Any], view: BatchView) -> Definition:
     """Of a project's objects what ``view`` is; raises `SettingError` for an entity without the type of a key."""
     from feast import Entity

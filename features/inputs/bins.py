@@ -69,6 +69,8 @@ class Bins(msgspec.Struct, frozen=True):
         ('null', '0', '< 1', '1 to 2', '2 to 5', '> 5')
         >>> Bins("n", "number", (12345.0,), 12344.0, 12346.0).labels
         ('null', '0', '< 12344', '12344 to 12345', '12345 to 12346', '> 12346')
+        >>> Bins("n", "number", (1.0,), 1.0, 2.0).labels
+        ('null', '0', '< 1', '1', '1 to 2', '> 2')
         >>> Bins("t", "text", categories=("a", "null")).labels
         ('null', 'new', 'a', '"null"')
         """
@@ -77,7 +79,7 @@ class Bins(msgspec.Struct, frozen=True):
         if self.low is None or self.high is None:
             return ("null", "0", "< 0", "none", "> 0")
         marks = _texts((self.low, *self.edges, self.high))
-        inner = (f"{one} to {other}" for one, other in pairwise(marks))
+        inner = (one if one == other else f"{one} to {other}" for one, other in pairwise(marks))
         return ("null", "0", f"< {marks[0]}", *inner, f"> {marks[-1]}")
 
     def cells(self, values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.intp]:

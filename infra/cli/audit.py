@@ -117,16 +117,15 @@ def _leave(found: Audit, where: Path) -> None:
     """Write what was found for the page of `headrace serve`, in place of what was there."""
     import time
 
-    import msgspec
-
+    from features.disk import keep
     from infra.local import stack
-    from infra.local.files import write_whole, writing
+    from infra.local.files import writing
     from infra.settings import load_settings, run_folder
     from jobs.audit.report import report
 
     folders = stack.Folders(run_folder(where, load_settings(where)))
     with writing(folders.run):
-        write_whole(folders.audit_of(found.service), msgspec.json.encode(report(found, round(time.time() * 1000))))
+        keep(folders.audit_of(found.service), report(found, round(time.time() * 1000)))
 
 
 def _as_json(found: Audit) -> dict[str, Any]:

@@ -41,13 +41,14 @@ def backfill(
         on_step("reading definitions.py")
         loaded = load(where)
         plans = [loaded.service(service).plan for service in dict.fromkeys(services)]
+        stack.check_models(where, settings, plans)
         done = load_history(where, settings, plans, until_ms, files, on_step)
         stack.up(where, settings, services, on_step)
     if as_json:
         show.json([msgspec.to_builtins(one) for one in done])
         return
     cells = [
-        (", ".join(one.services), source, rows, moment_text(one.from_ms), moment_text(one.until_ms))
+        (", ".join(one.services), source, rows, moment_text(one.from_ms[source]), moment_text(one.until_ms))
         for one in done
         for source, rows in one.rows.items()
     ]

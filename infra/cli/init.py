@@ -121,7 +121,9 @@ def _told(directory: Path, proposal: Proposal, file: Path | None) -> Iterator[st
     if proposal.label and days:
         steps += [f"headrace train {name} {_days(days)}--promote production", "headrace up"]
     else:
-        steps += ["tell it what a model learns, and give it history (docs/own-stream.md)"]
+        wanted = [] if proposal.label else ["say in headrace.toml what a model learns"]
+        wanted += [] if days else ["give it history of more days"]
+        steps += [f"{' and '.join(wanted)} (docs/own-stream.md)"]
     yield f"Next: {', '.join(steps)}"
 
 

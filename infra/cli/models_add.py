@@ -11,6 +11,7 @@ import typer
 from features.errors import SettingError
 from infra.cli.app import HERE, JsonOption, ProjectOption, folder
 from infra.cli.models import models_app, registry_at
+from schemas.codec import UNREADABLE
 
 if TYPE_CHECKING:
     from features.plan import Plan
@@ -92,7 +93,7 @@ def _metrics(path: Path | None) -> dict[str, float]:
         return {}
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, float])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise SettingError(f'metrics are a JSON object of numbers; {path} gave {error}; write {{"auc": 0.9}}, say') from None
 
 

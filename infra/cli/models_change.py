@@ -110,10 +110,12 @@ def _passes_the_gate(project: Path, name: str, version: int) -> bool:
     registry.check(registry.service_of(name), Change(action="promote", model=name, version=version))
     found = judged(where, load_settings(where), registry, Placed(name, version))
     show.out.print(found.note, markup=False)
-    if found.checks:
-        marks = {True: "[green]passed[/]", False: "[red]falls short[/]"}
-        rows = [(marks[check.passed], check.name, check.found, check.wanted) for check in found.checks]
-        show.table("", ("", "check", "found", "wanted"), rows)
+    marks = {True: "[green]passed[/]", False: "[red]falls short[/]"}
+    show.table(
+        "",
+        ("", "check", "found", "wanted"),
+        [(marks[check.passed], check.name, check.found, check.wanted) for check in found.checks],
+    )
     if not found.passed:
         show.out.print(
             f"\nnothing is changed; 'headrace models promote {name} {version} --force --why TEXT' promotes it all the same"

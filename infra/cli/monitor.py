@@ -176,6 +176,8 @@ def _print(found: Drift, settings: Settings) -> None:
     for segments in reference.segments:
         watched = sum(bool(one.limits.get(rules.window)) for of_one in segments.histograms for one in of_one)
         show.out.print(f"also by {len(segments.names)} segments of {segments.column}: {watched} inputs of segments are watched")
+    if found.alarms:
+        show.out.print("\nAlarms, as they open and close", style="bold")
     for alarm in found.alarms:
         colour = "red" if alarm.state == "open" else "green"
         show.out.print(f"[{colour}]{alarm.state}[/] {show.escape(alarm.text)}")

@@ -139,5 +139,6 @@ def day(written: str) -> date:
 def train_config(settings: Settings, service: str, why: str = "training needs a label") -> TrainConfig:
     """What ``[train.<service>]`` says. Raises `SettingError`, which begins with ``why``, where there is none."""
     if service not in settings.train:
-        raise SettingError(f"{why}; headrace.toml has no [train.{service}]; add it, with a label")
+        has = "".join(f", but [train.{name}]" for name in settings.train)
+        raise SettingError(f"{why}; headrace.toml has no [train.{service}]{has}; add it, with a label")
     return settings.train[service].config

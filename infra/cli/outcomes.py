@@ -144,7 +144,7 @@ def _report(service: str, where: Path, settings: Settings, config: TrainConfig, 
     if wanted.out is not None:
         parquet_file(wanted.out)
     check_alias(wanted.alias)
-    with interruptible(lambda: "nothing was written"), show.progress() as on_progress:
+    with interruptible(lambda: "nothing was left for the page"), show.progress() as on_progress:
         found = _measured(service, where, settings, config, wanted, on_progress)
     if as_json:
         show.json(_as_json(service, config, found))
@@ -167,7 +167,7 @@ def _measured(service: str, where: Path, settings: Settings, config: TrainConfig
     from infra.predicted import of_topic_now, predicted
     from jobs.history.rows_file import write
     from jobs.outcomes.join import OWN, already_joined, join
-    from jobs.outcomes.performance import performances
+    from jobs.outcomes.performance import frame_of, performances
     from jobs.outcomes.report import report
     from jobs.training.keys import key_of
     from jobs.training.reference import check_segments
@@ -187,11 +187,12 @@ def _measured(service: str, where: Path, settings: Settings, config: TrainConfig
     there = set(joined.table.column_names) - set(OWN)
     segments = list(dict.fromkeys(wanted.by or (name for name in config.segments if name in there)))
     until_ms = joined.matured_until(wanted.delay_days) * DAY_MS
-    frame = joined.table.to_pandas()
-    matured = frame[frame["event_time"] < until_ms]
-    found = performances(matured, config.task, key, segments, on_progress=on_progress) if len(matured) else []
     if wanted.out is not None:
         write(joined.table, wanted.out)
+    has_labels, frame = joined.newest_label is not None, frame_of(joined.table, [*([] if key is None else [key]), *segments])
+    del joined  # what is not measured of the outcomes is most of them
+    matured = frame[frame["event_time"] < until_ms]
+    found = performances(matured, config.task, key, segments, on_progress=on_progress) if len(matured) else []
     left = None
     if len(frame) and wanted.alias == PRODUCTION:
         source = topics.outcomes(service) if wanted.joined else topics.predictions(service)
@@ -210,7 +211,7 @@ def _measured(service: str, where: Path, settings: Settings, config: TrainConfig
             on_progress=on_progress,
         )
     left_out = [] if wanted.by or not len(frame) else [name for name in config.segments if name not in segments]
-    return Found(len(frame), joined.newest_label is not None, len(matured), day_of(until_ms), found, left_out, left)
+    return Found(len(frame), has_labels, len(matured), day_of(until_ms), found, left_out, left)
 
 
 def _warn(service: str, wanted: Wanted, found: Found) -> None:
@@ -244,12 +245,12 @@ def _warn(service: str, wanted: Wanted, found: Found) -> None:
 
 def _leave(report: OutcomesReport, folders: Folders) -> None:
     """Write what was found for the page of `headrace serve`, in place of what was there."""
-    import msgspec
 
-    from infra.local.files import write_whole, writing
+    from features.disk import keep
+    from infra.local.files import writing
 
     with writing(folders.run):
-        write_whole(folders.outcomes_of(report.service), msgspec.json.encode(report))
+        keep(folders.outcomes_of(report.service), report)
 
 
 def _check_labels(labels: list[float], config: TrainConfig) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
@@ -16,17 +16,13 @@ from infra.cli.options import HistoryOption, ServiceArgument, day, histories, tr
 from infra.cli.services import SettingsOption, settings_of
 
 if TYPE_CHECKING:
-    from infra.gate import Judged
-    from infra.retraining.once import Request, Result, Told, Wanted
+    from infra.retraining.once import Request, Result, Wanted
     from infra.retraining.reasons import Look
     from infra.settings import Settings
     from infra.train_settings import When
-    from jobs.training.split import Split
+    from jobs.history.compute import Progress
     from schemas.deployment import Placed
     from serving.models.manifest import Manifest
-
-LOOK_SECONDS = 10.0
-"""Between two looks at what the gate says."""
 
 
 @app.command(epilog="Example: headrace retrain SERVICE --wait 60")
@@ -115,45 +111,42 @@ def retrain(
         _require_kafka(where, found)
     from infra.cli import show
 
-    with ExitStack() as held:  # by itself: until the gate has decided, too, so that no other begins meanwhile
+    @contextmanager
+    def training() -> Iterator[Progress]:
         with interruptible(lambda: "nothing was changed"), show.progress() as on_progress:
-            from infra.retraining.once import Request, Told, Wanted, retrained, service_of
+            yield on_progress
 
-            wanted = Wanted(
-                days or section.days,
-                section.delay if delay is None else delay,
-                test_days or section.test_days,
-                end,
-                needs or section.needs,
-                served,
-                receipts,
-                section.warm_start if warm_start is None else warm_start,
-                dry_run,
-                others,
-                alias,
-                wait_minutes,
-            )
-            request = Request(where, found, registry, service_of(where, found, service), config, wanted)
-            on_progress("looking for the newest labels", 0, 1)
+    @contextmanager
+    def waiting(placed: Placed) -> Iterator[Progress]:
+        with interruptible(lambda: f"{placed} stays in its shadow"), show.progress() as on_progress:
+            yield on_progress
 
-            def once(told: Told, split: Split | None = None) -> Result:
-                made = retrained(request, told=told, split=split, on_progress=on_progress)
-                if made.manifest is not None and made.before is not None:
-                    _try(request, made.manifest, made.why)
-                return made
+    with training() as on_progress:
+        on_progress("reading definitions.py", 0, 1)
+        from infra.retraining.once import Request, Wanted, service_of
+        from infra.retraining.promotion import retrain_to_production
 
-            if whens:
-                from infra.retraining.by_itself import by_itself
-
-                look, result = held.enter_context(by_itself(request, whens, once))
-            else:
-                look, result = None, once(Told())
-        if result is None:
-            _print_look(look, as_json)
-            return
-        promoted = None if result.manifest is None else _promoted(request, result, result.manifest)
-    _print(request, look, result, promoted, as_json)
-    if not result.taken or (wait_minutes and promoted is False):
+        wanted = Wanted(
+            days or section.days,
+            section.delay if delay is None else delay,
+            test_days or section.test_days,
+            end,
+            needs or section.needs,
+            served,
+            receipts,
+            section.warm_start if warm_start is None else warm_start,
+            dry_run,
+            others,
+            alias,
+            wait_minutes,
+        )
+        request = Request(where, found, registry, service_of(where, found, service), config, wanted)
+    came = retrain_to_production(request, whens, training, waiting)
+    if came.result is None:
+        _print_look(came.look, as_json)
+        return
+    _print(request, came.look, came.result, came.promoted, as_json)
+    if not came.result.taken or (wait_minutes and came.promoted is False):
         raise typer.Exit(1)
 
 
@@ -208,66 +201,6 @@ def _print_look(look: Look | None, as_json: bool) -> None:
 def _look_as_json(look: Look) -> dict[str, Any]:
     reasons = [{"when": one.when, "due": one.due, "text": one.text} for one in look.reasons]
     return {"due": look.due, "reasons": reasons, "against": look.against or None}
-
-
-def _try(request: Request, manifest: Manifest, why: str) -> None:
-    """Put a version in its shadow."""
-    from infra.deploy import deploy
-    from serving.models.lifecycle import Change
-    from serving.models.log import user
-
-    alias = request.wanted.alias
-    change = Change(action="alias", model=manifest.name, version=manifest.version, who=user(), why=why, alias=alias)
-    deploy(request.where, request.settings, request.registry, manifest.service, change)
-
-
-def _promoted(request: Request, result: Result, manifest: Manifest) -> bool:
-    """Put a version in production where the gate lets it; gives whether it did.
-
-    A first version has nothing to be held against, and goes to production at once.
-    """
-    from infra.gate import judged
-    from serving.models.lifecycle import Change
-    from serving.models.log import user
-
-    if result.before is None:
-        found = judged(request.where, request.settings, request.registry, manifest.placed)
-    elif request.wanted.wait_minutes:
-        found = _awaited(request, manifest.placed, result.before.placed)
-    else:
-        return False
-    if not found.passed:
-        return False
-    checks = ", ".join(f"{check.name} {check.found}" for check in found.checks) or found.note
-    why = f"{result.why}; gate: {checks}"
-    promote = Change(action="promote", model=manifest.name, version=manifest.version, who=user(), why=why)
-    request.registry.change(manifest.service, promote)
-    return True
-
-
-def _awaited(request: Request, placed: Placed, before: Placed) -> Judged:
-    """What the gate says once it lets the version pass, or when the time is over.
-
-    Raises `SettingError` where production is no longer ``before``, which the version was held against.
-    """
-    from infra.cli import show
-    from infra.gate import judged
-
-    begin, total = time.monotonic(), round(request.wanted.wait_minutes * 60)
-    with interruptible(lambda: f"{placed} stays in its shadow"), show.progress() as on_progress:
-        while True:
-            found = judged(request.where, request.settings, request.registry, placed)
-            now = request.registry.deployed(request.of.name).production
-            if now != before:
-                raise SettingError(
-                    f"what goes to production was held against what is there; {placed} was held against {before}, and {now} came "
-                    f"to production since; 'headrace models promote {placed.model} {placed.version}' has the gate judge it"
-                )
-            passed = round(time.monotonic() - begin)
-            on_progress("waiting for the gate, seconds", min(passed, total), total)
-            if found.passed or passed >= total:
-                return found
-            time.sleep(min(LOOK_SECONDS, max(0.0, total - passed)))
 
 
 def _require_kafka(where: Path, settings: Settings) -> None:

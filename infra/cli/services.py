@@ -134,7 +134,7 @@ def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Show what runs, since when, where, with which plan and models, and what differs from the definitions as they are now."""
     from infra.cli import show
     from infra.local import stack
-    from infra.settings import load_settings
+    from infra.settings import load_settings, run_folder
 
     where = folder(project)
     settings = load_settings(where)
@@ -145,8 +145,9 @@ def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     elif other:
         show.out.print(other)
     elif rows:
-        columns = ("name", "state", "pid", "up", "serves", "plan", "address", "log")
+        columns = ("name", "state", "pid", "up", "serves", "plan", "address")
         show.table("", columns, [_cells(row) for row in rows], right=("pid", "up"))
+        show.out.print(f"logs: {stack.Folders(run_folder(where, settings)).logs / 'NAME.log'}", markup=False)
         _show_environments(rows)
         _show_differences(stack.served(where, settings))
         _show_told(where, settings)
@@ -295,7 +296,7 @@ def _cells(row: Row) -> list[object]:
     colour = {"running": "green", "starting": "yellow"}.get(row.state, "red")
     up = None if row.uptime is None else clock_text(row.uptime)
     plans = ", ".join(dict.fromkeys(digest[:12] for digest in row.plans.values()))
-    return [row.name, f"[{colour}]{row.state}[/]", row.pid, up, ", ".join(row.services), plans, row.address, row.log]
+    return [row.name, f"[{colour}]{row.state}[/]", row.pid, up, ", ".join(row.services), plans, row.address]
 
 
 def _show_environments(rows: Sequence[Row]) -> None:

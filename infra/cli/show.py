@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from rich import markup
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.status import Status
@@ -22,6 +23,9 @@ __all__ = ["Steps", "err", "escape", "json", "out", "progress", "sending", "step
 
 CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}") | {ord(one): " " for one in "\n\r\t"}
 """What a text may hold and a line must not: ends of lines, and what a screen obeys."""
+
+FOLDED, GAP = 24, 2
+"""The most letters of a cell that are never folded, and those between two columns."""
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False)
@@ -38,15 +42,24 @@ def json(value: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[str] = ()) -> None:
-    """A table on stdout; the columns named in ``right`` are numbers."""
+    """A table on stdout; the columns named in ``right`` are numbers.
+
+    What is short is on one line, however narrow the screen is; of what is long, `FOLDED` letters stay together.
+    """
     if title:
         out.print(title, style="bold")  # rich's own title breaks at the width of the table
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    widest = [max(cell_len(markup.render(cell).plain) for cell in column) for column in zip(columns, *cells, strict=True)]
+    least = [min(width, FOLDED) for width in widest]
     made = Table(header_style="dim", box=None, pad_edge=False)
-    for name in columns:
-        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*("" if cell is None else str(cell) for cell in row))
-    out.print(made, soft_wrap=False)
+    for name, width in zip(columns, least, strict=True):
+        made.add_column(name, justify="right" if name in right else "left", overflow="fold", min_width=width)
+    for row in cells:
+        made.add_row(*row)
+    needed = sum(least) + GAP * (len(least) - 1)
+    if needed > out.width:
+        made.width = needed
+    out.print(made, soft_wrap=False, crop=False)
 
 
 class Steps:
@@ -95,11 +108,16 @@ class _Elapsed(ProgressColumn):
         return Text(clock_text(task.elapsed or 0), style="progress.elapsed")
 
 
+def _bars(*columns: ProgressColumn) -> Progress:
+    """Bars that are gone once all is done; none where nobody looks: a log would have an empty line for each."""
+    return Progress(*columns, console=err, transient=True, disable=not err.file.isatty())
+
+
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
     """A function to be told what is done now, and how many steps of how many are over. One bar shows them all."""
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), _Elapsed()
-    with Progress(*columns, console=err, transient=True) as bars:
+    with _bars(*columns) as bars:
         task = bars.add_task("", total=None, visible=False)
 
         def on_progress(step: str, done: int, total: int) -> None:
@@ -113,7 +131,7 @@ def sending(total: int | None) -> Iterator[Callable[[int], None]]:
     """A function to be told how many events have been sent, of ``total``; None: nobody knows."""
     rate = TextColumn("{task.fields[rate]} events/s")
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, _Elapsed()
-    with Progress(*columns, console=err, transient=True) as bars:
+    with _bars(*columns) as bars:
         task = bars.add_task("publishing", total=total, rate="")
         began = time.monotonic()
 

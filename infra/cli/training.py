@@ -112,7 +112,15 @@ def train(
         if promote:
             _put_in_service(where, settings, registry, of, result.manifest.placed, promote)
     show_version(registry, result.manifest, as_json)
+    if not (promote or as_json):
+        show.out.print(f"\nNext: {_next_step(result.manifest.placed, _held_against(registry, of))}")
     warn_of_batch_rows(result.batch, service)
+
+
+def _next_step(placed: Placed, production: Placed | None) -> str:
+    """What puts a version in service that nobody has promoted yet."""
+    command = f"headrace models promote {placed.model} {placed.version}"
+    return f"'{command} staging' tries it beside {production}" if production else f"'{command}' puts it in production"
 
 
 def _put_in_service(where: Path, settings: Settings, registry: Registry, of: Service, placed: Placed, alias: str) -> None:

@@ -17,11 +17,12 @@ from features.times import ALWAYS, day_of, to_ms
 from infra.init.columns import Column, of_integers, of_json
 from infra.init.look import Look, object_of
 from jobs.history.files import connect, rows_as_they_are
+from jobs.history.readings import TIMES, milliseconds
 
 PARQUET, CSV, LINES = ".parquet", ".csv", (".jsonl", ".ndjson")
 ROWS = 10_000
 """That are looked at."""
-INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
+INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT"})
 TYPES = {"VARCHAR": "string", "BOOLEAN": "boolean", "FLOAT": "double", "DOUBLE": "double"}
 DECIMAL_DIGITS = 18
 
@@ -37,9 +38,18 @@ def of_file(path: Path) -> Look:
 
 
 def whole_days(path: Path, column: str) -> tuple[date, int]:
-    """The first day of a file that is there from its midnight on, and how many such days there are from it to the last."""
+    """The first day of a file that is there from its midnight on, and how many such days there are from it to the last.
+
+    Raises `SettingError` for a time that lies in no day.
+    """
     first, last = _ends_of_parquet(path, column) if path.suffix == PARQUET else _ends_of_texts(path, column)
-    start, end = day_of(first), day_of(last)
+    try:
+        start, end = day_of(first), day_of(last)
+    except OverflowError:
+        raise SettingError(
+            f"every event has a time, of the years 1 to 9999; '{column}' of {path} has some from {first} to {last} ms; "
+            "fix these rows, or name another column with --time"
+        ) from None
     return start + timedelta(days=1), max((end - start).days - 1, 0)
 
 
@@ -57,10 +67,12 @@ def _stored(name: str, found: str, values: Sequence[Any]) -> Column:
     named = of_json(name, ["" for _ in there])  # whether a schema can have such a name, and whether it has values
     if not named.type:
         return named
-    if found.startswith("TIMESTAMP"):
+    if found in TIMES:
         return Column(name, "timestamp", there)
     if found in INTEGERS:
         return of_integers(name, there)
+    if found == "VARCHAR" and of_json(name, there).type == "timestamp":
+        return Column(name, "string", there, "its times are texts; a Parquet file has times as timestamps or as UTC milliseconds")
     if found.startswith("DECIMAL") and int(found.removeprefix("DECIMAL(").partition(",")[0]) <= DECIMAL_DIGITS:
         return Column(name, found.lower(), there)
     if found not in TYPES:
@@ -71,7 +83,8 @@ def _stored(name: str, found: str, values: Sequence[Any]) -> Column:
 def _ends_of_parquet(path: Path, column: str) -> tuple[int, int]:
     with connect() as connection:
         rows = rows_as_they_are(connection, path, ALWAYS)
-        value = f"epoch_ms({quoted(column)})" if rows.types[column].startswith("TIMESTAMP") else quoted(column)
+        found = rows.types[column]
+        value = milliseconds(quoted(column), found) if found in TIMES else quoted(column)
         first, last = connection.execute(f"SELECT min({value}), max({value}) FROM {rows.table}").fetchall()[0]
     return int(first), int(last)
 
@@ -103,7 +116,7 @@ def _events(path: Path) -> Iterator[Iterator[dict[str, Any]]]:
     """The events of a CSV or of JSON lines; a line that is no JSON object is none."""
     try:
         if path.suffix == CSV:
-            with path.open(encoding="utf-8", errors="replace", newline="") as text:
+            with path.open(encoding="utf-8-sig", errors="replace", newline="") as text:
                 yield ({name: _value(field) for name, field in row.items() if name} for row in csv.DictReader(text, restval=""))
         else:
             with path.open("rb") as lines:
@@ -116,8 +129,8 @@ def _value(field: Any) -> Any:
     """A field of a CSV as JSON would have it, if it were without quotes."""
     if not isinstance(field, str) or not field:
         return None
-    if field in ("true", "false"):
-        return field == "true"
+    if (truth := field.lower()) in ("true", "false"):  # pandas writes True
+        return truth == "true"
     event = object_of(f'{{"value": {field}}}'.encode()) if field[0] in "-0123456789" else None
     value = event["value"] if event else None
     return value if isinstance(value, (int, Decimal)) else field

@@ -208,20 +208,19 @@ def _label(look: Look, history: str, name: str | None) -> Label | None:
     if name is None:
         return None
     rule = "a label is a column of 0 and 1, or true and false"
-    columns = [column for column in look.columns if column.type in LABEL_TYPES and column.name.isidentifier()]
-    column = _named(look, rule, columns, name, "--label")
-    if not set(column.values) <= {0, 1}:
-        other = next(value for value in column.values if value not in (0, 1))
-        raise SettingError(f"{rule}; '{name}' of {look.at} has {other}; name another with --label")
+    typed = [column for column in look.columns if column.type in LABEL_TYPES and column.name.isidentifier()]
+    columns = [column for column in typed if set(column.values) <= {0, 1}]
+    other = next((value for column in typed if column.name == name for value in column.values if value not in (0, 1)), None)
+    column = _named(look, rule, columns, name, "--label", f"has {other}" if other is not None else "is none")
     return Label(name, column.type, history)
 
 
-def _named(look: Look, rule: str, columns: Sequence[Column], name: str, option: str) -> Column:
-    """The column that the user has named."""
+def _named(look: Look, rule: str, columns: Sequence[Column], name: str, option: str, fault: str = "is none") -> Column:
+    """The column that the user has named; ``fault`` says why a column that is there is not among ``columns``."""
     for column in columns:
         if column.name == name:
             return column
-    came = "is none" if name in {column.name for column in look.columns} else "is not there"
+    came = fault if name in {column.name for column in look.columns} else "is not there"
     raise SettingError(f"{rule}; '{name}' {came} in {look.at}; name one of {_listed(columns)} with {option}")
 
 

@@ -1,41 +1,24 @@
-"""Small files that are written whole or not at all, and how a disk's refusal looks."""
+"""Small files that a stack can do without, and how a disk's refusal looks."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
+from features.disk import kept
 from features.errors import StackError
 
 T = TypeVar("T")
-_DECODING = threading.Lock()
-"""msgspec 0.22 may crash where two threads use a type for the first time."""
 
 
 def read_json(file: Path, kind: type[T]) -> T | None:
-    """The value in ``file``; None where it is missing or broken."""
+    """The value in ``file``; None where it is missing, or broken: for what is made again where it is not known."""
     try:
-        content = file.read_bytes()
-        with _DECODING:
-            return msgspec.json.decode(content, type=kind)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return kept(file, kind)
+    except StackError:
         return None
-
-
-def write_whole(file: Path, content: bytes) -> None:
-    """Write ``content`` beside ``file`` and rename it there: a reader finds the old or the new, never half of it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_suffix(".unfinished")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def fresh(file: Path) -> Path:

@@ -21,9 +21,10 @@ import msgspec
 import psutil
 from filelock import FileLock, Timeout
 
+from features.disk import keep
 from features.errors import StackError
 from features.signals import signals_held
-from infra.local.files import read_json, write_whole
+from infra.local.files import read_json
 
 MARK = "_HEADRACE_PROCESS"
 """The environment variable that says which record a process belongs to; the underscore keeps it out of the settings' names."""
@@ -168,7 +169,7 @@ class Processes:
         return self.records / f"{name}.json"
 
     def _record(self, process: Process) -> None:
-        write_whole(self._file(process.name), msgspec.json.encode(process))
+        keep(self._file(process.name), process)
 
 
 def _is_alive(process: Process) -> bool:

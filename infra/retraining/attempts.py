@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 import msgspec
 from filelock import FileLock, Timeout
 
+from features.disk import replace_synced
 from features.errors import StackError
 from infra.retraining.once import LINEAGE, Told, log_decision
+from schemas.codec import UNREADABLE
 from schemas.deployment import Placed
-from serving.disk import replace_synced
 from serving.models.log import user
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def attempts_of(folder: Path, service: str, registry: Registry, clock: Callable[
             kept = msgspec.json.decode(file.read_bytes(), type=Kept)
         except FileNotFoundError:
             kept = Kept()
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise StackError(
                 f"what is known of retrains is a file that headrace wrote; {file} gave {error}; restore it, or remove it: the "
                 "next retrain by itself may then come sooner"

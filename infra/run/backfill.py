@@ -26,8 +26,8 @@ class Loaded(msgspec.Struct, frozen=True):
     """What a job begins with."""
 
     services: tuple[str, ...]
-    from_ms: int
-    """The time of the first row that can matter."""
+    from_ms: dict[str, int]
+    """The time of the first row that can matter, by source."""
     until_ms: int
     rows: dict[str, int]
     """How many rows are loaded, by source."""
@@ -103,4 +103,4 @@ def load_one(
     except BaseException:
         forget(state)
         raise
-    return Loaded(job.services, min(seam.from_ms.values()), until_ms, rows)
+    return Loaded(job.services, dict(seam.from_ms), until_ms, rows)

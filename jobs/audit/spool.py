@@ -14,7 +14,7 @@ import pyarrow as pa
 from features.times import Span
 from jobs.audit.ledger import Entry, Ledger, Missed, Place
 from jobs.audit.served import Served, of_prediction
-from jobs.history.files import within
+from jobs.history.readings import within
 from schemas.codec import decode_prediction
 
 BATCH = 10_000

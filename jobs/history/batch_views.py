@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import reduce
 from pathlib import Path
 
 import duckdb
@@ -16,12 +18,12 @@ import pyarrow.compute as pc
 
 from features.errors import DefinitionError, SettingError
 from features.feast.online import ROWS_A_WRITE, open_for_writing
-from features.inputs.arrow import floats
 from features.plan import BatchView, Plan, Source
 from features.service import Service
 from features.sql.quoting import quoted
 from features.times import DAY_MS, Span, day_ms
 from jobs.history.batch_file import TIME, Day, Made, check_definition, days_of, definition_digest, read_days, save
+from jobs.history.batch_types import typed
 from jobs.history.files import connect
 from jobs.history.places import Written
 from jobs.history.queries import Progress, Request
@@ -59,7 +61,7 @@ def compute_days(
     plan, days = service.plan, _days(first_day, last_day)
     with _loaded(service, last_day, histories) as connection:
         return {
-            view.view: pa.concat_tables([_day(connection, plan, view, day) for day in days], promote_options="permissive")
+            view.view: pa.concat_tables([_day(connection, service, view, day) for day in days], promote_options="permissive")
             for view in plan.batch
         }
 
@@ -91,7 +93,7 @@ def materialize(
                 for number, day in enumerate(wanted):
                     if on_progress:
                         on_progress(view.view, number, len(wanted))
-                    of_day = _day(connection, plan, view, day)
+                    of_day = _day(connection, service, view, day)
                     rows += of_day.num_rows
                     keep(day, Day(of_day, made[day]))
             if on_progress:
@@ -206,8 +208,8 @@ def _saving(path: Path, view: BatchView) -> Iterator[Callable[[date, Day], None]
             flush()
 
 
-def _day(connection: duckdb.DuckDBPyConnection, plan: Plan, view: BatchView, day: date) -> pa.Table:
-    source = plan.source(view.source)
+def _day(connection: duckdb.DuckDBPyConnection, service: Service, view: BatchView, day: date) -> pa.Table:
+    source = service.plan.source(view.source)
     table = quoted(source.name)
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     connection.execute(
@@ -216,9 +218,12 @@ def _day(connection: duckdb.DuckDBPyConnection, plan: Plan, view: BatchView, day
     )
     names = ", ".join(quoted(name) for name in (*view.key, *view.features))
     order = ", ".join(quoted(key) for key in view.key)
+    # A row without a key, of rows without one, is no event's.
+    known = " AND ".join(f"{quoted(key)} IS NOT NULL" for key in view.key)
     try:
         rows = connection.sql(
-            f"SELECT {names} FROM ({view.sql}\n) ORDER BY {order}", params={"day": midnight} if "$day" in view.sql else {}
+            f"SELECT {names} FROM ({view.sql}\n) WHERE {known} ORDER BY {order}",
+            params={"day": midnight} if "$day" in view.sql else {},
         ).to_arrow_table()
     except duckdb.InterruptException:
         raise KeyboardInterrupt from None
@@ -234,16 +239,7 @@ def _day(connection: duckdb.DuckDBPyConnection, plan: Plan, view: BatchView, day
             f"on {day}; group by {order}"
         )
     times = pa.array([day_ms(day)] * rows.num_rows, pa.int64()).cast(TIME)
-    return _without_nan(floats(rows)).add_column(len(view.key), pa.field(view.timestamp, TIME), times)
-
-
-def _without_nan(rows: pa.Table) -> pa.Table:
-    """NaN as null, which it becomes in the online store too."""
-    for place, field in enumerate(rows.schema):
-        if pa.types.is_floating(field.type):
-            column = rows.column(place)
-            rows = rows.set_column(place, field, pc.if_else(pc.is_nan(column), pa.scalar(None, field.type), column))
-    return rows
+    return typed(rows, service, view).add_column(len(view.key), pa.field(view.timestamp, TIME), times)
 
 
 def _rows_to_push(service: Service, view: BatchView, since: date | None, day: date) -> pa.Table:
@@ -255,7 +251,7 @@ def _rows_to_push(service: Service, view: BatchView, since: date | None, day: da
     if since is None and not _holds(path, view, day):
         raise SettingError(f"batch view '{view.view}': {path} has no rows of {day}; {advice}")
     check_definition(path, service.plan, view, day_ms(day) + 1)
-    rows = read_days(path, view, since or day, day)
+    rows = read_days(path, view, since or day, day).filter(reduce(operator.and_, (pc.field(key).is_valid() for key in view.key)))
     if since is None:
         return rows
     keys = ", ".join(quoted(key) for key in view.key)

@@ -125,6 +125,8 @@ def stream_features(
     plan = service.plan
     request = requested(service, Span(start_ms, end_ms), events, histories, label)
     request = msgspec.structs.replace(request, entities_at=entities_at, begins=begins or {})
+    for batch in plan.batch:
+        _check_batch(request, batch)
     sources = _read_sources(plan)
     parts = len(sources) + len(plan.windows) + len(plan.batch)
     step = Steps(on_progress, parts + 1)
@@ -168,15 +170,20 @@ def _needed(request: Request, source: Source) -> Span:
     return Span(max(starts, default=None), request.times.end_ms)
 
 
-def _create_batch(connection: duckdb.DuckDBPyConnection, request: Request, view: BatchView, table: str) -> None:
-    """Make a table of what `batch_sql` gives."""
-    path, plan = request.folder / view.path, request.plan
+def _check_batch(request: Request, view: BatchView) -> None:
+    """Refuse a view that is not computed, or by another definition, before minutes of history are read."""
+    path = request.folder / view.path
     if not path.is_file():
         raise SettingError(
             f"batch view '{view.view}' is computed daily before it is read; no file {path}; "
-            f"run 'headrace batch-views {plan.service} --from DAY --to DAY'"
+            f"run 'headrace batch-views {request.plan.service} --from DAY --to DAY'"
         )
-    check_definition(path, plan, view, request.times.end_ms)
+    check_definition(path, request.plan, view, request.times.end_ms)
+
+
+def _create_batch(connection: duckdb.DuckDBPyConnection, request: Request, view: BatchView, table: str) -> None:
+    """Make a table of what `batch_sql` gives."""
+    path, plan = request.folder / view.path, request.plan
     try:
         connection.execute(f"CREATE TABLE {table} AS {batch_sql(plan, view, f'read_parquet({literal(exactly(str(path)))})')}")
     except duckdb.OutOfMemoryException:

@@ -186,12 +186,14 @@ def _name(connection: Any, name: str, folder: Path, path: str) -> None:
     from jobs.history.databases import copy_table
     from jobs.history.feast_views import files_of
     from jobs.history.places import is_table, located, parquet
+    from jobs.history.scans import require_one_type
 
     if is_table(path):
         copy_table(connection, located(folder, path), None, (), name)
         return
     files = files_of(folder, path)
     parquet(connection, files)
+    require_one_type(connection, files)
     connection.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS SELECT * FROM {literal(files)}")
 
 
@@ -205,7 +207,7 @@ def _stored(
     from jobs.history.feast_views import files_of
     from jobs.history.files import connect
     from jobs.history.places import parquet
-    from jobs.history.scans import readable
+    from jobs.history.scans import readable, require_one_type
 
     if not isinstance(source, FileSource):
         raise SettingError(f"this offline store reads Parquet files; got {type(source).__name__}; use a FileSource")
@@ -218,6 +220,7 @@ def _stored(
     def table() -> pa.Table:
         names = ", ".join(map(quoted, dict.fromkeys(columns)))
         with connect(config.offline_store.threads) as connection, readable(parquet(connection, files)):
+            require_one_type(connection, files, columns)
             return connection.sql(f"SELECT {names} FROM read_parquet({literal(files)}){where} {rest}").to_arrow_table()
 
     return Stored(folder, table)

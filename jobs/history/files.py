@@ -30,13 +30,17 @@ from jobs.history.readings import (
     NUMBER,
     TIMES,
     Reading,
+    bounds,
     milliseconds,
     of_stored,
     of_text,
     of_truth_as_number,
+    possible_time,
     teach,
+    within,
 )
-from jobs.history.scans import copied, misfit, readable, scan
+from jobs.history.scans import Scan, copied, misfit, readable, scan
+from jobs.history.united import united
 
 RESOURCES = Resources()
 STORED_IN_TYPES = ("parquet", "table")
@@ -77,6 +81,8 @@ class Rows(msgspec.Struct, frozen=True):
     """The temporary table that a database's was copied to."""
     verbatim: frozenset[str] = frozenset()
     """Columns of text that goes out as the JSON that it is."""
+    parts: tuple[Rows, ...] = ()
+    """The rows of each run of files whose columns have types of their own; none: all files have the same."""
 
     def value(self, name: str) -> str:
         """SQL of a column's value; NULL for what cannot be used."""
@@ -125,12 +131,27 @@ def rows_of_source(
     there = place(written, what)
     columns = [*source.columns, *_written_arrival(source, there)]
     given = [column for column in columns if at is None or column.name != source.time]
-    copy = None
     if there.kind == "table":
-        table, numbered, types = copied(connection, source, given, written, there)
-        copy = table
+        scans = [copied(connection, source, given, written, there)]
     else:
-        table, numbered, types = scan(connection, there, given, texts)
+        scans = scan(connection, there, given, texts)
+    needed = frozenset({source.time, *required})
+    parts = [_rows(source, one, given, what, needed, span, possible, at) for one in scans]
+    return parts[0] if len(parts) == 1 else united(source, there, parts, span)
+
+
+def _rows(
+    source: Source,
+    found: Scan,
+    given: Collection[Column],
+    what: str,
+    required: frozenset[str],
+    span: Span,
+    possible: Span,
+    at: int | None,
+) -> Rows:
+    """The rows of files of one type, or of a table."""
+    there, table, numbered, types = found.place, found.table, found.numbered, dict(found.types)
     readings = {column.name: _reading(source, column, types, there) for column in given}
     if at is not None:
         if source.time in types:
@@ -139,21 +160,20 @@ def rows_of_source(
         table, numbered = (f"(SELECT *, CAST({at} AS BIGINT) AS {quoted(source.time)} FROM {rows})" for rows in (table, numbered))
         types[source.time] = "BIGINT"
         readings[source.time] = Reading(quoted(source.time))
-    moment, rule = readings[source.time].value, readings[source.time].rule
-    readings[source.time] = Reading(f"CASE WHEN {within(moment, possible)} THEN {moment} END", rule or "is possible")
+    moment = readings[source.time].value
     return Rows(
         place=there,
         what=what,
         table=table,
         numbered=numbered,
         types=types,
-        readings=readings,
-        required=frozenset({source.time, *required}),
+        readings={**readings, source.time: possible_time(readings[source.time], possible)},
+        required=required,
         time=source.time,
         moment=moment,
         possible=possible,
         within=_raw_within(quoted(source.time), types[source.time], moment, span),
-        copied=copy,
+        copied=found.table if there.kind == "table" else None,
     )
 
 
@@ -168,7 +188,11 @@ def rows_as_they_are(connection: duckdb.DuckDBPyConnection, written: Written, sp
     if there.kind == "table":
         rule = "a table of a database is read as rows of a source"
         raise misfit(there.text, "events", rule, "no source", "name the topic in definitions.py")
-    table, numbered, types = scan(connection, there, (), texts=True)
+    found, *others = scan(connection, there, (), texts=True)
+    if others:
+        rule = f"the files of a glob have the columns of its first, {found.place.files[0]}, of the same types"
+        raise misfit(others[0].place.text, "events", rule, "others", "write them alike, or name the topic in definitions.py")
+    table, numbered, types = found.table, found.numbered, found.types
     time = next((name for name, found in types.items() if found in TIMES), None)
     if time is None and span != ALWAYS:
         rule = "a span is of event times, and these are known for a topic that a service reads, or a Parquet file with times"
@@ -196,6 +220,8 @@ def check(connection: duckdb.DuckDBPyConnection, rows: Rows, names: Collection[s
     Raises `SettingError` for the first of the columns ``names``, by default all, that has a value which does not fit, or a null
     although it is required. Event times are looked at wherever they lie, other columns in the rows of the span.
     """
+    if rows.parts:
+        return sum(check(connection, part, names) for part in rows.parts)
     refused = _refused(rows, rows.readings if names is None else names)
     counts = ", ".join(["count_if(_within)", *(f"count_if({condition})" for condition in refused.values())])
     with readable(rows.place):
@@ -238,12 +264,6 @@ def refusing(connection: duckdb.DuckDBPyConnection, rows: Rows) -> Iterator[None
         with readable(rows.place):
             check(connection, rows)
             raise error
-
-
-def within(time: str, span: Span) -> str:
-    """SQL that holds where ``time``, in milliseconds, lies in ``span``."""
-    bounds = [f"{time} {sign} {ms}" for sign, ms in _bounds(span)]
-    return " AND ".join(bounds) or "true"
 
 
 def _written_arrival(source: Source, there: Place) -> list[Column]:
@@ -292,8 +312,10 @@ def _is_number(name: str) -> str:
     return f"regexp_full_match({name}, {literal(NUMBER)})"
 
 
-def _with_span(rows: Rows, table: str) -> str:
-    return f"SELECT *, COALESCE({rows.within}, false) AS _within FROM {table}"
+def _with_span(rows: Rows, table: str, *others: str) -> str:
+    """The columns that are read, for a file may have one called ``_within``, ``others``, and whether a row is in the span."""
+    columns = [*map(quoted, rows.readings), *([FAULT] if rows.place.kind == "lines" else []), *others]
+    return f"SELECT {', '.join(columns)}, COALESCE({rows.within}, false) AS _within FROM {table}"
 
 
 def _refused(rows: Rows, names: Collection[str]) -> dict[str, str]:
@@ -309,9 +331,10 @@ def _refused(rows: Rows, names: Collection[str]) -> dict[str, str]:
 
 def _refusal(connection: duckdb.DuckDBPyConnection, rows: Rows, name: str, condition: str, count: int) -> SettingError:
     """The error for the first of the rows for which ``condition`` holds."""
+    numbered = _with_span(rows, rows.numbered, "_file", "_place")
     with readable(rows.place):
         (found,) = connection.execute(
-            f"SELECT _file, _place, CAST({quoted(name)} AS VARCHAR), {rows.moment} FROM ({_with_span(rows, rows.numbered)}) "
+            f"SELECT _file, _place, CAST({quoted(name)} AS VARCHAR), {rows.moment} FROM ({numbered}) "
             f"WHERE {condition} ORDER BY _file, _place LIMIT 1"
         ).fetchall()
     file, place, raw, moment = found
@@ -338,9 +361,5 @@ def _raw_within(time: str, found: str, moment: str, span: Span) -> str:
         return within(time, span)
     if found not in TIMES:
         return within(moment, span)
-    ends = [(sign, min(ms, LAST_NS) if found.endswith("_NS") else ms) for sign, ms in _bounds(span)]
+    ends = [(sign, min(ms, LAST_NS) if found.endswith("_NS") else ms) for sign, ms in bounds(span)]
     return " AND ".join(f"{time} {sign} CAST(epoch_ms(CAST({ms} AS BIGINT)) AS {found})" for sign, ms in ends) or "true"
-
-
-def _bounds(span: Span) -> list[tuple[str, int]]:
-    return [(sign, ms) for sign, ms in ((">=", span.start_ms), ("<", span.end_ms)) if ms is not None]

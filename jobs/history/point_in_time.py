@@ -22,7 +22,7 @@ from features.times import EVENT_TIMES, EventTimes, Span
 from jobs.history.places import history_of, parquet
 from jobs.history.queries import narrowed
 from jobs.history.readings import TIMES, milliseconds
-from jobs.history.scans import readable
+from jobs.history.scans import readable, require_one_type
 from jobs.history.tables import File, create_table
 
 QUERIES = "_queries"
@@ -101,6 +101,8 @@ def rows_as_of(connection: duckdb.DuckDBPyConnection, wanted: Iterable[Joined], 
         view = msgspec.structs.replace(joined.view, key=joined.view.key or (EVERYBODY,), timestamp=TIME)
         connection.execute(f"CREATE OR REPLACE TEMP VIEW _wanted AS SELECT {ROW}, {AT}, {keys} FROM {QUERIES}")
         with readable(parquet(connection, joined.view.path)):
+            read = (*view.features, *joined.view.key, joined.view.timestamp)
+            require_one_type(connection, joined.view.path, [joined.stored.get(name, name) for name in read])
             sql = batch_sql(_plan("_wanted", (), ()), view, _newest_created(connection, joined))
             table = connection.sql(sql).to_arrow_table()
         found |= {name: table[name] for name in (f"{view.view}__{feature}" for feature in view.features)}

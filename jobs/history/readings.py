@@ -17,7 +17,7 @@ from duckdb.sqltypes import INTEGER, VARCHAR
 
 from features.plan import ColumnType
 from features.sql.quoting import literal, quoted
-from features.times import ISO
+from features.times import ISO, Span
 
 Text = Literal["csv", "json"]
 
@@ -72,6 +72,21 @@ def of_text(name: str, wanted: ColumnType, written: Text) -> Reading:
 def of_truth_as_number(name: str) -> Reading:
     """Of a column of truth values that SQLite, which has none, stores as whole numbers."""
     return Reading(f"CASE {quoted(name)} WHEN 1 THEN true WHEN 0 THEN false END", "is true or false, which SQLite has as 1 or 0")
+
+
+def within(time: str, span: Span) -> str:
+    """SQL that holds where ``time``, in milliseconds, lies in ``span``."""
+    return " AND ".join(f"{time} {sign} {ms}" for sign, ms in bounds(span)) or "true"
+
+
+def bounds(span: Span) -> list[tuple[str, int]]:
+    """The ends of a span that it has, each with the sign by which a time is compared with it."""
+    return [(sign, ms) for sign, ms in ((">=", span.start_ms), ("<", span.end_ms)) if ms is not None]
+
+
+def possible_time(time: Reading, possible: Span) -> Reading:
+    """An event time that is NULL where it is not possible (rule 8)."""
+    return Reading(f"CASE WHEN {within(time.value, possible)} THEN {time.value} END", time.rule or "is possible")
 
 
 def sql_type(wanted: ColumnType) -> str:

@@ -1,4 +1,4 @@
-"""Places of events as DuckDB reads them: SQL of a table, of the same with its rows' places, and the types of its columns."""
+"""Places of events as DuckDB reads them: SQL of tables, of the same with their rows' places, and the types of their columns."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import csv
 import uuid
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 
 import duckdb
+import msgspec
 
 from features.errors import SettingError
 from features.plan import Column, Source
 from features.sql.quoting import literal, quoted
 from jobs.history.databases import copy_table
 from jobs.history.json_lines import LINE, JsonLines
-from jobs.history.places import Place, Written, exactly, opened, reachable
+from jobs.history.places import Place, Written, exactly, opened, reachable, shown
 
 CSV_OPTIONS = (
     "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false"
@@ -56,20 +58,82 @@ def within_memory() -> Iterator[None]:
         ) from None
 
 
-def scan(
-    connection: duckdb.DuckDBPyConnection, there: Place, columns: Collection[Column], texts: bool
-) -> tuple[str, str, dict[str, str]]:
-    """SQL of files as a table, the same with its rows' places, and its columns with their DuckDB types."""
+class Scan(msgspec.Struct, frozen=True):
+    """Files of one kind of columns, or a table."""
+
+    place: Place
+    table: str
+    """SQL of what the rows are selected from."""
+    numbered: str
+    """The same with ``_file`` and ``_place``, where a row lies; counted from 1."""
+    types: dict[str, str]
+    """The file's own columns with their DuckDB types."""
+
+
+def scan(connection: duckdb.DuckDBPyConnection, there: Place, columns: Collection[Column], texts: bool) -> list[Scan]:
+    """The files of a place, in order: several scans where Parquet files have the ``columns``, or without any all, of other types.
+
+    DuckDB would read all of them with the types of the first, and round and convert what is of others.
+    """
     reachable(connection, there)
     if there.kind == "lines":
         lines = JsonLines(there.files, columns, texts)
         table = f"_lines_{id(lines)}"
         connection.register(table, lines)
-        return table, f"(SELECT *, {LINE} AS _place FROM {table})", dict.fromkeys(lines.strings, "VARCHAR")
-    table, numbered = _parquet(there) if there.kind == "parquet" else _csv(there)
+        return [Scan(there, table, f"(SELECT *, {LINE} AS _place FROM {table})", dict.fromkeys(lines.strings, "VARCHAR"))]
+    if there.kind == "csv":
+        return [_scan(connection, there, *_csv(there))]
+    names = {column.name for column in columns}
+    return [_scan(connection, one, *_parquet(one)) for one in _of_one_type(connection, there, names)]
+
+
+def _scan(connection: duckdb.DuckDBPyConnection, there: Place, table: str, numbered: str) -> Scan:
     with readable(there):
         described = connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()
-    return table, f"({numbered})", {row[0]: row[1] for row in described}
+    return Scan(there, table, f"({numbered})", {row[0]: row[1] for row in described})
+
+
+def _of_one_type(connection: duckdb.DuckDBPyConnection, there: Place, names: Collection[str]) -> list[Place]:
+    """The Parquet files of a place in runs whose columns ``names``, or all, are of the same types."""
+    if len(there.files) == 1:
+        return [there]
+    schemas = ", ".join(literal(exactly(file)) for file in there.files)
+    row = "(column_id, name, type, type_length, num_children, converted_type, scale, precision, logical_type, duckdb_type)"
+    with readable(there):
+        found = connection.execute(
+            f"SELECT file_name, list({row} ORDER BY column_id) FROM parquet_schema([{schemas}]) GROUP BY ALL"
+        ).fetchall()
+    digests = {file: repr(schema) for file, schema in found}
+    types: dict[str, object] = {}
+    for file in there.files:
+        if digests[file] not in types:
+            one = msgspec.structs.replace(there, text=shown(file), files=(file,))
+            own = _scan(connection, one, *_parquet(one)).types
+            types[digests[file]] = {name: own.get(name) for name in names} if names else own
+    runs = [tuple(files) for _, files in groupby(there.files, key=lambda file: types[digests[file]])]
+    if len(runs) == 1:
+        return [there]
+    return [msgspec.structs.replace(there, text=shown(files[0]), files=files) for files in runs]
+
+
+def require_one_type(connection: duckdb.DuckDBPyConnection, files: str, columns: Collection[str] = ()) -> None:
+    """Raises `SettingError` where ``columns``, or any, of the Parquet files of a glob have several types.
+
+    Nothing says which is meant, and DuckDB would convert all to that of the first file.
+    """
+    wanted = f" AND name IN ({', '.join(map(literal, columns))})" if columns else ""
+    own = "array_to_string(list(duckdb_type ORDER BY column_id), '/')"  # several where a column within another has its name
+    found = connection.execute(
+        "SELECT name, list(DISTINCT own ORDER BY own), max(file_name) FROM ("
+        f"SELECT name, file_name, {own} AS own FROM parquet_schema({literal(files)}) WHERE duckdb_type IS NOT NULL{wanted} "
+        "GROUP BY ALL) GROUP BY name HAVING count(DISTINCT own) > 1 ORDER BY name LIMIT 1"
+    ).fetchone()
+    if found:
+        name, types, file = found
+        raise SettingError(
+            f"{shown(files)}: a column has one type in all files of a view; got '{name}' of types {', '.join(types)}, "
+            f"up to {shown(file)}; write them alike"
+        )
 
 
 def _parquet(there: Place) -> tuple[str, str]:
@@ -100,15 +164,15 @@ def _csv(there: Place) -> tuple[str, str]:
 
 def copied(
     connection: duckdb.DuckDBPyConnection, source: Source, columns: Collection[Column], written: Written, there: Place
-) -> tuple[str, str, dict[str, str]]:
-    """As `scan` gives it, of a database's table as it is now. Its rows are in order of their arrival, time and id."""
+) -> Scan:
+    """A database's table as it is now. Its rows are in order of their arrival, time and id."""
     extra = [] if source.arrival is None else [source.arrival]
     names = dict.fromkeys([*(column.name for column in columns), *extra])
     name = f"_table_{uuid.uuid4().hex}"
     copy_table(connection, written, list(names), [*extra, source.time, source.event_id], name)
     described = connection.execute(f"DESCRIBE {quoted(name)}").fetchall()
     numbered = f"(SELECT *, {literal(there.text)} AS _file, row_number() OVER () AS _place FROM {quoted(name)})"
-    return quoted(name), numbered, {row[0]: row[1] for row in described}
+    return Scan(there, quoted(name), numbered, {row[0]: row[1] for row in described})
 
 
 def _header(file: str) -> tuple[list[str], str]:

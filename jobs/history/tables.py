@@ -15,8 +15,9 @@ import msgspec
 from features.plan import Source
 from features.sql.quoting import quoted
 from features.times import EVENT_TIMES, EventTimes, Span
-from jobs.history.files import Rows, check, refusing, rows_of_source, within
+from jobs.history.files import Rows, check, refusing, rows_of_source
 from jobs.history.places import Written
+from jobs.history.readings import within
 from jobs.history.scans import misfit
 
 PART = 1 << 40

@@ -18,7 +18,7 @@ from features.times import DAY_MS, Span, day_of
 from jobs.history.places import Written
 from jobs.history.served import Record
 from jobs.outcomes.join import join
-from jobs.outcomes.performance import LOWEST_COVERAGE, measured
+from jobs.outcomes.performance import LOWEST_COVERAGE, frame_of, measured
 from jobs.training.bootstrap import Interval
 from jobs.training.config import TrainConfig
 from jobs.training.keys import key_of
@@ -82,7 +82,7 @@ def decay_of(
     first_day = split.first_day if config.leave_out_known_positives else split.first_test_day
     times = Span(first_day * DAY_MS, split.end_day * DAY_MS)
     joined = join(service, records, config.label, horizon, times=times, columns=columns, histories=histories)
-    frame = joined.table.to_pandas().assign(day=lambda of: of["event_time"] // DAY_MS)
+    frame = frame_of(joined.table, columns).assign(day=lambda of: of["event_time"] // DAY_MS)
     days = f"from {day_of(split.first_test_day * DAY_MS)} to {day_of((split.end_day - 1) * DAY_MS)}"
     if config.leave_out_known_positives:
         frame = frame.assign(group=frame[key])

@@ -32,10 +32,11 @@ from features.errors import SettingError
 from features.service import Service
 from features.sql.quoting import quoted
 from features.times import ALWAYS, DAY_MS, Span
-from jobs.history.files import connect, within
+from jobs.history.files import connect
 from jobs.history.labels import KNOWN, LABEL, add_labels
 from jobs.history.places import Written, history_of
 from jobs.history.queries import Progress
+from jobs.history.readings import within
 from jobs.history.scans import within_memory
 from jobs.history.served import Record, add_predictions, fill_table
 from jobs.history.tables import File, create_table

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from features.inputs.signature import Task
 from features.times import DAY_MS
@@ -26,6 +30,8 @@ LOWEST_COVERAGE = 0.95
 MOST_SEGMENTS, BINS = 10, 5
 """A segment's column with more values: of numbers so many bins of equal size, else its most frequent values, and the others."""
 ALL, OTHERS, NONE = "all", "(others)", "(none)"
+MEASURED = ("event_time", "score", "model", "version", "label")
+"""The columns of outcomes that are measured, beside a key and segments."""
 
 
 class Performance(msgspec.Struct, frozen=True):
@@ -48,6 +54,17 @@ class Performance(msgspec.Struct, frozen=True):
         return self.labelled / self.rows if self.rows else float("nan")
 
 
+def frame_of(outcomes: pa.Table, columns: Iterable[str]) -> pd.DataFrame:
+    """What is measured of outcomes, `MEASURED` and the ``columns``: some 50 bytes a row, where all of them are several hundred.
+
+    A whole number stays one where others are null: ids beyond 2⁵³ are no doubles.
+    """
+    wanted = outcomes.select(list(dict.fromkeys((*MEASURED, *columns))))
+    nullable = [field.name for field in wanted.schema if pa.types.is_integer(field.type) and wanted[field.name].null_count]
+    frame: pd.DataFrame = wanted.drop_columns(nullable).to_pandas()
+    return frame.assign(**{name: wanted[name].to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get) for name in nullable})
+
+
 def performances(
     outcomes: pd.DataFrame,
     task: Task,
@@ -59,7 +76,7 @@ def performances(
     """The performance of all rows, by version, by segment of each of the ``columns`` and by day; ``outcomes`` are of
     matured days only.
 
-    It has the columns of `jobs.outcomes.join.Joined`; ``key`` and ``columns`` are among them. What a draw of the bootstrap
+    They are as `frame_of` gives them; ``key`` and ``columns`` are among their columns. What a draw of the bootstrap
     takes whole is in `jobs.training.keys.drawn_whole`; a row without a key is one of its own.
     """
     whole = outcomes.assign(_day=outcomes["event_time"] // DAY_MS)
@@ -88,17 +105,23 @@ def by_version(outcomes: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 def segments(values: pd.Series[Any]) -> pd.Series[Any]:
     """Which segment each row is of, as text: its value, or its bin where there are more than `MOST_SEGMENTS`."""
-    values = _without_decimals(values)
-    known = values[values.notna()]
-    if known.nunique() <= MOST_SEGMENTS:
-        found = values.map(_text, na_action="ignore")
-    elif pd.api.types.is_numeric_dtype(known):
-        edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)))
-        found = values.map(lambda value: _bin(value, edges), na_action="ignore")
-    else:
-        most = set(known.value_counts().index[:MOST_SEGMENTS])
-        found = values.map(lambda value: str(value) if value in most else OTHERS, na_action="ignore")
-    return found.astype(object).where(values.notna(), NONE)
+    codes, known = pd.factorize(_without_decimals(values))
+    if pd.api.types.is_integer_dtype(known):
+        known = known.astype(np.int64)
+    names = np.array([*_names(known, codes[codes >= 0]), NONE], object)
+    return pd.Series(names[codes], values.index)
+
+
+def _names(known: Any, codes: npt.NDArray[np.intp]) -> list[str]:
+    """What the segment of each of the ``known`` values is called; ``codes``: which of them each row has."""
+    if len(known) <= MOST_SEGMENTS:
+        return _texts(known)
+    if pd.api.types.is_numeric_dtype(known):
+        edges = _edges(known[codes])
+        bins = [f"{low} to {high}" for low, high in pairwise(_texts(edges))]
+        return [bins[_bin(value, edges)] for value in known.tolist()]
+    most = set(np.argsort(-np.bincount(codes), kind="stable")[:MOST_SEGMENTS].tolist())
+    return [_named(value) if place in most else OTHERS for place, value in enumerate(known)]
 
 
 def _in_order(values: pd.Series[Any], named: pd.Series[Any]) -> list[str]:
@@ -161,10 +184,27 @@ def _keys(rows: pd.DataFrame, key: str | None) -> Blocks | None:
     return numbers
 
 
-def _text(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _named(value: object) -> str:
+    """A value as its segment is called; a text that reads as another segment, or as nothing, is in quotes."""
+    return json.dumps(value) if value in ("", OTHERS, NONE) else str(value)
 
 
-def _bin(value: float, edges: npt.NDArray[np.float64]) -> str:
-    place = int(np.clip(np.searchsorted(edges, value, side="right"), 1, len(edges) - 1))
-    return f"{edges[place - 1]:g} to {edges[place]:g}"
+def _texts(values: Sequence[Any]) -> list[str]:
+    """Of different values different texts: of doubles with as many digits, 6 at least, as tell them apart."""
+    if not all(isinstance(value, float) for value in values):
+        return [_named(value) for value in values]
+    found = ([f"{value:.{digits}g}" for value in values] for digits in range(6, 18))
+    return next(texts for texts in found if len(set(texts)) == len(values))
+
+
+def _edges(values: Any) -> list[Any]:
+    """The edges of bins of equal size, each once. They are values that there are: of whole numbers no double need hold them."""
+    ordered = np.sort(values)
+    places = [-(-part * (len(ordered) - 1) // BINS) for part in range(BINS + 1)]
+    edges: list[Any] = np.unique(ordered[places]).tolist()
+    return edges
+
+
+def _bin(value: Any, edges: Sequence[Any]) -> int:
+    """Which bin a value is in: the one that begins with an edge has it."""
+    return min(max(bisect_right(edges, value), 1), len(edges) - 1) - 1

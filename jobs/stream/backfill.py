@@ -21,10 +21,10 @@ from pathlib import Path
 
 import structlog
 
+from features.disk import keep, kept
 from features.errors import StackError
 from features.seam import Seam
 from features.sql.flink.options import History
-from jobs.stream.files import keep, kept
 
 LOOK_SECONDS = 0.1
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from kafka import TopicPartition
 
+from features.disk import kept
 from features.plan import Plan, Source
 from features.times import EventTimes
 from jobs.stream.backfill import recorded
-from jobs.stream.files import kept
 from jobs.stream.topics import SAMPLE, Partitions, Sources
 from schemas.kafka.consumer import KafkaConsumer
 

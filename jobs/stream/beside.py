@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from features.disk import keep, kept
 from jobs.stream.config import StreamConfig
-from jobs.stream.files import keep, kept
 
 
 class Beside(msgspec.Struct, frozen=True):

@@ -7,16 +7,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
-import msgspec
 from filelock import FileLock, Timeout
 
 from features.errors import StackError
 from features.outcomes import AnyJob, OutcomesPlan
 from jobs.stream.config import StreamConfig
-
-T = TypeVar("T", bound=msgspec.Struct)
 
 
 def checkpoint_folder(job: AnyJob, config: StreamConfig) -> Path:
@@ -32,19 +28,6 @@ def state_folder(job: AnyJob, checkpoints: Path, state_backend: str) -> Path:
 def sources_file(state: Path) -> Path:
     """Beside the checkpoints in ``state``: what is known of the topics that they are of."""
     return state / "sources.json"
-
-
-def keep(file: Path, value: msgspec.Struct) -> None:
-    """Write ``value`` into ``file`` as JSON, all of it or nothing."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_suffix(".unfinished")
-    unfinished.write_bytes(msgspec.json.encode(value))
-    unfinished.replace(file)
-
-
-def kept(file: Path, kind: type[T]) -> T | None:
-    """What was kept in ``file``; None where there is none."""
-    return msgspec.json.decode(file.read_bytes(), type=kind) if file.is_file() else None
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

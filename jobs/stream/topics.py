@@ -23,13 +23,14 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource
 from kafka.errors import KafkaError
 
+from features.disk import keep, kept
 from features.errors import StackError
 from features.outcomes import AnyJob
 from features.plan import Source
 from features.seam import Seam
 from features.times import EventTimes, to_ms
 from jobs.stream.config import StreamConfig
-from jobs.stream.files import keep, kept, sources_file
+from jobs.stream.files import sources_file
 from schemas.codec import UNREADABLE
 from schemas.kafka.consumer import KafkaConsumer
 

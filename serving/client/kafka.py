@@ -16,6 +16,8 @@ from serving.client.received import Received, received
 
 POLL_MS = 500
 RECORDS = 1000
+METADATA_MS = 30_000
+"""How soon a partition that is added is seen."""
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -52,26 +54,34 @@ class KafkaClient:
         """The predictions of a service as they come, in each partition in its order.
 
         Those after a place, else from the beginning or from now on; with ``until_end``, those that are there now. Partitions that
-        a place does not have are read from their beginning. Raises `ValueError` for what is no place, and kafka-python's
-        `OffsetOutOfRangeError` for one that is no longer kept.
+        a place does not have are read from their beginning, and so are those that are added meanwhile. Raises `ValueError` for
+        what is no place, and kafka-python's `OffsetOutOfRangeError` for one that is no longer kept.
         """
         topic = topics.predictions(service).name
-        settings = {"auto_offset_reset": "none", "enable_auto_commit": False, "max_poll_records": RECORDS, **self._settings}
+        reading = {"auto_offset_reset": "none", "enable_auto_commit": False, "max_poll_records": RECORDS}
+        settings = {**reading, "metadata_max_age_ms": METADATA_MS, **self._settings}
         with closing(KafkaConsumer(**settings)) as consumer:
             parts = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
             first, last = consumer.beginning_offsets(parts), consumer.end_offsets(parts)
             known = offsets_of(after) if after is not None else {}
             begin = first if after is not None or start == "beginning" else last
             offsets = {part.partition: known.get(part.partition, begin[part]) for part in parts}
-            consumer.assign(parts)
-            for part in parts:
-                consumer.seek(part, offsets[part.partition])
+            _go_on(consumer, topic, offsets)
             while not until_end or any(consumer.position(part) < last[part] for part in parts):
+                if not until_end and (added := (consumer.partitions_for_topic(topic) or set()) - offsets.keys()):
+                    offsets |= dict.fromkeys(added, 0)
+                    _go_on(consumer, topic, offsets)
                 for part, records in consumer.poll(timeout_ms=POLL_MS).items():
                     for record in records:
                         offsets[part.partition] = record.offset + 1
                         if record.value is not None:
                             yield from received(place_text(offsets), record.value)
+
+
+def _go_on(consumer: Any, topic: str, offsets: Mapping[int, int]) -> None:
+    consumer.assign([TopicPartition(topic, number) for number in offsets])
+    for number, offset in offsets.items():
+        consumer.seek(TopicPartition(topic, number), offset)
 
 
 def _wait(sent: list[Any]) -> None:

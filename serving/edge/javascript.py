@@ -35,8 +35,8 @@ COMPARED: dict[type[ast.cmpop], str] = {
     ast.NotIn: "!py.has({1}, {0})",
 }
 CALLED = frozenset(
-    ("abs", "all", "any", "bool", "divmod", "enumerate", "float", "int", "len", "list", "max", "min", "pow", "range", "reversed")
-) | {"round", "sorted", "sum", "tuple", "zip"}
+    ("abs", "all", "any", "bool", "dict", "divmod", "enumerate", "float", "int", "len", "list", "max", "min", "pow", "range")
+) | {"reversed", "round", "sorted", "sum", "tuple", "zip"}
 """Of `serving.edge.functions.BUILTINS`, those that ``python.js`` has."""
 MOST = {"int": 1, "pow": 2}
 """Arguments of those that take one more in Python: a base, a modulus."""
@@ -190,6 +190,10 @@ class _Function:
                 made = self._new()
                 inner = self._comprehension(generators, f"{made}.push({self.value(one)});")
                 return f"(() => {{ const {made} = []; {inner} return {made}; }})()"
+            case ast.DictComp(key=key, value=value, generators=generators):
+                made = self._new()
+                inner = self._comprehension(generators, f"py.put({made}, {self.value(key)}, {self.value(value)});")
+                return f"(() => {{ const {made} = new Map(); {inner} return {made}; }})()"
             case ast.GeneratorExp(elt=one, generators=generators):
                 return f"(function* () {{ {self._comprehension(generators, f'yield {self.value(one)};')} }})()"
             case ast.Subscript(value=of, slice=ast.Slice(lower=lower, upper=upper, step=None)):
@@ -304,6 +308,6 @@ def _assigned(body: Iterable[ast.stmt]) -> list[str]:
             found[node.name] = None
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             found[node.id] = None
-        elif not isinstance(node, ast.ListComp | ast.GeneratorExp | ast.Lambda):
+        elif not isinstance(node, ast.ListComp | ast.DictComp | ast.GeneratorExp | ast.Lambda):
             waiting += ast.iter_child_nodes(node)
     return list(found)

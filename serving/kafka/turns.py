@@ -22,6 +22,9 @@ from pathlib import Path
 
 import msgspec
 
+from features.errors import StackError
+from schemas.codec import UNREADABLE
+
 LOOK_SECONDS = 0.05
 """Between two looks, of two calls of the system each."""
 
@@ -92,11 +95,16 @@ def held_file(folder: Path, service: str, plan: str, instance: int) -> Path:
 
 
 def read_turns(folder: Path, service: str) -> Turns:
-    """The turns of a service; none where there is no file."""
+    """The turns of a service; none where there is no file. Raises `StackError` for a file that is none of ours."""
+    file = turns_file(folder, service)
     try:
-        return msgspec.json.decode(turns_file(folder, service).read_bytes(), type=Turns)
+        return msgspec.json.decode(file.read_bytes(), type=Turns)
     except FileNotFoundError:
         return Turns()
+    except UNREADABLE as error:
+        raise StackError(
+            f"whose turn it is to score is in a file that a takeover wrote; {file} gave {error}; restore it"
+        ) from None
 
 
 class TurnWatch:

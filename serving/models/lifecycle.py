@@ -53,8 +53,8 @@ class Deployed(msgspec.Struct, frozen=True):
         """The same; raises `SettingError` where there is nothing."""
         if self.production is None:
             raise SettingError(
-                f"what serves is what is in production; service '{self.service}' has no model there; "
-                "train one, and put it there with 'headrace models promote'"
+                f"what serves is what is in production; service '{self.service}' has no model there; train one with 'headrace "
+                f"train {self.service} --from DATE --promote production', or put one there with 'headrace models promote'"
             )
         return self.production
 

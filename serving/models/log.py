@@ -9,6 +9,7 @@ import socket
 import msgspec
 
 from features.errors import SettingError
+from schemas.codec import UNREADABLE
 from serving.models.lifecycle import Deployed, Entry, apply
 from serving.models.store import Store
 
@@ -68,7 +69,7 @@ class Log:
     def _decoded(self, path: str, content: bytes) -> Entry:
         try:
             return _entry(content)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise SettingError(f"an entry of a deployment log is never changed; {path} gave {error}; restore it") from None
 
     def _path(self, seq: int) -> str:

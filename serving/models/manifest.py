@@ -10,6 +10,7 @@ import msgspec
 from features.errors import SettingError
 from features.inputs.reference import Reference, decode_reference
 from features.inputs.signature import Signature, Task
+from schemas.codec import UNREADABLE
 from schemas.deployment import Placed
 
 MANIFEST, ONNX, GOLDEN, REFERENCE = "manifest.json", "model.onnx", "golden", "reference.json"
@@ -92,7 +93,7 @@ def read_manifest(content: bytes, path: str) -> Manifest:
     """The manifest that was read from ``path``; raises `SettingError` where it is none."""
     try:
         return _manifest(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise SettingError(f"a manifest is written once and never changed; {path} gave {error}; use another version") from None
 
 

@@ -30,6 +30,7 @@ from urllib.parse import quote
 import msgspec
 
 from features.errors import SettingError
+from schemas.codec import UNREADABLE
 from schemas.deployment import Placed
 from serving.models.lifecycle import PRODUCTION, Change, Deployed, Entry, check_alias, entry_of
 from serving.models.log import Log, user
@@ -267,7 +268,7 @@ class Registry:
         paths = [f"{folder}/{name}" for name in self._store.paths(folder)]
         try:
             return [decode(content) for content in self._store.read_all(paths)]
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise SettingError(f"what scorers say is written by them alone; {folder} has {error}; remove that file") from None
 
     def _service(self, name: str) -> str | None:
@@ -278,7 +279,7 @@ class Registry:
             return None
         try:
             return msgspec.json.decode(content, type=dict[str, str])["service"]
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+        except (*UNREADABLE, KeyError) as error:
             raise SettingError(f"{name}/{OWNER} is written once and never changed; it gave {error!r}; restore it") from None
 
     def _own(self, name: str, service: str) -> None:

@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from features.disk import sync_folder, write_synced
 from features.errors import SettingError, StackError
-from serving.disk import sync_folder, write_synced
 
 HIDDEN = ".building-"
 """Begins the names of files that are being written beside their place."""

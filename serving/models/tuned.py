@@ -16,6 +16,7 @@ import onnxruntime as ort
 
 from features.errors import SettingError
 from features.inputs.session import Execution, providers
+from schemas.codec import UNREADABLE
 from serving.models.admit import cpu_flags
 from serving.models.manifest import Model
 
@@ -85,7 +86,7 @@ def read_tuned(model: Model, machine: Machine) -> Tuned | None:
     of = f"model '{model.manifest.name}' {model.manifest.version}"
     try:
         found = msgspec.json.decode(content, type=Tuned)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise SettingError(f"{of}: a file of {TUNED} is what 'headrace tune' wrote; {file} gave {error}; tune it again") from None
     if found.sha256 != model.manifest.sha256:
         raise SettingError(

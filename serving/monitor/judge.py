@@ -55,12 +55,12 @@ def judged(
     rules: Rules,
     by_segment: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
 ) -> list[Finding]:
-    """What is said of a window with these counters, in the order of the reference; an input that has none is left out.
+    """What is said of a window with these counters, in the order of the reference, where there are ``rules.min_events`` of them.
 
-    ``by_segment`` are the counters of segments, as `serving.monitor.state.Window` has them; what is said of those with
-    ``rules.min_events`` rows comes behind. False discoveries are few among all of them together.
+    A column of the event has fewer than the inputs where some receipts do not carry it. ``by_segment`` are the counters of
+    segments, as `serving.monitor.state.Window` has them, which come behind. False discoveries are few among all together.
     """
-    cases = [Case(one, counts[one.name]) for one in reference.histograms if sum(counts.get(one.name, ()))]
+    cases = [Case(one, counts[one.name]) for one in reference.histograms if sum(counts.get(one.name, ())) >= rules.min_events]
     cases += _of_segments(reference, by_segment or {}, rules)
     rows, indices = [sum(case.counts) for case in cases], [psi(case.histogram.counts, case.counts) for case in cases]
     limits = [case.histogram.limits.get(rules.window) for case in cases]

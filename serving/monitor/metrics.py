@@ -62,10 +62,13 @@ def _of_versions(state: State) -> list[GaugeMetricFamily]:
         if verdict is None:
             continue
         start.add_metric(labels, verdict.start / 1000)
-        alarms = [one.alarm for one in version.tracks.values() if one.alarm is not None]
-        of_segments = Counter(alarm.input for alarm in alarms if alarm.segment)
+        alarms = [one.alarm for one in tuple(version.tracks.values()) if one.alarm is not None]  # another thread adds to them
+        whole, of_segments = (Counter(one.input for one in alarms if bool(one.segment) == is_part) for is_part in (False, True))
+        for name in dict.fromkeys([*(finding.input for finding in verdict.findings), *(alarm.input for alarm in alarms)]):
+            found["alarm"].add_metric((*labels, name), whole[name])
+            found["segment_alarms"].add_metric((*labels, name), of_segments[name])
         for finding in verdict.findings:
-            own, track = (*labels, finding.input), version.tracks.get(finding.input)
+            own = *labels, finding.input
             for name in ("psi", "js", "limit", "drifted"):
                 value = getattr(finding, name)
                 if value is not None:
@@ -73,8 +76,6 @@ def _of_versions(state: State) -> list[GaugeMetricFamily]:
             found["null_share"].add_metric(own, finding.shares.null)
             found["out_of_range_share"].add_metric(own, finding.shares.out_of_range)
             found["new_share"].add_metric(own, finding.shares.new)
-            found["alarm"].add_metric(own, float(track is not None and track.alarm is not None))
-            found["segment_alarms"].add_metric(own, of_segments[finding.input])
     return [start, *found.values()]
 
 

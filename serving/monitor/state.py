@@ -11,10 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from features.disk import replace_synced
 from features.errors import StackError
 from features.inputs.reference import Length
 from schemas.alarm import Alarm
-from serving.disk import replace_synced
+from schemas.codec import UNREADABLE
 from serving.monitor.judge import Finding
 
 
@@ -110,7 +111,7 @@ def read_state(file: Path, service: str, length: Length) -> State:
         return State(service, length)
     try:
         state = _state(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise StackError(
             f"a monitor's state is a file that it wrote; {file} gave {error}; restore it, or remove it: what the topic still has "
             "is counted anew"

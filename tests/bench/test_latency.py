@@ -41,6 +41,7 @@ def track(both: Both) -> Track:
     return Track(both, both, "source", {}, lambda value: SimpleNamespace(event_id=value))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_the_reader_collects_no_garbage_while_it_reads() -> None:
     """A full collection of Feast's modules stops it for up to a second, which would count as the system's latency."""
     both = Both()
@@ -50,6 +51,7 @@ def test_the_reader_collects_no_garbage_while_it_reads() -> None:
     assert gc.isenabled()
 
 
+@pytest.mark.slow
 def test_the_collector_is_on_again_where_reading_fails() -> None:
     """Whatever comes after the bench in this process has its collector."""
     with pytest.raises(ConnectionError):

@@ -15,6 +15,7 @@ from serving.monitor.state import State
 pytestmark = pytest.mark.core
 
 
+@pytest.mark.slow
 def test_a_monitor_counts_and_judges_against_noise() -> None:
     """It costs what any other does: every input has its cells, and limits for days and hours."""
     reference = noise(["one", "other", SCORE])

@@ -70,6 +70,7 @@ OPTIONS = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=list(HealthCheck))
 @given(st.data(), stages(), OPTIONS, st.sampled_from(LATENESS))
 def test_both_modes_give_what_the_contract_says(

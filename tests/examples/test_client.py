@@ -26,6 +26,7 @@ def tutorial() -> ModuleType:
     return program(EXAMPLE / "client.py")
 
 
+@pytest.mark.slow
 @pytest.mark.core
 def test_what_is_stored_and_what_is_predicted_on_demand(tutorial: ModuleType, tmp_path: Path) -> None:
     """Neither needs Kafka."""

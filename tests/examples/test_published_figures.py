@@ -15,6 +15,7 @@ from jobs.training.train import train
 from serving.models.registry import Registry
 
 
+@pytest.mark.slow
 def test_the_handbooks_figures_are_met(handbook_data: Path, tmp_path: Path) -> None:
     """The published row of XGBoost: trained on 2018-07-25 to 31, tested on 2018-08-08 to 14 without blocked cards."""
     result = train(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import uuid
 from collections.abc import Callable
 from contextlib import closing
@@ -142,3 +143,16 @@ def test_where_there_is_nothing_to_compare_a_version_is_of_the_projects_plan(
     assert found.note == "num v2 is of another plan, and cannot score what num v3 does: there is nothing to compare"
     given = candidate or plan.digest
     assert found.checks == (Check("plan", given[:12], f"that of definitions.py, {plan.digest[:12]}", passed),)
+
+
+@pytest.mark.parametrize(("candidate", "passed"), [(None, True), ("1" * 64, False)])
+def test_the_first_version_is_of_the_projects_plan(tmp_path: Path, candidate: str | None, passed: bool) -> None:
+    """Nothing in production to compare with is no reason to serve what no scorer would load."""
+    project = num_project(tmp_path / "num")
+    settings, plan = load_settings(project), load(project).service("num").plan
+    inputs = input_columns(plan, plan.inputs)
+    shutil.rmtree(project / "models")
+    made = register(project / "models", plan, stumps([0.1] * len(inputs)), inputs=inputs, alias=None, digest=candidate)
+    found = judged(project, settings, registry_of(project, settings), Placed("num", made.version))
+    assert found.note == "num has no version in production yet: there is nothing to compare with"
+    assert [(check.name, check.passed) for check in found.checks] == [("plan", passed)]

@@ -82,6 +82,12 @@ def test_an_unknown_key_of_training_is_refused(project: Path) -> None:
     assert "'train.fraud.top' is no setting; [train.fraud] has label, task, group, group_top" in message
 
 
+def test_a_label_is_a_column_of_any_source(project: Path) -> None:
+    """Sources' names may have hyphens, columns' names points, and letters of any language."""
+    (project / "headrace.toml").write_text('[train.fraud]\nlabel = "charge-backs.betrug.ja-oder-nön"\n')
+    assert load_settings(project).train["fraud"].label == "charge-backs.betrug.ja-oder-nön"
+
+
 def test_a_value_that_does_not_fit_says_what_came(project: Path) -> None:
     """The rule, what came, and where."""
     message = refused(project, "[kafka]\npartitions = 0\n")

@@ -35,6 +35,7 @@ def test_a_record_of_another_size_than_it_says_is_corrupt_still() -> None:
         list(read(bytes(whole)))
 
 
+@pytest.mark.slow
 def test_every_consumer_of_the_packages_is_this_one() -> None:
     """kafka-python's own would stop at such a record for good."""
     assert schemas.kafka.consumer.KafkaConsumer.__module__.startswith("kafka.")

@@ -77,6 +77,7 @@ REPLACED: Mapping[str, Place] = {
     "is a dangling link": dangling,
     "is a loop of links": loop,
     "is Latin-1": content(LATIN_1),
+    "is nested too deep": content('{"more": ' + "[" * 100_000 + "]" * 100_000 + "}"),
 }
 """For any file."""
 
@@ -134,6 +135,7 @@ _SETTINGS: Mapping[str, str | bytes] = {
     "has a label of another type": "[train.num]\nlabel = 5",
     "has a date of another type": "[run]\nservice = 'num'\ntrain_from = 5\nstart = 'x'",
     "has days beyond the calendar": "[run]\nservice = 'num'\ntrain_from = 9999-12-01\nstart = 9999-12-31\ndays = 99999",
+    "has lists without end": "x = " + "[" * 100_000 + "]" * 100_000,
     "holds a secret": "[kafka]\nsasl_password = 'x'",
 }
 SETTINGS_FILES: Mapping[str, Place] = {

@@ -106,12 +106,12 @@ def _sum(of: ColumnType, *total: str) -> str:
 def _mean(of: ColumnType, count: str, *total: str) -> str:
     """One division of two whole numbers, so that every engine rounds alike (rule 7)."""
     rows = f"CAST(nullif({count}, 0) AS DOUBLE)"
-    of_all = _total(of, *total) if of.kind == "float64" else _nearest(*total)
-    return f"{of_all} / " + (f"({rows} * {10**of.scale})" if of.scale else rows)
+    sum_ = f"CAST({_total(of, *total)} AS DOUBLE)" if of.kind == "float64" else _nearest(*total)
+    return f"{sum_} / " + (f"({rows} * {10**of.scale})" if of.scale else rows)
 
 
 def _nearest(whole: str) -> str:
-    """A HUGEINT as the nearest double: DuckDB's own cast (2.0) is an ulp off for some below -2^53 and beyond 2^64."""
+    """A whole number as the nearest double. DuckDB 2.0 rounds one of 128 bits twice: negative ones beyond 2^53 are an ulp off."""
     return f"coalesce(CAST(TRY_CAST({whole} AS BIGINT) AS DOUBLE), CAST(CAST({whole} AS VARCHAR) AS DOUBLE))"
 
 

@@ -30,6 +30,7 @@ from infra.local.stack.services import Served, running, served
 from infra.local.stack.start import begin_kafka, up
 from infra.local.stack.status import Row, status
 from infra.local.stack.stop import down
+from infra.local.stack.todo import check_models
 from infra.local.stack.told import starts_again, told_otherwise
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "aliases_of",
     "begin_kafka",
     "bootstrap",
+    "check_models",
     "down",
     "http_address",
     "make_topic",

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import msgspec
 
+from features.disk import keep
 from features.errors import StackError
-from infra.local.files import read_json, write_whole
+from infra.local.files import read_json
 from infra.local.stack.folders import Folders
 from infra.settings import Settings, run_folder
 
@@ -88,7 +89,7 @@ def moved_from(folders: Folders, project: Path) -> str | None:
 
 def take(project: Path, folders: Folders) -> None:
     """Record that the run folder is this project's."""
-    write_whole(folders.owner, msgspec.json.encode(Owner(_place(project), _place(folders.run))))
+    keep(folders.owner, Owner(_place(project), _place(folders.run)))
 
 
 def recorded_owner(folders: Folders) -> Owner | None:

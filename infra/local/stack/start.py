@@ -8,15 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
 from features.changes import changes
-from features.errors import StackError
+from features.disk import keep
+from features.errors import SettingError, StackError
 from features.job import JobPlan, job_plan, job_plans
 from features.plan import Plan
 from infra.local import jars, topics
 from infra.local.broker import Broker
-from infra.local.files import fresh, write_whole, writing
+from infra.local.files import fresh, writing
 from infra.local.processes import Processes
 from infra.local.stack.definitions import Definitions
 from infra.local.stack.environments import aliases_of, make_topic
@@ -50,6 +49,9 @@ OnStep = Callable[[str], None]
 
 class TakeOver(Protocol):
     """Puts new plans in the place of those that run."""
+
+    asks: bool
+    """Whether the user says anything of it, for `check` to look at."""
 
     def settle(self, call: Call, before: Stack | None, *, replace: bool) -> Stack | None:
         """Bring to an end what an earlier call left; gives what runs then. ``replace``: nothing is taken over by this call."""
@@ -145,7 +147,8 @@ def _up(call: Call, wanted: Sequence[str], replace: bool, take_over: TakeOver | 
     before = recorded(folders)
     if take_over:
         before = take_over.settle(call, before, replace=replace)
-    if before and recorded_owner(folders) and is_current(call, before, wanted):
+    asked = take_over is not None and take_over.asks
+    if before and recorded_owner(folders) and not asked and is_current(call, before, wanted):
         for service in wanted:  # a shadow that was named since has no topic yet
             for alias in aliases_of(call.project, settings, service):
                 make_topic(call.project, settings, service, alias, before.bootstrap)
@@ -167,9 +170,9 @@ def _up(call: Call, wanted: Sequence[str], replace: bool, take_over: TakeOver | 
     take(call.project, folders)
     for plan in work.new.values():
         _say_new(call, before, plan)
-        write_whole(folders.plan(plan.service), msgspec.json.encode(plan))
+        keep(folders.plan(plan.service), plan)
         serve_alone(folders.turns, plan)
-    write_whole(folders.stack, msgspec.json.encode(stack))
+    keep(folders.stack, stack)
     call.on_step("creating topics")
     create_topics(call, stack.bootstrap, work.plans.values())
     write_settings(settings, folders.settings)
@@ -206,6 +209,12 @@ def _compile(call: Call, wanted: Sequence[str]) -> None:
     """Raise `DefinitionError` for a definition that breaks a rule, and for a service that there is not."""
     if not call.now.is_compiled:
         call.on_step("reading definitions.py")
+    unknown = [service for service in call.settings.services if service not in call.now.services]
+    if unknown and wanted == call.settings.services:
+        raise SettingError(
+            f"the setting 'services' names those of definitions.py: {', '.join(call.now.services)}; got {', '.join(unknown)}; "
+            "change one of the two"
+        )
     for service in wanted or call.now.services:
         call.now.plan(service)
 

@@ -40,6 +40,7 @@ def down(project: Path, settings: Settings, on_step: Callable[[str], None] = lam
             on_step("deleting Kafka's data and the checkpoints")
             reports = (folders.outcomes, folders.audits)
             for folder in (folders.kafka, folders.checkpoints, folders.plans, folders.turns, folders.monitor, *reports):
-                shutil.rmtree(folder, ignore_errors=True)
+                if folder.exists():
+                    shutil.rmtree(folder)
             folders.owner.unlink(missing_ok=True)
             folders.takeover.unlink(missing_ok=True)

@@ -108,7 +108,7 @@ def todo(
     """What ``up`` has to do so that ``wanted``, none: all services, run as definitions.py has them.
 
     ``takes_over``: a job of another plan is started beside the one that runs; ``replace``: in its place. Raises `StackError`
-    where what runs needs a new plan and it is neither; `HeadraceError` where a scorer would be stopped that cannot start again.
+    where what runs needs a new plan and it is neither; `HeadraceError` where a scorer is to start that has no model for its plan.
     """
     if before is None:
         return _from_nothing(call, wanted or call.now.services)._replace(address=address)
@@ -125,7 +125,8 @@ def todo(
         of_over = {service: lines for service, lines in changed.items() if any(service in job for job in over)}
         changed = {service: lines for service, lines in changed.items() if service not in of_over}
         names = tuple(service for service in names if not any(service in job for job in over))
-        _check_models(call, [call.now.plan(service) for service in of_over if service in call.now.services])
+        now = [call.now.plan(service) for service in of_over if service in call.now.services]
+        check_models(call.project, call.settings, now)
     replaced = tuple(job for job in before.jobs if job not in dead and not changed.keys().isdisjoint(job))
     names = _with_their_jobs(names, replaced)
     changed = _changed(call, before, names)
@@ -135,7 +136,9 @@ def todo(
     notes = {service: found for service in plans if service not in changed and (found := _notes(call, before, service))}
     again = _again(call, [name for service in plans for name in reader_names(service, call.settings)] + http_names(call.settings))
     scored = dict.fromkeys(service for role, service, _ in map(role_of, again) if role == "scorer")
-    _check_models(call, [plans[service] for service in dict.fromkeys((*changed, *notes, *scored)) if service in plans])
+    new = {service: plan for service, plan in plans.items() if not any(service in job for job in kept)}
+    starting = [plans[service] for service in dict.fromkeys((*new, *changed, *notes, *scored)) if service in plans]
+    check_models(call.project, call.settings, starting)
     elsewhere = f"Kafka is on {address} now"
     stop = {stream_name(job): elsewhere if moved else "its plan cannot be read" for job in dead if job not in kept}
     stop |= readers(call, dict.fromkeys(before.services if moved else (), elsewhere))
@@ -147,7 +150,7 @@ def todo(
     others = {service: before.definitions.get(service, "") for service in before.services if service not in names}
     return Todo(
         plans,
-        {s: plan for s, plan in plans.items() if not any(s in job for job in kept)},
+        new,
         kept,
         others,
         stop,
@@ -179,6 +182,7 @@ def _taken_over(call: Call, before: Stack, changed: Mapping[str, Sequence[str]])
 def _from_nothing(call: Call, wanted: Iterable[str]) -> Todo:
     """No stack is recorded: what runs nevertheless is stopped, as nobody knows whom it serves."""
     plans = {service: call.now.plan(service) for service in wanted}
+    check_models(call.project, call.settings, plans.values())
     stop = {name: "stack.json does not say what it does" for name in call.processes.names() if name != KAFKA}
     return Todo(plans, plans, (), {}, stop)
 
@@ -229,15 +233,11 @@ def _refusal(call: Call, before: Stack, changed: Mapping[str, Sequence[str]], *,
     )
 
 
-def _check_models(call: Call, plans: Iterable[Plan]) -> None:
-    """Raise `SettingError` for the first that has no model that fits, though its scorer runs: it would be stopped for nothing."""
-    running = {role_of(name)[1] for name in call.processes.names() if call.processes.running(name)}
-    concerned = [plan for plan in plans if plan.service in running]
-    if not concerned:
-        return
+def check_models(project: Path, settings: Settings, plans: Iterable[Plan]) -> None:
+    """Raise `SettingError` for the first that has no model in production that fits: its scorer would end as it starts."""
     from serving.predict.predictor import check_model  # imports ONNX Runtime
 
-    registry = registry_of(call.project, call.settings)
-    for plan in concerned:
+    registry = registry_of(project, settings)
+    for plan in plans:
         placed = registry.deployed(plan.service).must_have_production()
         check_model(registry.get(placed.model, placed.version).manifest, plan)

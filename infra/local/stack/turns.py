@@ -7,14 +7,14 @@ from pathlib import Path
 
 import msgspec
 
+from features.disk import keep
 from features.plan import Plan
-from infra.local.files import write_whole
 from serving.kafka.turns import Turn, Turns, read_turns, turns_file
 
 
 def write_turns(folder: Path, service: str, turns: Turns) -> None:
     """Replace the turns of a service."""
-    write_whole(turns_file(folder, service), msgspec.json.encode(turns))
+    keep(turns_file(folder, service), turns)
 
 
 def hand_over(folder: Path, service: str, offsets: Mapping[int, int], reads_from: Mapping[int, int]) -> None:

@@ -6,8 +6,8 @@ import shutil
 
 import msgspec
 
+from features.disk import keep, kept
 from features.plan import Plan
-from infra.local.files import read_json, write_whole
 from infra.local.stack import Stack
 from infra.local.stack.definitions import GONE
 from infra.local.stack.record import HTTP, stream_name, writer_name
@@ -85,7 +85,7 @@ def _promote(call: Call, before: Stack | None, pending: Pending) -> Stack | None
     folders, processes = call.folders, call.processes
     for job in pending.jobs:
         for plan in job.plans:
-            write_whole(folders.plan(plan.service), msgspec.json.encode(plan))
+            keep(folders.plan(plan.service), plan)
             folders.plan(plan.service, beside(job)).unlink(missing_ok=True)
         for name in [name for name in processes.names() if beside(job) in name]:
             now = name.replace(beside(job), "")
@@ -94,7 +94,7 @@ def _promote(call: Call, before: Stack | None, pending: Pending) -> Stack | None
             processes.rename(name, now)
     stack = before and _stack(before, pending)
     if stack:
-        write_whole(folders.stack, msgspec.json.encode(stack))
+        keep(folders.stack, stack)
     _restart_readers(call, pending, stack)
     _forget_older(call, pending)
     folders.takeover.unlink(missing_ok=True)
@@ -130,6 +130,6 @@ def _restart_readers(call: Call, pending: Pending, stack: Stack | None) -> None:
 
 def _forget_older(call: Call, pending: Pending) -> None:
     """Of the job before, its checkpoints stay, so that there is a way back; those of the one before it go."""
-    taken = read_json(taken_file(state_of(call, pending.running)), Taken)
+    taken = kept(taken_file(state_of(call, pending.running)), Taken)
     if taken and taken.state not in [str(state_of(call, job)) for job in pending.jobs]:
         shutil.rmtree(taken.state, ignore_errors=True)

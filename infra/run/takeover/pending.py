@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
+from features.disk import keep, kept
 from features.job import JobPlan, job_plan, job_plans
 from features.plan import Plan
-from infra.local.files import read_json, write_whole
 from infra.local.stack import Folders
 from infra.local.stack.record import BESIDE
 from infra.local.stack.todo import Call
@@ -73,13 +73,13 @@ def beside(job: JobPlan) -> str:
 
 
 def read_pending(folders: Folders) -> Pending | None:
-    """What an earlier call did not come to the end of."""
-    return read_json(folders.takeover, Pending)
+    """What an earlier call did not come to the end of. Raises `StackError` where the file of it is broken."""
+    return kept(folders.takeover, Pending)
 
 
 def write_pending(folders: Folders, pending: Pending) -> None:
     """Note how far it is."""
-    write_whole(folders.takeover, msgspec.json.encode(pending))
+    keep(folders.takeover, pending)
 
 
 def is_decided(folders: Folders, pending: Pending) -> bool:
@@ -131,4 +131,4 @@ def taken_file(state: Path) -> Path:
 
 def write_taken(state: Path, taken: Taken) -> None:
     """Note it."""
-    write_whole(taken_file(state), msgspec.json.encode(taken))
+    keep(taken_file(state), taken)

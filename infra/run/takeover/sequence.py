@@ -8,18 +8,25 @@ from collections.abc import Callable, Iterable
 import msgspec
 from kafka.errors import KafkaError
 
+from features.disk import keep
 from features.errors import HeadraceError, StackError
 from features.job import JobPlan, job_plan, job_plans
 from features.plan import Plan
-from features.seam import Seam
 from infra.config import scorer_group
-from infra.local.files import write_whole
-from infra.local.stack.record import BESIDE, Stack, recorded_plan, scorer_names, stream_name
+from infra.local.stack.record import BESIDE, Stack, scorer_names, stream_name
 from infra.local.stack.start import create_topics, must_run, start, wait
 from infra.local.stack.todo import Call, Job, Todo
 from infra.local.stack.turns import write_turns
 from infra.run.backfill import load_one
-from infra.run.takeover.begin import Beginning, Wanted, beginning, check_histories, state_of
+from infra.run.takeover.begin import (
+    Beginning,
+    Wanted,
+    beginning,
+    check_histories,
+    newest_seam,
+    plans_of,
+    state_of,
+)
 from infra.run.takeover.cut import cut, running_scorers, until_predicted
 from infra.run.takeover.finish import finish
 from infra.run.takeover.offsets import READ_BACK, Offsets, Reader, group_of, nearest, reading, stuck_seconds, until_read
@@ -44,6 +51,7 @@ class TakeOver:
     def __init__(self, wanted: Wanted, say: Callable[[Call, Todo], None] = lambda call, work: None) -> None:
         self._wanted = wanted
         self._say = say
+        self.asks = wanted != Wanted()
 
     def settle(self, call: Call, before: Stack | None, *, replace: bool) -> Stack | None:
         """Bring to an end what an earlier call began, or take it back where that is not wanted any more.
@@ -61,15 +69,22 @@ class TakeOver:
         return before
 
     def check(self, call: Call, work: Todo) -> None:
-        """Refuse histories that no job reads."""
+        """Refuse a history, or its end, that no job reads."""
         check_histories(call, work, self._wanted)
 
     def prepare(self, call: Call, work: Todo) -> None:
-        """Say what is taken over, and load the histories of services that are new, where they have any."""
+        """Say what is taken over; load the histories of services that are new, or say that they have none."""
         if work.over:
             self._say(call, work)
         for job, how in new_beginnings(call, work.new.values(), work.address, self._wanted).items():
             _load(call, job, how, self._wanted)
+        for job in job_plans(work.new.values()):
+            state, names = state_of(call, job), job.services
+            if job.windows and not newest_checkpoint(state) and not backfill.recorded(state):
+                call.on_step(
+                    f"windows of {', '.join(names)} begin empty and fill from the topics; 'headrace backfill {' '.join(names)} "
+                    "--until DATE' begins with history"
+                )
 
     def __call__(self, call: Call, stack: Stack, work: Todo) -> Stack:
         """Put the new plans in the place of those that run, a job after the other.
@@ -89,12 +104,6 @@ def _take_back(call: Call, pending: Pending) -> None:
     call.on_step("taking back an unfinished takeover")
     take_back(call, pending)
     note(call.folders, "taken back", pending)
-
-
-def plans_of(call: Call, services: Job) -> tuple[tuple[Plan, ...], tuple[Plan, ...]]:
-    """The plans that a job runs, and those that its services have in definitions.py."""
-    before = tuple(plan for service in services if (plan := recorded_plan(call.folders, service)))
-    return before, tuple(call.now.plan(service) for service in services if service in call.now.services)
 
 
 def beginnings(call: Call, services: Job, address: str, wanted: Wanted) -> dict[JobPlan, Beginning]:
@@ -121,20 +130,12 @@ def beginnings(call: Call, services: Job, address: str, wanted: Wanted) -> dict[
 
 def new_beginnings(call: Call, new: Iterable[Plan], address: str, wanted: Wanted) -> dict[JobPlan, Beginning]:
     """How the jobs of new services begin that have a history: as the user says, or as one did over the same source."""
-    jobs = {job: _newest_seam(call, job) for job in job_plans(new)}
+    jobs = {job: newest_seam(call, job) for job in job_plans(new)}
     return {
         job: beginning(call, job, seam, address, wanted)
         for job, seam in jobs.items()
         if wanted.until_ms is not None or seam is not None
     }
-
-
-def _newest_seam(call: Call, job: JobPlan) -> Seam | None:
-    """Of the jobs that began with a history of one of the sources that the windows of ``job`` are over."""
-    sources = {stage.source for stage in job.windows}
-    states = {file.parent for file in call.folders.checkpoints.glob("*/*/*/backfill.json")}
-    seams = [seam for state in states if (seam := backfill.recorded(state)) and not sources.isdisjoint(seam.from_ms)]
-    return max(seams, key=lambda seam: seam.until_ms, default=None)
 
 
 def _take_over(call: Call, stack: Stack, services: Job, wanted: Wanted) -> Stack:
@@ -191,7 +192,7 @@ def _start_jobs(call: Call, pending: Pending, how: dict[JobPlan, Beginning], rea
             _load(call, job, how[job], wanted)
             pending = _note_offsets(call, pending, job, reader)
             for plan in job.plans:
-                write_whole(call.folders.plan(plan.service, beside(job)), msgspec.json.encode(plan))
+                keep(call.folders.plan(plan.service, beside(job)), plan)
             start(call, name, job.services, beside(job))
         call.on_step(f"waiting for {name}")
         wait(call, name, job)
@@ -199,9 +200,10 @@ def _start_jobs(call: Call, pending: Pending, how: dict[JobPlan, Beginning], rea
 
 
 def _load(call: Call, job: JobPlan, how: Beginning, wanted: Wanted) -> None:
-    """Load the history that a job begins with, unless an earlier call has, or it has begun."""
+    """Load the history that a job begins with, unless an earlier call has, or it goes on from a checkpoint."""
     state = state_of(call, job)
-    if how.until_ms is None or backfill.recorded(state) is not None or newest_checkpoint(state):
+    loaded = backfill.recorded(state)
+    if how.until_ms is None or newest_checkpoint(state) or (loaded and loaded.until_ms == how.until_ms):
         return
     used = {stage.source for stage in job.windows}
     histories = {name: place for name, place in wanted.histories.items() if name in used}

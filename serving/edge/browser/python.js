@@ -225,13 +225,19 @@ export function appendOf(many) {
   };
 }
 
-function dict(many) {
+function mapping(many) {
   return many instanceof Map ? many : fail(`${kind(many)} is no dict`);
 }
-export const getOf = (many) => (key, other = null) => (dict(many).has(key) ? many.get(key) : other);
-export const itemsOf = (many) => () => [...dict(many)];
-export const keysOf = (many) => () => [...dict(many).keys()];
-export const valuesOf = (many) => () => [...dict(many).values()];
+export const getOf = (many) => (key, other = null) => (mapping(many).has(key) ? many.get(key) : other);
+export const itemsOf = (many) => () => [...mapping(many)];
+export const keysOf = (many) => () => [...mapping(many).keys()];
+export const valuesOf = (many) => () => [...mapping(many).values()];
+
+export function dict(many = []) {
+  const made = new Map(many instanceof Map ? many : []);
+  if (!(many instanceof Map)) for (const pair of each(many)) put(made, ...unpacked(pair, [0, 0]));
+  return made;
+}
 
 export function float(value) {
   if (typeof value !== "string") {

@@ -47,7 +47,7 @@ def _sums(folder: Path) -> dict[str, str]:
     """The sha256 of each file, by its path within the folder."""
     try:
         manifest: Any = json.loads((folder / MANIFEST).read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise EdgeError(f"a bundle has a {MANIFEST}; {folder / MANIFEST}: {error}; copy the whole folder again") from None
     version = manifest.get("format") if isinstance(manifest, dict) else None
     if version != FORMAT:

@@ -131,7 +131,7 @@ def _line(source: str, place: Place, content: bytes, path: Path) -> Line:
         event, _, own = content.decode().rstrip("\n").rpartition(MARK)
         found = json.loads(own[:-1])
         found["n"] = int(found["n"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         what = f"{path}, at byte {place.offset}"
         raise EdgeError(f"an outbox has the events that a runner took; {what}, has none; {ADVICE}") from None
     return Line(source, f"{event}}}", found, place)

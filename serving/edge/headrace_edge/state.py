@@ -52,7 +52,7 @@ def load(path: Path, bundle: str) -> dict[str, Any] | None:
     try:
         found = json.loads(head)
         known = found["format"], found["bundle"], found["sha256"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise EdgeError(f"a state file begins with its format and sha256; {path} does not; {ADVICE}") from None
     if known[0] != FORMAT:
         raise EdgeError(f"a state file has format {FORMAT}; {path} has {known[0]}; run the bundle that wrote it, or {ADVICE}")

@@ -57,7 +57,7 @@ def read_report(file: Path) -> AuditReport:
     """What an audit left. Raises `StackError` for a file that is none."""
     try:
         return _report(file.read_bytes())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise StackError(f"a report is a file that 'headrace audit' writes; {file} gave: {error}; run it again") from None
 
 
@@ -72,7 +72,7 @@ class AuditPanel:
         """The newest report of a service, and its newest late rows. Raises `StackError` where the report cannot be read."""
         read = self._reports.read(sources.audit_file(service)) if sources.audit_file else None
         late, is_all, down = self._late(sources, service)
-        if read is None and not late and (not down or sources.reader is None):
+        if read is None and not late and is_all and (not down or sources.reader is None):
             return Empty(
                 f"Nobody has held what {service} served against history, and no row came late.", f"headrace audit {service}"
             )

@@ -88,7 +88,7 @@ class FlowPanel:
         """What the scorers, the stream job and the monitor of a service say now. Raises `StackError` where no scorer replies."""
         addresses = sources.metrics(service)
         if not any(name.startswith("scorer-") for name in addresses):
-            return Empty(f"no scorer of {service} runs here.", "headrace up")
+            return Empty(f"No scorer of {service} runs here.", "headrace up")
         if not any(address for name, address in addresses.items() if name.startswith("scorer-")):
             return Empty(f"The scorers of {service} tell no metrics: put {PORTS} in headrace.toml, and run", "headrace up")
         metrics, silent = read_all(addresses)

@@ -98,9 +98,13 @@ class LettersPanel:
             letter = _letter(record)
             if letter is not None and letter.origin.topic in topics:
                 found.append((record.timestamp, record.partition, record.offset, letter))
+        is_read = self._tail.is_whole and seen < LOOKED_AT
+        if not found and not is_read:
+            say = f"No dead letter of {service} among the newest {seen:,} of all services; there are older ones."
+            return Empty(say, f"headrace tail {DEAD_LETTERS.name} --from-beginning")
         if not found:
             return Empty(f"No dead letter of {service}: every event that was read could be used.")
-        is_all = self._tail.is_whole and seen < LOOKED_AT and len(found) <= MOST
+        is_all = is_read and len(found) <= MOST
         shown = [letter for *_, letter in sorted(found, key=lambda one: one[:3], reverse=True)[:MOST]]
         return Letters(shown, dict(Counter(letter.reason for letter in shown)), is_all)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from features.errors import StackError
+from schemas.codec import UNREADABLE
 from schemas.outcomes_report import OutcomesReport
 from serving.http.page.kept import Kept
 
@@ -31,5 +32,5 @@ class Outcomes:
 def _decode(file: Path) -> OutcomesReport:
     try:
         return _report(file.read_bytes())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise StackError(f"a report is a file that 'headrace outcomes' wrote; {file} gave {error}; run it again") from None

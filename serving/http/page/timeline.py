@@ -43,6 +43,8 @@ class Raised(msgspec.Struct, frozen=True):
 
     id: str
     input: str
+    segment: str
+    """Of which predictions; empty: of all."""
     what: str
     text: str
     model: str
@@ -117,7 +119,8 @@ def _raised(alarm: Alarm, before: Raised | None) -> Raised:
     opened = alarm.raised_at if is_open else before.opened_at if before else None
     closed = None if is_open else alarm.raised_at
     text = before.text if before and not is_open else alarm.text
-    return Raised(alarm.id, alarm.input, alarm.what, text, alarm.model, alarm.version, alarm.since, opened, closed)
+    who = alarm.model, alarm.version
+    return Raised(alarm.id, alarm.input, alarm.segment, alarm.what, text, *who, alarm.since, opened, closed)
 
 
 def timeline_panel() -> Panel:

@@ -6,6 +6,7 @@ A case is a file in ``definitions/``: a sentence, ``--- definitions`` with the P
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,8 @@ from feast import RequestSource, StreamFeatureView
 from feast.batch_feature_view import batch_feature_view
 from feast.data_format import AvroFormat, JsonFormat
 from feast.on_demand_feature_view import OnDemandFeatureView, on_demand_feature_view
-from feast.types import Float64, Int64
+from feast.types import Array, Float64, Int64, String
+from feast.value_type import ValueType
 
 SCHEMA = "id long, at timestamp, card string, shop long, amount decimal(12,2), tip double, items long, note string, web boolean"
 
@@ -58,7 +60,7 @@ def service(*features, name="risk", spine="payments", **tags):
 
 
 card = Entity(name="card", join_keys=["card"])
-shop = Entity(name="shop", join_keys=["shop"])
+shop = Entity(name="shop", join_keys=["shop"], value_type=ValueType.INT64)
 payments = source()
 reports = source("reports")
 """
@@ -133,6 +135,22 @@ def described(plan: Plan) -> Iterator[str]:
         yield f"batch {batch.view} of {batch.source} by {', '.join(batch.key)} gives {', '.join(batch.features)}: {batch.sql}"
         yield f"rows of {batch.view} are at most {batch.ttl_ms // 1000} old"
     yield f"inputs {', '.join(plan.inputs)}"
+    yield f"views {', '.join(plan.views_of_windows)}"
+
+
+def test_what_is_wrong_in_another_file_is_of_no_line_of_this(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line is the one that imports it; the message has the other's."""
+    (tmp_path / "definitions.py").write_text("x = 1\nimport faulty_helper\n")
+    with pytest.raises(DefinitionError, match="ModuleNotFoundError on line 2: No module named 'faulty_helper'; fix that line"):
+        load(tmp_path)
+    (tmp_path / "faulty_helper.py").write_text("\n\n\n\ndef x(:\n")
+    with pytest.raises(DefinitionError, match=r"definitions are one file, .*: move into it what faulty_helper has"):
+        load(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        DefinitionError, match=r"SyntaxError on line 2: invalid syntax \(faulty_helper.py, line 5\); fix that line"
+    ):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +190,17 @@ def test_a_folder_without_definitions_is_refused(tmp_path: Path) -> None:
     """There is nothing to load where there is no definitions.py."""
     with pytest.raises(DefinitionError, match=r"a project has a definitions.py; .* has none; give --project DIR"):
         load(tmp_path)
+
+
+def test_a_file_that_changed_within_a_second_is_read_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where Python keeps what it compiled, and finds a file of the same length and second."""
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    file, windows = tmp_path / "definitions.py", []
+    for hours in (1, 2):
+        file.write_text(PRELUDE + f"spend = view(of(window=timedelta(hours={hours})))\nrisk = service(spend)\n")
+        os.utime(file, (1_000_000, 1_000_000))
+        windows.append(load(tmp_path).service("risk").plan.longest_ms)
+    assert windows == [3_600_000, 7_200_000]
 
 
 def test_an_unknown_service_is_refused(tmp_path: Path) -> None:

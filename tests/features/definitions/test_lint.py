@@ -90,6 +90,11 @@ REFUSED = [
     ("on_demand", '"schema": []', "got no schema"),
     (
         "on_demand",
+        '"schema": [Field(name="double", dtype=String)]',
+        "a function gives numbers and booleans; got 'double' of type String",
+    ),
+    (
+        "on_demand",
         '"schema": [Field(name="valid_until", dtype=Float64)]',
         "and no other is called so; got 'valid_until'; rename it",
     ),
@@ -111,6 +116,9 @@ REFUSED = [
     ("source", '"created_timestamp_column": "id"', "write tags={'arrival': '<column>'}"),
     ("source", '"kafka_bootstrap_servers": "kafka:9092"', "set kafka.bootstrap in headrace.toml"),
     ("source", '"topic": ""', "got none; write topic='…'"),
+    ("source", '"topic": "my payments"', "got topic='my payments'; write the topic's own name"),
+    ("source", '"topic": ".."', "got topic='..'; write the topic's own name"),
+    ("source", '"topic": "dead_letters"', "is Headrace's own; got topic='dead_letters'; read another topic"),
     ("source", '"watermark_delay_threshold": timedelta(seconds=-1)', "how late its events may be"),
     ("source", '"watermark_delay_threshold": timedelta(microseconds=1)', "how late its events may be"),
     ("source", '"tags": {"event_id": "id", "arival": "note"}', "got 'arival'; write 'arrival'"),

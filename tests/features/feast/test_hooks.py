@@ -104,6 +104,7 @@ def test_views_keep_their_features_in_the_registry(shop: Path) -> None:
     assert [field.name for field in view.entity_columns] == ["buyer_id"]
 
 
+@pytest.mark.slow
 def test_get_online_features_of_a_service(shop: Path) -> None:
     """Keys without values have none, and functions are called for all of them, under full names too."""
     from feast import FeatureStore

@@ -38,7 +38,7 @@ def test_cells_that_are_near_have_labels_of_their_own() -> None:
     bins = number_bins("n", np.arange(123450, 123500))
     assert bins.labels[3:5] == ("123450 to 123454", "123454 to 123459")
     assert len(set(bins.labels)) == bins.size
-    assert number_bins("n", [1.0, 2.0]).labels[3:] == ("1 to 1", "1 to 2", "> 2")
+    assert number_bins("n", [1.0, 2.0]).labels[3:] == ("1", "1 to 2", "> 2")
 
 
 @given(TEXTS, TEXTS, st.integers(0, 60))

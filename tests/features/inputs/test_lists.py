@@ -128,6 +128,7 @@ def test_a_list_is_a_column_of_lists_in_parquet(table: pa.Table, tmp_path: Path)
     assert pq.read_table(tmp_path / "features.parquet").equals(table)
 
 
+@pytest.mark.slow
 def test_the_scorers_inputs_are_those_of_training(recent: Service, table: pa.Table) -> None:
     """The newest value is in the last column, whatever came before is missing first, and both ways give the same bits."""
     plan = recent.plan

@@ -279,6 +279,7 @@ def over_http(service: Service, models: Path, table: pa.Table) -> list[Predictio
     return [msgspec.convert(one, Prediction) for one in response.json["predictions"]]
 
 
+@pytest.mark.slow
 def test_http_has_the_scorers_predictions(paths: Paths) -> None:
     """Inputs, batch rows and scores; what differs is where the event came from, and when."""
 

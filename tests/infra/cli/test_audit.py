@@ -17,6 +17,7 @@ import pytest
 from kafka import KafkaProducer
 
 from features.definitions.load import load
+from features.disk import keep
 from features.errors import SettingError
 from features.inputs.columns import all_features
 from features.plan import Source
@@ -30,7 +31,7 @@ from infra.settings import load_settings, run_folder
 from jobs.history.batch_views import materialize
 from jobs.history.compute import compute
 from jobs.stream.backfill import record
-from jobs.stream.files import keep, sources_file
+from jobs.stream.files import sources_file
 from jobs.stream.topics import Sources
 from schemas import DeadLetter, FeatureVector, LateRow, Origin, Prediction
 from schemas.codec import encode

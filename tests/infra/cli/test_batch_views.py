@@ -36,6 +36,7 @@ def told(capsys: pytest.CaptureFixture[str], project: Path, *options: str) -> di
     return dict(fields)
 
 
+@pytest.mark.slow
 def test_from_a_daily_feature_to_the_online_store(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Computed, kept the second time, and pushed: each key's row online is that of the last day."""
     span = ("--from", "2018-05-01", "--to", "2018-05-04")
@@ -88,6 +89,7 @@ def test_a_day_that_has_not_begun_is_no_default(project: Path, capsys: pytest.Ca
     assert (fields["computed"], fields["to"]) == ([str(today)], str(today + timedelta(days=1)))
 
 
+@pytest.mark.slow
 def test_features_say_which_rows_they_lack(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A warning on stderr for a file that ends before the events, and none where each day has its rows."""
     assert command(project, "--from", "2018-05-01", "--to", "2018-05-03") == 0

@@ -27,7 +27,7 @@ from tests.support.hostile_files import Place
 from tests.support.models import stumps
 from tests.support.num import num_project
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.slow]
 
 Run = Callable[..., tuple[int, str]]
 
@@ -260,7 +260,7 @@ def test_a_run_folder_that_is_broken(file: str, name: str, project: Path, tried:
     tried("stream", "num", "--plan", at)
 
 
-@pytest.mark.parametrize("value", ["", "{", "[1]", "x" * 10_000, "-1", "nan", "\udce9"])
+@pytest.mark.parametrize("value", ["", "{", "[" * 50_000, "[1]", "x" * 10_000, "-1", "nan", "\udce9"])
 def test_an_environment_that_is_wrong(value: str, tried: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each variable of a setting, and of none, with values that are none."""
     for variable in (

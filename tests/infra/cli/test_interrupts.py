@@ -81,6 +81,7 @@ def test_while_features_are_computed(command: str, project: Path, capsys: pytest
     assert {path for path in project.rglob("*") if "models" in path.parts} == before
 
 
+@pytest.mark.slow
 def test_within_a_query_of_duckdb() -> None:
     """Which makes an error of its own of it. With more threads than one, DuckDB 2.0 hears of it when the query is over."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

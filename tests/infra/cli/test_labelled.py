@@ -27,6 +27,7 @@ from tests.support.num import num_project
 pytestmark = pytest.mark.core
 
 
+@pytest.mark.slow
 def test_a_model_of_ones_own_starts_from_the_file(small: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Fitted to the file's columns in the order of `headrace plan`, it has the metrics that the rows of a test give it."""
     file, project = tmp_path / "rows.parquet", str(small.folder)

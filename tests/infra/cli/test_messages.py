@@ -73,6 +73,7 @@ def whole(kind: type, given: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("topic", KINDS)
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda value: repr(value)[:20])
 def test_a_value_of_another_kind_is_one_line(topic: str, value: bytes | None) -> None:

@@ -235,6 +235,7 @@ def test_a_row_that_one_version_does_not_hold_has_no_difference(project: Path, s
     assert sum(one["rows"] for one in found["histogram"]) == 5
 
 
+@pytest.mark.slow
 def test_a_registry_on_an_object_store_works_as_one_in_a_folder(
     project: Path, s3_url: str, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,7 @@ def added(project: Path, *words: str) -> list[str]:
     return ["models", "add", "brought", str(project / "model.onnx"), *inputs, *at, *words]
 
 
+@pytest.mark.slow
 def test_a_model_is_added_and_scores(project: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """With its metrics and note, checked against its library's scores; `headrace score` gives those again."""
     words = ["--golden", str(project / "golden.parquet"), "--metrics", str(project / "metrics.json"), "--note", "from a notebook"]

@@ -9,24 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from features.definitions.load import load
+from features.errors import StackError
 from features.inputs.arrow import floats
 from features.inputs.columns import input_columns
 from infra import gate
 from infra.cli import run
 from infra.models import registry_of
+from infra.retraining import promotion
 from infra.settings import Settings, load_settings
 from jobs.history.compute import compute
 from schemas import Prediction, Receipt
 from schemas.codec import encode
 from schemas.deployment import Placed
+from serving.kafka.traffic import Pair
 from serving.models.registry import Registry
 from tests.support.models import register, stumps
 from tests.support.num import num_project
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.slow]
 
 DAYS = ("--days", "1", "--delay", "1", "--test-days", "1")
 Retrain = Callable[..., str]
@@ -221,9 +226,41 @@ def test_what_came_to_production_while_it_waited_for_the_gate_stays(
         return judged(where, settings, registry, candidate)
 
     judged = gate.judged
-    monkeypatch.setattr(gate, "judged", overtaken)
+    monkeypatch.setattr(promotion, "judged", overtaken)
     monkeypatch.setattr("infra.cli.retrain._require_kafka", lambda *given: None)
     said = retrain("--wait", "1", code=2)
     assert "num v2 was held against num v1, and num v3 came to production since" in said
     assert registry_at(project).deployed("num").production == Placed("num", 3)
     assert registry_at(project).aliases("num")["staging"] == 2
+
+
+def test_a_kafka_that_is_away_for_a_while_does_not_end_the_wait_for_the_gate(
+    project: Path, retrain: Retrain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Brokers are restarted within hours of waiting. One that is away as the time ends is said."""
+    away = [StackError("Kafka does not reply")] * 2
+
+    def judged(*given: object) -> gate.Judged:
+        if away:
+            raise away.pop()
+        return gate.Judged((), "nothing to compare")
+
+    monkeypatch.setattr(promotion, "judged", judged)
+    monkeypatch.setattr(promotion, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("infra.cli.retrain._require_kafka", lambda *given: None)
+    assert "num v2 is in production" in retrain("--wait", "1")
+    put_in_production(project, 0.3)
+    away = [StackError("Kafka does not reply")] * 1000
+    assert "Kafka does not reply" in retrain("--wait", "0.01", code=2)
+
+
+def test_the_gate_has_the_labels_of_the_events_that_both_scored(project: Path) -> None:
+    """Of others it needs none; one without a label is NaN."""
+    ids = [1, 0, 10**6]
+    labels, metric = gate._labels(project, load_settings(project), "num", [Pair(one, b"k", (0.5, 0.5), (1, 1)) for one in ids])
+    source = pq.read_table(project / "data" / "outcomes.parquet")
+    bad = dict(zip(source["id"].to_pylist(), source["bad"].to_pylist(), strict=True))
+    assert labels.tolist()[:2] == [bad[1], bad[0]]
+    assert np.isnan(labels[2])
+    assert metric is not None
+    assert metric.name == "average precision"

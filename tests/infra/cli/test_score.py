@@ -48,6 +48,7 @@ def test_events_are_scored_with_the_version_that_scored_them(project: Path, caps
     assert set(table["version"].to_pylist()) == {1}
 
 
+@pytest.mark.slow
 def test_entities_are_scored_now_stored_and_fetched(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In the file and over HTTP the same score, which holds for as long as was said."""
     before = int(time.time() * 1000)
@@ -66,6 +67,7 @@ def test_entities_are_scored_now_stored_and_fetched(project: Path, capsys: pytes
         fetched(project, "k9")
 
 
+@pytest.mark.slow
 def test_an_entity_keeps_its_newest_prediction(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A run as of an earlier time changes nothing; of events, the newest of each entity is stored."""
     times = ("2024-05-03", "2024-05-02")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 SLOW_STEP_AND_FAULT = """
 import time
 from kafka.net.selector import NetworkSelector
@@ -21,6 +23,7 @@ for task in (slow, faulty):
 """
 
 
+@pytest.mark.slow
 def test_of_kafka_pythons_warnings_only_that_of_a_slow_step_is_left_out() -> None:
     """A busy machine makes any step slow."""
     found = subprocess.run([sys.executable, "-c", SLOW_STEP_AND_FAULT], capture_output=True, text=True, check=True)

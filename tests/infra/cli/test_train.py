@@ -66,3 +66,17 @@ def test_what_came_to_production_while_it_trained_stays(
     said = " ".join(capsys.readouterr().err.split())
     assert "num v1 came to production while num v2 was trained" in said
     assert "'headrace models promote num 2 staging'" in said
+
+
+@pytest.mark.core
+def test_what_nobody_has_promoted_has_a_next_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Production where there is nothing to hold it against, else a shadow beside that; JSON is data alone."""
+    project = num_project(tmp_path / "num")
+    train_alone = ["train", "num", *DAYS, "--project", str(project)]
+    assert run(train_alone) == 0
+    assert "\nNext: 'headrace models promote num 2 staging' tries it beside num v1\n" in capsys.readouterr().out
+    (project / "models" / "deployments" / "num" / "00000001.json").unlink()
+    assert run(train_alone) == 0
+    assert "\nNext: 'headrace models promote num 3' puts it in production\n" in capsys.readouterr().out
+    assert run([*train_alone, "--json"]) == 0
+    assert "Next" not in capsys.readouterr().out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,37 @@ def test_a_file_is_its_schema_and_its_history(tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.mark.core
+@pytest.mark.parametrize("unit", ["ns", "us", "ms"])
+@pytest.mark.parametrize("zone", ["UTC", None])
+def test_the_days_of_a_file_are_those_of_its_times(
+    unit: str, zone: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In each unit that Parquet has, with and without a zone: pandas writes nanoseconds. What is missing is said, and no more."""
+    file = tmp_path / "readings.parquet"
+    start = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    times = [(start + timedelta(days=day)).replace(tzinfo=UTC if zone else None) for day in range(30)]
+    ids = [f"r{number}" for number in range(30)]
+    pq.write_table(
+        pa.table({"id": ids, "at": pa.array(times, pa.timestamp(unit, tz=zone)), "m": [1, 2] * 15, "bad": [0, 1] * 15}), file
+    )
+    assert "headrace train readings --from 2026-01-09 --promote" in init(
+        capsys, tmp_path / "p", "--from-file", file, "--label", "bad"
+    )
+    told = init(capsys, tmp_path / "q", "--from-file", file)
+    assert told.splitlines()[-1].endswith("headrace plan, say in headrace.toml what a model learns (docs/own-stream.md)")
+
+
+@pytest.mark.core
+def test_truth_values_of_pandas_are_a_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a CSV it writes them with a capital, as the reader of files takes them."""
+    file = tmp_path / "readings.csv"
+    rows = [f"r{number},2026-01-{number + 1:02d} 08:00:00+00:00,{number % 3},{number % 2 == 0}" for number in range(12)]
+    file.write_text("\n".join(["id,at,m,broken", *rows]) + "\n")
+    init(capsys, tmp_path / "p", "--from-file", file, "--label", "broken", "--key", "m")
+    assert "broken boolean" in (tmp_path / "p" / "definitions.py").read_text()
+
+
+@pytest.mark.core
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 def test_texts_say_their_types_by_their_values(suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """CSV and JSON lines: money is exact where its name says so."""
@@ -120,6 +151,43 @@ def test_texts_say_their_types_by_their_values(suffix: str, tmp_path: Path, caps
     found = schema(plan_of(tmp_path / "p"))
     assert (found["at"], found["degrees"], found["fee"], found["ok"]) == ("timestamp", "float64", "decimal(18,2)", "bool")
     assert "guessed: is" not in (tmp_path / "p" / "definitions.py").read_text()
+
+
+@pytest.mark.core
+def test_a_csv_of_a_spreadsheet_has_its_first_column(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Excel's begins with a byte order mark, which is no part of a name."""
+    file = tmp_path / "readings.csv"
+    file.write_text("\n".join(csv(EVENTS)) + "\n", encoding="utf-8-sig")
+    init(capsys, tmp_path / "p", "--from-file", file)
+    assert plan_of(tmp_path / "p").spine_source.event_id == "reading_id"
+
+
+@pytest.mark.core
+def test_ids_of_64_bits_without_a_sign_are_longs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As history reads them."""
+    file = tmp_path / "readings.parquet"
+    table = pa.Table.from_pylist(EVENTS)
+    pq.write_table(table.set_column(0, "reading_id", pa.array(range(12), pa.uint64())), file)
+    init(capsys, tmp_path / "p", "--from-file", file)
+    assert plan_of(tmp_path / "p").spine_source.event_id == "reading_id"
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(
+    ("at", "message"),
+    [
+        (pa.array([2**62] * 12, pa.timestamp("us")), f"of the years 1 to 9999; 'at' of {{}} has some from {2**62 // 1000} to"),
+        (pa.array([T] * 11 + [-(2**47)], pa.timestamp("ms")), f"'at' of {{}} has some from {-(2**47)} to {T} ms; fix these rows"),
+        (pa.array(["2024-05-01T08:00:00Z"] * 12), "'at': its times are texts; a Parquet file has times as timestamps"),
+    ],
+)
+def test_times_that_no_history_has_are_one_line(
+    at: pa.Array, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those beyond the calendar were a traceback."""
+    file = tmp_path / "readings.parquet"
+    pq.write_table(pa.Table.from_pylist(EVENTS).set_column(1, "at", at), file)
+    assert message.format(file) in refused(capsys, tmp_path / "p", "--from-file", file)
 
 
 def csv(events: list[dict[str, Any]]) -> list[str]:
@@ -159,7 +227,8 @@ def test_only_an_empty_folder_is_begun_in(tmp_path: Path, capsys: pytest.Capture
         ({"reading_id": "same", "steps": 1}, [], "(those that differ: (none)); add one: each id gets one prediction"),
         ({}, ["--time", "sensor"], "'sensor' is none in"),
         ({}, ["--key", "nobody"], "'nobody' is not there in"),
-        ({}, ["--label", "steps"], "'steps' of"),
+        ({}, ["--label", "steps"], "'steps' has 2 in "),
+        ({}, ["--label", "sensor"], "; name one of ok with --label"),
         ({}, ["--from-kafka", "t"], "give --kafka HOST:PORT"),
     ],
 )

@@ -18,6 +18,7 @@ def test_without_acls_everyone_may(broker: Broker) -> None:
     rights.require({"bootstrap_servers": broker.bootstrap}, [*wanted, Right("READ", "topic", "not-there")])
 
 
+@pytest.mark.slow
 @pytest.mark.core
 def test_a_broker_that_does_not_reply_is_one_line() -> None:
     """And its reason is what the connection ended with, not that time is over."""

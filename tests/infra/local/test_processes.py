@@ -158,6 +158,7 @@ def test_a_process_is_the_same_whatever_the_clock_says(processes: Processes) -> 
     assert not runs(process.pid)
 
 
+@pytest.mark.slow
 def test_the_cpu_of_what_runs_is_that_of_its_children_too(processes: Processes) -> None:
     """By name, what has ended left out; it only grows."""
     busy = "while True: pass"

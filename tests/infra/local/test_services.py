@@ -11,13 +11,14 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
-from features.errors import DefinitionError, StackError
+from features.errors import DefinitionError, SettingError, StackError
 from infra.local.processes import Processes
 from infra.local.stack.definitions import Definitions
 from infra.local.stack.folders import Folders
 from infra.local.stack.record import recorded
 from infra.local.stack.todo import Call, todo
 from tests.infra.local.conftest import STAND_IN, Light
+from tests.infra.local.test_replace import WINDOW
 
 pytestmark = pytest.mark.stack
 
@@ -132,6 +133,18 @@ def test_an_unknown_service_starts_nothing(bare: Light, service: str) -> None:
     with pytest.raises(DefinitionError, match="no feature service '"):
         bare.up(*service.split())
     assert not bare.run.exists()
+
+
+def test_a_service_without_a_model_starts_nothing(bare: Light) -> None:
+    """No Kafka and no job, with which no scorer could work: where none is in production, and where one is of another plan."""
+    bare.define(*WINDOW)
+    with pytest.raises(SettingError, match=r"model 'cards' 1: a model scores what it was trained on; it was trained on plan"):
+        bare.up()
+    bare.define(*reversed(WINDOW))
+    (bare.folder / "models" / "deployments" / "terminals" / "00000001.json").unlink()
+    with pytest.raises(SettingError, match=r"'terminals' has no model there; train one with 'headrace train terminals"):
+        bare.up()
+    assert bare.rows() == {}
 
 
 def test_a_folder_without_definitions_gets_no_run_folder(bare: Light) -> None:

@@ -10,16 +10,20 @@ from typing import Any
 
 import pytest
 
-from features.errors import StackError
+from features.errors import SettingError, StackError
+from features.job import job_plan
+from features.seam import seam_at
 from infra.local import stack
 from infra.local.processes import Processes
 from infra.local.stack.todo import Call, Todo
 from infra.run import takeover
-from infra.run.takeover import TakeOver, Wanted, cut, finish, sequence
+from infra.run.takeover import TakeOver, Wanted, begin, cut, finish, sequence
 from infra.settings import load_settings
+from jobs.stream import backfill
 from serving.kafka.turns import TurnWatch, read_turns
 from tests.infra.local.conftest import ALONE, Light
 from tests.infra.local.test_replace import WINDOW
+from tests.infra.local.test_takeover_offsets import called
 from tests.support.num import num_project
 
 pytestmark = pytest.mark.stack
@@ -35,11 +39,11 @@ def steps(light: Light, wanted: Wanted = Wanted()) -> dict[str, tuple[str, str]]
     return {row.service: (row.action, row.how) for row in rows}
 
 
-def take_over(light: Light, *services: str) -> None:
+def take_over(light: Light, *services: str, wanted: Wanted = Wanted()) -> None:  # noqa: B008 - it never changes
     """`headrace up`."""
     light.steps.clear()
     settings = light.settings
-    stack.up(light.folder, settings, services, light.steps.append, take_over=TakeOver(Wanted()), program=light.program)
+    stack.up(light.folder, settings, services, light.steps.append, take_over=TakeOver(wanted), program=light.program)
 
 
 def killed_at(light: Light, patched: pytest.MonkeyPatch, module: Any, name: str, *services: str) -> None:
@@ -92,6 +96,54 @@ def test_it_says_what_it_will_do_for_each_service(light: Light, monkeypatch: pyt
     monkeypatch.setenv("HEADRACE_SERVICES", "cards")
     light.define("terminals = FeatureService", "_terminals = FeatureService")
     assert steps(light)["terminals"] == ("stop", "it is no longer in definitions.py")
+
+
+def test_a_history_that_no_job_reads_is_refused(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what runs, of what goes on from a checkpoint, and of one whose end nobody has said; nothing is started or stopped."""
+    light.up("cards")
+    before = light.pids()
+    until, file = Wanted(UNTIL_MS), Wanted(histories={"transactions": Path("other.parquet")})
+    monkeypatch.setenv("HEADRACE_SERVICES", "cards")
+    for wanted in (until, file):
+        with pytest.raises(SettingError, match=r": cards runs already; got (--until 2018-08-01 00:00:00|transactions); leave it"):
+            take_over(light, wanted=wanted)
+    monkeypatch.setenv("HEADRACE_SERVICES", "cards,terminals")
+    with pytest.raises(SettingError, match=r"terminals needs the history's end, --until; cards runs already; got transactions"):
+        take_over(light, wanted=file)
+    call = called(light)
+    state = begin.state_of(call, job_plan([call.now.plan("terminals")]))
+    (state / "0" / "chk-1").mkdir(parents=True)
+    (state / "0" / "chk-1" / "_metadata").touch()
+    with pytest.raises(SettingError, match=r"terminals goes on from its checkpoint; cards runs already; got --until 2018-08-01"):
+        take_over(light, wanted=until)
+    assert light.pids() == before
+
+
+def test_windows_that_begin_empty_are_said(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a job that starts with neither a history nor a checkpoint; one that has either says nothing."""
+    monkeypatch.setenv("HEADRACE_SERVICES", "cards")
+    take_over(light)
+    said = "windows of cards begin empty and fill from the topics; 'headrace backfill cards --until DATE' begins with history"
+    assert said in light.steps
+    light.down()
+    call = called(light)
+    job = job_plan([call.now.plan("cards")])
+    backfill.record(begin.state_of(call, job), seam_at(job, UNTIL_MS, files=1))
+    take_over(light)
+    assert not any("begin empty" in step for step in light.steps)
+
+
+def test_the_same_history_may_be_given_twice(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a job that has read it up to that time, and to no other."""
+    monkeypatch.setenv("HEADRACE_SERVICES", "cards")
+    light.up()
+    before, call = light.pids(), called(light)
+    job = job_plan([call.now.plan("cards")])
+    backfill.record(begin.state_of(call, job), seam_at(job, UNTIL_MS, files=1))
+    take_over(light, wanted=Wanted(UNTIL_MS))
+    assert light.pids() == before
+    with pytest.raises(SettingError, match=r"cards runs already; got --until 2018-08-01 00:00:00"):
+        take_over(light, wanted=Wanted(UNTIL_MS + 1))
 
 
 def test_what_has_ended_is_not_taken_over(light: Light) -> None:
@@ -229,6 +281,22 @@ def test_definitions_that_are_restored_take_an_unfinished_takeover_back(light: L
     light.define(*reversed(WINDOW))
     take_over(light)
     assert light.pids() == before
+
+
+def test_a_takeover_of_which_the_record_is_broken_is_no_new_one(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it took over from which event would be lost: nothing is started, and `down --wipe` begins anew."""
+    light.up()
+    light.define(*WINDOW)
+    light.train("cards")
+    killed_at(light, monkeypatch, sequence, "_start_scorers")
+    running = light.pids()
+    file = light.run / "takeover.json"
+    file.write_bytes(file.read_bytes()[:40])
+    with pytest.raises(StackError, match=r"is as it was written; .*takeover.json: .*; bring it back .* 'headrace down --wipe'"):
+        take_over(light)
+    assert light.pids() == running
+    stack.down(light.folder, light.settings, wipe=True)
+    light.up()
 
 
 def test_replace_takes_an_unfinished_takeover_back(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from serving.monitor.state import State, Track, Version, write_state
 from tests.infra.retraining.support import DAYS, Look, entries, registry_at
 from tests.support.waits import wait_until
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.slow]
 
 SECONDS = 240
 """A process that loads all libraries and trains, on a machine that does other things."""
@@ -146,7 +146,7 @@ def failing_to_try(*given: object) -> None:
 
 def test_what_fails_once_it_is_registered_leaves_no_version(project: Path, look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that nobody serves, and of which the log says that nothing was changed."""
-    monkeypatch.setattr("infra.cli.retrain._try", failing_to_try)
+    monkeypatch.setattr("infra.retraining.promotion._try", failing_to_try)
     with_alarm(project)
     assert "the registry is full" in look("--when", "drift", code=2)
     assert [entry.action for entry in entries(project)] == ["remove", "fail"]
@@ -160,7 +160,7 @@ def test_a_failure_that_was_cut_off_is_said_by_the_next_look(project: Path, look
     def said(*given: object) -> None:
         raise StackError("the machine went down")
 
-    monkeypatch.setattr("infra.cli.retrain._try", failing_to_try)
+    monkeypatch.setattr("infra.retraining.promotion._try", failing_to_try)
     monkeypatch.setattr("infra.retraining.attempts.log_decision", said)
     with_alarm(project)
     look("--when", "drift", code=2)
@@ -212,7 +212,7 @@ raise SystemExit(run(words))
 """
 
 
-@pytest.mark.parametrize(("module", "function"), [("jobs.training.retrain", "learn"), ("infra.cli.retrain", "_try")])
+@pytest.mark.parametrize(("module", "function"), [("jobs.training.retrain", "learn"), ("infra.retraining.promotion", "_try")])
 def test_what_is_killed_leaves_nothing_half_done(project: Path, look: Look, module: str, function: str) -> None:
     """As it trains, or once it is registered and before it is in staging: while it runs no other begins; then it has failed."""
     with_alarm(project)
@@ -244,7 +244,7 @@ def test_while_one_waits_for_the_gate_no_other_begins(project: Path, look: Look)
     set_up(project, cooldown_hours=0)
     mark = project / "stuck"
     words = ["retrain", "num", *DAYS, "--when", "drift", "--project", str(project)]
-    child = subprocess.Popen([sys.executable, "-c", PROGRAM, "infra.cli.retrain", "_promoted", str(mark), *words])
+    child = subprocess.Popen([sys.executable, "-c", PROGRAM, "infra.retraining.promotion", "_promoted", str(mark), *words])
     try:
         wait_until(lambda: mark.exists() or child.poll() is not None, SECONDS)
         assert child.poll() is None

@@ -9,6 +9,7 @@ import pytest
 
 from features.errors import SettingError, StackError
 from features.job import job_plan
+from features.seam import seam_at
 from infra.local.processes import Processes
 from infra.run.backfill import load_history
 from infra.settings import load_settings
@@ -30,6 +31,7 @@ def test_a_load_that_fails_leaves_no_history_of_an_earlier_one(tmp_path: Path) -
     state = state_folder(job_plan([PLAN]), tmp_path / ".headrace" / "checkpoints", settings.stream.state_backend)
     (loaded,) = load_history(tmp_path, settings, [PLAN], UNTIL_MS, {"orders": file})
     assert loaded.rows == {"orders": 1}
+    assert loaded.from_ms == dict(seam_at(job_plan([PLAN]), UNTIL_MS, files=1).from_ms)
     history = history_of(state, is_restored=False)
     assert history
     assert history.seam.until_ms == UNTIL_MS

@@ -22,6 +22,7 @@ from jobs.training.trainers import lightgbm, linear, logistic, random_forest, xg
 
 pytestmark = [
     pytest.mark.core,
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:Stochastic Optimizer"),  # a small network on few rows stops where it stops
 ]
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from feast.types import Bool, Float32, Float64, Int64, String
 
 from features.definitions.load import load
 from features.errors import DefinitionError, SettingError
@@ -21,7 +22,7 @@ from jobs.history.batch_rows import batch_rows, warnings
 from jobs.history.batch_views import compute_days, materialize, push_online
 from jobs.history.compute import compute
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.slow]
 
 STORE = """
 project: fraud
@@ -210,17 +211,104 @@ def test_an_event_is_given_the_latest_row_at_or_before_it(service: Service) -> N
 
 
 def test_a_view_is_materialized_before_it_is_read(service: Service) -> None:
-    """The missing file is named, with what to do."""
+    """The missing file is named, with what to do, before history is read."""
+    steps: list[str] = []
     with pytest.raises(
         SettingError, match=r"'customer_profile' .* no file .*customer_profile.parquet; run 'headrace batch-views fraud --from"
     ):
-        compute(service)
+        compute(service, on_progress=lambda name, done, parts: steps.append(name))
+    assert steps == []
 
 
 def test_sql_that_fails_is_the_definitions_fault(service: Service) -> None:
     """DuckDB's words come on one line, with the view's name."""
     with pytest.raises(DefinitionError, match=r"batch view 'customer_profile': .* DuckDB says: .*nowhere"):
         compute_days(with_sql(service, "SELECT * FROM nowhere"), day(1), day(1))
+
+
+def with_types(service: Service, **types: Any) -> Service:
+    """The service whose batch view declares these types of its features."""
+    view = service.plan.batch[0]
+    for field in next(one for one in service.objects if one.name == view.view).features:
+        field.dtype = types.get(field.name, field.dtype)
+    return service
+
+
+@pytest.mark.parametrize(
+    ("sql", "dtype", "value"),
+    [
+        ("count(DISTINCT customer_id)", Int64, 1),
+        ("sum(DISTINCT 9007199254740993)", Int64, 2**53 + 1),
+        ("sum(DISTINCT 3)", Float64, 3.0),
+        ("CAST(2.50 AS DECIMAL(12,2))", Float64, 2.5),
+        ("CAST(3.00 AS DECIMAL(12,2))", Int64, 3),
+        ("4.0", Int64, 4),
+        ("'nan'::DOUBLE", Int64, None),
+        ("0.1::DOUBLE", Float32, 0.10000000149011612),
+        ("NULL", String, None),
+        ("'a'", String, "a"),
+        ("count(*) > 0", Bool, True),
+    ],
+)
+def test_history_and_the_online_store_have_the_declared_type(service: Service, sql: str, dtype: Any, value: Any) -> None:
+    """A view gives training what it gives the scorer: an average that was declared as Int64 was 1.875 there and 1 here."""
+    given = f"{sql} AS transactions_per_day, 0.5 AS mean_amount"
+    sql = f"SELECT customer_id, {given} FROM transactions WHERE customer_id = 1 GROUP BY 1"
+    typed = with_types(with_sql(service, sql), transactions_per_day=dtype)
+    materialize(typed, day(2), day(2))
+    (stored,) = pq.read_table(typed.folder / typed.plan.batch[0].path)["transactions_per_day"].to_pylist()
+    push_online(typed, day(2))
+    (row,) = open_online_store(typed.folder, typed.objects, typed.plan.batch)(typed.plan.batch[0], [(1,)])
+    assert row is not None
+    online = dict(zip(typed.plan.batch[0].features, row.values, strict=True))["transactions_per_day"]
+    assert (stored, type(stored)) == (value, type(value))
+    assert (online, type(online)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("sql", "dtype", "came"),
+    [
+        ("1.875::DOUBLE", Int64, "of Int64 as double: Float value 1.875 was truncated"),
+        ("1.875::DECIMAL(12,3)", Int64, "of Int64 as decimal128.12, 3.: "),
+        ("'inf'::DOUBLE", Int64, "of Int64 as double: "),
+        ("sum(DISTINCT 9223372036854775807) + 1", Int64, "of Int64 as decimal128.38, 0.: "),
+        ("'1'", Int64, "of Int64 as string"),
+        ("1", String, "of String as int32"),
+        ("1", Bool, "of Bool as int32"),
+        ("9007199254740993", Float64, "of Float64 as int64: Integer value 9007199254740993 not in range"),
+    ],
+)
+def test_what_the_declared_type_does_not_hold_is_refused(service: Service, sql: str, dtype: Any, came: str) -> None:
+    """With what came of what type; nothing is rounded, cut or read from a text."""
+    sql = f"SELECT customer_id, {sql} AS transactions_per_day, 0.5 AS mean_amount FROM transactions GROUP BY 1"
+    message = (
+        f"its schema says the type of each feature, and its SQL gives it; got 'transactions_per_day' {came}.*; cast it in the SQL"
+    )
+    with pytest.raises(DefinitionError, match=message):
+        compute_days(with_types(with_sql(service, sql), transactions_per_day=dtype), day(2), day(2))
+
+
+def test_a_key_has_the_type_of_the_spines_column(service: Service) -> None:
+    """In no other is it found; pushing it ended in a traceback."""
+    sql = "SELECT customer_id::VARCHAR AS customer_id, 1 AS transactions_per_day, 0.5 AS mean_amount FROM transactions GROUP BY 1"
+    with pytest.raises(
+        DefinitionError, match=r"its key has the type of the spine's column.*; got 'customer_id' of Int64 as string"
+    ):
+        compute_days(with_sql(service, sql), day(2), day(2))
+
+
+def test_rows_without_a_key_are_left_out(service: Service) -> None:
+    """A history may have events of nobody; no event looks for theirs, and the online store has no such key."""
+    given = "count(*) AS transactions_per_day, 0.5 AS mean_amount"
+    nobody = with_sql(service, f"SELECT nullif(customer_id, 0) AS customer_id, {given} FROM transactions GROUP BY 1")
+    materialize(nobody, day(2), day(2))
+    path = nobody.folder / nobody.plan.batch[0].path
+    rows = pq.read_table(path)
+    assert (rows["customer_id"].null_count, min(rows["customer_id"].to_pylist())) == (0, 1)
+    pq.write_table(
+        pa.concat_tables([rows, pa.table({"day": rows["day"][:1]})], promote_options="default"), path
+    )  # by an older one
+    assert push_online(nobody, day(2)) == {nobody.plan.batch[0].view: rows.num_rows}
 
 
 def test_a_day_has_one_row_for_each_key(service: Service) -> None:

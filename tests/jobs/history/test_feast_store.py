@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from features.errors import SettingError
@@ -17,7 +20,11 @@ from tests.support.shop import HOUR, MS, NOON, definitions, shop_project, write_
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-pytestmark = [pytest.mark.core, pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning")]
+pytestmark = [
+    pytest.mark.core,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +211,30 @@ def test_the_newest_row_within_the_ttl(store: FeatureStore, folder: Path, at: da
     finally:
         write_offers(folder, [(NOON - HOUR, NOON, "tea", 0.1, 2**60 + 1)])
     assert found.replace({np.nan: None}).tolist() == [price]
+
+
+def test_files_of_a_view_have_one_type(store: FeatureStore, folder: Path) -> None:
+    """A folder of files is one view; DuckDB would have made 4 of a later file's 3.7."""
+    file = folder / "data" / "offers.parquet"
+    table = pq.read_table(file)
+    file.unlink()
+    file.mkdir()
+    try:
+        pq.write_table(table, file / "a.parquet")
+        pq.write_table(table.slice(0, 0), file / "b.parquet")
+        assert store.get_historical_features(rows(NOON), ["offers:stock"]).to_df()["stock"].tolist() == [2**60 + 1]
+        place = table.schema.get_field_index("stock")
+        pq.write_table(table.set_column(place, "stock", pa.array([3.7])), file / "b.parquet")
+        with pytest.raises(
+            SettingError, match=r"one type in all files of a view; got 'stock' of types BIGINT, DOUBLE, .*b\.parquet"
+        ):
+            store.get_historical_features(rows(NOON), ["offers:stock"]).to_df()
+        assert store.get_historical_features(rows(NOON), ["offers:price"]).to_df()["price"].tolist() == [np.float32(0.1)]
+        with pytest.raises(SettingError, match="got 'stock' of types BIGINT, DOUBLE"):
+            store.get_historical_features("SELECT product, since AS event_timestamp FROM offers_file", ["offers:price"])
+    finally:
+        shutil.rmtree(file)
+        pq.write_table(table, file)
 
 
 def test_rows_by_sql(store: FeatureStore) -> None:

@@ -57,6 +57,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Service:
     return Service(folder, plan, {"own": doubled}, {"orders": ORDERS}, ())
 
 
+@pytest.mark.slow
 def test_a_history_larger_than_its_memory_gives_the_same_values(service: Service, tmp_path: Path) -> None:
     """To the bit, in the order of the file; what does not fit lies in a folder meanwhile, and is gone afterwards."""
     spill = tmp_path / "a spill"

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.core
 TABLE = pa.table({"n": [1, 2, 3]})
 
 
+@pytest.mark.slow
 def test_a_writer_is_not_closed_while_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who presses Ctrl-C twice interrupts the wait for the table in hand too; to close its file then aborted the process."""
     steps: list[str] = []

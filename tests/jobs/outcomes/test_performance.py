@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from sklearn.metrics import average_precision_score, log_loss, mean_absolute_error, mean_pinball_loss, roc_auc_score
 
 from features.times import DAY_MS
-from jobs.outcomes.performance import Performance, performances, segments
+from jobs.outcomes.performance import Performance, frame_of, performances, segments
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.slow]
 
 
 def outcomes(rows: int = 300, days: int = 6) -> pd.DataFrame:
@@ -76,7 +78,7 @@ def test_segments_of_several_columns_are_in_an_order_that_reads() -> None:
     frame = frame.assign(size=np.arange(300)[::-1] / 2.99, mark=texts, small=[Decimal(place % 2 * 5) for place in range(300)])
     found = [one for one in performances(frame, "classification", "k", ["size", "mark", "small"]) if one.kind == "segment"]
     assert [(one.column, one.name, one.rows) for one in found] == [
-        *[("size", name, 60) for name in ("0 to 20", "20 to 40", "40 to 60", "60 to 80", "80 to 100")],
+        *[("size", f"{low} to {high}", 60) for low, high in pairwise(("0", "20.0669", "40.1338", "60.2007", "80.2676", "100"))],
         ("mark", "often", 200),
         ("mark", "rare", 40),
         ("mark", "(none)", 60),
@@ -117,15 +119,61 @@ def test_many_values_are_few_segments() -> None:
     """Numbers by bins of equal size, texts by the most frequent; null is a segment too."""
     numbers = segments(pd.Series([*np.arange(100.0), np.nan]))
     assert numbers.value_counts().to_dict() == {
-        **{f"{19.8 * place:g} to {19.8 * (place + 1):g}": 20 for place in range(5)},
+        **{f"{20 * place} to {min(99, 20 * (place + 1))}": 20 for place in range(5)},
         "(none)": 1,
     }
     decimals = segments(pd.Series([*(Decimal(number) / 10 for number in range(100)), None]))
     assert decimals.value_counts().to_dict() == {
-        **{f"{1.98 * place:g} to {1.98 * (place + 1):g}": 20 for place in range(5)},
+        **{f"{2 * place} to {min(9.9, 2 * (place + 1)):g}": 20 for place in range(5)},
         "(none)": 1,
     }
     texts = segments(pd.Series([f"t{number}" for number in range(20) for _ in range(20 - number)]))
     assert texts.nunique() == 11
     assert (texts == "(others)").sum() == sum(range(1, 11))
     assert list(segments(pd.Series([1, 2, None]))) == ["1", "2", "(none)"]
+
+
+@pytest.mark.parametrize("first", [1_234_560, 10**18])
+def test_large_whole_numbers_are_segments_of_their_own(first: int) -> None:
+    """Neither their bins nor their names fall together, though they are one double, or have six digits in common."""
+    few = segments(pd.Series([first, first + 1, first + 1]))
+    assert few.value_counts().to_dict() == {str(first + 1): 2, str(first): 1}
+    many = segments(pd.Series(range(first, first + 100)))
+    assert many.value_counts().to_dict() == {
+        f"{first + 20 * place} to {first + min(99, 20 * (place + 1))}": 20 for place in range(5)
+    }
+
+
+def test_doubles_that_are_nearly_equal_are_segments_of_their_own() -> None:
+    """With as many digits as tell them apart; one without end is a number like another."""
+    assert set(segments(pd.Series([1e7, 1e7 + 1]))) == {"10000000", "10000001"}
+    many = segments(pd.Series(1e7 + np.arange(100.0)))
+    assert sorted(many.value_counts().to_dict().values()) == [20] * 5
+    assert segments(pd.Series([*np.arange(19.0), np.inf])).nunique() == 5
+
+
+def test_a_text_that_reads_as_another_segment_is_told_apart() -> None:
+    """From null, from all others, from nothing."""
+    assert list(segments(pd.Series(["(none)", None, "", "a"]))) == ['"(none)"', "(none)", '""', "a"]
+
+
+def test_what_is_measured_keeps_whole_numbers_whole_and_leaves_the_rest_behind() -> None:
+    """Also beside nulls, which pandas would make doubles: two keys would be one."""
+    ids = [10**18, 10**18 + 1, None]
+    table = pa.table(
+        {
+            "event_id": ["a", "b", "c"],
+            "event_time": [0, 1, 2],
+            "score": [0.5, 0.5, 0.5],
+            "model": ["m"] * 3,
+            "version": [1, 1, 1],
+            "label": [None, 1.0, 0.0],
+            "sha256": ["0" * 64] * 3,
+            "k": pa.array(ids, pa.int64()),
+        }
+    )
+    frame = frame_of(table, ["k"])
+    assert set(frame) == {"event_time", "score", "model", "version", "label", "k"}
+    assert set(segments(frame["k"])) == {str(10**18), str(10**18 + 1), "(none)"}
+    (whole,) = only(performances(frame.assign(label=[1.0, 0.0, 1.0]), "classification", "k"), "matured").values()
+    assert whole.metrics["auc"].blocks == 3

@@ -86,6 +86,7 @@ def test_the_features_of_entities_are_as_of_their_time(num: Service, kind: str, 
     assert "note" not in found.column_names
 
 
+@pytest.mark.slow
 def test_a_row_of_the_same_millisecond_counts_and_one_of_the_next_does_not(num: Service, tmp_path: Path) -> None:
     """Rules 1 and 2 of the windows' contract, for a query that is no event."""
     file = written(tmp_path, "parquet")

@@ -13,6 +13,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
+from features.disk import keep
 from features.job import job_plan
 from features.plan import Plan
 from features.seam import Seam, seam_at
@@ -23,7 +24,7 @@ from infra.local.broker import Broker
 from infra.settings import StreamSettings
 from jobs.stream.backfill import forget, record
 from jobs.stream.beginning import began_empty, first_events
-from jobs.stream.files import keep, sources_file
+from jobs.stream.files import sources_file
 from jobs.stream.topics import Sources, event_time, look
 from tests.support.streams import own_topics
 from tests.support.transactions import write

@@ -67,6 +67,7 @@ def replies(status: str, *stacktraces: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_a_job_whose_tasks_run_has_started() -> None:
     """And it has not ended."""
     with flink(replies("RUNNING")) as rest:
@@ -96,6 +97,7 @@ def test_a_job_that_ended_first_never_ran() -> None:
     assert watch.ended
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", ["CREATED", "RUNNING"])
 def test_what_kafka_refuses_is_not_tried_again(status: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A right or a login that is missing at the start or later ends the job, in one line with the topic."""
@@ -107,6 +109,7 @@ def test_what_kafka_refuses_is_not_tried_again(status: str, monkeypatch: pytest.
             (watch.until_running if status == "CREATED" else watch.until_end)(threading.Event())
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_at_its_start_says_why_in_one_line() -> None:
     """The innermost cause, and nothing of the stack trace."""
     with flink(replies("FAILED", REFUSED)) as rest:
@@ -117,6 +120,7 @@ def test_a_job_that_fails_at_its_start_says_why_in_one_line() -> None:
     assert watch.ended
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_ten_times_in_a_row_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a checkpoint in between it will not recover by itself."""
     monkeypatch.setattr("jobs.stream.watch.WATCH_SECONDS", 0)

@@ -36,6 +36,7 @@ SPLIT = Split(date(2018, 4, 20), days=7, delay_days=7, test_days=7)
 
 
 @pytest.mark.core
+@pytest.mark.slow
 def test_a_trained_model_scores_history(small: Service, tmp_path: Path) -> None:
     """Train, register, load, score: the training days' scores are good, and the manifest says what the model is."""
     registry = Registry(tmp_path)
@@ -54,6 +55,7 @@ def test_a_trained_model_scores_history(small: Service, tmp_path: Path) -> None:
 
 
 @pytest.mark.core
+@pytest.mark.slow
 def test_what_is_measured_depends_on_the_group(small: Service, tmp_path: Path) -> None:
     """Without a group there is no metric of groups and no row is left out; with both options, fewer rows are tested."""
     register = registering(Registry(tmp_path))
@@ -71,6 +73,7 @@ def test_what_is_measured_depends_on_the_group(small: Service, tmp_path: Path) -
 
 
 @pytest.mark.core
+@pytest.mark.slow
 def test_the_settings_reach_the_model(small: Service, tmp_path: Path) -> None:
     """Trees, depth and learning rate each change the model that comes out."""
     register = registering(Registry(tmp_path))
@@ -80,6 +83,7 @@ def test_the_settings_reach_the_model(small: Service, tmp_path: Path) -> None:
 
 
 @pytest.mark.core
+@pytest.mark.slow
 def test_rows_without_a_batch_row_are_counted(small_copy: Path, tmp_path: Path) -> None:
     """Of training in the manifest, beside its rows; of training and test together for the warning."""
     service = load(small_copy).service("fraud")
@@ -98,6 +102,7 @@ def test_rows_without_a_batch_row_are_counted(small_copy: Path, tmp_path: Path) 
 
 
 @pytest.mark.core
+@pytest.mark.slow
 def test_equal_data_give_equal_bytes(small: Service, tmp_path: Path) -> None:
     """Training is repeatable: the same history gives the same sha256."""
     made = [train(small, CONFIG, SPLIT, register=registering(Registry(tmp_path))) for _ in range(2)]
@@ -105,6 +110,7 @@ def test_equal_data_give_equal_bytes(small: Service, tmp_path: Path) -> None:
 
 
 @pytest.mark.core
+@pytest.mark.slow
 def test_days_without_positives_are_refused(small: Service, tmp_path: Path) -> None:
     """There is nothing to learn from rows of one class; the error says how many came."""
     with pytest.raises(SettingError, match="got 0 rows, 0 of them labelled 1, in the training from 2019-01-01 for 7 days"):
@@ -112,6 +118,7 @@ def test_days_without_positives_are_refused(small: Service, tmp_path: Path) -> N
 
 
 @pytest.mark.core
+@pytest.mark.slow
 def test_a_regression_learns_a_number(small: Service, tmp_path: Path) -> None:
     """Its metrics are a regression's, and it is nearer to the labels than their mean is."""
     config = TrainSettings(label="transactions.amount", task="regression", trees=20).config
@@ -130,6 +137,7 @@ def test_a_regression_learns_a_number(small: Service, tmp_path: Path) -> None:
 
 
 @pytest.mark.core
+@pytest.mark.slow
 def test_a_version_is_registered_with_rows_to_replay_it_on(small: Service) -> None:
     """At most 256 of the test rows, from first to last, in the order of the inputs and as float32 holds them; a null is None."""
     config = TrainSettings(label=LABEL, trees=2).config
@@ -145,6 +153,7 @@ def test_a_version_is_registered_with_rows_to_replay_it_on(small: Service) -> No
 
 
 @pytest.mark.core
+@pytest.mark.slow
 @pytest.mark.parametrize("trainer", ["lightgbm", "logistic"])
 def test_a_null_is_scored_as_the_library_scores_it(small: Service, tmp_path: Path, trainer: str) -> None:
     """A version of the registry, loaded as the scorer loads it, has a score for a null: its graph knows what a null is."""

@@ -67,6 +67,7 @@ def client(running: Running) -> Iterator[Client]:
         yield made
 
 
+@pytest.mark.slow
 def test_predictions_on_demand(client: Client) -> None:
     """Of each event, in their order, with its receipt; the model's own error where a row has none."""
     one, two = client.predict("fraud", [event(1, 12.5), {**event(2), "amount": Decimal("7.25")}])
@@ -99,6 +100,7 @@ def test_what_is_wrong_is_said_with_the_requests_id(client: Client, running: Run
         assert denied.value.status == status
 
 
+@pytest.mark.slow
 def test_a_busy_service_is_tried_again_when_it_says() -> None:
     """After 503 with Retry-After and a connection that was closed; the same bytes are sent each time."""
     with scripted(BUSY, Reply(None), Reply(body=encode(DONE))) as (url, seen), Client(url) as client:
@@ -127,6 +129,7 @@ def test_what_something_else_responds_is_an_error_of_the_client(reply: Reply, ki
     assert len(seen) == 3
 
 
+@pytest.mark.slow
 def test_it_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """With what the service said last; with what became of the connection where it said nothing; after a timeout too."""
     again = Reply(429, b'{"detail": "at most 8 requests", "request_id": "r2"}')

@@ -9,7 +9,7 @@ from itertools import islice
 
 import msgspec
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer
 
 from bench.common import polled
 from infra.local.broker import Broker
@@ -17,6 +17,7 @@ from schemas import Prediction, Receipt
 from schemas.codec import encode
 from schemas.places import offsets_of
 from serving.client.kafka import KafkaClient
+from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.stack
 RECEIPT = Receipt(None, "p", "m", 1, "0", {"a": 1}, {}, True, 1, 2, 3)
@@ -63,3 +64,22 @@ def test_predictions_are_read_on_from_any_place(broker: Broker) -> None:
             producer.send(f"predictions.{service}", value, partition=0)
     predict(100, 102)
     assert {one.prediction.event_id for one in islice(client.predictions(service, after=place), 2)} == {100, 101}
+
+
+def test_partitions_that_are_added_are_read_too(broker: Broker) -> None:
+    """From their beginning, by one who follows: what is predicted there came after it began."""
+    service = f"shop-{uuid.uuid4().hex}"
+    topic = f"predictions.{service}"
+    broker.create_topics({topic: 1})
+    follows = KafkaClient(bootstrap_servers=[broker.bootstrap], metadata_max_age_ms=500).predictions(service, start="beginning")
+    with closing(KafkaProducer(bootstrap_servers=[broker.bootstrap], metadata_max_age_ms=500)) as producer:
+        producer.send(topic, encode(Prediction(0, 0, 0.5, RECEIPT)), partition=0).get()
+        assert next(follows).prediction.event_id == 0
+        with closing(KafkaAdminClient(bootstrap_servers=[broker.bootstrap])) as admin:
+            admin.create_partitions({topic: 3})
+        for n in (1, 2):
+            wait_until(lambda n=n: n in producer.partitions_for(topic))
+            producer.send(topic, encode(Prediction(n, n, 0.5, RECEIPT)), partition=n).get()
+        found = list(islice(follows, 2))
+    assert {one.prediction.event_id for one in found} == {1, 2}
+    assert offsets_of(found[-1].place) == {0: 1, 1: 1, 2: 1}

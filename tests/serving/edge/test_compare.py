@@ -92,6 +92,7 @@ def test_what_is_no_outbox_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "there is no file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_devices_outbox_is_equal_to_itself(bundle: Path, lines: list[str], tmp_path: Path) -> None:
     """The runner's own files are read, and its predictions are such as the cloud's."""
     from tests.serving.edge.bundles import bare

@@ -17,7 +17,7 @@ from serving.edge.headrace_edge import on_demand
 from serving.edge.javascript import translated
 from tests.serving.edge.pages import Harness
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.slow]
 
 LIMIT, RATE = 250, 0.25
 
@@ -108,6 +108,17 @@ def what_is_there_once(inputs: Any) -> Any:
     }
 
 
+def of_dicts(inputs: Any) -> Any:
+    """Copies and comprehensions of dicts; a copy is another dict, and of equal keys the last counts."""
+    rows = [("x", inputs["a"][0]), ("y", 1), ("x", inputs["b"][0])]
+    pairs, copy, name = dict(rows), dict(inputs), "x"
+    copy["a"] = [0, 0]
+    made = {name: [one if one != 0 else 7 for one in values] for name, values in inputs.items() if name != "b"}
+    made["size"] = [len(pairs) + len(dict()) + len(inputs["a"])]  # noqa: C408
+    made[name] = [pairs["x"]]
+    return dict(zip(["x", "a", "n"], [made["x"], made["a"], made["size"]], strict=True))
+
+
 def with_the_length_of_a_generator(inputs: Any) -> Any:
     """What raises in Python, here if a is above 0."""
     a, b = inputs["a"][0], inputs["b"][0]
@@ -123,7 +134,14 @@ NUMBER = (
 )
 
 
-TRANSLATED = [arithmetic, functions_of_python, functions_of_math, what_is_there_once, with_the_length_of_a_generator]
+TRANSLATED = [
+    arithmetic,
+    functions_of_python,
+    functions_of_math,
+    of_dicts,
+    what_is_there_once,
+    with_the_length_of_a_generator,
+]
 
 
 @pytest.mark.parametrize("function", TRANSLATED)

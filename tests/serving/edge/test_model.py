@@ -28,6 +28,7 @@ VALUES = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(al
 KINDS: tuple[Kind, ...] = ("float", "double", "int64", "bool", "string")
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(KINDS), st.booleans(), st.lists(VALUES, min_size=1, max_size=3))
 def test_a_model_is_fed_what_the_cloud_feeds_it(kind: Kind, matrix: bool, row: list[Any]) -> None:

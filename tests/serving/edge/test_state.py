@@ -86,6 +86,7 @@ def killing(monkeypatch: pytest.MonkeyPatch, at: int, before: bool) -> Iterator[
         yield at
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [True, False])
 def test_whenever_the_runner_ends_nothing_is_lost_or_doubled(
     found: Bundle, lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool

@@ -76,6 +76,7 @@ def written_of(row: Row, place: int) -> str:
     return "{" + ", ".join(f'"{name}": {value}' for name, value in written if value is not None) + "}"
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(streams(size=25))
 def test_random_streams_are_those_of_the_reference(stream: list[Event]) -> None:
@@ -95,6 +96,7 @@ def test_random_streams_are_those_of_the_reference(stream: list[Event]) -> None:
         assert said[1]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(streams(size=30), st.integers(1, 6), st.integers(1, 3), st.integers(0, 30))
 def test_a_bound_is_kept_and_what_it_costs_is_said(stream: list[Event], rows: int, keys: int, restart: int) -> None:

@@ -82,6 +82,7 @@ def as_texts(values: Any) -> Any:
     return np.array(texts, np.object_).reshape(values.shape)
 
 
+@pytest.mark.slow
 def test_the_server_and_its_models_are_described(client: Any) -> None:
     """Live, ready, metadata and index agree."""
     assert client.is_server_live()
@@ -223,6 +224,7 @@ def test_outputs_that_are_not_there_are_named(client: Any) -> None:
         client.infer("none", inputs(binary=True))
 
 
+@pytest.mark.slow
 def test_the_index_is_what_serves(fraud: Service, models: Path) -> None:
     """After every load and unload: a canary that begins and ends."""
     registry = Registry(models)

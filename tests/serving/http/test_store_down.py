@@ -24,6 +24,7 @@ from tests.support.models import register, stumps
 
 pytestmark = [
     pytest.mark.core,
+    pytest.mark.slow,
     pytest.mark.skipif(shutil.which("redis-server") is None, reason="needs Redis: apt install redis-server"),
 ]
 

@@ -89,6 +89,7 @@ def test_a_scorer_tells_what_it_did(handbook: Setting) -> None:
     assert found["headrace_model_info", "production", service, service, "1"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.core
 def test_a_port_that_is_taken_is_one_line() -> None:
     """Of advice."""

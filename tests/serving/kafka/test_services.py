@@ -48,6 +48,6 @@ def test_services_share_a_process_and_one_that_fails_disturbs_no_other(handbook:
         stop.set()
         thread.join(60)
     assert [str(error) for error in errors] == [
-        f"what serves is what is in production; service '{bare.service}' has no model there; "
-        "train one, and put it there with 'headrace models promote'"
+        f"what serves is what is in production; service '{bare.service}' has no model there; train one with "
+        f"'headrace train {bare.service} --from DATE --promote production', or put one there with 'headrace models promote'"
     ]

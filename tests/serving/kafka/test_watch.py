@@ -22,6 +22,7 @@ from tests.support.waits import wait_until
 pytestmark = pytest.mark.core
 
 
+@pytest.mark.slow
 def test_a_change_that_cannot_be_told_is_told_later(project: Project, tmp_path: Path) -> None:
     """Kafka may be away as a change is taken: there is one message for each all the same, in their order."""
     service = project.service("handbook")

@@ -78,6 +78,7 @@ def test_changes_at_once_each_have_an_entry(root: Path | str) -> None:
     assert registry.aliases("orders") == dict.fromkeys(aliases, 1)
 
 
+@pytest.mark.slow
 def test_processes_at_once_leave_a_whole_registry(root: Path | str) -> None:
     """Two processes register, promote and roll back: every version is whole, and the log is one that is legal."""
     command = [sys.executable, "-c", WRITER, str(root)]

@@ -63,6 +63,7 @@ def test_a_version_that_agrees_passes() -> None:
     assert all(check.passed for check in checks)
 
 
+@pytest.mark.slow
 def test_each_fault_falls_short_of_its_own_check() -> None:
     """Noise, a shift, slowness, errors and worse scores are told apart."""
     random = np.random.default_rng(1)

@@ -60,6 +60,7 @@ def test_a_folder_holds_nothing_half_written(tmp_path: Path) -> None:
     assert open_store(f"file://{tmp_path}/models").paths() == ["a/b", "a/c"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("s3_url")
 def test_a_store_that_overwrites_is_refused_at_the_first_write() -> None:
     """Nothing is written there, and nothing is left of the attempt."""
@@ -96,6 +97,7 @@ def test_a_url_that_nothing_reads_is_refused(url: str, said: str) -> None:
         open_store(url)
 
 
+@pytest.mark.slow
 @pytest.mark.core
 def test_without_the_extra_a_line_says_what_to_install(tmp_path: Path) -> None:
     """The command line needs s3fs for an S3 registry alone."""

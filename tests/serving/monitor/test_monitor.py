@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from typing import Any
 
 import msgspec
@@ -16,7 +18,7 @@ from features.times import DAY_MS
 from schemas import Alarm
 from serving.monitor.metrics import Seen, _Monitored
 from serving.monitor.monitor import MOST_OPEN, Monitor
-from serving.monitor.state import State
+from serving.monitor.state import State, Track
 from tests.serving.monitor.support import DAY, INPUT, ROWS, TRAINED, count, monitor, values
 
 pytestmark = pytest.mark.core
@@ -233,3 +235,52 @@ def test_prometheus_is_told_of_the_newest_window() -> None:
     assert samples["headrace_monitor_psi"][0].value > samples["headrace_monitor_limit"][0].value
     assert families["headrace_monitor_lag"].samples[0].value == 3
     assert {s.labels["what"]: s.value for s in families["headrace_monitor_events"].samples}["counted"] == 2 * ROWS
+
+
+def test_a_column_that_few_receipts_carry_is_not_judged() -> None:
+    """A scorer of an older Headrace wrote the others of the window: ten values say nothing, however far from training."""
+    one = monitor()
+    for day in range(2):
+        times = DAY + day * DAY_MS + np.arange(ROWS, dtype=np.int64)
+        one.count("shop", 1, times[:-10], {SCORE: values(day)[:-10] / 10})
+        one.count("shop", 1, times[-10:], {INPUT: values(day, 5.0)[-10:], SCORE: values(day)[-10:] / 10})
+    assert one.advance(DAY + 2 * DAY_MS) == []
+    assert [[finding.input for finding in verdict.findings] for verdict in one.state.versions["shop/1"].closed] == [[SCORE]] * 2
+
+
+def test_prometheus_is_told_of_an_open_alarm_whose_input_the_newest_window_lacks() -> None:
+    """An alert on it would be over, while the alarm is open."""
+    one = monitor()
+    for day in range(2):
+        count(one, day, values(day, 0.5))
+    one.count("shop", 1, np.full(ROWS, DAY + 2 * DAY_MS), {SCORE: values(2) / 10})
+    one.advance(DAY + 3 * DAY_MS)
+    families = {family.name: family for family in _Monitored(lambda: Seen(one.state, {})).collect()}
+    assert [(s.labels["input"], s.value) for s in families["headrace_monitor_alarm"].samples] == [(SCORE, 1), (INPUT, 1)]
+    assert [s.labels["input"] for s in families["headrace_monitor_psi"].samples] == [SCORE]
+
+
+def test_prometheus_may_look_while_inputs_are_added() -> None:
+    """On a thread of its own; a look that fails is a gap in every graph."""
+    one, stop = monitor(), threading.Event()
+    count(one, 0, values(0))
+    one.advance(DAY + DAY_MS)
+    tracks = one.state.versions["shop/1"].tracks
+    tracks.update({str(number): Track() for number in range(50_000)})
+
+    def change() -> None:
+        while not stop.is_set():
+            if tracks.pop("more", None) is None:
+                tracks["more"] = Track()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    changing = threading.Thread(target=change)
+    changing.start()
+    try:
+        for _ in range(20):
+            _Monitored(lambda: Seen(one.state, {})).collect()
+    finally:
+        stop.set()
+        changing.join()
+        sys.setswitchinterval(interval)

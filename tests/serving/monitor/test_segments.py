@@ -138,6 +138,7 @@ def test_a_segment_that_is_silent_keeps_its_alarm_while_its_windows_are_kept_and
     assert [(day, state) for day, state, _ in told(5)] == [(1, "open"), (1, "open")]
 
 
+@pytest.mark.slow
 def test_a_month_of_stationary_days_has_no_alarm() -> None:
     """With all segments."""
     assert alarms(None, days=30) == []

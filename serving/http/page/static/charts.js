@@ -6,9 +6,9 @@ const EDGE = { left: 48, right: 8, top: 8, bottom: 20 };
 
 /**
  * Lines over time. `series` is [{name, points: [[ms, value or null], …], kind}] of one unit; a null is a gap. `kind` is a colour of the page:
- * blue, violet, teal, good, warn, bad. Lines also differ by their dashes.
+ * blue, violet, teal, good, warn, bad. Lines also differ by their dashes. `width` is how wide it is shown, so that its text keeps its size.
  */
-export function lines(series, { label, unit = "", height = 140, width = 520 } = {}) {
+export function lines(series, { label, unit = "", height = 140, width }) {
   const points = series.flatMap((one) => one.points.filter(([, value]) => value !== null));
   const times = points.map(([ms]) => ms);
   const [start, end] = times.length ? [Math.min(...times), Math.max(...times)] : [0, 1];
@@ -21,7 +21,7 @@ export function lines(series, { label, unit = "", height = 140, width = 520 } = 
   ]);
   const drawn = series.map((one, index) => svg("path", { d: path(one.points, x, y), class: `line ${one.kind}`, "stroke-dasharray": ["none", "5 3", "2 2"][index % 3] }));
   const said = series.map((one) => `${one.name}: ${last(one.points, unit)}`).join("; ");
-  return svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${label}. ${said}` },
+  return svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${label}. ${said}`, class: "plot" },
     grid, drawn,
     svg("text", { x: EDGE.left, y: height - 5 }, times.length ? moment(start).slice(11) : ""),
     svg("text", { x: width - EDGE.right, y: height - 5, "text-anchor": "end" }, times.length ? moment(end).slice(11) : ""));

@@ -23,17 +23,17 @@ function filled(made, properties, children) {
 }
 
 /**
- * A table. `columns` are names, or {name, number: true}; `rows` are arrays of cells, each text or a node.
+ * A table. `columns` are names, or {name, number: true}, or {name, long: true} of sentences; `rows` are arrays of cells, each text or a node.
  * On a narrow screen it scrolls by itself, and not the page.
  */
 export function table(caption, columns, rows) {
   const known = columns.map((one) => (typeof one === "string" ? { name: one } : one));
-  const kind = (index) => (known[index].number ? { class: "number" } : {});
+  const kind = ({ number, long }) => ({ class: number ? "number" : long ? "long" : null });
   return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
     el("table", {},
       el("caption", { class: "hidden" }, caption),
-      el("thead", {}, el("tr", {}, known.map((one, index) => el("th", { scope: "col", ...kind(index) }, one.name)))),
-      el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell, index) => el("td", kind(index), cell)))))));
+      el("thead", {}, el("tr", {}, known.map((one) => el("th", { scope: "col", ...kind(one) }, one.name)))),
+      el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell, index) => el("td", kind(known[index]), cell)))))));
 }
 
 /** Milliseconds since 1970 as UTC, to the second: `2018-08-08 12:00:01`. */
@@ -70,7 +70,7 @@ export function span(ms) {
 /** A mark with a word and a sign, so that its colour alone says nothing: kind is good, bad, warn or quiet. */
 export function mark(kind, text) {
   const signs = { good: "●", bad: "▲", warn: "◆", quiet: "○" };
-  return el("span", { class: `mark ${kind}` }, el("span", { "aria-hidden": "true" }, `${signs[kind]} `), text);
+  return el("span", { class: `mark ${kind}` }, el("span", { "aria-hidden": "true" }, `${signs[kind]}\u00a0`), text);
 }
 
 /** Some figures, each with what it is: [[name, value], …]. */

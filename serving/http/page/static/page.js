@@ -3,6 +3,7 @@
 import { el, moment } from "./dom.js";
 import { NoReplyError, RefusedError, request } from "./requests.js";
 import { closed } from "./dialog.js";
+import { again } from "./focus.js";
 
 // In the order in which they are shown.
 const PANELS = [
@@ -18,9 +19,9 @@ const PANELS = [
   "performance",
   "challengers",
   "audit",
+  "cost",
   "batch",
   "letters",
-  "cost",
 ];
 
 const main = document.getElementById("panels");
@@ -107,14 +108,14 @@ class Frame {
 
 /** What a person did in an element that is drawn anew: where the focus was, what was scrolled, what was opened; gives what restores it. */
 function kept(element) {
-  const focused = element.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  const focused = element.contains(document.activeElement) ? again(element, document.activeElement) : null;
   const scrolled = [...element.querySelectorAll(".scroll")].map((one) => [one.scrollLeft, one.scrollTop]);
   const opened = [...element.querySelectorAll("details[open][data-key]")].map((one) => one.dataset.key);
   const keyed = (key) => element.querySelector(`[data-key="${CSS.escape(key)}"]`);
   return () => {
     [...element.querySelectorAll(".scroll")].forEach((one, index) => scrolled[index] && one.scrollTo(...scrolled[index]));
     for (const key of opened) keyed(key)?.setAttribute("open", "");
-    if (focused) keyed(focused)?.focus({ preventScroll: true });
+    focused?.()?.focus({ preventScroll: true });
   };
 }
 

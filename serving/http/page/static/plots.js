@@ -71,8 +71,8 @@ export function sparkline(values, level, label) {
   return svg("svg", { viewBox: "0 0 160 28", role: "img", "aria-label": label, class: "spark" }, across, svg("path", { class: "line", d: path(values.map((value, place) => [place, value]), x, y) }), dot);
 }
 
-/** The index of windows against its limit: a bar for each window, filled where it drifted. `windows` are {start, psi, limit, drifted}. */
-export function indices(windows, label, said, width) {
+/** The index of windows against its limit: a bar for each window, filled where it drifted. `windows` are {start, psi, limit, drifted}, `named` says which one is. */
+export function indices(windows, label, said, width, named) {
   const most = Math.max(...windows.flatMap((one) => [one.psi, one.limit ?? 0]), 1e-9);
   const y = scale(0, most, 80, 8);
   const step = (width - 50) / Math.max(1, windows.length);
@@ -84,7 +84,13 @@ export function indices(windows, label, said, width) {
       one.limit === null ? null : svg("line", { class: "limit", x1: x, x2: x + step, y1: y(one.limit), y2: y(one.limit) }),
     ];
   });
-  return picture(width, 90, label, lines, bars);
+  const every = Math.ceil(80 / step) || 1; // their texts would lie over one another
+  const names = windows.map((one, place) => {
+    if (place % every) return null;
+    const x = 46 + place * step;
+    return x + 75 > width ? text(width, 94, named(one), { "text-anchor": "end" }) : text(x, 94, named(one));
+  });
+  return picture(width, 100, label, lines, bars, names);
 }
 
 /**

@@ -23,6 +23,7 @@ from serving.http.page.alarms import alarms
 from serving.http.page.sources import Sources
 from serving.models.registry import Registry
 from serving.monitor.monitor import Monitor
+from serving.monitor.state import Track
 from tests.serving.http.page.kafka import plan_of, prediction, write
 from tests.serving.http.page.support import PHONE, Opened, fits, page_of
 from tests.serving.http.page.watched import DAY, KIND, PRICE, count_day, drifted, monitor_of, saved, watched_model
@@ -45,6 +46,7 @@ def alarm_of(monitor: Monitor, name: str) -> Alarm:
     return next(alarm for alarm in monitor.state.alarms if alarm.input == name)
 
 
+@pytest.mark.slow
 @core
 def test_what_has_changed_and_its_windows(monitor: Monitor, sources: Sources, open_page: Callable[..., Opened]) -> None:
     """The furthest beyond its limit is open to be read, the others are opened by keyboard, and stay open."""
@@ -75,6 +77,28 @@ def test_what_has_changed_and_its_windows(monitor: Monitor, sources: Sources, op
         expect(details.first).not_to_have_attribute("open", "")
 
 
+@pytest.mark.slow
+@core
+def test_the_windows_of_a_segment_are_those_in_which_it_drifted(
+    monitor: Monitor, sources: Sources, tmp_path: Path, open_page: Callable[..., Opened]
+) -> None:
+    """No others are kept, and the picture says so; each picture says of which days it is."""
+    version = monitor.state.versions["orders/1"]
+    segment, alarm = f"{KIND} is game", alarm_of(monitor, PRICE)
+    key = f"{PRICE} where {segment}"
+    version.tracks = {key: Track([], msgspec.structs.replace(alarm, id=key, segment=segment))}
+    for verdict in version.closed[-2:]:
+        of_segment = [msgspec.structs.replace(one, segment=segment) for one in verdict.findings if one.input == PRICE]
+        verdict.segments.extend(of_segment)
+    saved(monitor, tmp_path)
+    with page_of(sources) as running:
+        details = open_page(running.address).panel("alarms").locator("details")
+        expect(details).to_contain_text("Its index in each window in which it drifted")
+        expect(details).to_contain_text("of segments no others are kept")
+        expect(details.get_by_role("img", name="in 2 windows in which it drifted")).to_contain_text("2024-10-072024-10-08")
+        expect(details.locator(".keys").first).to_have_text("driftedthe line is the limit")
+
+
 @core
 def test_no_alarm_is_good_news(registry: Registry, sources: Sources, tmp_path: Path, open_page: Callable[..., Opened]) -> None:
     """It says how much was looked at."""
@@ -88,6 +112,7 @@ def test_no_alarm_is_good_news(registry: Registry, sources: Sources, tmp_path: P
         expect(open_page(running.address).panel("alarms")).to_contain_text("no alarm is open: 3 windows of 3 inputs were judged")
 
 
+@pytest.mark.slow
 @core
 def test_without_a_monitor_and_with_a_broken_one(
     registry: Registry, sources: Sources, tmp_path: Path, open_page: Callable[..., Opened]
@@ -115,6 +140,7 @@ def test_the_cells_that_moved_most_are_those_that_gained(monitor: Monitor) -> No
     assert moved_cells(same) == []
 
 
+@pytest.mark.slow
 @core
 def test_events_without_kafka_and_of_an_alarm_that_is_over(
     monitor: Monitor, away: Sources, sources: Sources, open_page: Callable[..., Opened]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from jobs.audit.comparison import CAUSES, Compared, Comparison
 from jobs.audit.report import report
 from schemas import LateRow, Origin
 from schemas.topics import LATE_ROWS
+from serving.http.page.audit import LOOKED_AT, AuditPanel, Differences
 from serving.http.page.sources import Sources
 from tests.serving.http.page.kafka import NOON, plan_of, write
 from tests.serving.http.page.support import PHONE, Opened, fits, page_of
@@ -29,6 +31,7 @@ def found(unexplained: int) -> Audit:
     return Audit("orders", "0" * 64, NOON, NOON + 1000, 1000, 2, 0, 0, 4, 0, Comparison(998, 2, [1, 2], features))
 
 
+@pytest.mark.slow
 @pytest.mark.core
 def test_what_the_audit_left_is_shown_by_cause(away: Sources, tmp_path: Path, open_page: Callable[..., Opened]) -> None:
     """A difference without a cause is a defect, with its example; a newer report replaces the older one; a broken one is said."""
@@ -73,3 +76,29 @@ def test_late_rows_are_counted_by_view(on_kafka: Sources, open_page: Callable[..
         for text in ("recent", "3", "6", "9", "2 s", "1 min"):
             expect(panel.locator("tbody tr")).to_contain_text(text)
         expect(panel.locator(".notice code")).to_have_text(f"headrace audit {plan.service}")
+
+
+@pytest.mark.core
+def test_nothing_is_called_good_that_was_not_looked_at(
+    sources: Sources, tmp_path: Path, open_page: Callable[..., Opened]
+) -> None:
+    """An audit that compared no event; late rows of which only the newest of all services were read."""
+    nothing = msgspec.structs.replace(report(found(0), NOON), compared=0, stages=[])
+    data = {"report": msgspec.to_builtins(nothing), "late": [], "late_down": "", "is_all": False}
+    with page_of(sources) as running:
+        opened = open_page(running.address, "/nowhere")
+        opened.tab.route("**/v1/page/audit?**", lambda route: route.fulfill(json={"data": data}))
+        opened.tab.goto(f"http://{running.address}/")
+        panel = opened.panel("audit")
+        expect(panel).to_contain_text("no event was compared")
+        expect(panel).to_contain_text("none among the newest late rows of all services")
+        expect(panel.locator(".mark.good")).to_have_count(0)
+
+
+@pytest.mark.core
+def test_none_of_the_newest_late_rows_is_no_reason_to_say_that_none_was_late(away: Sources) -> None:
+    """Others of the service may be older."""
+    of = [SimpleNamespace(value=b"none", timestamp=NOON)] * LOOKED_AT
+    shown = AuditPanel()
+    shown._tail = SimpleNamespace(newest=lambda topic, most: iter(of), is_whole=True)  # type: ignore[assignment]
+    assert shown(away, "orders") == Differences(None, [], "", is_all=False)

@@ -21,7 +21,7 @@ from tests.serving.http.page.support import PHONE, Opened, fits, page_of
 from tests.serving.http.page.watched import DAY, KIND, PRICE, ROWS, count_day, drifted, monitor_of, saved, watched_model
 from tests.serving.http.support import Running
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from kafka import TopicPartition
 from kafka.errors import KafkaTimeoutError
@@ -16,6 +17,7 @@ from features.errors import StackError
 from infra.local.broker import Broker
 from schemas.topics import DEAD_LETTERS
 from serving.http.page import letters, tail
+from serving.http.page.panel import Empty
 from serving.http.page.sources import Sources
 from serving.http.tokens import parse
 from tests.serving.http.page.kafka import NOON, dead_letter, plan_of, write, write_letter
@@ -239,6 +241,7 @@ def test_the_newest_records_come_once_each_however_many_blocks_they_are(on_kafka
     looked.close()
 
 
+@pytest.mark.slow
 @pytest.mark.core
 def test_what_is_chosen_is_published_once_also_where_the_panel_is_drawn_anew(
     away: Sources, open_page: Callable[..., Opened]
@@ -272,6 +275,7 @@ def test_what_is_chosen_is_published_once_also_where_the_panel_is_drawn_anew(
         assert len(held) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.core
 def test_what_is_no_replay_is_refused(away: Sources) -> None:
     """One line says what one is; where Kafka is away, that."""
@@ -284,8 +288,22 @@ def test_what_is_no_replay_is_refused(away: Sources) -> None:
         assert (down.status, down.json["detail"].partition(" (")[0]) == (503, "Kafka does not reply")
 
 
+@pytest.mark.slow
 @pytest.mark.core
 def test_it_says_when_kafka_is_away(away: Sources, open_page: Callable[..., Opened]) -> None:
     """Which source, and since when."""
     with page_of(away) as running:
         expect(open_page(running.address).panel("letters", "down").locator("> .notice")).to_contain_text("Kafka is down since 20")
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(("others", "in_time", "said"), [(299, True, "could be used"), (300, True, "older"), (2, False, "older")])
+def test_none_among_the_newest_of_all_services_is_not_none(away: Sources, others: int, in_time: bool, said: str) -> None:
+    """Where the look did not go back to the first, older ones may be the service's."""
+    value = msgspec.json.encode(dead_letter("another", 0, 0, b"x"))
+    of = [SimpleNamespace(partition=0, offset=place, timestamp=place, value=value) for place in range(others)]
+    shown = letters.LettersPanel()
+    shown._tail = SimpleNamespace(newest=lambda topic, most: iter(of), is_whole=in_time)  # type: ignore[assignment]
+    found = shown(away, "orders")
+    assert isinstance(found, Empty)
+    assert said in found.say

@@ -7,19 +7,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import msgspec
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from features.errors import StackError
 from serving.http.page import page as whole
+from serving.http.page.feed import Seen
 from serving.http.page.panel import Panel
 from serving.http.page.sources import Sources
 from serving.http.tokens import parse
 from tests.serving.http.page.support import PHONE, Opened, fits, page_of
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.slow]
 TOKENS = parse("a-token-that-reads-0 read;a-token-that-predicts predict", "tests")
 
 
@@ -274,3 +277,80 @@ def test_a_panel_that_cannot_be_drawn_or_loaded_takes_no_other_with_it(
         expect(opened.panel("models", "refused")).to_contain_text("this panel cannot be drawn")
         expect(opened.panel("cost", "refused")).to_contain_text("this panel cannot be loaded")
         opened.panel("flow", "empty")
+
+
+def test_what_is_drawn_anew_keeps_the_focus(sources: Sources, open_page: Callable[..., Opened]) -> None:
+    """Also on what has no name of its own: a table that is scrolled by arrow keys."""
+    count = iter(range(10_000))
+
+    def feed(route: Route) -> None:
+        number = next(count)
+        shown = [msgspec.to_builtins(Seen(0, place, f"e{place}", 0, 0.5, "orders", number, True, 0, 40)) for place in (2, 1)]
+        route.fulfill(json={"data": {"predictions": shown}})
+
+    with page_of(sources) as running:
+        opened = open_page(running.address, "/nowhere")
+        opened.tab.route("**/v1/page/feed?**", feed)
+        opened.tab.goto(f"http://{running.address}/")
+        panel = opened.panel("feed")
+        for place in (panel.locator(".scroll"), panel.locator("tbody button").last):
+            place.focus()
+            before = panel.locator("tbody").inner_text()
+            expect(panel.locator("tbody")).not_to_have_text(before, use_inner_text=True)
+            expect(place).to_be_focused()
+
+
+def test_a_dialog_gives_the_focus_back_also_where_its_panel_was_drawn_anew(
+    sources: Sources, open_page: Callable[..., Opened]
+) -> None:
+    """To what opened it; to its panel, where that is gone."""
+    first, count = [1], iter(range(10_000))
+
+    def feed(route: Route) -> None:
+        shown = [msgspec.to_builtins(Seen(0, first[0] + one, "e", 0, 0.5, "orders", next(count), True, 0, 40)) for one in (1, 0)]
+        route.fulfill(json={"data": {"predictions": shown}})
+
+    with page_of(sources) as running:
+        opened = open_page(running.address, "/nowhere")
+        tab = opened.tab
+        tab.route("**/v1/page/feed?**", feed)
+        tab.route("**/v1/page/feed/receipt?**", lambda route: route.fulfill(json={"empty": {"say": "gone"}}))
+        tab.goto(f"http://{running.address}/")
+        panel = opened.panel("feed")
+        buttons = panel.locator("tbody button")
+        for newest, expected in ((1, buttons.last), (8, panel.locator(".scroll"))):
+            buttons.last.focus()
+            tab.keyboard.press("Enter")
+            expect(tab.get_by_role("dialog")).to_contain_text("gone")
+            first[0] = newest
+            with tab.expect_response("**/v1/page/feed?**"):
+                opened.poll()
+            expect(buttons.last).to_have_attribute("data-key", f"0:{newest}")
+            tab.keyboard.press("Escape")
+            expect(tab.get_by_role("dialog")).to_have_count(0)
+            expect(expected).to_be_focused()
+
+
+def test_text_of_pictures_is_as_large_on_a_phone(sources: Sources, open_page: Callable[..., Opened]) -> None:
+    """A picture is drawn as wide as it is shown: 11 pixels are 11 pixels."""
+
+    def replied(data: Any, route: Route) -> None:
+        route.fulfill(json={"data": data})
+
+    hops = [{"name": "arrived_to_featured", "events": 1, "p50_ms": 1.0, "p99_ms": 2.0}]
+    flow = {"over_seconds": 2.0, "events_per_second": 1.0, "scored": 1, "lag": 0, "stream_lag": {}, "monitor_lag": 0}
+    points = [{"at": 1000 * at, "events_per_second": 1.0, "p99_ms": 2.0} for at in range(3)]
+    change = {"at": 1000, "seq": 1, "action": "promote", "environment": "production", "model": "orders", "version": 1}
+    change |= {"share": None, "before": None, "who": "ann", "why": "it is better", "forced": False}
+    replies = {
+        "flow": flow | {"hops": hops, "points": points, "silent": []},
+        "timeline": {"changes": [change], "alarms": [], "alarms_down": ""},
+    }
+    with page_of(sources) as running:
+        opened = open_page(running.address, "/nowhere", viewport=PHONE)
+        for name, data in replies.items():
+            opened.tab.route(f"**/v1/page/{name}?**", partial(replied, data))
+        opened.tab.goto(f"http://{running.address}/")
+        for name in replies:
+            of_text = opened.panel(name).locator("svg text").first
+            assert of_text.evaluate("one => one.getScreenCTM().a") == pytest.approx(1, abs=0.05)

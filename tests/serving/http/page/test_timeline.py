@@ -62,7 +62,7 @@ def test_alarms_open_and_close_beside_what_was_put_in_service(
         b"none",
         alarm("another"),
         alarm(service, "closed", 2 * HOUR),
-        alarm(service, at=HOUR, name="score"),
+        msgspec.structs.replace(alarm(service, at=HOUR, name="score"), segment="recent__last_kind is game"),
     ]
     write(on_kafka, ALARMS.name, values)
     found = TimelinePanel()(on_kafka, service)
@@ -80,12 +80,14 @@ def test_alarms_open_and_close_beside_what_was_put_in_service(
         )
         expect(panel.locator("tbody tr").last).to_contain_text("closed 2018-08-08 14:00:00, after 2 h")
         expect(panel.locator("svg rect")).to_have_count(2)
+        expect(panel.locator("svg text").filter(has_text="score where")).to_have_text("score where recent__last_kind is game")
         expect(panel.locator("svg[role=img]")).to_have_attribute(
             "aria-label", re.compile("^0 changes and 2 alarms from 2018-08-08 12:00:00 to ")
         )
         assert fits(opened.tab)
 
 
+@pytest.mark.slow
 @pytest.mark.core
 def test_changes_are_said_in_words_and_kafka_away_leaves_them(
     away: Sources, registry: Registry, open_page: Callable[..., Opened]
@@ -99,15 +101,19 @@ def test_changes_are_said_in_words_and_kafka_away_leaves_them(
         Change(action="alias", model="orders", version=3, alias="staging"),
         Change(action="promote", model="orders", version=2, forced=True),
         Change(action="rollback", model="orders"),
+        *(Change(action=one, model="orders", version=1) for one in ("decline", "postpone", "fail")),
     ):
         registry.change("orders", change)
     with page_of(away) as running:
         panel = open_page(running.address).panel("timeline")
         rows = panel.locator("tbody tr")
-        expect(rows).to_have_count(5)
+        expect(rows).to_have_count(8)
         for number, said in enumerate(
             (
-                "rollback",
+                "▲ faila retrain failed; orders v1 stays",
+                "○ postponea retrain was not begun; orders v1 stays",
+                "○ declinea newer model was not taken; orders v1 stays",
+                "● rollback",
                 "promote, forced",
                 "staging is orders v3",
                 "orders v2 is the canary, for 5.0 % of the keys",
@@ -115,9 +121,13 @@ def test_changes_are_said_in_words_and_kafka_away_leaves_them(
             )
         ):
             expect(rows.nth(number)).to_contain_text(said)
+        assert "null" not in panel.inner_text()
+        expect(panel.locator(".stone.good")).to_have_count(3)
+        expect(panel.locator(".stone.quiet")).to_have_count(2)
         expect(panel).to_contain_text("alarms are not known: Kafka does not reply")
 
 
+@pytest.mark.slow
 @pytest.mark.core
 def test_nothing_yet_and_a_broken_log(
     sources: Sources, registry: Registry, tmp_path: Path, open_page: Callable[..., Opened]

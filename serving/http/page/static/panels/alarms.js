@@ -36,17 +36,18 @@ export function draw(element, data, { service }) {
 
 function pictures({ alarm, windows }, service, width) {
   const length = alarm.window_end - alarm.window_start;
+  const of = alarm.segment ? `${alarm.input} where ${alarm.segment}` : alarm.input;
   return [
     el("p", {}, `${alarm.text}. Found `, time(alarm.raised_at), "."),
-    el("h3", {}, "Its index in each window, and its limit"),
-    indices(windows, `The index of ${alarm.input} in ${windows.length} windows: ${index(windows.at(-1)?.psi)} in the newest`,
-      (one) => `${start(one.start, length)}: PSI ${index(one.psi)}, ${one.limit === null ? "no limit" : `limit ${index(one.limit)}`}${one.drifted ? ", drifted" : ""}`, width),
-    el("p", { class: "keys" }, key("found", "not drifted"), key("drifted", "drifted"), `from ${start(windows[0]?.start ?? alarm.since, length)} on; the line is the limit`),
+    el("h3", {}, alarm.segment ? "Its index in each window in which it drifted, and its limit: of segments no others are kept" : "Its index in each window, and its limit"),
+    indices(windows, `The index of ${of} in ${windows.length} windows${alarm.segment ? " in which it drifted" : ""}: ${index(windows.at(-1)?.psi)} in the newest`,
+      (one) => `${start(one.start, length)}: PSI ${index(one.psi)}, ${one.limit === null ? "no limit" : `limit ${index(one.limit)}`}${one.drifted ? ", drifted" : ""}`, width, (one) => start(one.start, length)),
+    el("p", { class: "keys" }, alarm.segment ? null : key("found", "not drifted"), key("drifted", "drifted"), "the line is the limit"),
     el("h3", {}, `Training and the window from ${start(alarm.window_start, length)}`),
     histograms(alarm.cells, [{ name: "training", kind: "trained", counts: alarm.trained }, { name: "predictions", kind: "found", counts: alarm.found }],
-      `${alarm.input}: training beside ${number(alarm.rows)} predictions`, width),
+      `${of}: training beside ${number(alarm.rows)} predictions`, width),
     el("p", { class: "keys" }, key("trained", `training, ${start(alarm.trained_from, length)} to ${start(alarm.trained_until, length)}`), key("found", `${number(alarm.rows)} predictions`)),
-    el("p", {}, el("button", { type: "button", "data-key": `events ${alarm.id}`, onclick: () => detail("alarms", "events", { service, id: alarm.id }, `Events behind the alarm of ${alarm.input}`, (body, found) => events(body, found, service)) }, "Events behind it")),
+    el("p", {}, el("button", { type: "button", "data-key": `events ${alarm.id}`, onclick: () => detail("alarms", "events", { service, id: alarm.id }, `Events behind the alarm of ${of}`, (body, found) => events(body, found, service)) }, "Events behind it")),
   ];
 }
 

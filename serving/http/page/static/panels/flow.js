@@ -1,5 +1,6 @@
 import { lines } from "../charts.js";
 import { el, figures, mark, number, span, table } from "../dom.js";
+import { widthIn } from "../plots.js";
 
 export const id = "flow";
 export const title = "Throughput, lag and latency";
@@ -24,9 +25,9 @@ export function draw(element, data) {
       ["predictions since the start", number(data.scored)],
     ]),
     el("h3", {}, "Events a second"),
-    lines([{ name: "events a second", points: data.points.map((one) => [one.at, one.events_per_second]), kind: "blue" }], { label: "Events a second", height: 110 }),
-    el("h3", {}, "From Kafka to the prediction, p99 in ms"),
-    lines([{ name: "p99", points: data.points.map((one) => [one.at, one.p99_ms]), kind: "violet" }], { label: "p99 from an event on Kafka to its prediction", unit: "ms", height: 110 }),
+    lines([{ name: "events a second", points: data.points.map((one) => [one.at, one.events_per_second]), kind: "blue" }], { label: "Events a second", height: 110, width: widthIn(element) }),
+    el("h3", {}, "From Kafka to the prediction, ms: the p99 of both hops, added"),
+    lines([{ name: "p99", points: data.points.map((one) => [one.at, one.p99_ms]), kind: "violet" }], { label: "From an event on Kafka to its prediction, the p99 of both hops added", unit: "ms", height: 110, width: widthIn(element) }),
     el("h3", {}, `By hop, ${late}`),
     table("Latency by hop", ["hop", { name: "events", number: true }, { name: "p50", number: true }, { name: "p99", number: true }], hops),
     ...Object.entries(data.stream_lag).map(([topic, lag]) => el("p", { class: "hint" }, `${topic}: ${number(lag)} events were not read at the last checkpoint`)),
