@@ -134,7 +134,7 @@ class OnDemand(msgspec.Struct, frozen=True):
     outputs: tuple[str, ...]
     """The function's own names of its outputs; the feature is ``<view>__<output>``."""
     source_sha256: str
-    """Of the function's source text, so that the digest moves when the code does."""
+    """Of the function's text and of what it reads (`features.definitions.functions`), so that the digest moves when they do."""
 
 
 class BatchView(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import textwrap
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,6 +12,7 @@ import msgspec
 from features.definitions import rules
 from features.definitions.aggregations import check
 from features.definitions.declared import Declared, listed
+from features.definitions.functions import written
 from features.errors import DefinitionError
 from features.plan import BatchView, OnDemand, Source, Stage, WindowFeature
 
@@ -82,7 +82,7 @@ def on_demand(view: Any, spine: Source) -> OnDemand:
     twice = [name for name in seen if seen.count(name) > 1]
     if twice:
         raise DefinitionError(f"{where}: what its function is given has names that differ; got '{twice[0]}' twice; rename one")
-    text = textwrap.dedent(inspect.getsource(view.feature_transformation.udf))
+    text = written(view.feature_transformation.udf, where)
     return OnDemand(
         view=view.name,
         event_inputs=tuple(event_inputs),
