@@ -12,7 +12,6 @@ from bench.drift_detectors import streaming
 from bench.drift_others import Case, Stream
 from features.times import DAY_MS
 
-pytestmark = pytest.mark.core
 HALF = DAY_MS // 2
 TIMES = np.arange(0, 30 * DAY_MS, HALF)
 STREAM = Stream(np.zeros((10, 2)), TIMES, np.zeros((len(TIMES), 2)))

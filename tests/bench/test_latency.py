@@ -11,8 +11,6 @@ import pytest
 
 from bench.latency import Track, _send_and_read
 
-pytestmark = pytest.mark.core
-
 
 class Both:
     """A sender and a consumer in one: each poll gives an event, and notes whether the collector is on."""

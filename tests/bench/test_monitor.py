@@ -12,8 +12,6 @@ from infra.monitor_settings import MonitorSettings
 from serving.monitor.monitor import Monitor
 from serving.monitor.state import State
 
-pytestmark = pytest.mark.core
-
 
 @pytest.mark.slow
 def test_a_monitor_counts_and_judges_against_noise() -> None:

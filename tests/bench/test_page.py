@@ -12,7 +12,7 @@ from tests.serving.http.page.conftest import registry, sources  # noqa: F401 - f
 from tests.serving.http.page.support import page_of
 from tests.serving.kafka.support import wait_until
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def test_a_browser_asks_for_every_panel_and_has_what_it_knows_confirmed(

@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 
 from bench.streaming import learnt_and_scored
-
-pytestmark = pytest.mark.core
 
 
 class Recorder:

@@ -20,8 +20,6 @@ from features.sql.duckdb import features_sql, windows_sql
 from tests.contract.reference import Event, vectors
 from tests.support.strategies import COLUMNS, NUMBERS, PLAN, STEP, same, stage, streams, together
 
-pytestmark = pytest.mark.core
-
 AT_ONCE = 100
 ARROW = {"int64": pa.int64(), "timestamp": pa.int64(), "string": pa.string(), "float64": pa.float64(), "bool": pa.bool_()}
 CENTS = pa.decimal128(12, 2)

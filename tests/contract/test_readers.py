@@ -21,8 +21,6 @@ from serving.http.event_rules import Event, EventRules
 from tests.contract.harness import decoded
 from tests.support.hostile_records import COLUMNS, DEFINITIONS, VALUES, by_chance, event
 
-pytestmark = pytest.mark.core
-
 TIMES = (
     *("2024-05-01T08:00:00.Z", "2024-05-01T08:00:00.123456789Z", "2024-05-01T08:00:00.1234567890Z", "2024-05-01T24:00:00Z"),
     *("2024-05-01T08:00:60Z", "2024-05-01T08:00:00+18:00:00", "2024-05-01T08:00:00+18:01", "2024-05-01T08:00:00-18"),

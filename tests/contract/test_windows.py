@@ -32,7 +32,6 @@ EACH = pytest.mark.parametrize(
 ARROW = {"int64": pa.int64(), "timestamp": pa.int64(), "string": pa.string(), "float64": pa.float64(), "bool": pa.bool_()}
 
 
-@pytest.mark.core
 @EACH
 def test_reference(case: Case) -> None:
     """The reference gives what the file says, so that the file says what the contract does."""
@@ -43,7 +42,6 @@ def test_reference(case: Case) -> None:
     check(case, "history", named(case, dict(zip(queries(case), found, strict=True))))
 
 
-@pytest.mark.core
 @EACH
 def test_duckdb(case: Case) -> None:
     """DuckDB's one statement gives what the file says."""

@@ -27,7 +27,6 @@ def tutorial() -> ModuleType:
 
 
 @pytest.mark.slow
-@pytest.mark.core
 def test_what_is_stored_and_what_is_predicted_on_demand(tutorial: ModuleType, tmp_path: Path) -> None:
     """Neither needs Kafka."""
     fraud = project_with_rows(tmp_path / "fraud").service("fraud")
@@ -42,7 +41,6 @@ def test_what_is_stored_and_what_is_predicted_on_demand(tutorial: ModuleType, tm
     assert found.receipt.inputs["transaction_amount__amount"] == 236.5
 
 
-@pytest.mark.core
 def test_whose_prediction_is_waited_for_is_named(tutorial: ModuleType) -> None:
     """Where several services predict an event, one that is not named is refused."""
     event, client = tutorial.new_event(), create_autospec(Client, instance=True)

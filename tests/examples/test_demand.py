@@ -25,7 +25,7 @@ from jobs.training.train import train
 from serving.models.registry import Registry
 from tests.support.demand import demand_project, program
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 SIZE = {"stations": 8, "days": 16}
 FIRST, LAST = date(2026, 2, 9), date(2026, 2, 17)

@@ -13,11 +13,7 @@ from bench.common import EXAMPLE
 from tests.support.data import fraud_project
 from tests.support.demand import demand_project
 
-pytestmark = [
-    pytest.mark.core,
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning")]
 
 
 def projects(folder: Path) -> list[tuple[Path, str, date, date]]:

@@ -16,8 +16,6 @@ from typer.testing import CliRunner
 
 from bench.common import simulation as example
 
-pytestmark = pytest.mark.core
-
 SMALL = {"customers": 50, "terminals": 100, "days": 30}
 simulation = example()
 

@@ -10,8 +10,6 @@ from features.changes import changes
 from features.definitions.load import Project, load
 from tests.features.test_plan import CHANGES, FRAUD, changed
 
-pytestmark = pytest.mark.core
-
 SAID = {
     "one more window": "added input customer_spend__count_60d",
     "the order of windows": "the inputs are in another order",

@@ -10,8 +10,6 @@ from prometheus_client import CollectorRegistry
 from features.errors import StackError
 from features.exposition import exposed
 
-pytestmark = pytest.mark.core
-
 
 def test_a_port_that_cannot_be_had_is_one_line() -> None:
     """One that is taken, and one beyond the last, which the second scorer of a service may be given."""

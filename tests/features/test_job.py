@@ -9,8 +9,6 @@ from features.errors import DefinitionError
 from features.job import job_plan, job_plans
 from features.plan import Column, ColumnType, Mode, Plan, Source, Stage, WindowFeature
 
-pytestmark = pytest.mark.core
-
 MINUTE = 60_000
 COLUMNS = tuple(Column(name, ColumnType("int64")) for name in ("id", "at", "card", "shop", "amount"))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 
 from features.outcomes import OutcomesPlan, outcomes_plan
 from features.plan import Column, ColumnType, Plan, Source
@@ -11,8 +10,6 @@ from features.sql.flink.options import job_group
 from features.sql.flink.outcomes import outcomes_sql
 from features.sql.flink.sinks import NO_ROW
 from tests.support.options import options
-
-pytestmark = pytest.mark.core
 
 HOUR = 3_600_000
 INT, TEXT = ColumnType("int64"), ColumnType("string")

@@ -18,8 +18,6 @@ from features.sql.duckdb import features_sql
 from features.sql.flink import job_sql
 from tests.support.options import options
 
-pytestmark = pytest.mark.core
-
 FRAUD = Path(__file__).parents[2] / "examples" / "fraud"
 CHANGES = {
     "a window": ("DAYS = (1, 7, 30)", "DAYS = (1, 7, 31)"),

@@ -9,7 +9,6 @@ import pytest
 
 from features.signals import signals_to, stopped_by_signals
 
-pytestmark = pytest.mark.core
 BOTH = (signal.SIGTERM, signal.SIGINT)
 
 

@@ -25,8 +25,6 @@ from features.times import (
     utc_ms,
 )
 
-pytestmark = pytest.mark.core
-
 
 def test_the_examples_of_the_docstrings_hold() -> None:
     """What the documentation of the module shows is what it gives."""

@@ -48,7 +48,6 @@ def test_a_shadow_has_its_topic_on_the_kafka_of_the_settings(broker: Broker, tmp
         assert consumer.partitions_for_topic(predictions(named.service, "staging").name) == {0, 1, 2}
 
 
-@pytest.mark.core
 def test_without_kafka_the_log_has_the_change(tmp_path: Path) -> None:
     """`headrace up` makes the topic then."""
     project = num_project(tmp_path / "num")

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.core
-
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "infra" / "grafana"
 METRIC = re.compile(r"\bheadrace_[a-z_]+")

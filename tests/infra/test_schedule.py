@@ -14,7 +14,6 @@ import yaml
 
 from infra import schedule
 
-pytestmark = pytest.mark.core
 ODD = 'a "shop" of 100 % $HOME'
 """A folder's name that each program would read otherwise, were it not quoted."""
 

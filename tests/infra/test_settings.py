@@ -22,8 +22,6 @@ from infra.settings import (
     write_settings,
 )
 
-pytestmark = pytest.mark.core
-
 EXAMPLE = Path(__file__).parents[2] / "examples" / "fraud"
 
 

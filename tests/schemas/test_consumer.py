@@ -13,8 +13,6 @@ from kafka.record import MemoryRecords, MemoryRecordsBuilder
 import schemas.kafka.consumer
 from tests.support.headers import NoText
 
-pytestmark = pytest.mark.core
-
 ROOT = Path(__file__).parents[2]
 
 

@@ -6,8 +6,6 @@ import pytest
 
 from schemas.places import offsets_of, place_text
 
-pytestmark = pytest.mark.core
-
 
 def test_a_place_is_the_text_of_its_offsets() -> None:
     """Up to the largest that are taken, in any order of the partitions."""

@@ -31,8 +31,6 @@ from schemas.codec import (
 from schemas.dead_letter import REASONS
 from schemas.deployment import Placed
 
-pytestmark = pytest.mark.core
-
 ROOT = Path(__file__).parents[2]
 ORIGIN = Origin("transactions", 3, 2**40)
 VECTOR = FeatureVector("a-7", 1, "0123456789ab", ORIGIN, 2, False, {"text": "é", "flag": True, "none": None}, {"v__sum": 1e-9})

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from schemas import DeadLetter, Origin, topics
 from schemas.codec import encode
-
-pytestmark = pytest.mark.core
 
 
 def test_a_service_has_its_own_topics() -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from kafka.record.default_records import DefaultRecordBatchBuilder
 
 from schemas import trace
-
-pytestmark = pytest.mark.core
 
 
 def test_only_the_named_headers_go_on() -> None:

@@ -19,8 +19,6 @@ from features.definitions.load import load
 from features.errors import DefinitionError
 from features.plan import Plan
 
-pytestmark = pytest.mark.core
-
 PRELUDE = """
 from datetime import timedelta
 

@@ -10,8 +10,6 @@ from features.definitions.load import load
 from features.errors import DefinitionError
 from tests.features.definitions.test_definitions import PRELUDE, RULE_CAME_ADVICE
 
-pytestmark = pytest.mark.core
-
 WHOLE = """
 from feast.batch_feature_view import BatchFeatureView
 from feast.feature_logging import LoggingConfig

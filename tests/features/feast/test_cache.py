@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from features.feast.cache import Cached, Kept
 from features.feast.keys import Key
 from features.feast.online import Row
 from features.plan import BatchView
-
-pytestmark = pytest.mark.core
 
 VIEW = BatchView("v", ("k",), ("x",), "s", "", "", "day")
 

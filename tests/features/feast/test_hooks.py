@@ -18,7 +18,7 @@ import pytest
 from tests.support.children import child
 from tests.support.shop import definitions, shop_project
 
-pytestmark = [pytest.mark.core, pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning")]
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning")
 COMMANDS = """
 import sys
 from feast.cli.cli import cli

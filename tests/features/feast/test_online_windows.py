@@ -21,7 +21,7 @@ from features.service import Service
 from tests.support.online_shop import REDIS, SQLITE, make_shop
 from tests.support.redis import redis_server
 
-pytestmark = [pytest.mark.core, pytest.mark.slow, pytest.mark.xdist_group("online")]
+pytestmark = pytest.mark.slow
 FRESH = "features.feast.online_stores.Fresh{}OnlineStore"
 HOUR = 3_600_000
 NOW = int(time.time() * 1000)

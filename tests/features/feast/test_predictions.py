@@ -19,7 +19,6 @@ from schemas import StoredPrediction
 from tests.support.online_shop import REDIS, SQLITE, make_shop
 from tests.support.redis import redis_server
 
-pytestmark = [pytest.mark.core, pytest.mark.xdist_group("online")]
 NOON = 1_700_000_000_000
 KEY = (2**63 - 1, "a / b, é", -1)
 """An account, a shop and a product."""

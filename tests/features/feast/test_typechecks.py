@@ -13,8 +13,6 @@ import pytest
 
 from features.feast.typechecks import FITS
 
-pytestmark = pytest.mark.core
-
 CHECKED = """
 import json, sys
 from types import CodeType

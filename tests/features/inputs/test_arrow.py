@@ -16,8 +16,6 @@ from features.inputs.arrow import floats, from_list, table_matrix, to_list
 from features.inputs.matrix import matrix
 from features.plan import Column, ColumnType, OnDemand, Plan, Source, Stage, WindowFeature
 
-pytestmark = pytest.mark.core
-
 NAMES = ("a", "b", "e", "f", "g", "h", "note")
 PLAN = Plan(
     service="s",

@@ -6,14 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from features.inputs.bins import CATEGORIES, NULL, ZERO, Bins, number_bins, text_bins
 from features.inputs.matrix import matrix
-
-pytestmark = pytest.mark.core
 
 NUMBERS = st.lists(st.one_of(st.none(), st.integers(-5, 5), st.floats(width=64)), max_size=60)
 TEXTS = st.lists(st.one_of(st.none(), st.sampled_from("abcdef")), max_size=60)

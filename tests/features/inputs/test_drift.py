@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from features.inputs.bins import number_bins
 from features.inputs.drift import PROBABILITIES, Limit, critical, discoveries, jensen_shannon, p_value, psi
 
-pytestmark = pytest.mark.core
-
 COUNTS = st.lists(st.integers(0, 1000), min_size=4, max_size=4).filter(any)
 QUANTILES = st.lists(st.floats(0, 2), min_size=9, max_size=9).map(sorted).map(tuple)
 

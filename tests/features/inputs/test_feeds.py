@@ -16,8 +16,6 @@ from features.inputs.feeds import feeds
 from features.inputs.signature import Kind, Tensor
 from tests.support.orders import PLAN
 
-pytestmark = pytest.mark.core
-
 HALF, COUNT, WEB, REGION = "derived__half", "recent__count", "recent__last_web", "profile__region"
 
 

@@ -39,8 +39,6 @@ from serving.predict.message import UnscorableError
 from serving.predict.vector import Vectors, needed_by
 from tests.contract.reference import Event, vectors
 
-pytestmark = pytest.mark.core
-
 DEFINITIONS = """
 
 customer_recent = StreamFeatureView(

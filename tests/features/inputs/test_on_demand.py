@@ -14,8 +14,6 @@ from features.errors import DefinitionError
 from features.inputs.on_demand import call
 from features.plan import OnDemand
 
-pytestmark = pytest.mark.core
-
 VIEW = OnDemand("derived", ("price",), (("mean", "shops__mean"),), ("x",), "0")
 
 

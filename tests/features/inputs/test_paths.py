@@ -35,8 +35,6 @@ from serving.predict.vector import Vectors
 from tests.serving.http.support import serving
 from tests.support.models import stumps
 
-pytestmark = pytest.mark.core
-
 DEFINITIONS = '''
 from datetime import timedelta
 

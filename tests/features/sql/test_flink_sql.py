@@ -17,8 +17,6 @@ from features.sql.flink.options import History
 from tests.features.sql import golden
 from tests.support.options import options
 
-pytestmark = pytest.mark.core
-
 MINUTE = 60_000
 MODES: tuple[Mode, ...] = ("arrival", "event_time")
 COLUMNS = (

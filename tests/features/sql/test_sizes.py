@@ -12,8 +12,6 @@ from schemas import FeatureVector, Origin, topics
 from schemas.codec import encode
 from tests.support.options import options
 
-pytestmark = pytest.mark.core
-
 TOPIC = "t" * 249
 LEAST = -(2**63)
 COLUMNS = (

@@ -15,8 +15,6 @@ from infra.cli import run
 from infra.cli.batch_rows import noting_days, tell_of_no_push
 from jobs.ingest.publish import Event
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def project(small_copy: Path) -> Path:

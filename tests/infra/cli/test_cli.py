@@ -17,8 +17,6 @@ from infra.cli.app import app
 from schemas import LateRow, Origin
 from schemas.codec import encode
 
-pytestmark = pytest.mark.core
-
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "fraud"
 COMMANDS = {

@@ -11,8 +11,6 @@ from infra.cli.docs_settings import settings_reference
 from infra.settings import KafkaSettings, RunSettings, ScorerSettings, Section, Settings, StreamSettings
 from infra.train_settings import RetrainSettings, TrainSettings
 
-pytestmark = pytest.mark.core
-
 DOCS = Path(__file__).parents[3] / "docs"
 
 

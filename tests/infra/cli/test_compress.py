@@ -26,7 +26,7 @@ from tests.support.models import stumps
 from tests.support.networks import mlp
 from tests.support.num import T, num_project
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 DAYS = ("--delay", "1", "--test-days", "2")
 FIRST = T // DAY_MS * DAY_MS

@@ -8,8 +8,6 @@ import pytest
 
 from infra.cli import run
 
-pytestmark = pytest.mark.core
-
 
 @pytest.mark.parametrize(
     ("options", "said"),

@@ -9,7 +9,7 @@ import pytest
 
 from infra.cli import run
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 DAYS = ("--from", "2018-04-05", "--until", "2018-05-14", "--ages", "0,4")
 

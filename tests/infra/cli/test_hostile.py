@@ -27,7 +27,7 @@ from tests.support.hostile_files import Place
 from tests.support.models import stumps
 from tests.support.num import num_project
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 Run = Callable[..., tuple[int, str]]
 

@@ -16,8 +16,6 @@ from jobs.history.files import connect
 from tests.support.commands import good
 from tests.support.num import DEFINITIONS, num_project
 
-pytestmark = pytest.mark.core
-
 CTRL_C = "__import__('os').kill(__import__('os').getpid(), __import__('signal').SIGINT)"
 
 

@@ -13,8 +13,6 @@ from infra.local.processes import Processes
 from serving.models.registry import Registry
 from tests.support.num import T, num_project
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:

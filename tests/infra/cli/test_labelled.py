@@ -24,8 +24,6 @@ from jobs.training.assess import assess, rows_tested
 from jobs.training.split import Split
 from tests.support.num import num_project
 
-pytestmark = pytest.mark.core
-
 
 @pytest.mark.slow
 def test_a_model_of_ones_own_starts_from_the_file(small: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

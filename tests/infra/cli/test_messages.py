@@ -17,8 +17,6 @@ from schemas import DeadLetter, FeatureVector, LateRow, Origin, Prediction
 from schemas.prediction import Receipt
 from tests.support.hostile_files import BINARY, LATIN_1
 
-pytestmark = pytest.mark.core
-
 ORIGIN = Origin("num", 0, 1)
 KINDS: dict[str, tuple[type, Any]] = {
     "features.num": (

@@ -62,7 +62,6 @@ def said(capsys: pytest.CaptureFixture[str]) -> Said:
     return said
 
 
-@pytest.mark.core
 @pytest.mark.usefixtures("project")
 def test_a_version_goes_to_production_and_back(said: Said) -> None:
     """Each command says what is in service now, and before; the log tells it all, with who and why."""
@@ -92,7 +91,6 @@ def test_a_version_goes_to_production_and_back(said: Said) -> None:
     assert all("@" in entry["who"] for entry in entries)
 
 
-@pytest.mark.core
 @pytest.mark.usefixtures("project")
 def test_a_version_that_was_not_tried_is_not_promoted(capsys: pytest.CaptureFixture[str], said: Said) -> None:
     """The gate says what falls short and what to do; the exit code is 1, and nothing is changed."""
@@ -106,7 +104,6 @@ def test_a_version_that_was_not_tried_is_not_promoted(capsys: pytest.CaptureFixt
     assert said("log", "--json") == before
 
 
-@pytest.mark.core
 @pytest.mark.usefixtures("project")
 def test_the_log_is_a_line_for_each_change(said: Said) -> None:
     """From what to what."""
@@ -128,7 +125,6 @@ def test_the_log_is_a_line_for_each_change(said: Said) -> None:
     assert "got 'nowhere'; it has num" in said("log", "nowhere", code=2)
 
 
-@pytest.mark.core
 @pytest.mark.usefixtures("project")
 def test_what_is_in_service_is_not_removed(said: Said) -> None:
     """Nor is what is not there; what is forced has a reason."""
@@ -143,7 +139,6 @@ def test_what_is_in_service_is_not_removed(said: Said) -> None:
     assert "it has 1, 3" in said("show", "num", "--version", "2", code=2)
 
 
-@pytest.mark.core
 def test_the_list_has_what_scorers_report(project: Path, said: Said) -> None:
     """State, events/s and p99 of each environment; why a version failed; what nobody has reported is shown as such."""
     registry = Registry(project / "models")
@@ -170,7 +165,6 @@ def test_the_list_has_what_scorers_report(project: Path, said: Said) -> None:
     assert said("list").count("silent") == 2
 
 
-@pytest.mark.core
 def test_the_log_has_the_offsets_at_which_scorers_took_a_change(project: Path, said: Said) -> None:
     """Also long after: what a scorer first says of a change is kept."""
     registry, now = Registry(project / "models"), 1
@@ -187,7 +181,6 @@ def test_the_log_has_the_offsets_at_which_scorers_took_a_change(project: Path, s
     assert "0 failed: no input 'x'; 0 from 0@30" in said("log", "num")
 
 
-@pytest.mark.core
 @pytest.mark.usefixtures("project")
 def test_a_version_is_shown_with_its_deployments(said: Said) -> None:
     """Those that put it in service, and those that took it out."""
@@ -201,7 +194,6 @@ def test_a_version_is_shown_with_its_deployments(said: Said) -> None:
     assert "production, staging" in said("show", "num", "--version", "3").splitlines()[0]
 
 
-@pytest.mark.core
 @pytest.mark.usefixtures("project")
 def test_two_versions_are_compared_by_metrics_inputs_and_scores(said: Said) -> None:
     """With a histogram of how far their scores are apart; a version agrees with itself."""
@@ -217,7 +209,6 @@ def test_two_versions_are_compared_by_metrics_inputs_and_scores(said: Said) -> N
     assert "no version 9" in said("diff", "num", "1", "9", code=2)
 
 
-@pytest.mark.core
 def test_a_row_that_one_version_does_not_hold_has_no_difference(project: Path, said: Said) -> None:
     """An int64 input takes no null: such a golden row of the other version is left out, and the rest is compared."""
     from features.definitions.load import load

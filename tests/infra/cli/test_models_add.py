@@ -17,7 +17,6 @@ from infra.cli import run
 from serving.models.registry import Registry
 from tests.support.num import num_project
 
-pytestmark = pytest.mark.core
 COLUMNS = ["totals__sum_v", "totals__count_id", "totals__sum_n", "totals__max_d"]
 
 

@@ -19,7 +19,7 @@ from jobs.training.train import train
 from serving.models.registry import Registry
 from tests.support.num import num_project
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 AMOUNT = "transaction_amount__amount"
 

@@ -36,7 +36,7 @@ from serving.monitor.state import State
 from serving.predict.lineup import no_rows
 from tests.support.streamed import streamed
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 AMOUNT = "transaction_amount__amount"
 LONG = "l" * 2 * LONGEST

@@ -16,7 +16,7 @@ from schemas.codec import encode
 from schemas.outcomes_report import OutcomesReport
 from tests.support.num import num_project
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ from serving.monitor.state import State, write_state
 from tests.infra.cli.test_outcomes import project
 
 __all__ = ["project"]
-pytestmark = pytest.mark.core
 
 
 def sources(project: Path) -> Sources:

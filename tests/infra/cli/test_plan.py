@@ -9,8 +9,6 @@ import pytest
 
 from infra.cli import run
 
-pytestmark = pytest.mark.core
-
 EXAMPLE = Path(__file__).parents[3] / "examples" / "fraud"
 TERMINALS = (("max", ""), ("last_2", "_1"), ("last_2", "_2"), ("count", ""))
 LISTS = """

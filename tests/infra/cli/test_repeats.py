@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import pytest
-
 from infra.cli.messages import without_repeats
-
-pytestmark = pytest.mark.core
 
 
 class Record(NamedTuple):

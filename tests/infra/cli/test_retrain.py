@@ -31,7 +31,7 @@ from serving.models.registry import Registry
 from tests.support.models import register, stumps
 from tests.support.num import num_project
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 DAYS = ("--days", "1", "--delay", "1", "--test-days", "1")
 Retrain = Callable[..., str]

@@ -15,8 +15,6 @@ from serving.client import Client, ExpiredError, NotFoundError
 from tests.serving.http.support import serving
 from tests.support.num import T, num_project
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

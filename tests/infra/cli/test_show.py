@@ -9,8 +9,6 @@ from rich.console import Console
 from infra.cli import explain, show
 from tests.jobs.audit.test_pictures import explained
 
-pytestmark = pytest.mark.core
-
 EVIL = "[/bold] [red]a\x1b[31mb\x9b2Jc\r\nerror: forged"
 
 

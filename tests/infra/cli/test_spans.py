@@ -14,8 +14,6 @@ from infra.cli.options import span, span_text
 from tests.support.commands import COMMANDS, good
 from tests.support.num import num_project
 
-pytestmark = pytest.mark.core
-
 SPANNED = [words for words, one in COMMANDS.items() if {"--from", "--to"} <= {name for p in one.params for name in p.opts}]
 
 

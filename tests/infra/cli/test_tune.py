@@ -16,7 +16,7 @@ from serving.models.registry import Registry
 from serving.models.tuned import read_tuned, this_machine
 from tests.support.num import num_project
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 WON = Execution(binding=True)
 BETTER = Measured("IO binding", WON, {1: 8e-6, 256: 8e-5}, {1: Ratio(0.8, 0.7, 0.9), 256: Ratio(1.0, 0.9, 1.1)})

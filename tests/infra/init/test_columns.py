@@ -9,8 +9,6 @@ import pytest
 
 from infra.init.columns import of_json
 
-pytestmark = pytest.mark.core
-
 MS = 1714550400000
 
 

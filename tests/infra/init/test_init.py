@@ -63,7 +63,6 @@ def schema(plan: Plan) -> dict[str, str]:
     return {column.name: str(column.type) for column in plan.spine_source.columns}
 
 
-@pytest.mark.core
 def test_the_sample_is_a_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`plan` accepts it; its settings name a label and the days of a run; its folder may have a space."""
     told = init(capsys, tmp_path / "my shop")
@@ -78,7 +77,6 @@ def test_the_sample_is_a_project(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert sum(1 for _ in (tmp_path / "my shop" / "data" / "new_orders.jsonl").open()) > 100
 
 
-@pytest.mark.core
 def test_a_file_is_its_schema_and_its_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Types of Parquet as they are; time, id and key are guessed, and marked; the label is left out of the events."""
     file = tmp_path / "readings.parquet"
@@ -106,7 +104,6 @@ def test_a_file_is_its_schema_and_its_history(tmp_path: Path, capsys: pytest.Cap
     assert load_settings(tmp_path / "p").train["readings"].label == "readings_labels.broken"
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("unit", ["ns", "us", "ms"])
 @pytest.mark.parametrize("zone", ["UTC", None])
 def test_the_days_of_a_file_are_those_of_its_times(
@@ -127,7 +124,6 @@ def test_the_days_of_a_file_are_those_of_its_times(
     assert told.splitlines()[-1].endswith("headrace plan, say in headrace.toml what a model learns (docs/own-stream.md)")
 
 
-@pytest.mark.core
 def test_truth_values_of_pandas_are_a_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In a CSV it writes them with a capital, as the reader of files takes them."""
     file = tmp_path / "readings.csv"
@@ -137,7 +133,6 @@ def test_truth_values_of_pandas_are_a_label(tmp_path: Path, capsys: pytest.Captu
     assert "broken boolean" in (tmp_path / "p" / "definitions.py").read_text()
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 def test_texts_say_their_types_by_their_values(suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """CSV and JSON lines: money is exact where its name says so."""
@@ -153,7 +148,6 @@ def test_texts_say_their_types_by_their_values(suffix: str, tmp_path: Path, caps
     assert "guessed: is" not in (tmp_path / "p" / "definitions.py").read_text()
 
 
-@pytest.mark.core
 def test_a_csv_of_a_spreadsheet_has_its_first_column(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Excel's begins with a byte order mark, which is no part of a name."""
     file = tmp_path / "readings.csv"
@@ -162,7 +156,6 @@ def test_a_csv_of_a_spreadsheet_has_its_first_column(tmp_path: Path, capsys: pyt
     assert plan_of(tmp_path / "p").spine_source.event_id == "reading_id"
 
 
-@pytest.mark.core
 def test_ids_of_64_bits_without_a_sign_are_longs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As history reads them."""
     file = tmp_path / "readings.parquet"
@@ -172,7 +165,6 @@ def test_ids_of_64_bits_without_a_sign_are_longs(tmp_path: Path, capsys: pytest.
     assert plan_of(tmp_path / "p").spine_source.event_id == "reading_id"
 
 
-@pytest.mark.core
 @pytest.mark.parametrize(
     ("at", "message"),
     [
@@ -195,7 +187,6 @@ def csv(events: list[dict[str, Any]]) -> list[str]:
     return [",".join(events[0]), *(",".join(json.dumps(value).strip('"') for value in event.values()) for event in events)]
 
 
-@pytest.mark.core
 def test_what_stands_in_a_file_is_never_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A field's name may be anything; definitions.py is run as Python."""
     evil = 'x"\nraise SystemExit(3)\n"""'
@@ -207,7 +198,6 @@ def test_what_stands_in_a_file_is_never_run(tmp_path: Path, capsys: pytest.Captu
     assert "sensor" in schema(plan_of(tmp_path / "p"))
 
 
-@pytest.mark.core
 def test_only_an_empty_folder_is_begun_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is overwritten: one line names what is there."""
     (tmp_path / "notes.txt").write_text("mine")
@@ -218,7 +208,6 @@ def test_only_an_empty_folder_is_begun_in(tmp_path: Path, capsys: pytest.Capture
     assert [entry.name for entry in tmp_path.iterdir()] == ["notes.txt"]
 
 
-@pytest.mark.core
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
@@ -242,7 +231,6 @@ def test_what_cannot_be_proposed_is_one_line(
     assert not (tmp_path / "p").exists()
 
 
-@pytest.mark.core
 def test_a_file_that_no_command_could_read_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A CSV with a column without a name, as pandas writes its index, and one that is not there."""
     file = tmp_path / "readings.csv"

@@ -11,8 +11,6 @@ from kafka.errors import KafkaTimeoutError, RequestTimedOutError, SaslAuthentica
 from features.errors import SettingError
 from infra.kafka.reach import connected
 
-pytestmark = pytest.mark.core
-
 
 def test_a_refusal_is_told_although_later_attempts_ran_out_of_time() -> None:
     """As on a busy machine, where kafka-python's last attempt has 50 ms left: its log, in that order, is all that there is."""

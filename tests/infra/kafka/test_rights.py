@@ -19,7 +19,6 @@ def test_without_acls_everyone_may(broker: Broker) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.core
 def test_a_broker_that_does_not_reply_is_one_line() -> None:
     """And its reason is what the connection ended with, not that time is over."""
     with pytest.raises(StackError, match=r"^Kafka at 127\.0\.0\.1:1 did not reply; KafkaConnectionError: .*ECONNREFUSED; see"):

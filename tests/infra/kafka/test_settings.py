@@ -11,8 +11,6 @@ from features.errors import SettingError
 from infra.kafka.settings import KafkaSettings
 from infra.settings import load_settings, read_settings, secrets, write_settings
 
-pytestmark = pytest.mark.core
-
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"
 KEY = "-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----\n"
 SCRAM = {"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512", "sasl_username": 'o"\\scar'}

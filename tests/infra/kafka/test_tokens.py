@@ -12,7 +12,7 @@ from kafka.errors import SaslAuthenticationFailedError
 from infra.kafka.tokens import ClientCredentials
 from tests.support.tokens import LIFE_SECONDS, Tokens
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

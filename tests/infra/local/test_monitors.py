@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from infra.local.stack.record import Stack, process_names, stop_order, surplus
 from infra.settings import Settings
-
-pytestmark = pytest.mark.core
 
 STACK = Stack("127.0.0.1:9092", ("a", "b"), (("a", "b"),))
 MONITORS = ["monitor-a", "monitor-b"]

@@ -10,7 +10,7 @@ from features.errors import SettingError
 from infra.local import onnxruntime_web
 from tests.serving.edge.pages import npm
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def write_npm(folder: Path, text: str) -> None:

@@ -7,8 +7,6 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.core
-
 PROGRAM = """
 import os
 import sys

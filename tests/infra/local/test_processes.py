@@ -19,8 +19,6 @@ from features.errors import StackError
 from features.signals import signals_to
 from infra.local.processes import Processes
 
-pytestmark = pytest.mark.core
-
 SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 PARENT = (
     sys.executable,

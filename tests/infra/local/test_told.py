@@ -29,7 +29,6 @@ def _set(light: Light, text: str) -> None:
     (light.folder / "headrace.toml").write_text(text)
 
 
-@pytest.mark.core
 def test_a_process_reads_its_own_sections() -> None:
     """And not what is of its topics, of the broker, or of whether it runs."""
     settings = _settings(train={"a": {"label": "s.c"}, "b": {"label": "s.d"}})
@@ -41,7 +40,6 @@ def test_a_process_reads_its_own_sections() -> None:
     assert told("kafka", settings).keys() == {"kafka.jvm_options"}
 
 
-@pytest.mark.core
 def test_what_processes_read_are_settings() -> None:
     """A key that is renamed would never be seen to differ."""
     known = without_secrets(_settings(train={"a": {"label": "s.c"}}))
@@ -52,7 +50,6 @@ def test_what_processes_read_are_settings() -> None:
             found = found[part]
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("section", ["scorer", "monitor", "outcomes"])
 def test_two_services_cannot_have_one_port(section: str) -> None:
     """Which of the processes, by which key, and what to do."""
@@ -67,7 +64,6 @@ def test_two_services_cannot_have_one_port(section: str) -> None:
     check_ports(TWO, _settings(train=labels, **{section: {**runs, "metrics_port": 0}}))
 
 
-@pytest.mark.core
 def test_ports_of_several_scorers_are_taken_too() -> None:
     """The second scorer's is the one after the first's, which may be another section's, or none at all."""
     one = Stack("127.0.0.1:9092", ("a",), (("a",),))

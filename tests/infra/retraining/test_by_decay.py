@@ -18,7 +18,7 @@ from schemas import Prediction, Receipt
 from schemas.codec import encode
 from tests.infra.retraining.support import Look, entries
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def predictions_of(project: Path, score: Callable[[int], float]) -> Path:

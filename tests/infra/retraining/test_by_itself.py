@@ -20,7 +20,7 @@ from serving.monitor.state import State, Track, Version, write_state
 from tests.infra.retraining.support import DAYS, Look, entries, registry_at
 from tests.support.waits import wait_until
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 SECONDS = 240
 """A process that loads all libraries and trains, on a machine that does other things."""

@@ -25,7 +25,7 @@ from jobs.training.trainers import random_forest, takes_start, trainers
 from serving.models.manifest import read_onnx
 from serving.models.registry import Registry
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 SPLIT, NEWER = Split(date(2018, 4, 17), 7, 7, 7), Split(date(2018, 4, 24), 7, 7, 7)
 Retrain = Callable[..., str]

@@ -17,8 +17,6 @@ from jobs.stream.backfill import history_folder, history_of
 from jobs.stream.files import state_folder
 from tests.support.orders import PLAN
 
-pytestmark = pytest.mark.core
-
 UNTIL_MS = 1_700_000_000_000
 
 

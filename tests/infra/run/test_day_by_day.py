@@ -19,7 +19,7 @@ from infra.run.day_by_day import DayByDay
 from jobs.history.batch_views import materialize, push_online
 from jobs.ingest.publish import Event
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 HOUR = 3_600_000
 

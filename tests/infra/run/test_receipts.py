@@ -51,7 +51,6 @@ def test_the_newest_predictions_are_read(broker: Broker) -> None:
     assert newest(client, "no-such-predictions") == []
 
 
-@pytest.mark.core
 def test_what_they_lack_is_one_line(plan: Plan) -> None:
     """Rows that are missing or of the future, and rows of more than two days, with the command that brings new ones."""
     receipts = [(1, None, "missing"), (2, None, "missing"), (3, -1, "too_new"), (4, 1, None), (5, 3, None), (6, 34.5, None)]

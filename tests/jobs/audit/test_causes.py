@@ -16,8 +16,6 @@ from jobs.audit.comparison import Comparison
 from jobs.audit.ledger import Ledger, Missed, Place
 from jobs.audit.served import Served
 
-pytestmark = pytest.mark.core
-
 AT = 2_000
 PLACE = Place("labels", "risk", (7,))
 RISK, MEAN, LAST, RATIO, PROFILE = "risk__n", "risk__mean", "risk__last", "derived__ratio", "profile__mean"

@@ -13,8 +13,6 @@ from jobs.audit.compare import compare
 from jobs.audit.ledger import Ledger, Place, ledger_of
 from schemas import FeatureVector, LateRow, Origin
 
-pytestmark = pytest.mark.core
-
 
 def _source(name: str, kind: str) -> Source:
     columns = (

@@ -20,7 +20,7 @@ from jobs.audit.rows import Row
 from jobs.audit.words import batch_sentence
 from schemas import Origin, Prediction, Receipt
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 EVIL = "</td><script>document.title='run'</script>$x_1$&"

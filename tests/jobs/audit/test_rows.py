@@ -12,8 +12,6 @@ from features.service import Service
 from jobs.audit.rows import History
 from tests.support.files import NOW, source_of
 
-pytestmark = pytest.mark.core
-
 HOUR = 3_600_000
 SOURCE = source_of("id long, at timestamp, k string, v double", "num")
 STAGE = Stage("num", ("k",), (WindowFeature("totals__sum", "sum", "v", HOUR),))

@@ -17,8 +17,6 @@ from schemas import Origin, Prediction
 from schemas import Receipt as Told
 from schemas.codec import encode
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Iterator[Spool]:

@@ -11,7 +11,7 @@ from jobs.compress.candidate import Candidate
 from jobs.compress.choose import Measured, Rule, front, recommend
 from jobs.training.bootstrap import Interval
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 RULE = Rule("average_precision", 0.01, 1)
 ORIGINAL = Measured("original", "", Candidate(b""), 1000, 1, {1: 1.0}, {"average_precision": 0.5, "mae": 5.0}, 0.0)

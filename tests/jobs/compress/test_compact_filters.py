@@ -16,7 +16,7 @@ from jobs.compress.network import Network, multiply_adds
 from tests.jobs.compress.networks import exported, learnt, scores, trained_cnn, trained_mlp
 from tests.support.networks import graph_of
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def of_rank(rank: int) -> Candidate:

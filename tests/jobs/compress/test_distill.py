@@ -21,7 +21,6 @@ from jobs.training.fitted import onnx_scores
 from jobs.training.trainers import lightgbm, linear, logistic, random_forest, xgboost
 
 pytestmark = [
-    pytest.mark.core,
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:Stochastic Optimizer"),  # a small network on few rows stops where it stops
 ]

@@ -13,7 +13,7 @@ from jobs.compress import judging
 from jobs.training.bootstrap import bootstrap
 from jobs.training.metrics import measure, precision_at
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 CLASSES = TrainSettings(label="a.b").config
 GROUPED = TrainSettings(label="a.b", group="k", group_top=3).config

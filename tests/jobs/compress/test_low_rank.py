@@ -17,7 +17,7 @@ from jobs.compress.methods.low_rank import compress, rank_of
 from jobs.compress.network import Network, multiply_adds
 from tests.jobs.compress.networks import exported, forest, learnt, of_scikit, scores, trained_mlp
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1), st.floats(0.05, 1))

@@ -18,7 +18,7 @@ from jobs.compress import measure
 from jobs.compress.resident import growth
 from tests.support.networks import INPUTS, inputs, mlp
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 MLP = mlp()
 

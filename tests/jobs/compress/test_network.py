@@ -12,7 +12,7 @@ from jobs.compress.methods.quantize import compress as quantize
 from jobs.compress.network import Network, multiply_adds
 from tests.jobs.compress.networks import exported, learnt, of_scikit, scores, trained_cnn, trained_mlp
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def test_layers_and_multiply_adds_of_an_export() -> None:

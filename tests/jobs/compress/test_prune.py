@@ -30,7 +30,7 @@ from tests.jobs.compress.networks import (
     trained_mlp,
 )
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def compacted() -> Candidate:

@@ -20,7 +20,7 @@ from jobs.compress.worth import Rows, cross_entropy, greedy, is_forest, parts_of
 from jobs.training.fitted import onnx_scores
 from jobs.training.trainers import lightgbm, logistic, random_forest, xgboost
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 TRAINERS: dict[str, Any] = {"lightgbm": lightgbm, "random_forest": random_forest, "xgboost": xgboost}
 CASES = [(name, task) for name in TRAINERS for task in ("classification", "regression")]

@@ -19,7 +19,7 @@ from jobs.training.fitted import onnx_scores
 from tests.support.models import stumps
 from tests.support.networks import convolution, inputs, mlp
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 NETWORKS = {"gemm": mlp(), "matmul": mlp(gemm=False), "convolution": convolution(), "opset 18": mlp(opset=18)}
 

@@ -16,7 +16,7 @@ from jobs.compress.recipe import default_recipes, noted, recipe, text_of
 from tests.jobs.compress.test_quantize import learnt
 from tests.support.networks import mlp
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def compress(

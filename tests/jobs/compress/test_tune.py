@@ -22,7 +22,7 @@ from features.inputs.signature import Signature, Tensor
 from jobs.compress.tune import AGAIN, Measured, Ratio, ratio, settings, tune
 from jobs.training.trainers import random_forest
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 NAMES = ("v__a", "v__b", "v__c")
 MODES = [

@@ -12,7 +12,7 @@ from jobs.compress.methods import bind
 from jobs.compress.tuning import tuned
 from tests.jobs.compress.networks import exported, learnt
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def odd() -> Candidate:

@@ -27,7 +27,7 @@ from jobs.training.split import Split
 from jobs.training.train import train
 from serving.models.registry import Registry
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 WANTED = Comparison(date(2018, 4, 5), date(2018, 5, 14), days=7, delay_days=7, test_days=7, every=7, ages=(0, 4))
 CONFIG = TrainSettings(label="labels.is_fraud", trees=5, group="customer_id", group_top=10, leave_out_known_positives=True).config

@@ -18,8 +18,6 @@ from jobs.history.backfill import write_history
 from jobs.history.frames import read_frames
 from tests.support.orders import COLUMNS, HOUR, PLAN
 
-pytestmark = pytest.mark.core
-
 UNTIL_MS = 1_700_000_000_000
 WRITTEN = Path(__file__).parents[3] / "jobs" / "operator" / "src" / "test" / "resources" / "orders-0.rows"
 """What `HistoryFileTest` reads."""

@@ -22,7 +22,7 @@ from jobs.history.batch_rows import batch_rows, warnings
 from jobs.history.batch_views import compute_days, materialize, push_online
 from jobs.history.compute import compute
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 STORE = """
 project: fraud

@@ -15,7 +15,7 @@ from tests.support.shop import NOON, definitions, shop_project
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-pytestmark = [pytest.mark.core, pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning")]
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning")
 
 
 @pytest.fixture(scope="module")

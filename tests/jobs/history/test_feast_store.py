@@ -20,11 +20,7 @@ from tests.support.shop import HOUR, MS, NOON, definitions, shop_project, write_
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-pytestmark = [
-    pytest.mark.core,
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning")]
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from jobs.history.tables import File, create_table
 from jobs.ingest.event_files import Feed, checked, read
 from tests.support.files import NOW, SUFFIX, Cell, cells, source_of
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 NUM = source_of("id long, at timestamp, k string, v decimal(18,2), c string, n long, d double", "num")
 ROW = {"id": "1", "at": str(NOW), "k": '"a"', "v": "1.5", "c": '"c"', "n": "1", "d": "1.5"}

@@ -21,8 +21,6 @@ from features.times import DAY_MS
 from jobs.history.compute import compute, write
 from tests.contract.reference import Event, vectors
 
-pytestmark = pytest.mark.core
-
 DAY_30 = 1_522_540_800_000 + 30 * DAY_MS  # 2018-05-01
 
 

@@ -18,8 +18,6 @@ from jobs.history.compute import compute, stream_features
 from jobs.history.rows_file import write
 from tests.support.files import NOW, source_of
 
-pytestmark = pytest.mark.core
-
 ROWS = 90_000
 MEMORY_MB = 64
 ORDERS = source_of("id long, at timestamp, account long, cents long, weight double, note string", "orders")

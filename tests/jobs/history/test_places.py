@@ -30,7 +30,7 @@ from tests.support.files import NOW, source_of
 from tests.support.num import num_project
 from tests.support.postgres import PASSWORD, postgres
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 ORDERS = source_of("id long, at timestamp, account string, price decimal(18,2), paid boolean, weight double", "orders")
 ROWS = [

@@ -16,7 +16,7 @@ from jobs.history.point_in_time import Windows, queries_of, windows_as_of
 from tests.contract.reference import Event, vectors
 from tests.support.strategies import COLUMNS, PLAN, VALUES, same, streams, together
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 ANY = EventTimes(max_ahead_ms=100 * 366 * DAY_MS, max_age_days=100 * 366)
 TYPES = {
     "int64": pa.int64(),

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 from features.plan import OnDemand, WindowFeature
 from features.sql.quoting import literal
@@ -18,8 +17,6 @@ from jobs.history.files import connect
 from jobs.history.point_in_time import Windows
 from jobs.history.retrieve import retrieve
 from tests.support.files import NOW, source_of
-
-pytestmark = pytest.mark.core
 
 ORDERS = source_of("id long, at timestamp, account long, cents long", "orders")
 

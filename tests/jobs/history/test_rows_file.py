@@ -15,8 +15,6 @@ import pytest
 
 from jobs.history.rows_file import write
 
-pytestmark = pytest.mark.core
-
 TABLE = pa.table({"n": [1, 2, 3]})
 
 

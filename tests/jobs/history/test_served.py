@@ -38,7 +38,6 @@ def served(project: Path, *options: str) -> list[dict[str, Any]]:
     return pq.read_table(out).to_pylist()
 
 
-@pytest.mark.core
 def test_what_was_served_and_what_was_not(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Values as the receipts have them, nulls where there is none; a repeat does not count; what is amiss is told."""
     now = load(project).service("num").plan.short_digest
@@ -66,7 +65,6 @@ def test_what_was_served_and_what_was_not(project: Path, tmp_path: Path, capsys:
     assert f"1 of {len(ids)} rows were served by another plan than {now}" in said
 
 
-@pytest.mark.core
 def test_what_is_no_receipt_is_refused(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With the file and the line; and receipts without --as-of served are."""
     file = tmp_path / "receipts.jsonl"

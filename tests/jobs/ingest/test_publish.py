@@ -112,7 +112,6 @@ def test_records_have_no_header_and_the_time_of_sending(broker: Broker, tmp_path
     assert before - 1 <= record.timestamp <= datetime.now(UTC).timestamp() * 1000
 
 
-@pytest.mark.core
 def test_json_is_exact(tmp_path: Path) -> None:
     """Times are integers, decimals keep their digits, null stays null, and what the source doesn't declare stays out."""
     file = payments(tmp_path, count=2, card=pa.array([7, None], pa.int64()))
@@ -122,7 +121,6 @@ def test_json_is_exact(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.core
 def test_without_a_source_all_columns_go_out(tmp_path: Path) -> None:
     """A topic that no plan reads takes a file as it is, without keys."""
     first = next(events(Feed(payments(tmp_path), "other")))
@@ -132,7 +130,6 @@ def test_without_a_source_all_columns_go_out(tmp_path: Path) -> None:
     assert json.loads(next(events(Feed(days, "other"))).value)["at"] == 86_400_000
 
 
-@pytest.mark.core
 @pytest.mark.parametrize(
     "written", ["2018-04-01T00:00:00Z", "2018-04-01 00:00:00+00:00", "2018-04-01T02:00:00+02:00", str(START)]
 )
@@ -145,14 +142,12 @@ def test_csv_has_the_sources_types(tmp_path: Path, written: str) -> None:
     ]
 
 
-@pytest.mark.core
 def test_finer_times_are_cut_to_milliseconds(tmp_path: Path) -> None:
     """As on the stream."""
     file = payments(tmp_path, at=pa.array([START * 1000 + i * 1_000_000 + 999 for i in range(4)], pa.timestamp("us", tz="UTC")))
     assert [event.time - START for event in events(Feed(file, "payments", PAYMENTS))] == [0, 1000, 2000, 3000]
 
 
-@pytest.mark.core
 def test_all_of_a_span_is_checked_beforehand(tmp_path: Path) -> None:
     """Its rows are counted, and its first bad value is named; what lies outside is not looked at, but for its time."""
     file = payments(tmp_path, amount=pa.array([1.5, 2.5, 3.5, 0.001]))
@@ -161,7 +156,6 @@ def test_all_of_a_span_is_checked_beforehand(tmp_path: Path) -> None:
     assert checked(Feed(file, "payments", PAYMENTS), Span(end_ms=START + 3000)) == 3
 
 
-@pytest.mark.core
 def test_json_lines_go_out_as_they_stand(tmp_path: Path) -> None:
     """Where nothing has checked them, bad ones too: they are the stream's to judge. The key is as of any other file."""
     file = tmp_path / "payments.jsonl"
@@ -177,7 +171,6 @@ def test_json_lines_go_out_as_they_stand(tmp_path: Path) -> None:
         checked(one)
 
 
-@pytest.mark.core
 def test_a_span_of_json_lines_is_of_their_event_times(tmp_path: Path) -> None:
     """Milliseconds or ISO 8601; a topic that no service reads has none, and a span is refused."""
     file = tmp_path / "payments.jsonl"
@@ -190,7 +183,6 @@ def test_a_span_of_json_lines_is_of_their_event_times(tmp_path: Path) -> None:
         next(events(Feed(file, "other"), Span(START)))
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
 def test_files_out_of_order_are_merged_in_order(tmp_path: Path, suffix: str) -> None:
     """Of event time; rows of one time stay as in the file. A file alone keeps its own order."""
@@ -210,7 +202,6 @@ def test_files_out_of_order_are_merged_in_order(tmp_path: Path, suffix: str) -> 
     assert [event.time - START for event in events(one)] == offsets
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
 def test_late_rows_are_merged_where_they_arrived(tmp_path: Path, suffix: str) -> None:
     """A source whose arrival is a column of times goes in the order of these, among the others' event times."""
@@ -237,7 +228,6 @@ def test_late_rows_are_merged_where_they_arrived(tmp_path: Path, suffix: str) ->
     ]
 
 
-@pytest.mark.core
 def test_an_arrival_that_is_no_time_leaves_the_order_of_event_time(tmp_path: Path) -> None:
     """A number, say an offset, orders rows of one key and time alone; in a CSV it could be a time, but one long before."""
     numbered = msgspec.structs.replace(PAYMENTS, arrival="hidden")
@@ -248,7 +238,6 @@ def test_an_arrival_that_is_no_time_leaves_the_order_of_event_time(tmp_path: Pat
         assert [event.time - START for event in merged([Feed(file, "payments", numbered)])] == [0, 1000, 2000, 3000]
 
 
-@pytest.mark.core
 def test_a_csv_of_no_known_topic_keeps_its_digits(tmp_path: Path) -> None:
     """A column is numbers where all its fields are, and text else."""
     file = tmp_path / "any.csv"
@@ -259,14 +248,12 @@ def test_a_csv_of_no_known_topic_keeps_its_digits(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.core
 def test_a_span_takes_its_first_moment_and_not_its_last(tmp_path: Path) -> None:
     """From is in, to is out."""
     found = events(Feed(payments(tmp_path), "payments", PAYMENTS), Span(START + 1000, START + 3000))
     assert [event.time - START for event in found] == [1000, 2000]
 
 
-@pytest.mark.core
 def test_merged_files_go_in_order_of_event_time(tmp_path: Path) -> None:
     """At equal times the file that was named first goes first."""
     one, two = payments(tmp_path, "one.parquet"), payments(tmp_path, "two.parquet", 2)
@@ -274,7 +261,6 @@ def test_merged_files_go_in_order_of_event_time(tmp_path: Path) -> None:
     assert order == [(0, "two"), (0, "one"), (1000, "two"), (1000, "one"), (2000, "one"), (3000, "one")]
 
 
-@pytest.mark.core
 def test_the_key_is_that_of_the_first_windows_over_the_source(tmp_path: Path) -> None:
     """Labels by terminal are keyed by terminal, though the service's first windows go by card."""
     labels = Source("labels", "labels", (column("shop", "int64"),), "at", "id", "labels.parquet", 0)
@@ -289,7 +275,6 @@ def test_the_key_is_that_of_the_first_windows_over_the_source(tmp_path: Path) ->
     assert feed(tmp_path, "elsewhere", [plan]) == Feed(tmp_path, "elsewhere")
 
 
-@pytest.mark.core
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
@@ -306,7 +291,6 @@ def test_what_json_cannot_say_is_refused(tmp_path: Path, extra: pa.Array, messag
             reader(one)
 
 
-@pytest.mark.core
 @pytest.mark.parametrize(("name", "message"), [("none.parquet", "no file"), ("events.txt", "convert it")])
 def test_a_file_that_is_no_event_file_is_refused(tmp_path: Path, name: str, message: str) -> None:
     """Missing, or of another kind."""
@@ -315,7 +299,6 @@ def test_a_file_that_is_no_event_file_is_refused(tmp_path: Path, name: str, mess
         checked(Feed(tmp_path / name, "other"))
 
 
-@pytest.mark.core
 def test_a_missing_column_is_refused(tmp_path: Path) -> None:
     """The source's columns are all there, or the file is of another topic."""
     pq.write_table(pa.table({"id": [1], "at": pa.array([START], pa.timestamp("ms"))}), tmp_path / "short.parquet")
@@ -374,7 +357,6 @@ def at(*times: int) -> list[Event]:
     return [Event(when, "t", None, b"") for when in times]
 
 
-@pytest.mark.core
 def test_a_rate_does_not_drift() -> None:
     """An event that was held up does not hold up those after it."""
     clock, moments = Clock(), []
@@ -384,7 +366,6 @@ def test_a_rate_does_not_drift() -> None:
     assert moments == [0.0, 0.1, 0.35, 0.36, 0.4, 0.5]
 
 
-@pytest.mark.core
 def test_a_speed_follows_event_time() -> None:
     """Ten times as fast; an event that is late by its time goes out at once, and so does one that has none, a bad line."""
     clock, moments = Clock(), []

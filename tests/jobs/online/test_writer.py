@@ -139,7 +139,6 @@ def _expect(service: Service, found: Iterable[Any]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.core
 def test_a_store_that_fails_for_a_while_is_tried_again(tmp_path: Path) -> None:
     """Rows wait until the store takes them; a vector of another plan and a record that is none are counted, and write nothing."""
     service = load(make_shop(tmp_path / "a shop", STORE)).service("shop")

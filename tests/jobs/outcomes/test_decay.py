@@ -23,7 +23,7 @@ from schemas.deployment import Placed
 from tests.jobs.outcomes.test_join import predicted
 from tests.support.num import num_project
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 DAY = date(2024, 5, 4)
 """The day of the test; its events are in history, one every two hours."""

@@ -24,7 +24,7 @@ from schemas import Outcome, Prediction, Receipt
 from schemas.codec import encode
 from tests.support.num import T, num_project
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 HOUR = 3_600_000
 HORIZON = 10 * HOUR

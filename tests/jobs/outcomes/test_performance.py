@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score, log_loss, mean_absolute_err
 from features.times import DAY_MS
 from jobs.outcomes.performance import Performance, frame_of, performances, segments
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def outcomes(rows: int = 300, days: int = 6) -> pd.DataFrame:

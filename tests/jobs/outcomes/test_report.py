@@ -14,7 +14,7 @@ from jobs.outcomes.report import report
 from schemas.outcomes_report import OutcomesReport
 from tests.jobs.outcomes.test_performance import outcomes
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def made(frame: pd.DataFrame, due: int = 4) -> OutcomesReport:

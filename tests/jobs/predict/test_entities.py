@@ -23,7 +23,6 @@ from serving.models.registry import Registry
 from serving.models.session import load_model
 from tests.support.num import T, num_project
 
-pytestmark = pytest.mark.core
 TWO_HOURS = 2 * 3_600_000
 ROWS = {"k": ["k0", "k1", "new", "k0"], "d": [1.5, None, 0.25, -2.0], "note": ["not", "read", "by", "anyone"]}
 

@@ -7,15 +7,12 @@ from pathlib import Path
 
 import msgspec
 import pyarrow as pa
-import pytest
 
 from features.definitions.load import load
 from features.feast.keys import Key
 from jobs.predict.store import Storing
 from schemas import StoredPrediction
 from tests.support.online_shop import SQLITE, make_shop
-
-pytestmark = pytest.mark.core
 
 
 def test_rows_without_a_score_are_not_stored(tmp_path: Path) -> None:

@@ -33,7 +33,6 @@ T = 1_714_550_400_000
 HOUR = 3_600_000
 
 
-@pytest.mark.core
 @pytest.mark.parametrize(
     ("value", "at"),
     [
@@ -81,7 +80,6 @@ def test_a_topic_begins_with_its_first_events(broker: Broker, small: Service) ->
     assert first_events(client, plan, EVENT_TIMES) == {}
 
 
-@pytest.mark.core
 def test_windows_began_empty_where_a_job_is_known_that_was_not_backfilled(small: Service, tmp_path: Path) -> None:
     """Not where there is none, nor where one has other topics, nor where one of several began with a history."""
     plan = small.plan

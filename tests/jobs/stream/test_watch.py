@@ -22,8 +22,6 @@ from features.plan import Column, Plan, Source
 from jobs.stream.files import alone, newest_checkpoint
 from jobs.stream.watch import Watch, innermost_cause
 
-pytestmark = pytest.mark.core
-
 REFUSED = """org.apache.flink.runtime.JobException: Recovery is suppressed by NoRestartBackoffTimeStrategy
 \tat org.apache.flink.runtime.executiongraph.failover.ExecutionFailureHandler.handleFailure(ExecutionFailureHandler.java:219)
 Caused by: org.apache.flink.runtime.execution.SuppressRestartsException: Unrecoverable failure.

@@ -9,7 +9,7 @@ from features.errors import SettingError
 from jobs.training.bootstrap import Doubles, Interval, Statistic, bootstrap, paired
 from jobs.training.weighted import mean_of as weighted_mean
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 KEYS, DAYS, TRIALS = 30, 10, 150
 

@@ -11,7 +11,7 @@ from features.errors import SettingError
 from infra.settings import load_settings
 from jobs.training.config import TrainConfig
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 SECTION = '[train.orders]\nlabel = "returns.returned"\n'
 

@@ -25,7 +25,7 @@ from jobs.training.split import Split
 from jobs.training.train import train
 from serving.models.registry import Registry
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def test_positives_are_the_events_labelled_1(small: Service) -> None:

@@ -11,7 +11,7 @@ import pytest
 from infra.train_settings import TrainSettings
 from jobs.training.metrics import auc, average_precision, measure, precision_at
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def test_metrics_are_those_of_a_ranking() -> None:

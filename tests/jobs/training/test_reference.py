@@ -23,7 +23,7 @@ from jobs.training.train import train
 from serving.models.manifest import REFERENCE, read_reference
 from serving.models.registry import Registry
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 CONFIG = TrainSettings(label="labels.is_fraud", trees=5).config
 SPLIT = Split(date(2018, 4, 20), days=7, delay_days=7, test_days=7)

@@ -19,7 +19,7 @@ from jobs.training.rows import rows_of
 from jobs.training.split import Split
 from jobs.training.split import test_rows as rows_to_be_tested
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 CONFIG = TrainSettings(label="labels.is_fraud", group="customer_id", trees=10).config
 SPLIT = Split(date(2018, 4, 20), days=7, delay_days=7, test_days=7)

@@ -11,7 +11,7 @@ from features.errors import SettingError
 from infra.train_settings import TrainSettings
 from jobs.training.split import Split, rows_to_test, rows_to_train
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 SPLIT = Split(date(1970, 1, 1), days=2, delay_days=2, test_days=2)
 ROWS = [

@@ -35,7 +35,6 @@ CONFIG = TrainSettings(label=LABEL).config
 SPLIT = Split(date(2018, 4, 20), days=7, delay_days=7, test_days=7)
 
 
-@pytest.mark.core
 @pytest.mark.slow
 def test_a_trained_model_scores_history(small: Service, tmp_path: Path) -> None:
     """Train, register, load, score: the training days' scores are good, and the manifest says what the model is."""
@@ -54,7 +53,6 @@ def test_a_trained_model_scores_history(small: Service, tmp_path: Path) -> None:
     assert auc(labels[scored["transaction_id"].to_numpy()].to_numpy(), scored["score"].to_numpy()) > 0.9
 
 
-@pytest.mark.core
 @pytest.mark.slow
 def test_what_is_measured_depends_on_the_group(small: Service, tmp_path: Path) -> None:
     """Without a group there is no metric of groups and no row is left out; with both options, fewer rows are tested."""
@@ -72,7 +70,6 @@ def test_what_is_measured_depends_on_the_group(small: Service, tmp_path: Path) -
     assert without["test_rows"] == ((times >= first) & (times < first + 7 * DAY_MS)).sum()
 
 
-@pytest.mark.core
 @pytest.mark.slow
 def test_the_settings_reach_the_model(small: Service, tmp_path: Path) -> None:
     """Trees, depth and learning rate each change the model that comes out."""
@@ -82,7 +79,6 @@ def test_the_settings_reach_the_model(small: Service, tmp_path: Path) -> None:
     assert len(set(made)) == len(several)
 
 
-@pytest.mark.core
 @pytest.mark.slow
 def test_rows_without_a_batch_row_are_counted(small_copy: Path, tmp_path: Path) -> None:
     """Of training in the manifest, beside its rows; of training and test together for the warning."""
@@ -101,7 +97,6 @@ def test_rows_without_a_batch_row_are_counted(small_copy: Path, tmp_path: Path) 
     assert found.oldest_ms // DAY_MS == 7
 
 
-@pytest.mark.core
 @pytest.mark.slow
 def test_equal_data_give_equal_bytes(small: Service, tmp_path: Path) -> None:
     """Training is repeatable: the same history gives the same sha256."""
@@ -109,7 +104,6 @@ def test_equal_data_give_equal_bytes(small: Service, tmp_path: Path) -> None:
     assert made[0].onnx == made[1].onnx
 
 
-@pytest.mark.core
 @pytest.mark.slow
 def test_days_without_positives_are_refused(small: Service, tmp_path: Path) -> None:
     """There is nothing to learn from rows of one class; the error says how many came."""
@@ -117,7 +111,6 @@ def test_days_without_positives_are_refused(small: Service, tmp_path: Path) -> N
         train(small, CONFIG, Split(date(2019, 1, 1), 7, 7, 7), register=registering(Registry(tmp_path)))
 
 
-@pytest.mark.core
 @pytest.mark.slow
 def test_a_regression_learns_a_number(small: Service, tmp_path: Path) -> None:
     """Its metrics are a regression's, and it is nearer to the labels than their mean is."""
@@ -136,7 +129,6 @@ def test_a_regression_learns_a_number(small: Service, tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.core
 @pytest.mark.slow
 def test_a_version_is_registered_with_rows_to_replay_it_on(small: Service) -> None:
     """At most 256 of the test rows, from first to last, in the order of the inputs and as float32 holds them; a null is None."""
@@ -152,7 +144,6 @@ def test_a_version_is_registered_with_rows_to_replay_it_on(small: Service) -> No
     assert given["plan"] == small.plan
 
 
-@pytest.mark.core
 @pytest.mark.slow
 @pytest.mark.parametrize("trainer", ["lightgbm", "logistic"])
 def test_a_null_is_scored_as_the_library_scores_it(small: Service, tmp_path: Path, trainer: str) -> None:

@@ -17,7 +17,7 @@ from jobs.training import trainers
 from jobs.training.config import TrainConfig
 from jobs.training.fitted import Fitted, agreeing_scores, onnx_scores
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).parents[3] / "docs" / "training.md"
 FEW: dict[str, dict[str, float]] = {

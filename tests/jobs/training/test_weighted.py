@@ -14,7 +14,7 @@ from features.inputs.signature import Task
 from jobs.training.metrics import main_metric
 from jobs.training.weighted import Ranking, calibration_error, log_losses, mean_of, quantile_losses, weighted_main
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 SCORES = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9, 1.0])
 ROWS = st.lists(st.tuples(st.integers(0, 1), SCORES, st.integers(0, 3)), min_size=1, max_size=30)

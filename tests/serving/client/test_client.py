@@ -34,7 +34,6 @@ from tests.serving.http.support import INPUTS, Running, event, serving
 from tests.serving.kafka.support import project_with_rows
 from tests.support.models import register, stumps
 
-pytestmark = pytest.mark.core
 TOKEN = "0123456789abcdef"  # noqa: S105 - of this test's service
 NOW = int(time.time() * 1000)
 BUSY = Reply(503, b'{"detail": "no model yet", "request_id": "r1"}', (("retry-after", "1"),))

@@ -31,7 +31,7 @@ from tests.support.chromium import BLANK, ISOLATED, served
 from tests.support.networks import mlp as network
 from tests.support.strategies import PLAN
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 PAGE = "index.html"
 TIMES = {"arrived_at", "featured_at", "scored_at"}

@@ -17,7 +17,7 @@ from tests.serving.edge.bundles import EVENTS, same
 from tests.serving.edge.pages import open_runner, opened, take
 from tests.support.chromium import BLANK, keeping
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def test_a_reload_keeps_the_state(page: Page, lines: list[str], expected: list[dict[str, Any]]) -> None:

@@ -23,7 +23,7 @@ from tests.serving.edge.plans import edge_plan, text
 from tests.serving.edge.test_windows import device_of, taken, written_of
 from tests.support.strategies import PLAN, streams
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 NOW = 1_800_000_000_000
 WHOLE = plan_text(PLAN)

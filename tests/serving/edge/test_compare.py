@@ -12,8 +12,6 @@ from features.errors import SettingError
 from infra.cli import run
 from serving.edge.compare import compare
 
-pytestmark = pytest.mark.core
-
 
 def prediction(number: int, score: float = 0.5, **receipt: Any) -> dict[str, Any]:
     """Of an event."""

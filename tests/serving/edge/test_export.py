@@ -30,7 +30,7 @@ from serving.models.manifest import Manifest
 from tests.serving.edge.plans import SIGNATURE, manifest_of
 from tests.support.strategies import PLAN
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 class Step(IntEnum):

@@ -17,7 +17,7 @@ from serving.edge.headrace_edge import on_demand
 from serving.edge.javascript import translated
 from tests.serving.edge.pages import Harness
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 LIMIT, RATE = 250, 0.25
 

@@ -22,8 +22,6 @@ from serving.edge.headrace_edge import plan
 from serving.edge.headrace_edge.errors import EdgeError, UnscorableError
 from tests.support.models import stumps
 
-pytestmark = pytest.mark.core
-
 VALUES = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=3)
 KINDS: tuple[Kind, ...] = ("float", "double", "int64", "bool", "string")
 

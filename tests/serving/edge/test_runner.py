@@ -24,7 +24,7 @@ from serving.models.registry import Registry
 from serving.models.session import load_model
 from tests.serving.edge.bundles import BARE, EVENTS, bare, content, said
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 Here = Callable[..., tuple[int, str, str]]
 

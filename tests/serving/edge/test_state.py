@@ -25,8 +25,6 @@ from serving.edge.headrace_edge.errors import EdgeError
 from serving.edge.headrace_edge.outbox import Outbox
 from tests.serving.edge.bundles import content
 
-pytestmark = pytest.mark.core
-
 Options = argparse.Namespace
 CALLS = ("write", "fsync", "open", "truncate")
 """What the runner asks of the system, besides the renaming of a state."""

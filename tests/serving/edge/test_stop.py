@@ -14,7 +14,7 @@ import pytest
 
 from tests.serving.edge.bundles import BARE, EVENTS, bare, content, said
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def ended(bundle: Path, state: Path, events: Sequence[str], number: int, after: int) -> tuple[int, list[dict[str, Any]], str]:

@@ -25,8 +25,6 @@ from tests.contract.test_windows import EACH
 from tests.serving.edge.plans import edge_plan, text
 from tests.support.strategies import NUMBERS, PLAN, same, stage, streams
 
-pytestmark = pytest.mark.core
-
 MANY = Bounds(100_000, 100_000)
 
 

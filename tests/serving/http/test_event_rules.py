@@ -11,8 +11,6 @@ from serving.http.event_rules import Event, EventRules, Refusal
 from serving.http.problems import ProblemError
 from tests.support.hostile_records import DEFINITIONS, T, encoded
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture(scope="module")
 def rules(tmp_path_factory: pytest.TempPathFactory) -> EventRules:

@@ -16,7 +16,7 @@ from tests.serving.http.support import Running, event, serving
 from tests.support.chromium import launched
 from tests.support.metrics import read_metrics
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 SITE = "http://elsewhere.example"
 

@@ -19,8 +19,6 @@ from tests.serving.http.support import INPUTS, Running, serving
 from tests.support.models import register, stumps
 from tests.support.orders import PLAN
 
-pytestmark = pytest.mark.core
-
 ECHOED = {
     "recent__sum_price": (TensorProto.DOUBLE, "FP64", np.array([[0.1], [-2.5], [1e300]])),
     "recent__last_size": (TensorProto.INT64, "INT64", np.array([[2**63 - 1], [-(2**63)], [0]])),

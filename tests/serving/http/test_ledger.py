@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import pytest
-
 from schemas import Origin
 from serving.http import ledger as module
 from serving.http.event_rules import Event, Refusal
 from serving.http.ledger import Ledger, Name, Sent
-
-pytestmark = pytest.mark.core
 
 HERE = Origin("events", 0, 1)
 

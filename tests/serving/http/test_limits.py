@@ -34,7 +34,7 @@ from tests.serving.http.support import INPUTS, Running, event, serving
 from tests.support.certificates import sign
 from tests.support.odd_models import register_odd, slow
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 POST = b"POST /v1/predict/fraud HTTP/1.1\r\nHost: localhost\r\n"
 

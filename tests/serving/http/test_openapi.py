@@ -52,7 +52,6 @@ def requests(operation: Any) -> int:
     return tried
 
 
-@pytest.mark.core
 @pytest.mark.slow
 def test_no_request_is_a_fault_of_the_service(running: Running) -> None:
     """What schemathesis makes of the description, right and wrong: its responses are as it says."""
@@ -66,7 +65,6 @@ def test_no_request_with_events_is_a_fault_of_the_service(broker: Broker, projec
         assert fuzz(running, lambda path: path.startswith(("/v1/events/", "/v1/stream/"))) >= 30
 
 
-@pytest.mark.core
 def test_the_description_names_what_each_service_takes(running: Running) -> None:
     """The columns that its model needs, windows where it takes them."""
     paths = running.request("GET", "/openapi.json").json["paths"]
@@ -81,7 +79,6 @@ def test_the_description_names_what_each_service_takes(running: Running) -> None
     assert "terminal_risk__mean_30d" in handbook["properties"]["features"]["required"]
 
 
-@pytest.mark.core
 def test_the_page_takes_nothing_from_elsewhere(running: Running) -> None:
     """All that it names is here."""
     page = running.request("GET", "/docs")

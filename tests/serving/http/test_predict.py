@@ -19,7 +19,7 @@ from tests.serving.kafka.support import NOON
 from tests.support.models import register, stumps
 from tests.support.odd_models import register_odd, throwing
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def test_a_prediction_has_its_receipt(running: Running) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 from starlette.requests import Request
 
 from schemas.trace import LONGEST
 from serving.http.events import record_headers
-
-pytestmark = pytest.mark.core
 
 TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

@@ -12,8 +12,6 @@ from serving.http.rows import Rows
 from serving.predict.vector import Vectors, needed_by
 from tests.test_layers import ROOT
 
-pytestmark = pytest.mark.core
-
 NOW = 1_714_550_400_000
 
 

@@ -7,13 +7,9 @@ from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
 from serving.http.rows import Queries
 from serving.http.scoring import InService, Job, Outcome, Scored, Scoring
 from serving.http.store import StoreDownError
-
-pytestmark = pytest.mark.core
 
 
 def test_a_fault_while_the_store_is_down_does_not_end_the_thread() -> None:

@@ -23,7 +23,6 @@ from tests.serving.kafka.support import ROOT
 from tests.support.models import register, stumps
 
 pytestmark = [
-    pytest.mark.core,
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("redis-server") is None, reason="needs Redis: apt install redis-server"),
 ]

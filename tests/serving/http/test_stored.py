@@ -16,7 +16,7 @@ from serving.http.tokens import parse
 from tests.serving.http.support import Running, serving
 from tests.support.online_shop import SQLITE, make_shop
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 NOW = int(time.time() * 1000)
 HOUR = 3_600_000
 

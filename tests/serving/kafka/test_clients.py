@@ -33,13 +33,11 @@ def loop() -> Iterator[CallersLoop]:
         yield made
 
 
-@pytest.mark.core
 def test_kafka_python_is_a_version_whose_loop_was_read() -> None:
     """Another has its own loop, which is slower: compare kafka/net, consumer and producer with it, then add it to `FITS`."""
     assert FITS
 
 
-@pytest.mark.core
 def test_what_is_waited_for_runs_on_the_thread_that_waits(loop: CallersLoop) -> None:
     """Whether it waits for nothing, for a time or for a future that another thread resolves; what it raises is raised."""
     future = Future()
@@ -63,7 +61,6 @@ def test_what_is_waited_for_runs_on_the_thread_that_waits(loop: CallersLoop) -> 
     assert loop.run(lambda: given) == 7
 
 
-@pytest.mark.core
 def test_while_nobody_waits_the_loop_has_a_thread_of_its_own(loop: CallersLoop) -> None:
     """Else no heartbeat would be sent while a poll is scored; it lets go as soon as somebody waits."""
     ran = list[int]()
@@ -80,7 +77,6 @@ def test_while_nobody_waits_the_loop_has_a_thread_of_its_own(loop: CallersLoop) 
     assert loop.run(identify) == threading.get_ident()
 
 
-@pytest.mark.core
 def test_what_the_loop_calls_cannot_wait_for_it(loop: CallersLoop) -> None:
     """It would wait for itself."""
 
@@ -92,7 +88,6 @@ def test_what_the_loop_calls_cannot_wait_for_it(loop: CallersLoop) -> None:
         loop.run(wait)
 
 
-@pytest.mark.core
 def test_a_turn_that_fails_leaves_the_loop_to_the_next(loop: CallersLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else nothing would ever run it again: no poll, and no heartbeat."""
 
@@ -106,7 +101,6 @@ def test_a_turn_that_fails_leaves_the_loop_to_the_next(loop: CallersLoop, monkey
     assert loop.run(lambda: 7) == 7
 
 
-@pytest.mark.core
 def test_sockets_are_read_and_written_as_far_as_they_go() -> None:
     """A write waits where the buffers are full; a descriptor that a closed socket had may be another's; nothing is lost."""
     loop = Loop()

@@ -45,7 +45,6 @@ def test_what_a_frozen_scorer_had_in_hand_is_not_sent_when_it_wakes(handbook: Se
     assert {len(offsets) for offsets in said.values()} == {1}
 
 
-@pytest.mark.core
 def test_a_lease_ends_before_the_session_and_is_renewed_from_when_kafka_was_asked() -> None:
     """Without partitions it has no end; once lost it never holds again."""
     now = 100.0

@@ -13,7 +13,6 @@ from tests.serving.kafka.support import Setting, scoring, vector, vectors
 from tests.support.metrics import read_metrics
 
 
-@pytest.mark.core
 def test_times_are_counted_in_bulk() -> None:
     """Each hop's buckets are what counting one by one gives, with what is held and what is folded."""
     one = ScorerMetrics().of("orders", lambda: None, dict)  # type: ignore[arg-type, return-value]
@@ -29,7 +28,6 @@ def test_times_are_counted_in_bulk() -> None:
         assert found[name][1] == pytest.approx(sum(took) / 1000)
 
 
-@pytest.mark.core
 def test_a_scorer_that_joins_anew_goes_on_counting() -> None:
     """Histograms never fall, and what a poll held is all of it: scored, repeats and dead letters."""
     metrics, letter = ScorerMetrics(), DeadLetter("unscorable", "why", Origin("features.orders", 0, 1), 1, None)
@@ -63,7 +61,6 @@ def of(number: int) -> TopicPartition:
     return TopicPartition("features.orders", number)
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("seen", [(0,), (0, 1)])
 def test_lag_is_of_the_partitions_that_a_scorer_has(seen: tuple[int, ...]) -> None:
     """Of one that others were given there is none, also where it is taken in the midst of the look."""
@@ -90,7 +87,6 @@ def test_a_scorer_tells_what_it_did(handbook: Setting) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.core
 def test_a_port_that_is_taken_is_one_line() -> None:
     """Of advice."""
     with metrics_at(0) as metrics:

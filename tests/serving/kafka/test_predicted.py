@@ -18,8 +18,6 @@ from serving.kafka.delivery import COMMIT_SECONDS, MAX_IN_FLIGHT, Delivery
 from serving.kafka.lease import Lease, LostError
 from serving.kafka.predicted import Predicted
 
-pytestmark = pytest.mark.core
-
 PLACE = TopicPartition("features.s", 0)
 
 

@@ -191,7 +191,6 @@ def test_predictions_topic_with_fewer_partitions_is_refused(broker: Broker, hand
         pass
 
 
-@pytest.mark.core
 def test_key_that_no_store_holds_costs_its_neighbours_nothing(project: Project, tmp_path: Path) -> None:
     """Of a poll's vectors the one with such a key is unscorable; the scorer goes on."""
     service = project.service("fraud")
@@ -210,7 +209,6 @@ def test_key_that_no_store_holds_costs_its_neighbours_nothing(project: Project, 
     assert "no online store holds the key" in str(results[3])
 
 
-@pytest.mark.core
 def test_model_of_another_plan_is_refused(project: Project, tmp_path: Path) -> None:
     """A model whose training set came from other definitions is not served."""
     service = project.service("handbook")
@@ -220,7 +218,6 @@ def test_model_of_another_plan_is_refused(project: Project, tmp_path: Path) -> N
         load(service, Registry(tmp_path), scorer_config(ScorerSettings(), service.name, client={}), no_topic)
 
 
-@pytest.mark.core
 def test_model_with_an_input_that_the_plan_lacks_is_refused(project: Project, tmp_path: Path) -> None:
     """The plan has to give every input of the model."""
     service = project.service("handbook")

@@ -6,13 +6,10 @@ import fcntl
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from infra.local.stack.turns import serve_alone, write_turns
 from serving.kafka.turns import Turn, Turns, TurnWatch, held_file, hold_file, read_turns
 from tests.support.orders import PLAN
-
-pytestmark = pytest.mark.core
 
 OLD = PLAN.short_digest
 NEW = msgspec.structs.replace(PLAN, lateness_ms=PLAN.lateness_ms + 1)

@@ -19,8 +19,6 @@ from serving.models.registry import Registry
 from tests.support.models import register, stumps
 from tests.support.waits import wait_until
 
-pytestmark = pytest.mark.core
-
 
 @pytest.mark.slow
 def test_a_change_that_cannot_be_told_is_told_later(project: Project, tmp_path: Path) -> None:

@@ -95,7 +95,6 @@ def test_processes_at_once_leave_a_whole_registry(root: Path | str) -> None:
         assert entry.before == replay("orders", entries[:place]).production
 
 
-@pytest.mark.core
 def test_a_change_is_refused_that_names_no_whole_version_of_the_service(tmp_path: Path) -> None:
     """Of another service, unknown, or with other bytes than it was registered with; nothing is written."""
     registry = orders(tmp_path, 2)
@@ -114,7 +113,6 @@ def test_a_change_is_refused_that_names_no_whole_version_of_the_service(tmp_path
     assert registry.entries("orders") == []
 
 
-@pytest.mark.core
 def test_a_change_is_refused_whose_version_nobody_could_load(tmp_path: Path) -> None:
     """Without its golden batch no scorer puts it in service: the log would say that it serves."""
     registry = orders(tmp_path, 2)
@@ -145,7 +143,6 @@ def test_a_removed_version_is_gone_and_its_number_is_not_used_again(root: Path |
         registry.change("orders", promote(3))
 
 
-@pytest.mark.core
 def test_a_broken_log_is_said_and_not_passed_over(tmp_path: Path) -> None:
     """An entry that is missing, or that is none."""
     registry = orders(tmp_path, 3)
@@ -161,7 +158,6 @@ def test_a_broken_log_is_said_and_not_passed_over(tmp_path: Path) -> None:
         Registry(tmp_path).deployed("orders")
 
 
-@pytest.mark.core
 def test_a_change_whose_reply_was_lost_is_written_once(tmp_path: Path) -> None:
     """The store's library tries again, finds the entry there, and it is the writer's own."""
     registry = orders(tmp_path, 1)

@@ -11,8 +11,6 @@ from scipy.stats import spearmanr
 from infra.gate import difference
 from serving.models.gate import GateConfig, Metric, Traffic, judge, population_stability, rank_correlation
 
-pytestmark = pytest.mark.core
-
 CONFIG = GateConfig(min_events=1000, min_agreement=0.8, max_psi=0.25, max_latency_ms=50, max_error_share=0.001)
 EVENTS = 2000
 

@@ -27,7 +27,7 @@ from tests.support.libraries import FITTED, three_classes
 from tests.support.orders import PLAN
 from tests.support.streamed import streamed
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 FUNCTIONS = {"derived": lambda given: {"half": [None if price is None else price / 2 for price in given["price"]]}}
 LISTS = [f"recent__last_3_price_{place}" for place in (1, 2, 3)]

@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 from features.errors import SettingError
 from serving.models.lifecycle import Canary, Change, Deployed, Entry, Placed, apply, entry_of, replay
 
-pytestmark = pytest.mark.core
-
 
 def change(action: Any, version: int | None = None, model: str = "orders", **more: Any) -> Change:
     """A change of the model ``orders``."""

@@ -10,8 +10,6 @@ import pytest
 from features.errors import SettingError
 from serving.models.from_mlflow import onnx_of
 
-pytestmark = pytest.mark.core
-
 
 def downloaded(folder: Path, **flavor: object) -> bytes:
     """The ONNX file of a model whose MLmodel says so of its flavor onnx."""

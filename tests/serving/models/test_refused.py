@@ -20,8 +20,6 @@ from serving.models.manifest import Draft
 from tests.support.models import stumps
 from tests.support.orders import PLAN
 
-pytestmark = pytest.mark.core
-
 TYPES = {"float": 1, "double": 11, "int64": 7, "bool": 9, "string": 8, "float16": 10, "int32": 6}
 SUM = "recent__sum_price"
 

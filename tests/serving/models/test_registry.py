@@ -18,9 +18,6 @@ from serving.models.manifest import Draft, Golden, Manifest
 from serving.models.registry import Registry
 from serving.models.store import FolderStore
 
-pytestmark = pytest.mark.core
-
-
 SIGNATURE = Signature((Tensor("x", "float", ("a__x", "a__y"), matrix=True),), (Output("score", "float"),), ("score", 0))
 
 

@@ -16,8 +16,6 @@ from serving.models.session import load_model
 from tests.support.models import stumps
 from tests.support.orders import PLAN
 
-pytestmark = pytest.mark.core
-
 
 def registered(folder: Path) -> Model:
     """A version of two inputs."""

@@ -47,7 +47,6 @@ def test_of_those_who_create_a_file_at_once_one_does(root: Path | str) -> None:
     assert stores[0].paths() == [f"log/{number}" for number in range(3)]
 
 
-@pytest.mark.core
 def test_a_folder_holds_nothing_half_written(tmp_path: Path) -> None:
     """What is being written, or was given up, is no file of the store, and a writer leaves nothing of it."""
     store = open_store(tmp_path / "models")
@@ -87,7 +86,6 @@ def test_a_bucket_that_is_not_there_is_empty_and_takes_nothing() -> None:
         store.create("a", b"1")
 
 
-@pytest.mark.core
 @pytest.mark.parametrize(
     ("url", "said"), [("nothing://models", "a registry is a folder, or a URL"), ("gs://b/m", "needs the library")]
 )
@@ -98,7 +96,6 @@ def test_a_url_that_nothing_reads_is_refused(url: str, said: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.core
 def test_without_the_extra_a_line_says_what_to_install(tmp_path: Path) -> None:
     """The command line needs s3fs for an S3 registry alone."""
     program = "import sys; sys.modules['s3fs'] = None; from infra.cli import run; sys.exit(run())"

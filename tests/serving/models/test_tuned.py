@@ -20,8 +20,6 @@ from serving.models.tuned import Machine, Tuned, path_of, read_tuned, this_machi
 from tests.support.models import stumps
 from tests.support.orders import PLAN
 
-pytestmark = pytest.mark.core
-
 HERE = Machine("a CPU", ("avx2",), 2, "1.31.0", ("CPUExecutionProvider",))
 ELSEWHERE = msgspec.structs.replace(HERE, cores=4)
 PARTS = Execution(rows_at_once=64, binding=True)

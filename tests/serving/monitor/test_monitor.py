@@ -21,8 +21,6 @@ from serving.monitor.monitor import MOST_OPEN, Monitor
 from serving.monitor.state import State, Track
 from tests.serving.monitor.support import DAY, INPUT, ROWS, TRAINED, count, monitor, values
 
-pytestmark = pytest.mark.core
-
 
 def _days(shifts: list[float], **changes: object) -> list[list[Alarm]]:
     """The alarms of each day whose values are moved by so much."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 import structlog
 
 from serving.monitor.retraining import Retraining
-
-pytestmark = pytest.mark.core
 
 
 class Child:

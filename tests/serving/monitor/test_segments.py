@@ -21,8 +21,6 @@ from serving.monitor.tally import NAMED, SAMPLE
 from tests.serving.monitor.support import DAY, INPUT, histogram, rules
 from tests.serving.monitor.support import reference as plain
 
-pytestmark = pytest.mark.core
-
 KIND = "shop__kind"
 KINDS = (1.0, 2.0, 3.0)
 ROWS = 6000

@@ -16,8 +16,6 @@ from tests.serving.predict.test_vector import PLAN
 from tests.support.models import register, stumps
 from tests.support.odd_models import register_spoiled
 
-pytestmark = pytest.mark.core
-
 
 def test_what_does_not_load_is_not_tried_at_every_look(tmp_path: Path) -> None:
     """With nothing in service a look raises once for the log as it is, and again when told to retry; the next entry loads."""

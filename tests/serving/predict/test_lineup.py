@@ -23,8 +23,6 @@ from tests.serving.predict.test_vector import PLAN, message, ratio, sizes
 from tests.support.models import register, stumps
 from tests.support.odd_models import nan, register_odd, throwing
 
-pytestmark = pytest.mark.core
-
 WINDOWS = ("by-shop__count", "by-shop__mean")
 FUNCTIONS = ("ratio__of_mean", "by-shop__count")
 KEYS = [str(number).encode() for number in range(200)]

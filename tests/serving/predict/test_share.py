@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 
 from serving.predict.share import point, takes
 
-pytestmark = pytest.mark.core
-
 KEYS = [str(number).encode() for number in range(20_000)]
 
 

@@ -19,8 +19,6 @@ from schemas.codec import encode
 from serving.predict.message import UnscorableError
 from serving.predict.vector import Events, Needed, Vectors, needed_by, together
 
-pytestmark = pytest.mark.core
-
 DAY = 86_400_000
 PLAN = Plan(
     service="s",

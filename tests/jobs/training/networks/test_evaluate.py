@@ -17,7 +17,7 @@ from jobs.training.networks.graph import Graph, read_graph, trainable, with_cons
 from jobs.training.networks.learn import check_agreement
 from tests.support.networks import graph_of
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 WIDTH = 6
 

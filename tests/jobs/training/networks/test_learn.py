@@ -15,7 +15,7 @@ from jobs.training.networks.graph import read_graph, with_constants
 from jobs.training.networks.layers import Conv1d, Dense, Flatten, Relu, scaling_of, to_onnx
 from jobs.training.networks.learn import Learned, Recipe, learn
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def rows(count: int = 800) -> tuple[Any, Any]:

@@ -13,7 +13,7 @@ from jobs.training.networks import sequences_of
 from jobs.training.train import fitting
 from tests.test_layers import ROOT
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def test_lists_are_found_by_their_columns_oldest_first() -> None:

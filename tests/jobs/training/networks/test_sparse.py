@@ -13,7 +13,7 @@ from jobs.training.networks.graph import read_graph, with_constants
 from jobs.training.networks.sparse import load, stored_sparsely
 from tests.support.networks import inputs, mlp
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def with_zeros(share: float) -> bytes:

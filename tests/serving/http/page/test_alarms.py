@@ -28,9 +28,6 @@ from tests.serving.http.page.kafka import plan_of, prediction, write
 from tests.serving.http.page.support import PHONE, Opened, fits, page_of
 from tests.serving.http.page.watched import DAY, KIND, PRICE, count_day, drifted, monitor_of, saved, watched_model
 
-core = pytest.mark.core
-stack = pytest.mark.stack
-
 
 @pytest.fixture
 def monitor(registry: Registry, tmp_path: Path) -> Monitor:
@@ -47,7 +44,6 @@ def alarm_of(monitor: Monitor, name: str) -> Alarm:
 
 
 @pytest.mark.slow
-@core
 def test_what_has_changed_and_its_windows(monitor: Monitor, sources: Sources, open_page: Callable[..., Opened]) -> None:
     """The furthest beyond its limit is open to be read, the others are opened by keyboard, and stay open."""
     with page_of(sources) as running:
@@ -78,7 +74,6 @@ def test_what_has_changed_and_its_windows(monitor: Monitor, sources: Sources, op
 
 
 @pytest.mark.slow
-@core
 def test_the_windows_of_a_segment_are_those_in_which_it_drifted(
     monitor: Monitor, sources: Sources, tmp_path: Path, open_page: Callable[..., Opened]
 ) -> None:
@@ -99,7 +94,6 @@ def test_the_windows_of_a_segment_are_those_in_which_it_drifted(
         expect(details.locator(".keys").first).to_have_text("driftedthe line is the limit")
 
 
-@core
 def test_no_alarm_is_good_news(registry: Registry, sources: Sources, tmp_path: Path, open_page: Callable[..., Opened]) -> None:
     """It says how much was looked at."""
     watched_model(registry)
@@ -113,7 +107,6 @@ def test_no_alarm_is_good_news(registry: Registry, sources: Sources, tmp_path: P
 
 
 @pytest.mark.slow
-@core
 def test_without_a_monitor_and_with_a_broken_one(
     registry: Registry, sources: Sources, tmp_path: Path, open_page: Callable[..., Opened]
 ) -> None:
@@ -127,7 +120,6 @@ def test_without_a_monitor_and_with_a_broken_one(
         expect(opened.panel("alarms", "down")).to_contain_text("the monitor's state is down since 20")
 
 
-@core
 def test_the_cells_that_moved_most_are_those_that_gained(monitor: Monitor) -> None:
     """New kinds and nulls; a cell that has fewer values than training had is behind nothing."""
     kinds, prices = alarm_of(monitor, KIND), alarm_of(monitor, PRICE)
@@ -141,7 +133,6 @@ def test_the_cells_that_moved_most_are_those_that_gained(monitor: Monitor) -> No
 
 
 @pytest.mark.slow
-@core
 def test_events_without_kafka_and_of_an_alarm_that_is_over(
     monitor: Monitor, away: Sources, sources: Sources, open_page: Callable[..., Opened]
 ) -> None:
@@ -160,7 +151,6 @@ def test_events_without_kafka_and_of_an_alarm_that_is_over(
         opened.panel("alarms")
 
 
-@core
 @pytest.mark.parametrize(
     ("value", "counted"),
     [(None, 1), (10, 1), ("10.5", 0), (10**400, 0), (msgspec.UNSET, 0)],
@@ -183,7 +173,7 @@ def _predicted(number: int, day: int, kind: str | None, **changes: Any) -> Predi
     return msgspec.structs.replace(made, event_time=DAY + day * DAY_MS + number)
 
 
-@stack
+@pytest.mark.stack
 def test_the_events_behind_an_alarm_and_their_receipts(
     on_kafka: Sources, registry: Registry, tmp_path: Path, open_page: Callable[..., Opened]
 ) -> None:
@@ -216,7 +206,7 @@ def test_the_events_behind_an_alarm_and_their_receipts(
         expect(opened.tab.get_by_role("dialog")).to_contain_text('"drone"')
 
 
-@stack
+@pytest.mark.stack
 def test_what_is_read_of_a_large_window_is_bounded_and_said(
     on_kafka: Sources, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,6 @@ def found(unexplained: int) -> Audit:
 
 
 @pytest.mark.slow
-@pytest.mark.core
 def test_what_the_audit_left_is_shown_by_cause(away: Sources, tmp_path: Path, open_page: Callable[..., Opened]) -> None:
     """A difference without a cause is a defect, with its example; a newer report replaces the older one; a broken one is said."""
     file = tmp_path / "audits" / "orders.json"
@@ -78,7 +77,6 @@ def test_late_rows_are_counted_by_view(on_kafka: Sources, open_page: Callable[..
         expect(panel.locator(".notice code")).to_have_text(f"headrace audit {plan.service}")
 
 
-@pytest.mark.core
 def test_nothing_is_called_good_that_was_not_looked_at(
     sources: Sources, tmp_path: Path, open_page: Callable[..., Opened]
 ) -> None:
@@ -95,7 +93,6 @@ def test_nothing_is_called_good_that_was_not_looked_at(
         expect(panel.locator(".mark.good")).to_have_count(0)
 
 
-@pytest.mark.core
 def test_none_of_the_newest_late_rows_is_no_reason_to_say_that_none_was_late(away: Sources) -> None:
     """Others of the service may be older."""
     of = [SimpleNamespace(value=b"none", timestamp=NOON)] * LOOKED_AT

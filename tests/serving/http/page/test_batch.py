@@ -46,7 +46,6 @@ def test_ages_are_those_at_the_events_and_what_has_no_row_says_why(on_kafka: Sou
 
 
 @pytest.mark.slow
-@pytest.mark.core
 def test_it_says_when_kafka_is_away_and_when_there_is_no_batch_view(away: Sources, open_page: Callable[..., Opened]) -> None:
     """Which source, and since when."""
     without = msgspec.structs.replace(away, plans={"orders": msgspec.structs.replace(away.plans["orders"], batch=())})

@@ -25,7 +25,7 @@ from tests.serving.http.page.support import PHONE, Opened, fits, made_model, pag
 from tests.serving.models.test_gate import CONFIG, METRIC, traffic
 from tests.support.num import num_project
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 FIGURES = (
     "retrain: trained on 2024-05-02 to 2024-05-08, tested on 2024-05-16 to 2024-05-22; average precision {}, orders v1 0.6000, "
     "difference {} [{}, {}] on 12,345 rows"

@@ -13,7 +13,7 @@ from serving.http.page.sources import Sources
 from tests.serving.http.page.support import Opened, page_of
 from tests.serving.http.page.told import score, telling
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def test_cpu_and_predictions_are_counted_from_the_first_look(sources: Sources) -> None:

@@ -22,7 +22,7 @@ from tests.serving.http.page.watched import DAY, KIND, PRICE, ROWS, count_day, d
 from tests.serving.http.support import Running
 from tests.serving.monitor.support import rules
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -83,7 +83,6 @@ def test_a_receipt_of_an_offset_that_is_not_there_is_said(on_kafka: Sources) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.core
 def test_a_receipt_stays_open_while_another_panel_has_nothing_to_show(sources: Sources, open_page: Callable[..., Opened]) -> None:
     """A monitor that waits for its first window says so with a number that grows: that is no reason to close a dialog."""
     one = msgspec.to_builtins(Seen(0, 1, "e1", NOON, 0.5, "orders", 3, True, NOON, 40))
@@ -111,7 +110,6 @@ def test_a_receipt_stays_open_while_another_panel_has_nothing_to_show(sources: S
 
 
 @pytest.mark.slow
-@pytest.mark.core
 def test_it_says_when_kafka_is_away_and_when_it_is_not_known(
     sources: Sources, away: Sources, open_page: Callable[..., Opened]
 ) -> None:

@@ -14,7 +14,7 @@ from serving.http.page.sources import Sources
 from tests.serving.http.page.support import PHONE, Opened, fits, page_of
 from tests.serving.http.page.told import score, telling
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def test_it_is_the_difference_between_two_looks(sources: Sources) -> None:

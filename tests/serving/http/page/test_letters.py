@@ -132,7 +132,6 @@ def test_a_replay_says_of_each_what_became_of_it(broker: Broker, on_kafka: Sourc
     assert sorted(one.value for one in records(broker, topic)) == [b"kept", b"whole", b"whole"]
 
 
-@pytest.mark.core
 def test_what_is_replayed_has_its_headers() -> None:
     """Those with a value, as kafka-python sends no other; of a record that Kafka has deleted, the trace of its letter."""
     spine = SimpleNamespace(topic="orders")
@@ -176,7 +175,6 @@ def test_a_replay_that_kafka_does_not_confirm_is_over_in_time_and_says_that_it_m
     assert sum(waited) <= 0.2
 
 
-@pytest.mark.core
 def test_a_place_that_kafka_does_not_tell_of_in_time_is_no_place_without_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a replay would publish without a key what Kafka has with one; what a reader passes over is no record."""
 
@@ -204,7 +202,6 @@ def test_a_place_that_kafka_does_not_tell_of_in_time_is_no_place_without_a_recor
     assert not cut.is_whole
 
 
-@pytest.mark.core
 def test_where_there_is_no_time_for_all_the_newest_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where each is a megabyte: the blocks before are left out, and it says that it is not whole."""
     clock = [0.0]
@@ -242,7 +239,6 @@ def test_the_newest_records_come_once_each_however_many_blocks_they_are(on_kafka
 
 
 @pytest.mark.slow
-@pytest.mark.core
 def test_what_is_chosen_is_published_once_also_where_the_panel_is_drawn_anew(
     away: Sources, open_page: Callable[..., Opened]
 ) -> None:
@@ -276,7 +272,6 @@ def test_what_is_chosen_is_published_once_also_where_the_panel_is_drawn_anew(
 
 
 @pytest.mark.slow
-@pytest.mark.core
 def test_what_is_no_replay_is_refused(away: Sources) -> None:
     """One line says what one is; where Kafka is away, that."""
     with page_of(away, TOKENS) as running:
@@ -289,14 +284,12 @@ def test_what_is_no_replay_is_refused(away: Sources) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.core
 def test_it_says_when_kafka_is_away(away: Sources, open_page: Callable[..., Opened]) -> None:
     """Which source, and since when."""
     with page_of(away) as running:
         expect(open_page(running.address).panel("letters", "down").locator("> .notice")).to_contain_text("Kafka is down since 20")
 
 
-@pytest.mark.core
 @pytest.mark.parametrize(("others", "in_time", "said"), [(299, True, "could be used"), (300, True, "older"), (2, False, "older")])
 def test_none_among_the_newest_of_all_services_is_not_none(away: Sources, others: int, in_time: bool, said: str) -> None:
     """Where the look did not go back to the first, older ones may be the service's."""

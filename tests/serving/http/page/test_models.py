@@ -15,7 +15,7 @@ from serving.models.reports import Report, Serving
 from tests.serving.http.page.support import Opened, made_model, page_of
 from tests.serving.http.support import Running
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def asked(running: Running) -> dict[str, object]:

@@ -22,7 +22,7 @@ from serving.http.page.sources import Sources
 from serving.http.tokens import parse
 from tests.serving.http.page.support import PHONE, Opened, fits, page_of
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 TOKENS = parse("a-token-that-reads-0 read;a-token-that-predicts predict", "tests")
 
 

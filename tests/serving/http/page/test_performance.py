@@ -21,7 +21,7 @@ from serving.http.page.sources import Sources
 from tests.jobs.outcomes.test_performance import outcomes
 from tests.serving.http.page.support import PHONE, Opened, fits, page_of
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def made(due: int = 4, **changes: Any) -> OutcomesReport:

@@ -88,7 +88,6 @@ def test_alarms_open_and_close_beside_what_was_put_in_service(
 
 
 @pytest.mark.slow
-@pytest.mark.core
 def test_changes_are_said_in_words_and_kafka_away_leaves_them(
     away: Sources, registry: Registry, open_page: Callable[..., Opened]
 ) -> None:
@@ -128,7 +127,6 @@ def test_changes_are_said_in_words_and_kafka_away_leaves_them(
 
 
 @pytest.mark.slow
-@pytest.mark.core
 def test_nothing_yet_and_a_broken_log(
     sources: Sources, registry: Registry, tmp_path: Path, open_page: Callable[..., Opened]
 ) -> None:

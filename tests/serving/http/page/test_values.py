@@ -15,7 +15,7 @@ from serving.models.registry import Registry
 from tests.serving.http.page.support import PHONE, Opened, fits, page_of
 from tests.serving.http.page.watched import DAY, KIND, PRICE, count_day, drifted, monitor_of, saved, watched_model
 
-pytestmark = [pytest.mark.core, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
