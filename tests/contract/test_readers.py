@@ -56,6 +56,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     return load(folder).service("hostile").plan
 
 
+@pytest.mark.slow
 def test_all_readers_read_alike(plan: Plan, tmp_path: Path) -> None:
     """What the stream takes, a file takes with the same values; what HTTP takes, the stream takes."""
     events = list(dict.fromkeys(line for line in made_up() if b"\n" not in line and not line.isspace()))

@@ -67,6 +67,7 @@ def test_what_came_to_production_while_it_trained_stays(
     assert "'headrace models promote num 2 staging'" in said
 
 
+@pytest.mark.slow
 def test_what_nobody_has_promoted_has_a_next_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Production where there is nothing to hold it against, else a shadow beside that; JSON is data alone."""
     project = num_project(tmp_path / "num")

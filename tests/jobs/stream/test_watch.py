@@ -74,6 +74,7 @@ def test_a_job_whose_tasks_run_has_started() -> None:
         assert not watch.ended
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["INITIALIZING", "CREATED"])
 def test_a_job_may_take_its_time_to_read_its_state(first: str) -> None:
     """A checkpoint is as large as it is; a job whose tasks do not come to be has not started."""

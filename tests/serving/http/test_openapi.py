@@ -16,6 +16,8 @@ from infra.local.broker import Broker
 from tests.serving.http.live import made_live
 from tests.serving.http.support import Running, event
 
+pytestmark = pytest.mark.slow
+
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     schemathesis.checks.status_code_conformance,
@@ -52,7 +54,6 @@ def requests(operation: Any) -> int:
     return tried
 
 
-@pytest.mark.slow
 def test_no_request_is_a_fault_of_the_service(running: Running) -> None:
     """What schemathesis makes of the description, right and wrong: its responses are as it says."""
     assert fuzz(running, lambda path: True) >= 60

@@ -70,6 +70,7 @@ def test_a_store_that_overwrites_is_refused_at_the_first_write() -> None:
     assert store.paths() == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("s3_url")
 def test_a_server_that_refuses_without_saying_which_condition_is_understood() -> None:
     """MinIO answers 412 and no more, of which s3fs makes an OSError."""

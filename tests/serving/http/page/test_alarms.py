@@ -28,6 +28,8 @@ from tests.serving.http.page.kafka import plan_of, prediction, write
 from tests.serving.http.page.support import PHONE, Opened, fits, page_of
 from tests.serving.http.page.watched import DAY, KIND, PRICE, count_day, drifted, monitor_of, saved, watched_model
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def monitor(registry: Registry, tmp_path: Path) -> Monitor:
@@ -43,7 +45,6 @@ def alarm_of(monitor: Monitor, name: str) -> Alarm:
     return next(alarm for alarm in monitor.state.alarms if alarm.input == name)
 
 
-@pytest.mark.slow
 def test_what_has_changed_and_its_windows(monitor: Monitor, sources: Sources, open_page: Callable[..., Opened]) -> None:
     """The furthest beyond its limit is open to be read, the others are opened by keyboard, and stay open."""
     with page_of(sources) as running:
@@ -73,7 +74,6 @@ def test_what_has_changed_and_its_windows(monitor: Monitor, sources: Sources, op
         expect(details.first).not_to_have_attribute("open", "")
 
 
-@pytest.mark.slow
 def test_the_windows_of_a_segment_are_those_in_which_it_drifted(
     monitor: Monitor, sources: Sources, tmp_path: Path, open_page: Callable[..., Opened]
 ) -> None:
@@ -106,7 +106,6 @@ def test_no_alarm_is_good_news(registry: Registry, sources: Sources, tmp_path: P
         expect(open_page(running.address).panel("alarms")).to_contain_text("no alarm is open: 3 windows of 3 inputs were judged")
 
 
-@pytest.mark.slow
 def test_without_a_monitor_and_with_a_broken_one(
     registry: Registry, sources: Sources, tmp_path: Path, open_page: Callable[..., Opened]
 ) -> None:
@@ -132,7 +131,6 @@ def test_the_cells_that_moved_most_are_those_that_gained(monitor: Monitor) -> No
     assert moved_cells(same) == []
 
 
-@pytest.mark.slow
 def test_events_without_kafka_and_of_an_alarm_that_is_over(
     monitor: Monitor, away: Sources, sources: Sources, open_page: Callable[..., Opened]
 ) -> None:

@@ -20,6 +20,8 @@ from serving.http.page.sources import Sources
 from tests.serving.http.page.kafka import NOON, plan_of, write
 from tests.serving.http.page.support import PHONE, Opened, fits, page_of
 
+pytestmark = pytest.mark.slow
+
 
 def found(unexplained: int) -> Audit:
     """An audit of two features, one of which differs."""
@@ -31,7 +33,6 @@ def found(unexplained: int) -> Audit:
     return Audit("orders", "0" * 64, NOON, NOON + 1000, 1000, 2, 0, 0, 4, 0, Comparison(998, 2, [1, 2], features))
 
 
-@pytest.mark.slow
 def test_what_the_audit_left_is_shown_by_cause(away: Sources, tmp_path: Path, open_page: Callable[..., Opened]) -> None:
     """A difference without a cause is a defect, with its example; a newer report replaces the older one; a broken one is said."""
     file = tmp_path / "audits" / "orders.json"

@@ -15,6 +15,8 @@ from serving.http.page.sources import Sources
 from tests.serving.http.page.kafka import NOON, plan_of, prediction, write
 from tests.serving.http.page.support import PHONE, Opened, fits, page_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.stack
 def test_ages_are_those_at_the_events_and_what_has_no_row_says_why(on_kafka: Sources, open_page: Callable[..., Opened]) -> None:
@@ -45,7 +47,6 @@ def test_ages_are_those_at_the_events_and_what_has_no_row_says_why(on_kafka: Sou
         assert fits(opened.tab)
 
 
-@pytest.mark.slow
 def test_it_says_when_kafka_is_away_and_when_there_is_no_batch_view(away: Sources, open_page: Callable[..., Opened]) -> None:
     """Which source, and since when."""
     without = msgspec.structs.replace(away, plans={"orders": msgspec.structs.replace(away.plans["orders"], batch=())})

@@ -15,6 +15,8 @@ from serving.http.page.sources import Explained, ExplainedValue, Sources
 from tests.serving.http.page.kafka import NOON, plan_of, prediction, write
 from tests.serving.http.page.support import PHONE, Opened, fits, page_of
 
+pytestmark = pytest.mark.slow
+
 PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="300" height="90"><rect width="300" height="90" fill="#26c"/></svg>'
 
 
@@ -82,7 +84,6 @@ def test_a_receipt_of_an_offset_that_is_not_there_is_said(on_kafka: Sources) -> 
         assert running.request("GET", f"/v1/page/feed/explain?service={service}").status == 400
 
 
-@pytest.mark.slow
 def test_a_receipt_stays_open_while_another_panel_has_nothing_to_show(sources: Sources, open_page: Callable[..., Opened]) -> None:
     """A monitor that waits for its first window says so with a number that grows: that is no reason to close a dialog."""
     one = msgspec.to_builtins(Seen(0, 1, "e1", NOON, 0.5, "orders", 3, True, NOON, 40))
@@ -109,7 +110,6 @@ def test_a_receipt_stays_open_while_another_panel_has_nothing_to_show(sources: S
         expect(dialog).to_contain_text("gone")
 
 
-@pytest.mark.slow
 def test_it_says_when_kafka_is_away_and_when_it_is_not_known(
     sources: Sources, away: Sources, open_page: Callable[..., Opened]
 ) -> None:

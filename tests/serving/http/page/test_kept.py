@@ -12,6 +12,8 @@ from features.errors import StackError
 from serving.http.page import kept
 from serving.http.page.kept import Kept
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_file_is_decoded_once_and_again_when_it_is_replaced(tmp_path: Path) -> None:
     """Also by one of the same length; before there is one it is None."""

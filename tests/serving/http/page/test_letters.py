@@ -25,6 +25,8 @@ from tests.serving.http.page.support import PHONE, Opened, fits, page_of
 from tests.serving.http.support import Response, Running
 from tests.support.streams import records
 
+pytestmark = pytest.mark.slow
+
 TOKENS = parse("a-token-that-reads-0 read;a-token-that-publishes read,publish", "tests")
 READS, PUBLISHES = ({"authorization": f"Bearer a-token-that-{what}"} for what in ("reads-0", "publishes"))
 
@@ -238,7 +240,6 @@ def test_the_newest_records_come_once_each_however_many_blocks_they_are(on_kafka
     looked.close()
 
 
-@pytest.mark.slow
 def test_what_is_chosen_is_published_once_also_where_the_panel_is_drawn_anew(
     away: Sources, open_page: Callable[..., Opened]
 ) -> None:
@@ -271,7 +272,6 @@ def test_what_is_chosen_is_published_once_also_where_the_panel_is_drawn_anew(
         assert len(held) == 1
 
 
-@pytest.mark.slow
 def test_what_is_no_replay_is_refused(away: Sources) -> None:
     """One line says what one is; where Kafka is away, that."""
     with page_of(away, TOKENS) as running:
@@ -283,7 +283,6 @@ def test_what_is_no_replay_is_refused(away: Sources) -> None:
         assert (down.status, down.json["detail"].partition(" (")[0]) == (503, "Kafka does not reply")
 
 
-@pytest.mark.slow
 def test_it_says_when_kafka_is_away(away: Sources, open_page: Callable[..., Opened]) -> None:
     """Which source, and since when."""
     with page_of(away) as running:

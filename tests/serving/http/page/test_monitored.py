@@ -14,6 +14,8 @@ from serving.http.page.monitored import Monitored
 from serving.monitor.state import Version
 from tests.serving.monitor.support import reference
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_reference_is_read_and_hashed_once_and_again_where_it_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry or a state that was made good is seen as it is."""

@@ -20,6 +20,8 @@ from serving.models.registry import Registry
 from tests.serving.http.page.kafka import NOON, write
 from tests.serving.http.page.support import PHONE, Opened, fits, made_model, page_of
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3_600_000
 
 
@@ -87,7 +89,6 @@ def test_alarms_open_and_close_beside_what_was_put_in_service(
         assert fits(opened.tab)
 
 
-@pytest.mark.slow
 def test_changes_are_said_in_words_and_kafka_away_leaves_them(
     away: Sources, registry: Registry, open_page: Callable[..., Opened]
 ) -> None:
@@ -126,7 +127,6 @@ def test_changes_are_said_in_words_and_kafka_away_leaves_them(
         expect(panel).to_contain_text("alarms are not known: Kafka does not reply")
 
 
-@pytest.mark.slow
 def test_nothing_yet_and_a_broken_log(
     sources: Sources, registry: Registry, tmp_path: Path, open_page: Callable[..., Opened]
 ) -> None:
