@@ -18,7 +18,10 @@ class RefusedError(SettingError):
 
 
 class Learnt(msgspec.Struct, frozen=True):
-    """The rows of the training days: what methods calibrate, distil and fine-tune on. Rows of the test are never among them."""
+    """The rows of the training days, in the order of time: what methods calibrate, distil and fine-tune on.
+
+    Rows of the test are never among them.
+    """
 
     x: Floats
     """[rows, inputs], NaN is null."""

@@ -114,7 +114,7 @@ def compress(
     rows = rows_of(service, config, split, threads=threads, on_progress=on_progress)
     x = table_matrix(rows.table, service.plan, original.signature.columns)
     sequences = _sequences(service.plan, original.signature)
-    learnt = _learnt(rows, x, split, config, teachers, sequences)
+    learnt = learnt_of(service.plan, rows, x, split, config, teachers, sequences)
     judged = _judged(service, rows, x, split, config)
     kept = _original(original, judged)
     made, refused = _made(original, learnt, judged, recipes, told)
@@ -185,10 +185,19 @@ def _sequences(plan: Plan, signature: Signature) -> Sequences:
         return ()
 
 
-def _learnt(rows: Rows, x: Floats, split: Split, config: TrainConfig, teachers: Sequence[bytes], sequences: Sequences) -> Learnt:
-    """All rows of the training days that a float32 holds, those without a label too."""
+def learnt_of(
+    plan: Plan,
+    rows: Rows,
+    x: Floats,
+    split: Split,
+    config: TrainConfig,
+    teachers: Sequence[bytes] = (),
+    sequences: Sequences = (),
+) -> Learnt:
+    """All rows of the training days that a float32 holds, with a label or without, by time: files are in any order."""
     days = rows.frame["day"].between(split.first_day, split.first_day + split.days, inclusive="left").to_numpy()
-    held = days & ~np.isinf(x).any(axis=1)
+    order = np.argsort(rows.table[plan.spine_source.time].to_numpy(), kind="stable")
+    held = order[(days & ~np.isinf(x).any(axis=1))[order]]
     return Learnt(x[held], rows.frame["label"].to_numpy(np.float64)[held], config.task, tuple(teachers), sequences)
 
 

@@ -66,8 +66,9 @@ def bootstrap(
     """The intervals of all numbers that ``statistic`` gives, from the same draws.
 
     ``kinds`` has, for each kind of block, the block of each row, [n]: ``[keys]``, ``[days]`` or ``[keys, days]``. An interval
-    is the percentile interval, widened for few blocks (`widened`), where `LEAST_DRAWS` of them give a number. Equal
-    arguments give equal intervals. Raises `SettingError` where there are no rows, or kinds of another length.
+    is the percentile interval, widened for few blocks (`widened`), where `LEAST_DRAWS` of them give a number; of so few that
+    no percentile is far enough out (`are_few`), t's interval by the deviation of the draws. Equal arguments give equal
+    intervals. Raises `SettingError` where there are no rows, or kinds of another length.
     """
     numbered = [np.unique(blocks, return_inverse=True)[1] for blocks in kinds]
     lengths = {len(blocks) for blocks in numbered}
@@ -107,8 +108,24 @@ def widened(level: float, blocks: int) -> float:
     >>> round(widened(0.95, 7), 4), round(widened(0.95, 10_000), 4)
     (0.9918, 0.95)
     """
-    reach = np.sqrt(blocks / (blocks - 1)) * t.ppf((1 + level) / 2, blocks - 1)
-    return float(2 * norm.cdf(reach) - 1)
+    return float(2 * norm.cdf(_reach(level, blocks)) - 1)
+
+
+def are_few(level: float, blocks: int) -> bool:
+    """Whether no percentile interval of so few blocks holds the truth as often as ``level`` says.
+
+    Draws lie between the least and the largest block, and all n of them are on one side of the truth 1 time in 2^(n-1): of 3
+    blocks, 1 in 4.
+
+    >>> [are_few(0.95, blocks) for blocks in (3, 5, 6)]
+    [True, True, False]
+    """
+    return bool(2.0 ** (1 - blocks) > 1 - level)
+
+
+def _reach(level: float, blocks: int) -> float:
+    """How many deviations of the draws an interval goes to each side."""
+    return float(np.sqrt(blocks / (blocks - 1)) * t.ppf((1 + level) / 2, blocks - 1))
 
 
 def _times_drawn(random: np.random.Generator, count: int) -> Doubles:
@@ -120,6 +137,9 @@ def _interval(value: float, draws: Doubles, blocks: int, level: float) -> Interv
     known = draws[np.isfinite(draws)]
     if blocks < 2 or len(known) < LEAST_DRAWS * len(draws):
         return Interval(float(value), float("nan"), float("nan"), blocks)
+    if are_few(level, blocks):
+        reach = _reach(level, blocks) * float(known.std())
+        return Interval(float(value), float(value) - reach, float(value) + reach, blocks)
     outside = (1 - widened(level, blocks)) / 2
     low, high = np.quantile(known, (outside, 1 - outside))
     return Interval(float(value), float(low), float(high), blocks)

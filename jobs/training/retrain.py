@@ -45,12 +45,11 @@ class Retrained(msgspec.Struct, frozen=True):
     def meets(self, needs: Needs) -> bool:
         """Whether it is not clearly worse (the interval of the difference reaches 0), or clearly better (it lies beyond).
 
-        Without an interval, by the difference itself.
+        Without an interval nothing is clear: the difference itself says whether it is worse, and it is never better.
         """
         sign = 1 if self.higher_is_better else -1
         if not self.difference.is_known:
-            gain = sign * self.difference.value
-            return gain > 0 if needs == "better" else gain >= 0
+            return needs == "not-worse" and sign * self.difference.value >= 0
         worst, best = sorted((sign * self.difference.low, sign * self.difference.high))
         return worst > 0 if needs == "better" else best >= 0
 

@@ -51,7 +51,7 @@ def compress(
     branches that are worth least become leaves (`prune_leaves`); those whose leaves say the same go in any case. ``held`` is the
     share of the rows, the last ones, by which worth is measured: against their ``labels``, or the original's ``scores``, which
     rows without a label have too. The model was fitted to these rows: against labels they flatter leaves that learnt them by
-    heart, which is why a share is given instead of trusting that what hurts here is worth its place.
+    heart, which is why a share is given instead of trusting that what hurts here is worth its place. The step says how many rows.
 
     Raises `RefusedError` for a graph without trees, with trees whose score does not follow from their sum, or where all of them
     would stay, and `SettingError` for a share out of bounds.
@@ -81,7 +81,7 @@ def compress(
             f"prune_trees takes leaves away; got {ensemble.leaves:,} leaves, and with trees={trees:g}, leaves={leaves:g} all "
             "of them stay; keep a smaller share"
         )
-    step = texts_of(trees=trees, leaves=leaves, held=held, worth=worth)
+    step = texts_of(trees=trees, leaves=leaves, held=held, worth=worth, judged_rows=len(rows.held))
     return Candidate(made, (*candidate.steps, ("prune_trees", step)))
 
 

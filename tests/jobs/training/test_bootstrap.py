@@ -49,6 +49,16 @@ def test_intervals_from_few_days_hold_the_truth_as_often_as_they_say() -> None:
     assert 0.9 <= coverage(0.0, 1.0, ("day",)) <= 0.99
 
 
+@pytest.mark.parametrize("blocks", [2, 3, 4, 5])
+def test_intervals_from_a_handful_of_blocks_hold_the_truth_as_often_as_they_say(blocks: int) -> None:
+    """Percentiles of the draws of 3 blocks lie between the least and the largest: they would hold it 3 times in 4."""
+    random, held = np.random.default_rng(7), 0
+    for trial in range(TRIALS):
+        (found,) = bootstrap(mean_of(random.normal(size=blocks)), [np.arange(blocks)], resamples=300, seed=trial)
+        held += not found.excludes(0.0)
+    assert held / TRIALS >= 0.91
+
+
 def test_intervals_from_keys_and_days_hold_the_truth_where_both_matter() -> None:
     """Either kind alone is too narrow; both together err on the wide side, and not below."""
     assert coverage(1.0, 1.0, ("key", "day")) >= 0.93

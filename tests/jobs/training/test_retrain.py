@@ -69,13 +69,13 @@ def test_rows_are_drawn_by_the_group_and_by_days(small: Service) -> None:
         ((-0.1, -0.2, -0.05), False, True, True),
         ((0.1, 0.05, 0.2), False, False, False),
         ((-0.1, np.nan, np.nan), True, False, False),
-        ((0.1, np.nan, np.nan), True, True, True),
+        ((0.1, np.nan, np.nan), True, True, False),
     ],
 )
 def test_what_is_worse_depends_on_the_interval_and_on_the_metric(
     difference: tuple[float, float, float], higher: bool, not_worse: bool, better: bool
 ) -> None:
-    """An error is better where it is lower; without an interval the difference itself decides."""
+    """An error is better where it is lower; without an interval the difference says what is worse, and nothing is better."""
     none = Interval(0.0, 0.0, 0.0, 9)
     found = Retrained(None, "m", higher, none, none, Interval(*difference, 9), {}, 1, "keys")  # type: ignore[arg-type]
     assert (found.meets("not-worse"), found.meets("better")) == (not_worse, better)
