@@ -44,5 +44,17 @@ def fit(
         model = XGBRegressor(base_score=float(labels.mean()), **options).fit(x, labels)
     # Named, for otherwise the name is random and so is the file's sha256.
     onnx = convert_xgboost(model, name="model", initial_types=[(INPUT, FloatTensorType([None, x.shape[1]]))], target_opset=OPSET)
+    if task == "classification":
+        _without_base(onnx)
     predict = model.predict if task == "regression" else lambda rows: model.predict_proba(rows)[:, 1]
     return Fitted(onnx.SerializeToString(), predict, AGREEMENT)
+
+
+def _without_base(onnx: Any) -> None:
+    """The base of a classification is a chance of 1/2, log odds of 0, which the graph needs not say.
+
+    Where the first tree is one leaf of 0, onnxmltools 1.16 adds the chance itself to the log odds.
+    """
+    for node in onnx.graph.node:
+        for base in [attribute for attribute in node.attribute if attribute.name == "base_values"]:
+            node.attribute.remove(base)

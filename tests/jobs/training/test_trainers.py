@@ -118,6 +118,14 @@ def test_trees_of_a_few_rows_are_models_too(trainer: str, rows: int) -> None:
         agreeing_scores(fitted(trainer, task, x, x[:, 0].astype(np.float64)), x, trainer)
 
 
+@pytest.mark.parametrize("trainer", ["lightgbm", "random_forest", "xgboost"])
+def test_trees_that_nothing_can_be_learnt_by_are_models_too(trainer: str) -> None:
+    """Of inputs that are the same in all rows, and as many labels of either kind, every tree is one leaf: a chance of 1/2."""
+    x, amounts = np.ones((40, 3), np.float32), np.arange(40.0)
+    found = fitted(trainer, "classification", x, amounts)
+    assert agreeing_scores(found, x, trainer) == pytest.approx(np.full(40, 0.5), abs=0.15)
+
+
 def test_scores_that_are_not_the_librarys_are_refused() -> None:
     """The message says how far they are apart, and how far they may be."""
     x, labels = rows()
