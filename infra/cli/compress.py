@@ -131,6 +131,11 @@ def compress(
         _print(manifest, found, versions)
         if out is not None:
             show.out.print(f"\n→ {show.escape(str(out))}")
+    if _pruned_by_own(found, manifest, split):
+        warn(
+            "prune_trees judged by rows that the model learnt, which flatter its leaves; --from with the day after its training "
+            "takes later rows, and a later test"
+        )
     if found.units < UNITS and found.candidates:
         warn(f"the intervals are of {found.units} independent groups of test rows, and too narrow; take more --test-days")
     if found.rule.noise > GAIN:
@@ -230,6 +235,12 @@ def _learned(manifest: Manifest, split: Split) -> dict[str, int | None]:
         "trained_from": min(manifest.trained_from, split.first_day * DAY_MS),
         "trained_until": max(manifest.trained_until, (split.first_day + split.days) * DAY_MS),
     }
+
+
+def _pruned_by_own(found: Compression, manifest: Manifest, split: Split) -> bool:
+    """Whether trees were pruned by rows of days that the original learnt."""
+    pruned = any(name == "prune_trees" for one in found.candidates for name, _ in one.made.steps)
+    return pruned and manifest.trained_until is not None and split.first_day * DAY_MS < manifest.trained_until
 
 
 def _lineage(manifest: Manifest) -> dict[str, str]:

@@ -200,6 +200,18 @@ def test_a_dry_run_prints_a_table_and_registers_nothing(project: Path, capsys: p
     assert Registry(project / "models").versions("network") == before
 
 
+def test_pruning_by_rows_that_the_model_learnt_is_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Trees of a model of the first day are judged by rows of it; those of one that learnt before are not judged by its own."""
+    method = "prune_trees:trees=0.5,worth=scores"
+    command = ["compress", "trees", "--method", method, *DAYS, "--dry-run", "--project", str(project)]
+    assert run(command) == 0
+    assert "prune_trees judged by rows that the model learnt" in " ".join(capsys.readouterr().err.split())
+    trees = read_onnx(Registry(project / "models").get("trees", 1))
+    _add(project, "trees_before", trees, trained_from=FIRST - DAY_MS, trained_until=FIRST)
+    assert run([*command[:1], "trees_before", *command[2:], "--from", "2024-05-01", "--days", "1"]) == 0
+    assert "prune_trees judged" not in capsys.readouterr().err
+
+
 def test_trees_teach_a_network_that_convolves_the_services_lists(project: Path) -> None:
     """The lists of the plan are the channels, and the version says that it is a cnn."""
     with pytest.MonkeyPatch.context() as patched:
