@@ -92,7 +92,7 @@ def compress(
         from jobs.compress.choose import GAIN
         from jobs.compress.compress import Original, registered
         from jobs.compress.compress import compress as run
-        from jobs.compress.judging import UNITS
+        from jobs.training.keys import UNITS
 
         service = with_settings(load(where).service(manifest.service), settings)
         _check_plan(manifest, service)

@@ -181,6 +181,16 @@ def _print(request: Request, look: Look | None, result: Result, promoted: bool |
     warn_of_batch_rows(result.trained.batch, request.of.name)
     if result.before is not None and result.before.trained_until is None:
         warn(f"nobody said on which days {result.before.placed} was trained; a test that has some of them flatters it")
+    _warn_of_few(result)
+
+
+def _warn_of_few(result: Result) -> None:
+    """An interval is of the keys that have the rarer label: of few it is too narrow to rest on."""
+    from jobs.training.keys import UNITS
+
+    found = result.found
+    if found is not None and found.difference.is_known and found.units < UNITS:
+        warn(f"the interval is of {found.units} independent keys or days of the test, and too narrow; take more --test-days")
 
 
 def _print_look(look: Look | None, as_json: bool) -> None:

@@ -231,5 +231,5 @@ def compared(found: Retrained | None) -> dict[str, Any] | None:
     """The comparison, for ``--json``."""
     if found is None:
         return None
-    fields = ("metric", "higher_is_better", "production", "candidate", "difference", "production_metrics", "rows")
+    fields = ("metric", "higher_is_better", "production", "candidate", "difference", "production_metrics", "rows", "units")
     return {name: getattr(found, name) for name in fields}

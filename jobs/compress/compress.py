@@ -20,14 +20,14 @@ from features.plan import Plan
 from features.service import Service
 from jobs.compress.candidate import Candidate, Learnt, RefusedError
 from jobs.compress.choose import NOISE, Measured, Recommendation, Rule, front, recommend
-from jobs.compress.judging import RESAMPLES, independent, statistics, units_of
+from jobs.compress.judging import RESAMPLES, statistics, units_of
 from jobs.compress.measure import BATCHES, agreement, latencies, opened, scores_of, spread
 from jobs.compress.recipe import Recipe, noted, text_of
 from jobs.compress.resident import growth
 from jobs.history.compute import Progress
 from jobs.training.bootstrap import Interval, bootstrap
 from jobs.training.config import TrainConfig
-from jobs.training.keys import keys_of
+from jobs.training.keys import independent, keys_of
 from jobs.training.metrics import Doubles, main_metric, measure
 from jobs.training.networks import Sequences, sequences_of
 from jobs.training.reference import known_segments, reference_of, watched

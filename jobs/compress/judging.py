@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.inputs.signature import Task
 from jobs.training.config import TrainConfig
 from jobs.training.metrics import Doubles
 from jobs.training.weighted import Metric, Ranking, mean_of
@@ -23,8 +22,6 @@ Whole = npt.NDArray[np.int64]
 RESAMPLES = 500
 ERRORS = ("mae", "rmse")
 """Metrics of which less is better."""
-UNITS = 30
-"""Fewer groups, keys or blocks than this, of the rarer label, give an interval that is too narrow."""
 
 
 def units_of(frame: pd.DataFrame) -> Whole:
@@ -37,13 +34,6 @@ def units_of(frame: pd.DataFrame) -> Whole:
         return blocks
     units: Whole = frame[column].factorize(use_na_sentinel=False)[0].astype(np.int64)
     return units
-
-
-def independent(units: Whole, labels: Doubles, task: Task) -> int:
-    """How many units there are; of a classification, those that have the rarer of both ``labels``, [rows]."""
-    if task == "regression":
-        return len(np.unique(units))
-    return min(len(np.unique(units[labels == label])) for label in (0, 1))
 
 
 def is_better_higher(metric: str) -> bool:

@@ -9,13 +9,17 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from features.inputs.signature import Task
 from features.plan import Plan
 from jobs.training.config import TrainConfig
+from jobs.training.fitted import Labels
 
 Blocks = npt.NDArray[np.int64]
 """Which block each row is of, [rows]."""
 LEAST_DAYS = 5
 """Fewer days than these are no blocks to draw from: only keys are."""
+UNITS = 30
+"""Fewer keys, groups or other blocks than this, of the rarer label, give an interval that is too narrow."""
 
 
 def key_of(plan: Plan, config: TrainConfig) -> tuple[str, ...]:
@@ -33,6 +37,13 @@ def keys_of(plan: Plan, table: pa.Table, config: TrainConfig) -> Blocks | None:
         return None
     columns = {name: table[name].to_numpy(zero_copy_only=False) for name in key}
     return pd.DataFrame(columns).groupby(list(key), sort=False, dropna=False).ngroup().to_numpy().astype(np.int64)
+
+
+def independent(units: Blocks, labels: Labels, task: Task) -> int:
+    """How many units there are; of a classification, those that have the rarer of both ``labels``, [rows]."""
+    if task == "regression":
+        return len(np.unique(units))
+    return min(len(np.unique(units[labels == label])) for label in (0, 1))
 
 
 def drawn_text(keys: Blocks | None, kinds: Sequence[Blocks]) -> str:

@@ -15,7 +15,7 @@ from features.service import Service
 from jobs.history.compute import Progress
 from jobs.training.bootstrap import Doubles, Interval, bootstrap, paired
 from jobs.training.config import TrainConfig
-from jobs.training.keys import drawn_text, drawn_whole, keys_of
+from jobs.training.keys import drawn_text, drawn_whole, independent, keys_of
 from jobs.training.metrics import main_metric, measure
 from jobs.training.rows import Rows
 from jobs.training.split import Split, test_rows
@@ -41,6 +41,8 @@ class Retrained(msgspec.Struct, frozen=True):
     """The test rows that both scored."""
     drawn: str
     """What the intervals were drawn by: ``keys and days``, say."""
+    units: int
+    """How many keys, or without keys days, there were; of a classification those that have the rarer label."""
 
     def meets(self, needs: Needs) -> bool:
         """Whether it is not clearly worse (the interval of the difference reaches 0), or clearly better (it lies beyond).
@@ -93,6 +95,7 @@ def retrain(
         measure(test, scores, config),
         len(test),
         drawn_text(keys, kinds),
+        independent(kinds[0], labels, config.task),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -163,6 +164,17 @@ def test_another_label_is_refused(project: Path, retrain: Retrain, monkeypatch: 
     monkeypatch.setenv("HEADRACE_TRAIN__NUM__TASK", "classification")
     said = " ".join(retrain(code=2).split())
     assert "num v2 learnt outcomes.bad, and the settings say num.n; train with 'headrace train'" in said
+
+
+def test_an_interval_of_few_keys_is_said_to_be_too_narrow(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows of one key are no independent evidence, and the project has three."""
+    outcomes = pq.read_table(project / "data" / "outcomes.parquet")
+    of_all_keys = pa.array([i // 3 % 2 for i in range(len(outcomes))])
+    pq.write_table(outcomes.set_column(2, "bad", of_all_keys), project / "data" / "outcomes.parquet")
+    run(["retrain", "num", *DAYS, "--dry-run", "--project", str(project)])
+    told = capsys.readouterr()
+    assert "95 % interval" in told.out
+    assert "the interval is of 3 independent keys or days of the test, and too narrow" in " ".join(told.err.split())
 
 
 def test_it_says_where_production_may_know_the_test(project: Path, retrain: Retrain, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from infra.train_settings import TrainSettings
 from jobs.compress import judging
 from jobs.training.bootstrap import bootstrap
+from jobs.training.keys import independent
 from jobs.training.metrics import measure, precision_at
 
 pytestmark = pytest.mark.slow
@@ -87,8 +88,8 @@ def test_independent_groups_are_those_of_the_rarer_label() -> None:
     """Of 100 groups two have a label 1: an interval of average precision is of two."""
     labels = np.zeros(100)
     labels[[3, 5]] = 1
-    assert judging.independent(np.arange(100), labels, "classification") == 2
-    assert judging.independent(np.arange(100), labels, "regression") == 100
+    assert independent(np.arange(100), labels, "classification") == 2
+    assert independent(np.arange(100), labels, "regression") == 100
 
 
 def test_without_enough_draws_there_is_no_interval() -> None:

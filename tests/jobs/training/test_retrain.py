@@ -36,6 +36,7 @@ def test_production_and_the_newer_model_are_measured_on_the_same_rows(small: Ser
 
     found = retrain(small, CONFIG, SPLIT, rows, at_random)
     assert found.rows == len(test) == rows.test.sum()
+    assert found.units == test["group"][test["label"] == 1].nunique()
     assert found.candidate.value == pytest.approx(found.trained.metrics["average_precision"])
     labels = test["label"].to_numpy(np.int64)
     assert found.production.value == pytest.approx(average_precision(labels, np.random.default_rng(0).random(len(test))))
@@ -77,5 +78,5 @@ def test_what_is_worse_depends_on_the_interval_and_on_the_metric(
 ) -> None:
     """An error is better where it is lower; without an interval the difference says what is worse, and nothing is better."""
     none = Interval(0.0, 0.0, 0.0, 9)
-    found = Retrained(None, "m", higher, none, none, Interval(*difference, 9), {}, 1, "keys")  # type: ignore[arg-type]
+    found = Retrained(None, "m", higher, none, none, Interval(*difference, 9), {}, 1, "keys", 40)  # type: ignore[arg-type]
     assert (found.meets("not-worse"), found.meets("better")) == (not_worse, better)
