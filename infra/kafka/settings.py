@@ -104,6 +104,8 @@ class KafkaSettings(Section):
         for name in needed:
             if not getattr(self, name):
                 yield f"sasl_mechanism = {mechanism} needs {name}; set it"
+        if self.oauth_token_url and not re.match(r"https?://[^/]", self.oauth_token_url):
+            yield f"oauth_token_url begins with https:// or http://; got {self.oauth_token_url}; write the whole address"
 
     def within(self, project: Path) -> KafkaSettings:
         """The same with its files as absolute paths."""

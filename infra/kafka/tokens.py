@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import threading
 import time
@@ -17,6 +18,16 @@ from kafka.net.sasl.oauth import AbstractTokenProvider
 FRESH = 0.8
 """The part of its life in which a token is used again, as in Kafka's Java client."""
 TIMEOUT_SECONDS = 10
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Another address would be given the secret: urllib sends it there, be it another host, or without TLS."""
+
+    def redirect_request(self, *redirect: Any) -> None:
+        """None: the reply is an error."""
+
+
+OPENER = urllib.request.build_opener(_NoRedirect)
 
 
 class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
@@ -40,7 +51,7 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
             if not self._token or self._clock() >= self._until:
                 began, reply = self._clock(), self._ask()
                 self._token = reply["access_token"]
-                self._until = began + FRESH * float(reply.get("expires_in") or 0)
+                self._until = began + FRESH * self._life(reply)
             return self._token
 
     def _ask(self) -> dict[str, Any]:
@@ -49,10 +60,20 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
         body = urllib.parse.urlencode(form).encode()
         request = urllib.request.Request(self._url, body, headers)  # noqa: S310 - the user's own endpoint
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
+            with OPENER.open(request, timeout=TIMEOUT_SECONDS) as response:
                 reply: dict[str, Any] = json.load(response)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise SaslAuthenticationFailedError(f"kafka.oauth_token_url, {self._url}, gave no token: {error}") from None
         if not isinstance(reply, dict) or not reply.get("access_token"):
             raise SaslAuthenticationFailedError(f"kafka.oauth_token_url, {self._url}, gave no access_token")
         return reply
+
+    def _life(self, reply: dict[str, Any]) -> float:
+        """In seconds; 0 where the endpoint does not say."""
+        try:
+            return float(reply.get("expires_in") or 0)
+        except (TypeError, ValueError):
+            came = f"{reply['expires_in']!r:.40}"
+            raise SaslAuthenticationFailedError(
+                f"kafka.oauth_token_url, {self._url}, gave expires_in {came}, no seconds"
+            ) from None

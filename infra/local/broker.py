@@ -18,7 +18,7 @@ from typing import NamedTuple
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from features.errors import StackError
+from features.errors import SettingError, StackError
 from infra.kafka.settings import LOCAL_JVM
 from infra.local import jars, topics
 
@@ -64,6 +64,9 @@ logger.server.name=kafka.server.KafkaRaftServer
 logger.server.level=info
 """
 
+ODD = (",", "${")
+"""A list of folders is written with commas (`log.dirs`), and a lookup of Log4j's with a dollar sign and a brace."""
+
 
 class Ports(NamedTuple):
     """Where a broker listens on 127.0.0.1."""
@@ -76,11 +79,17 @@ class Broker:
     """One local broker. Starting again on the same folder finds the same topics, records and ports.
 
     ``folder`` gets ``data/``, ``server.properties``, ``broker.log`` and ``console.log``. ``ports`` are chosen free on the first
-    start and kept in ``server.properties``; ``jvm`` are the options of its JVM.
+    start and kept in ``server.properties``; ``jvm`` are the options of its JVM. Raises `SettingError` where Kafka could not have
+    its data in the folder.
     """
 
     def __init__(self, folder: Path, ports: Ports | None = None, jvm: str = LOCAL_JVM) -> None:
         self.folder = folder.absolute()
+        if found := [mark for mark in ODD if mark in str(self.folder)]:
+            raise SettingError(
+                f"the local Kafka has its data in the run folder, whose path has no {found[0]!r}; got {self.folder}; "
+                "set run_dir to another folder, or kafka.bootstrap to a Kafka of your own"
+            )
         self.jvm = jvm
         self.ports = ports or _kept_ports(self.folder) or Ports(*free_ports(2))
         self._process: subprocess.Popen[bytes] | None = None
@@ -111,8 +120,8 @@ class Broker:
         classpath, java = jars.broker_classpath(), jars.java()
         self.folder.mkdir(parents=True, exist_ok=True)
         properties, log4j = self.folder / "server.properties", self.folder / "log4j2.properties"
-        properties.write_text(PROPERTIES.format(ports=self.ports, data=self.folder / "data"))
-        log4j.write_text(LOG4J.format(log=self.log))
+        properties.write_text(PROPERTIES.format(ports=self.ports, data=_value(self.folder / "data")))
+        log4j.write_text(LOG4J.format(log=_value(self.log)))
         command = [java, *self.jvm.split(), "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={log4j}", "-cp", classpath]
         if not (self.folder / "data" / "meta.properties").is_file():
             self._format(command, properties)
@@ -194,6 +203,13 @@ def replies(bootstrap: str) -> bool:
             return bool(admin.describe_cluster()["brokers"])
     except (OSError, KafkaError):
         return False
+
+
+def _value(path: Path) -> str:
+    """A path as it stands in a file of Java's properties, which is read as Latin-1, with backslashes as escapes."""
+    units = str(path).replace("\\", "\\\\").encode("utf-16-be")
+    letters = (int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2))
+    return "".join(chr(letter) if 32 <= letter < 127 else f"\\u{letter:04x}" for letter in letters)
 
 
 def _kept_ports(folder: Path) -> Ports | None:

@@ -36,15 +36,21 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return done[-1].parent if done else None
 
 
+def held_folder(job: AnyJob, checkpoints: Path) -> Path:
+    """What a process holds while it runs the job."""
+    folder = checkpoints / job.name
+    return folder if isinstance(job, OutcomesPlan) else folder / job.short_digest
+
+
 @contextmanager
 def alone(job: AnyJob, checkpoints: Path) -> Iterator[None]:
     """Within, hold what ``job`` keeps below ``checkpoints``. Raises `StackError` at once where another process holds it.
 
     A stream job may run beside one of another plan, which it takes over from; a job of outcomes beside no other of its service.
     """
-    folder, rule, stops = checkpoints / job.name, "one job of outcomes of a service", "'headrace up' with outcomes.run = false"
-    if not isinstance(job, OutcomesPlan):
-        folder, rule, stops = folder / job.short_digest, "one stream job of a plan", "'headrace down'"
+    folder, rule, stops = held_folder(job, checkpoints), "one stream job of a plan", "'headrace down'"
+    if isinstance(job, OutcomesPlan):
+        rule, stops = "one job of outcomes of a service", "'headrace up' with outcomes.run = false"
     folder.mkdir(parents=True, exist_ok=True)
     try:
         held = FileLock(folder / "lock", timeout=0).acquire()

@@ -16,10 +16,11 @@ import structlog
 from features.outcomes import AnyJob
 from features.signals import stopped_by_signals
 from features.sql.flink.options import History
+from jobs.stream import orphans
 from jobs.stream.backfill import await_seam, history_of
 from jobs.stream.beside import as_recorded
 from jobs.stream.config import StreamConfig
-from jobs.stream.files import alone, checkpoint_folder, newest_checkpoint, rocksdb_folder
+from jobs.stream.files import alone, checkpoint_folder, held_folder, newest_checkpoint, rocksdb_folder
 from jobs.stream.metrics import metrics_of
 from jobs.stream.submit import Places, java_errors, submit
 from jobs.stream.topics import look
@@ -50,6 +51,8 @@ def run(job: AnyJob, config: StreamConfig, stop: threading.Event | None = None) 
 
 
 def _run(job: AnyJob, config: StreamConfig, stop: threading.Event) -> None:
+    if config.cluster:
+        orphans.end(config.cluster, held_folder(job, config.checkpoints))
     state = checkpoint_folder(job, config)
     config = as_recorded(config, state)
     restored = newest_checkpoint(state)

@@ -14,7 +14,9 @@ from features.outcomes import AnyJob, OutcomesPlan
 from features.sql.flink import Job, job_sql
 from features.sql.flink.options import CLIENT
 from features.sql.flink.outcomes import outcomes_sql
+from jobs.stream import orphans
 from jobs.stream.config import StreamConfig
+from jobs.stream.files import held_folder
 from jobs.stream.watch import POLL_SECONDS, innermost_cause
 
 WARM_UP = "headrace.warm-up-ms"
@@ -51,9 +53,9 @@ def submit(job: AnyJob, config: StreamConfig, places: Places, written: Mapping[s
     # Read when PyFlink starts its JVM.
     os.environ["JVM_ARGS"] = f"{jvm_options(config.jvm_options, config.sql.client)} -D{WARM_UP}={warm_up_ms}"
     configuration = _flink_configuration(job, config, places)
-    if written:
-        told = (f"headrace.written.{topic}:{records}" for topic, records in written.items())
-        configuration["pipeline.global-job-parameters"] = ",".join(told)
+    told = {f"headrace.written.{topic}": records for topic, records in written.items()}
+    told[orphans.MARK] = orphans.mark(held_folder(job, config.checkpoints))
+    configuration["pipeline.global-job-parameters"] = ",".join(f"{name}:{value}" for name, value in told.items())
     sql = outcomes_sql(job, config.sql) if isinstance(job, OutcomesPlan) else job_sql(job, config.sql)
     return execute(sql, configuration, config.logs)
 

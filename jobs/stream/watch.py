@@ -90,7 +90,7 @@ class Watch:
         try:
             with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - http to the job's own address
                 log.info("stream.cancelled", job=self.id)
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             if not self._done():
                 raise StackError(f"Flink did not cancel {self.url}: {error}; cancel the job on the cluster") from error
 
@@ -125,7 +125,7 @@ class Watch:
     def _get(self, path: str, seconds: float = 5) -> Any:
         """What the API replies; None where it is gone because the job has come to its end, or soon does."""
         try:
-            return _json(self.url + path)
+            return reply_of(self.url + path)
         except StackError:
             deadline = time.monotonic() + seconds
             while not self._done():
@@ -138,7 +138,7 @@ class Watch:
 def ended(rest: str, job: str) -> bool:
     """Whether the job on the cluster at ``rest``, ``host:port``, has come to its end, as far as the API can tell."""
     try:
-        return _json(f"http://{rest}/jobs/{job}/status")["status"] in {"FINISHED", "FAILED", "CANCELED"}
+        return reply_of(f"http://{rest}/jobs/{job}/status")["status"] in {"FINISHED", "FAILED", "CANCELED"}
     except StackError:
         return False
 
@@ -154,11 +154,12 @@ def _cause(exceptions: list[Any]) -> str:
     return innermost_cause(str(exceptions[0]["stacktrace"])) if exceptions else "no exception is known"
 
 
-def _json(url: str) -> Any:
+def reply_of(url: str) -> Any:
+    """What Flink's REST API replies. Raises `StackError` where it does not."""
     try:
         with urllib.request.urlopen(url, timeout=10) as reply:  # noqa: S310 - http to the job's own address
             return json.load(reply)
-    except (OSError, http.client.HTTPException) as error:  # an API that ends resets its connections
+    except (OSError, http.client.HTTPException, ValueError) as error:  # an API that ends resets its connections
         raise StackError(
             f"Flink's REST API at {url} did not reply: {error}; the JVM may have been killed: see the job's log"
         ) from error

@@ -22,8 +22,8 @@ export class Device {
     this.store = store;
     this.clock = clock;
     this.windows = plan.windows.map((stage) => new Windows(stage, plan.lateness_ms, { rows, keys }));
-    this.wholeFrom = new Map();
-    if (wholeFrom !== FIRST) for (const name of plan.sources.keys()) this.wholeFrom.set(name, wholeFrom === EVER ? NEVER : wholeFrom);
+    this.wholeFrom = new Map(); // by source, from when on its rows are all there
+    this.hear(wholeFrom);
     this.ids = new Map(); // the newest events by id, with their places in the outbox
     this.mostIds = ids;
   }
@@ -58,7 +58,23 @@ export class Device {
     return source === this.plan.spine && !fill ? said(event, own.prediction, own.unscorable) : null;
   }
 
-  /** Take an event of the outbox that the saved state does not know of; its prediction was made before. Throws `EdgeError`. */
+  /**
+   * From when on no event is missing: it replaces what was said before, but for `FIRST`, which says nothing new. Gives whether
+   * anything is other than before.
+   */
+  hear(wholeFrom) {
+    if (wholeFrom === FIRST) return false;
+    const since = wholeFrom === EVER ? NEVER : wholeFrom;
+    const names = [...this.plan.sources.keys()];
+    const isNew = names.some((name) => this.wholeFrom.get(name) !== since);
+    this.wholeFrom = new Map(names.map((name) => [name, since]));
+    return isNew;
+  }
+
+  /**
+   * Take an event of the outbox that the saved state does not know of; its prediction was made before. One that had been forgotten
+   * when it came again was taken twice, also where its id is known by now. Throws `EdgeError`.
+   */
   retake(record) {
     let event;
     try {
@@ -68,11 +84,8 @@ export class Device {
       const what = `event ${record.n} of ${record.source}`;
       throw new EdgeError(`an outbox has events of this bundle's sources; ${what}: ${error.message}; name another state`);
     }
-    const id = idOf(event);
-    if (!this.ids.has(id)) {
-      this.add(event);
-      this.remember(id, record.n);
-    }
+    this.add(event);
+    this.remember(idOf(event), record.n);
     this.taken = Math.max(this.taken, record.n); // events that filled windows before it, and were not saved, had numbers too
   }
 
@@ -111,10 +124,10 @@ export class Device {
     };
   }
 
-  /** Be as the device was that gave `state`, but for a `wholeFrom` other than `FIRST`, and within its own bounds. */
+  /** Be as the device was that gave `state`, within its own bounds. */
   restore(state) {
     this.taken = state.taken;
-    if (!this.wholeFrom.size) this.wholeFrom = new Map(state.wholeFrom);
+    this.wholeFrom = new Map(state.wholeFrom);
     this.windows.forEach((windows, place) => windows.restore(state.stages[place]));
     this.ids = new Map(state.ids.slice(-this.mostIds));
   }
@@ -137,6 +150,7 @@ export class Device {
   }
 
   remember(id, place) {
+    this.ids.delete(id); // the newest stand last
     this.ids.set(id, place);
     if (this.ids.size > this.mostIds) this.ids.delete(this.ids.keys().next().value);
   }

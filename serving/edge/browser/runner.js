@@ -33,12 +33,13 @@ export async function open(options = {}) {
   if (chosen.state === null) return new Runner(bundle.plan, device(bundle, chosen), undefined, replayed, chosen);
   const [store, saved] = await stores.open(chosen.state, bundle.id, chosen.sync);
   try {
-    const restored = device(bundle, { ...chosen, store });
+    const restored = device(bundle, { ...chosen, wholeFrom: FIRST, store });
     if (saved) restored.restore(saved.device);
     const records = await store.since(saved?.outbox ?? 1);
     for (const record of records) restored.retake(record);
     if (!saved) await store.save(restored.save()); // from the first moment on it is of this bundle
-    return new Runner(bundle.plan, restored, store, replayed, chosen, records.length);
+    const isUnsaid = restored.hear(chosen.wholeFrom);
+    return new Runner(bundle.plan, restored, store, replayed, chosen, records.length, isUnsaid);
   } catch (error) {
     store.close();
     throw error;
@@ -46,13 +47,14 @@ export async function open(options = {}) {
 }
 
 class Runner {
-  constructor(plan, device, store, replayed, { saveEvery }, unsaved = 0) {
+  constructor(plan, device, store, replayed, { saveEvery }, unsaved = 0, isUnsaid = false) {
     this.plan = plan;
     this.replayed = replayed; // {vectors, values} of the golden vectors
     this.device = device;
     this.store = store;
     this.saveEvery = saveEvery;
     this.unsaved = unsaved; // events, also of pages before that ended without a saved state
+    this.isUnsaid = isUnsaid; // whether the saved state does not know yet what `wholeFrom` says
     this.last = Promise.resolve();
   }
 
@@ -112,6 +114,7 @@ class Runner {
   }
 
   async taken(text, source, fill) {
+    if (this.isUnsaid && !fill) await this.saved(); // with the windows that were filled before the first prediction
     const said = await this.device.take(source, text.length > LONGEST ? text.slice(0, LONGEST) : text, fill);
     this.unsaved += 1;
     if (this.store && this.unsaved >= this.saveEvery) await this.saved();
@@ -121,6 +124,7 @@ class Runner {
   async saved() {
     await this.store.save(this.device.save());
     this.unsaved = 0;
+    this.isUnsaid = false;
   }
 
   kept() {

@@ -123,7 +123,8 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _device(found: Bundle, options: argparse.Namespace, outbox: Outbox | None) -> Device:
     bounds = Bounds(options.rows, options.keys)
-    kept = {"whole_from": options.whole_from, "ids": options.ids, "outbox": outbox}
+    whole_from = FIRST if options.fill else options.whole_from  # which holds once the windows are filled
+    kept = {"whole_from": whole_from, "ids": options.ids, "outbox": outbox}
     return Device(found.plan, found.session, found.functions, bounds, **kept)
 
 
@@ -138,7 +139,8 @@ def _restored(found: Bundle, options: argparse.Namespace) -> tuple[Outbox, Devic
     unsaved = list(outbox.since(first))
     for line in unsaved:
         device.retake(line)
-    if unsaved or saved is None:  # what a killed runner left is not to grow; from the first moment on a state is of its bundle
+    is_other = saved is None or device.whole_from != saved["device"]["whole_from"]
+    if unsaved or is_other:  # what a killed runner left is not to grow; from the first moment on a state is of its bundle
         _save(found, options, device, outbox)
     return outbox, device
 
@@ -190,6 +192,7 @@ def _filled(
     if stop.signal:
         sys.stderr.write("interrupted: windows are filled by a whole file; the state is as it was before; fill them again\n")
         return OF_A_SIGNAL + stop.signal
+    device.hear(options.whole_from)
     _save(found, options, device, outbox)
     sys.stderr.write(f"{device.taken - taken} events fill the windows, {refused} were refused\n")
     return 0

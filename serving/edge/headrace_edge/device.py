@@ -45,9 +45,9 @@ class Device:
         """How many events, of all sources, ever."""
         self._session, self._functions, self._clock, self._outbox = session, functions, clock, outbox
         self._windows = [Windows(stage, plan.lateness_ms, bounds) for stage in plan.stages]
-        self._whole_from: dict[str, int] = {}
-        if whole_from != FIRST:
-            self._whole_from = dict.fromkeys(plan.sources, NEVER if whole_from == EVER else int(whole_from))
+        self.whole_from: dict[str, int] = {}
+        """By source, from when on its rows are all there."""
+        self.hear(whole_from)
         self._ids: dict[tuple[str, int | str], Place] = {}
         self._most_ids = ids
 
@@ -76,8 +76,15 @@ class Device:
         self._remember(event, NOWHERE if fill or self._outbox is None else self._outbox.append(source, text, own))
         return said
 
+    def hear(self, whole_from: str | int) -> None:
+        """From when on no event is missing: it replaces what was said before, but for `FIRST`, which says nothing new."""
+        if whole_from != FIRST:
+            self.whole_from = dict.fromkeys(self.plan.sources, NEVER if whole_from == EVER else int(whole_from))
+
     def retake(self, line: Line) -> None:
         """Take an event of the outbox that the saved state does not know of; its prediction was made before.
+
+        One that had been forgotten when it came again was taken twice, also where its id is known by now.
 
         Raises `EdgeError` where it is no event of this bundle's.
         """
@@ -86,9 +93,9 @@ class Device:
         except RefusedError as error:
             what = f"event {line.own['n']} of {line.source}"
             raise EdgeError(f"an outbox has events of this bundle's sources; {what}: {error}; name another --state DIR") from None
-        if (line.source, event.id) not in self._ids:
-            self.add(event)
-            self._remember(event, line.place)
+        self.add(event)
+        self.taken = max(self.taken, line.own["n"])  # a file before it may have been removed
+        self._remember(event, line.place)
 
     def features(self, event: Event) -> tuple[dict[str, Any], bool]:
         """The window features of an event, exact, and whether they are complete. Raises `UnscorableError`."""
@@ -96,7 +103,7 @@ class Device:
         complete = True
         for windows in self._windows:
             key = tuple(event.columns[name] for name in windows.stage.key)
-            features, whole = windows.query(key, event.time, self._whole_from.get(windows.stage.source))
+            features, whole = windows.query(key, event.time, self.whole_from.get(windows.stage.source))
             found.update(features)
             complete = complete and whole
         return found, complete
@@ -115,7 +122,7 @@ class Device:
         """The state as JSON holds it."""
         return {
             "taken": self.taken,
-            "whole_from": self._whole_from,
+            "whole_from": self.whole_from,
             "stages": [
                 {
                     "lost": windows.lost,
@@ -129,7 +136,7 @@ class Device:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Be as the device was that gave ``state``, but for a ``whole_from`` other than `FIRST`, and within its own bounds."""
         self.taken = state["taken"]
-        self._whole_from = self._whole_from or state["whole_from"]
+        self.whole_from = self.whole_from or state["whole_from"]
         for windows, saved in zip(self._windows, state["stages"], strict=True):
             windows.lost = saved["lost"]
             for key, lost, times, columns in saved["keys"]:
@@ -148,12 +155,13 @@ class Device:
     def add(self, event: Event) -> None:
         """Take an event into the windows over its source."""
         self.taken += 1
-        self._whole_from.setdefault(event.source, event.time)
+        self.whole_from.setdefault(event.source, event.time)
         for windows in self._windows:
             if windows.stage.source == event.source:
                 windows.add(tuple(event.columns[name] for name in windows.stage.key), event.time, event.columns)
 
     def _remember(self, event: Event, place: Place) -> None:
+        self._ids.pop((event.source, event.id), None)  # the newest stand last
         self._ids[event.source, event.id] = place
         if len(self._ids) > self._most_ids:
             del self._ids[next(iter(self._ids))]

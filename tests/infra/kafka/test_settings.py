@@ -131,6 +131,11 @@ def test_no_secret_is_taken_from_the_file(project: Path, name: str) -> None:
         ({"security_protocol": "TLS"}, "'SASL_PLAINTEXT' or 'SASL_SSL'; got 'TLS'"),
         ({"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN"}, "sasl_mechanism = PLAIN needs sasl_username; set it"),
         ({**OAUTH, "oauth_client_id": None}, "sasl_mechanism = OAUTHBEARER needs oauth_client_id; set it"),
+        (
+            {**OAUTH, "oauth_token_url": "id/token"},
+            "oauth_token_url begins with https:// or http://; got id/token; write the whole",
+        ),
+        ({**OAUTH, "oauth_token_url": "file:///t"}, "oauth_token_url begins with https:// or http://; got file:///t; write the"),
         ({"ssl_ca_file": "ca.pem"}, "ssl_ca_file is for SASL_SSL and SSL; got security_protocol = PLAINTEXT"),
         ({"security_protocol": "SSL", "ssl_key_file": "own.key"}, "ssl_certificate_file and ssl_key_file go together"),
         ({"security_protocol": "SSL", "bootstrap": None}, "the local broker speaks PLAINTEXT; set bootstrap"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import uuid
 from contextlib import closing
@@ -40,6 +41,22 @@ def test_an_identity_that_begins_with_a_dash_is_no_option(tmp_path: Path, monkey
     monkeypatch.setattr(module.uuid, "uuid4", lambda: uuid.UUID(bytes=b"\xf8" + bytes(15)))
     Broker(tmp_path).prepare()
     assert "cluster.id=-A" in (tmp_path / "data" / "meta.properties").read_text()
+
+
+@pytest.mark.parametrize("name", ["José's shop \U0001f3ea", "a\\nb", "100 % = #1: one"])
+def test_its_data_are_in_its_folder_whatever_that_is_called(name: str, tmp_path: Path) -> None:
+    """Java reads a file of properties as Latin-1, and a backslash as the beginning of an escape."""
+    for _ in ("the first start", "the next one"):  # which finds what the first has formatted
+        Broker(tmp_path / name / "kafka").prepare()
+    assert sorted(tmp_path.rglob("meta.properties")) == [tmp_path / name / "kafka" / "data" / "meta.properties"]
+
+
+@pytest.mark.parametrize("mark", [",", "${"])
+def test_a_folder_that_kafka_takes_for_others_is_refused(mark: str, tmp_path: Path) -> None:
+    """``log.dirs`` is a list with commas: its data would lie beside the folder."""
+    with pytest.raises(SettingError, match=re.escape(f"whose path has no '{mark}'")):
+        Broker(tmp_path / f"a{mark}b" / "kafka")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_its_jvm_has_the_options_that_were_given(tmp_path: Path) -> None:

@@ -97,6 +97,47 @@ def test_bounds_hold_for_what_was_saved(page: Page, lines: list[str]) -> None:
     assert not one["receipt"]["complete"]
 
 
+def test_whole_from_outlives_a_kill(page: Page, lines: list[str]) -> None:
+    """What a page says is in the state with the first event, also where there is a state of an earlier page."""
+    open_runner(page, state="whole")
+    take(page, lines[:2])
+    page.evaluate("runner.save()")
+    page.reload()
+    open_runner(page, state="whole", wholeFrom="ever")
+    take(page, lines[2:3])
+    page.reload()
+    open_runner(page, state="whole")
+    (said,) = take(page, lines[3:4])
+    assert said is not None
+    assert said["receipt"]["complete"]
+
+
+def test_whole_from_is_of_windows_that_are_filled(page: Page, lines: list[str]) -> None:
+    """A page that ends while it fills windows leaves a state that promises nothing; one that predicts after it keeps both."""
+    for until in ("ends", "predicts"):
+        open_runner(page, state="half", wholeFrom="ever")
+        take(page, lines[:4], fill=True)
+        if until == "predicts":
+            take(page, lines[4:5])
+        page.reload()
+        open_runner(page, state="half")
+        saved = page.evaluate("runner.device.save()")
+        assert (saved["taken"], len(saved["wholeFrom"])) == ((0, 0) if until == "ends" else (5, 1))
+        page.evaluate("runner.close()")
+
+
+def test_more_ids_after_a_kill_change_nothing_that_was_taken(page: Page, lines: list[str]) -> None:
+    """An event that had been forgotten when it came again is in the windows twice; so it is for a page with more ids."""
+    rows = "[...runner.device.windows[0].keys.values()].map((rows) => rows.times)"
+    open_runner(page, state="more", ids=1)
+    take(page, [lines[0], lines[1], lines[0]])
+    taken = page.evaluate(rows)
+    page.reload()
+    open_runner(page, state="more")
+    assert page.evaluate(rows) == taken
+    assert page.evaluate("[...runner.device.ids.values()]") == [2, 3]
+
+
 def test_an_outbox_is_published_as_it_is(project: Path, page: Page, lines: list[str], tmp_path: Path) -> None:
     """``headrace publish`` and ``edge-audit`` take the file; an event is as it came, with its prediction beside it."""
     open_runner(page, state="published", wholeFrom="ever")

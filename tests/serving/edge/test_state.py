@@ -185,6 +185,30 @@ def test_whole_from_may_be_said_later(found: Bundle, lines: list[str], tmp_path:
     assert all(one["receipt"]["complete"] for one in ran(found, options_of(tmp_path), lines[4:6]))
 
 
+def test_whole_from_outlives_a_kill(found: Bundle, lines: list[str], tmp_path: Path) -> None:
+    """What the command says is in the state before the first event, also where there is a state of an earlier start."""
+    ran(found, options_of(tmp_path), lines[:2])
+    runner._restored(found, options_of(tmp_path, "--whole-from", "ever"))  # and killed
+    (said,) = ran(found, options_of(tmp_path), lines[2:3])
+    assert said["receipt"]["complete"]
+
+
+def test_more_ids_after_a_kill_change_nothing_that_was_taken(found: Bundle, lines: list[str], tmp_path: Path) -> None:
+    """An event that had been forgotten when it came again is in windows and outbox twice; so it is for a runner with more ids."""
+    sent = [lines[0], lines[1], lines[0]]
+    small = options_of(tmp_path / "killed", "--ids", "1", "--save-every", "50")
+    _, device = runner._restored(found, small)
+    runner._predict(device, [line.encode() for line in sent], io.BytesIO())  # and killed
+    taken = device.save()
+    _, after = runner._restored(found, options_of(tmp_path / "killed", "--save-every", "50"))
+    restored = after.save()
+    assert {name: restored[name] for name in ("taken", "stages")} == {name: taken[name] for name in ("taken", "stages")}
+    assert [one for _, one, *_ in restored["ids"]] == [json.loads(line)["id"] for line in (lines[1], lines[0])]
+    runner._predict(after, [lines[2].encode()], io.BytesIO())
+    kept = [line for path in sorted((tmp_path / "killed" / "outbox").iterdir()) for line in path.read_text().splitlines()]
+    assert [json.loads(line)["_edge"]["n"] for line in kept] == [1, 2, 3, 4]
+
+
 def test_what_is_kept_can_be_published(project: Path, found: Bundle, lines: list[str], tmp_path: Path) -> None:
     """A function may give an infinity: the model has it, JSON has null, as the scorer writes it. An event with one is refused."""
     event = json.loads(lines[0])

@@ -92,3 +92,18 @@ def test_windows_are_not_filled_by_half(bundle: Path, lines: list[str], tmp_path
         runner.send_signal(signal.SIGTERM)
         assert (runner.wait(), taken(state)) == (143, 1)
         assert runner.stderr.read().startswith("interrupted: windows are filled by a whole file")
+
+
+def test_whole_from_is_of_windows_that_are_filled(bundle: Path, lines: list[str], tmp_path: Path) -> None:
+    """``--fill`` that is ended leaves a state that promises nothing; one that is whole keeps what it was told."""
+    state = tmp_path / "state"
+    words = [sys.executable, "-c", BARE, str(bundle), "--state", str(state), "--fill", "--whole-from", "ever"]
+    with subprocess.Popen(words, text=True, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as runner:
+        assert runner.stdin
+        runner.stdin.write("".join(f"{line}\n" for line in lines[1:] * 20))  # more than a pipe holds: it reads them
+        runner.stdin.flush()
+        runner.send_signal(signal.SIGTERM)
+        assert runner.wait() == 143
+    assert not said(bare(bundle, "--state", str(state), stdin=lines[0]))[0]["receipt"]["complete"]
+    bare(bundle, "--state", str(state), "--fill", "--whole-from", "ever", stdin="\n".join(lines[1:3]))
+    assert said(bare(bundle, "--state", str(state), stdin=lines[3]))[0]["receipt"]["complete"]
