@@ -7,18 +7,18 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from features.errors import DefinitionError
 
-MOMENTS = (date, datetime, time, timedelta)
-AS_WRITTEN = (type(None), bool, int, float, complex, Decimal, str, bytes, range, re.Pattern, Enum, *MOMENTS)
+TIMES = (date, datetime, time, timedelta, tzinfo)
+AS_WRITTEN = (type(None), bool, int, float, complex, Decimal, str, bytes, range, re.Pattern, Enum, *TIMES)
 """What `repr` tells whole."""
 
 
@@ -29,7 +29,7 @@ def written(function: Any, where: str) -> str:
     """
     reading = _Reading(function.__globals__["__name__"], where)  # Feast says that it is of __main__
     reading.read(function)
-    return "\n".join([_text(function), *(f"{name} = {text}" for name, text in sorted(reading.found.items()))])
+    return "\n".join([_text(function), *sorted(reading.told)])
 
 
 def _text(written: Any) -> str:
@@ -40,33 +40,38 @@ class _Reading:
     """Collects what the functions of a module read, those too that they call."""
 
     def __init__(self, module: str, where: str) -> None:
-        self.found: dict[str, str] = {}
+        self.told: list[str] = []
         self._module, self._where = module, where
+        self._read: set[int] = set()
+        """The functions and classes that were looked at: one may call itself."""
 
     def read(self, function: Any) -> None:
         """Add what a function reads: names of its module, what it closes over, and the defaults of its parameters."""
-        names = dict.fromkeys(_loaded(function.__code__))
-        for name in names:
-            if name in function.__globals__ and name not in self.found:
-                self.found[name] = ""  # a function may call itself
-                self.found[name] = self._told(function.__globals__[name], name)
-        own = {name: one.default for name, one in inspect.signature(function).parameters.items()}
+        if id(function) in self._read:
+            return
+        self._read.add(id(function))
+        scope, given = function.__globals__, inspect.signature(function, follow_wrapped=False).parameters.values()
+        found = [(name, scope[name]) for name in dict.fromkeys(_loaded(function.__code__)) if name in scope]
+        found += [(one.name, one.default) for one in given if one.default is not one.empty]
         closed = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-        for name, value in {**own, **{name: cell.cell_contents for name, cell in closed}}.items():
-            if value is not inspect.Parameter.empty:
-                self.found[f"{function.__qualname__}.{name}"] = self._told(value, name)
+        found += [(name, cell.cell_contents) for name, cell in closed]
+        self.told += [f"{function.__qualname__} reads {name} = {self._told(value, name)}" for name, value in found]
 
     def _told(self, value: Any, name: str) -> str:
         """A text that differs where the value does."""
-        value = inspect.unwrap(value) if callable(value) else value
         if isinstance(value, ModuleType):
             return value.__name__
-        if isinstance(value, FunctionType | type) and value.__module__ == self._module:
-            for method in [value] if isinstance(value, FunctionType) else filter(inspect.isfunction, vars(value).values()):
-                self.read(method)
+        if isinstance(value, FunctionType) and value.__globals__["__name__"] == self._module:
+            self.read(value)
+            return _text(value.__code__)
+        if isinstance(value, type) and value.__module__ == self._module:
+            self._read_class(value)
             return _text(value)
-        if isinstance(value, FunctionType | type | BuiltinFunctionType):
-            return f"{value.__module__}.{value.__qualname__}"
+        if isinstance(value, np.ufunc):
+            return f"numpy.{value.__name__}"
+        if hasattr(value, "__qualname__"):  # a function or a class of a library, or a function of ours that one wraps
+            inner = f" of {self._told(value.__wrapped__, name)}" if hasattr(value, "__wrapped__") else ""
+            return f"{value.__module__}.{value.__qualname__}{inner}"
         if isinstance(value, np.ndarray | np.generic) and value.dtype != object:
             return f"{value.dtype}{np.shape(value)} {value.tobytes().hex()}"
         if isinstance(value, list | tuple | set | frozenset | dict):
@@ -80,6 +85,19 @@ class _Reading:
             f"{self._where}: what its function reads is part of the plan, so that no model is given other values than it has "
             f"learnt; got '{name}', a {type(value).__name__}; write numbers, texts, lists or dicts, or read a batch view"
         )
+
+    def _read_class(self, of: type) -> None:
+        """Add what a class of ours inherits, what its methods read, and the values that it has as attributes."""
+        if id(of) in self._read:
+            return
+        self._read.add(id(of))
+        self.told += [f"{of.__qualname__} is {self._told(base, base.__name__)}" for base in of.__bases__]
+        for name, one in vars(of).items():
+            methods = (one.fget, one.fset, one.fdel) if isinstance(one, property) else (getattr(one, "__func__", one),)
+            for method in filter(inspect.isfunction, methods):
+                self.read(method)
+            if not name.startswith("_") and not hasattr(one, "__get__"):
+                self.told.append(f"{of.__qualname__}.{name} = {self._told(one, name)}")
 
 
 def _loaded(code: CodeType) -> Iterator[str]:

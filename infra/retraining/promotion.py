@@ -76,7 +76,7 @@ def _promoted(
 ) -> bool:
     """Put a version in production where the gate lets it; gives whether it did.
 
-    A first version has nothing to be held against, and goes to production at once.
+    A first version has nothing to be held against but the plan, and does not wait.
     """
     placed = manifest.placed
     if result.before is None:
@@ -88,7 +88,7 @@ def _promoted(
         return False
     if not found.passed:
         return False
-    checks = ", ".join(f"{check.name} {check.found}" for check in found.checks) or found.note
+    checks = ", ".join(f"{check.name} {check.found}" for check in found.checks)
     promote = Change(
         action="promote", model=manifest.name, version=manifest.version, who=user(), why=f"{result.why}; gate: {checks}"
     )

@@ -50,7 +50,7 @@ OnStep = Callable[[str], None]
 class TakeOver(Protocol):
     """Puts new plans in the place of those that run."""
 
-    asks: bool
+    names_history: bool
     """Whether the user says anything of it, for `check` to look at."""
 
     def settle(self, call: Call, before: Stack | None, *, replace: bool) -> Stack | None:
@@ -147,8 +147,8 @@ def _up(call: Call, wanted: Sequence[str], replace: bool, take_over: TakeOver | 
     before = recorded(folders)
     if take_over:
         before = take_over.settle(call, before, replace=replace)
-    asked = take_over is not None and take_over.asks
-    if before and recorded_owner(folders) and not asked and is_current(call, before, wanted):
+    names_history = take_over is not None and take_over.names_history
+    if before and recorded_owner(folders) and not names_history and is_current(call, before, wanted):
         for service in wanted:  # a shadow that was named since has no topic yet
             for alias in aliases_of(call.project, settings, service):
                 make_topic(call.project, settings, service, alias, before.bootstrap)

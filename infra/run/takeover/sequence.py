@@ -51,7 +51,7 @@ class TakeOver:
     def __init__(self, wanted: Wanted, say: Callable[[Call, Todo], None] = lambda call, work: None) -> None:
         self._wanted = wanted
         self._say = say
-        self.asks = wanted != Wanted()
+        self.names_history = wanted != Wanted()
 
     def settle(self, call: Call, before: Stack | None, *, replace: bool) -> Stack | None:
         """Bring to an end what an earlier call began, or take it back where that is not wanted any more.

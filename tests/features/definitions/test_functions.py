@@ -13,29 +13,64 @@ from tests.features.definitions.test_definitions import PRELUDE
 
 DEFINITIONS = """
 import math
+from datetime import UTC, datetime
+from functools import cache, wraps
+from zoneinfo import ZoneInfo
+
 import numpy as np
+from numpy import log1p
 
 RATE, FEES, WEIGHTS = 2.0, {"a": (1, 2), "b": {3, 4}}, np.array([1.0, 2.0])
 count = payments  # no value of the function's, which reads an attribute of that name
 
 
+HERE = ZoneInfo("Europe/Berlin")
+
+
+def doubling(function):
+    @wraps(function)
+    def twice(*given, by=2):
+        return by * function(*given)
+
+    return twice
+
+
+@doubling
+@cache
+def hour(amount):
+    return log1p(datetime.fromtimestamp(amount, UTC).astimezone(HERE).hour)
+
+
 def fee(amount, most=RATE):
+    if amount > 1000:
+        return fee(amount / 10) + hour(amount)
     return min(most, math.exp(amount)) + len(FEES) + ROUNDED[0](amount)
 
 
-class Rounding:
+LEAST = 0.01
+
+
+class Limited:
+    LEAST = LEAST + 1
+
+
+class Rounding(Limited):
     DIGITS = 2
+
+    @staticmethod
+    def most():
+        return MOST
 
     def __call__(self, amount):
         return round(amount, STEP)
 
 
-STEP = 1
+STEP, MOST = 1, 9
 ROUNDED = [lambda amount: Rounding()(amount), fee]
-asked = RequestSource(name="asked", schema=[Field(name="amount", dtype=Float64)])
+request = RequestSource(name="request", schema=[Field(name="amount", dtype=Float64)])
 
 
-@on_demand_feature_view(sources=[asked], mode="python", schema=[Field(name="twice", dtype=Float64)])
+@on_demand_feature_view(sources=[request], mode="python", schema=[Field(name="twice", dtype=Float64)])
 def doubled(inputs):
     return {"twice": [fee(amount) * WEIGHTS[inputs["amount"].count(1.0)] for amount in inputs["amount"]]}
 
@@ -60,7 +95,15 @@ def digest(folder: Path, definitions: str) -> str:
         ("[1.0, 2.0]", "[1.0, 2.5]"),
         ("min(most", "max(most"),
         ("DIGITS = 2", "DIGITS = 3"),
-        ("STEP = 1", "STEP = 0"),
+        ("STEP, MOST = 1", "STEP, MOST = 0"),
+        ("MOST = 1, 9", "MOST = 1, 8"),
+        ("LEAST = 0.01", "LEAST = 0.02"),
+        ("LEAST + 1", "LEAST + 2"),
+        ("by * function", "by + function"),
+        ("by=2", "by=3"),
+        ("Europe/Berlin", "Europe/Paris"),
+        (".hour", ".minute"),
+        ("import log1p", "import log as log1p"),
         ("Rounding()(amount)", "Rounding()(-amount)"),
     ],
 )
